@@ -1,0 +1,1 @@
+"""Runs sequences across several EPICS IOCs, served as process variables."""

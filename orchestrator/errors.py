@@ -1,0 +1,50 @@
+"""What can go wrong, one class for each kind of remedy. Messages name PV, step or file."""
+
+from __future__ import annotations
+
+
+class OrchestratorError(Exception):
+    """The base of all errors that a user may see; the text stands on its own."""
+
+    place: str = ""
+    """The step in which it happened, once known: file:line:column, path and label."""
+
+    def placed(self) -> str:
+        """The text with its place in front."""
+        return f"{self.place}: {self}" if self.place else str(self)
+
+
+class InputError(OrchestratorError):
+    """A file, argument or command is wrong: correct what it names. Nothing was written."""
+
+
+class CheckError(InputError):
+    """The document is well formed but can't run on these IOCs: each finding is a line."""
+
+    def __init__(self, findings: list[str]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = findings
+
+
+class NotConnectedError(OrchestratorError):
+    """A channel isn't there, or was lost: look after its IOC."""
+
+
+class PutError(OrchestratorError):
+    """The IOC or its metadata refused a put: write something else, or ask for access."""
+
+
+class ReadError(OrchestratorError):
+    """A channel that is connected did not deliver a usable value."""
+
+
+class StepTimeoutError(OrchestratorError):
+    """A step or run did not end in its time; says what was awaited and last seen."""
+
+
+class CallError(OrchestratorError):
+    """A registered function raised: look at the function."""
+
+
+class ExpressionError(OrchestratorError):
+    """An expression can't be evaluated on what its channels hold now."""

@@ -1,0 +1,160 @@
+"""What the engine tells the device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.types.runs import Cause, RunState, RunStatus
+from orchestrator.types.values import Path, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run exists from here on; exactly one `RunEnded` follows."""
+
+    run_id: str
+    name: str
+    owner: str
+    request: int
+    """The request that is answered: at once for COMMAND, at the end for START."""
+    steps: int
+    """Steps known, 0 = not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRefused:
+    """A request that did not become a run."""
+
+    request: int
+    reason: str
+    cause: Cause = Cause.INPUT
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A request about the queue that was carried out."""
+
+    request: int
+    text: str
+    """What was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRun:
+    """A run that waits for its turn."""
+
+    number: int
+    """Names it for `remove` and `move`; never used twice by one service."""
+    name: str
+    args: Mapping[str, object]
+    owner: str
+    ended: str = ""
+    """Of one that did not succeed and waits to be started again: status and message."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueChanged:
+    """The runs that wait, the next one first; the one under way is none of them."""
+
+    waiting: tuple[QueuedRun, ...]
+    held: bool
+    """A run did not succeed: none is started until somebody says so."""
+    autostart: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """The engine's state, when a change was requested as well as when it took effect."""
+
+    state: RunState
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """A step was entered."""
+
+    path: Path
+    """Where it stands."""
+    name: str
+    """What it does, in a few words."""
+    done: int
+    """Steps done before it."""
+    loops: tuple[int, ...]
+    """Indices of the loops around it, outermost first, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowTaken:
+    """A `sample` has a new row. Arrays are prefixes of columns that only grow: never written."""
+
+    columns: Mapping[str, npt.NDArray[np.float64]]
+    """By channel, shape (n_points,): each sampled channel's values; NaN for text and arrays."""
+    row: tuple[float, ...]
+    """The last row, in the order of the `sample`."""
+    points: int
+    """Rows so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something worth telling an operator."""
+
+    text: str
+    severity: Severity = Severity.NO_ALARM
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """The figures that move while a run runs."""
+
+    done: int
+    """Steps done."""
+    percent: float
+    """0 … 100."""
+    elapsed: float
+    """s since the start."""
+    remaining: float
+    """s to go without pauses, NaN where unknown."""
+    hung: float
+    """s since anything moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The last event of a run."""
+
+    run_id: str
+    status: RunStatus
+    message: str
+    request: int
+    cause: Cause = Cause.NONE
+    data_file: str = ""
+    """The file with its samples; empty where it took none."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndicesSet:
+    """Where the sequence servers are to be from now on."""
+
+    text: str
+    """The index object, as `Nested_Indices` shows it."""
+
+
+RunEvent: TypeAlias = (
+    RunStarted
+    | RunRefused
+    | Accepted
+    | QueueChanged
+    | StateChanged
+    | StepStarted
+    | RowTaken
+    | Told
+    | Progressed
+    | IndicesSet
+    | RunEnded
+)

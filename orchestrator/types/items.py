@@ -1,0 +1,126 @@
+"""What goes through the queues: everything that happens, that is published, that is requested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from orchestrator.types.events import RunEvent
+from orchestrator.types.runs import Command, Verb
+from orchestrator.types.values import LinkChange, Metadata, Reading, Severity, Value
+
+# What the device takes ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The working loop's pulse, several a second."""
+
+    beat: int
+    """Whole seconds that the loop has worked; HEARTBEAT."""
+    lag: float
+    """s by which the loop was late."""
+    period: float = 1.0
+    """s since the pulse before."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """Queue statistics by field name (`pull_len` …)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SequencesListed:
+    """The names that can be run, as found in the configured directory."""
+
+    names: tuple[str, ...]
+
+
+PullItem: TypeAlias = Reading | LinkChange | Command | RunEvent | Tick | SequencesListed
+"""Everything that happens."""
+
+
+# What the device decides --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A new value for one PV of the service."""
+
+    field: str
+    """The PVGroup attribute: `busy`, `message`, `mon`, `data` …; never a PV name."""
+    value: Value
+    """As in the table of `Value`; an enum is its label."""
+    key: str = ""
+    """Which of several: the channel of `mon`, `data`; the IOC of `chain_status`."""
+    severity: Severity = Severity.NO_ALARM
+    status: int = 0
+    """Alarm status code."""
+    timestamp: float | None = None
+    """Unix seconds; None = now."""
+    nanoseconds: int | None = None
+    """Of the timestamp, below a second, where they are known exactly."""
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorOpened:
+    """A channel connected: serve its mirror, made or made anew from this metadata."""
+
+    channel: str
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a `Command`; stands in the push queue behind all that must be seen first."""
+
+    request: int
+    error: str = ""
+    """Why it was refused or failed; empty = done."""
+
+
+PushItem: TypeAlias = Update | MirrorOpened | Reply
+"""Everything that is published."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """The device asks the engine for a run."""
+
+    request: int
+    name: str
+    """A name that the library knows; empty where `text` is the document."""
+    text: str = ""
+    """A whole document."""
+    origin: str = ""
+    """The file it was read from, for error messages."""
+    args: Mapping[str, object] | str = ""
+    """Arguments by name, or the JSON text of them."""
+    owner: str = ""
+    value: bool | float | int | str | None = None
+    """What its first parameter is given; None = `args` are all."""
+    always_a_run: bool = False
+    """START: what can't be run is a run that failed, so that both edges are posted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The device passes a control command to the engine."""
+
+    verb: Verb
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRequest:
+    """The device passes a command about the queue of runs to the engine."""
+
+    request: int
+    action: Literal["submit", "clear", "remove", "move", "start", "hold"]
+    number: int = 0
+    """Of the run that is to be removed or moved."""
+    position: int = 1
+    """Where it is moved to, 1 = next."""
+    run: RunRequest | None = None
+    """What is submitted."""
+
+
+EngineItem: TypeAlias = RunRequest | Control | QueueRequest

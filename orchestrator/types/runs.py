@@ -1,0 +1,103 @@
+"""What is asked of a run, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestrator.types.values import Alarm, Severity
+
+
+class Verb(StrEnum):
+    """What a client asks of the service."""
+
+    COMMAND = "command"
+    START = "start"
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+    ABORT = "abort"
+    SKIP = "skip"
+    INDICES = "indices"
+    """An index object, to be shown as `Nested_Indices`."""
+    SELECT = "select"
+    """The sequence that an index of our own runs: what was written to SEQ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A put to one of the service's command PVs, or the same from Python."""
+
+    verb: Verb
+    """What is asked."""
+    request: int = 0
+    """Names it in what comes of it, its `Reply` too; 0 where nobody asks for that."""
+    text: str = ""
+    """COMMAND: the text written to CMD. START: the sequence's name. ABORT: the reason."""
+    args: Mapping[str, object] | str = ""
+    """START: the arguments, as JSON text or parsed."""
+    document: str = ""
+    """START: a whole document, in place of a name."""
+    origin: str = ""
+    """The file that `document` was read from, for its error messages."""
+    owner: str = ""
+    """user@host, as the client claims."""
+
+
+class RunState(StrEnum):
+    """What the engine does now."""
+
+    IDLE = "Idle"
+    CHECKING = "Checking"
+    RUNNING = "Running"
+    PAUSING = "Pausing"
+    PAUSED = "Paused"
+    SUSPENDED = "Suspended"
+    STOPPING = "Stopping"
+    ABORTING = "Aborting"
+
+
+class RunStatus(StrEnum):
+    """How the last run ended."""
+
+    UNDEFINED = "Undefined"
+    SUCCESS = "Success"
+    FAILED = "Failed"
+    ABORTED = "Aborted"
+    STOPPED = "Stopped"
+    TIMEOUT = "Timeout"
+
+
+STATUS_SEVERITY: Mapping[RunStatus, Severity] = {
+    RunStatus.UNDEFINED: Severity.NO_ALARM,
+    RunStatus.SUCCESS: Severity.NO_ALARM,
+    RunStatus.FAILED: Severity.MAJOR,
+    RunStatus.ABORTED: Severity.MINOR,
+    RunStatus.STOPPED: Severity.MINOR,
+    RunStatus.TIMEOUT: Severity.MAJOR,
+}
+"""The severity that STATUS carries with each outcome."""
+
+
+class Cause(StrEnum):
+    """What kind of thing ended a run that did not succeed; decides the exit code."""
+
+    NONE = ""
+    INPUT = "input"
+    """An invalid document or a finding of the check: nothing was written."""
+    NOT_CONNECTED = "not connected"
+    """A channel was not there within `connect_timeout`, before the run."""
+    DURING = "during"
+    """Anything that happened once the first step had been entered."""
+
+    @property
+    def alarm(self) -> Alarm:
+        """The alarm status that STATUS carries with it: how clients of the service tell it."""
+        match self:
+            case Cause.INPUT:
+                return Alarm.SOFT
+            case Cause.NOT_CONNECTED:
+                return Alarm.LINK
+            case _:
+                return Alarm.STATE

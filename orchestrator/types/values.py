@@ -1,0 +1,169 @@
+"""A channel: its value, metadata, readings and link; and where a run is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[np.generic]
+"""A numeric waveform, 1-D, as delivered; never written to."""
+
+Value: TypeAlias = float | int | str | Array | tuple[str, ...]
+"""A PV's value in Python.
+
+| native type           | value                                                        |
+| --------------------- | ------------------------------------------------------------ |
+| DOUBLE, FLOAT         | float                                                        |
+| LONG, SHORT, CHAR     | int                                                          |
+| ENUM                  | int, the index (labels stand in `Metadata.labels`)           |
+| STRING                | str                                                          |
+| CHAR array as text    | str, up to the first NUL                                     |
+| any numeric array     | numpy array, 1-D                                             |
+| STRING array          | tuple of str                                                 |
+"""
+
+Path: TypeAlias = tuple[str | int, ...]
+"""Where a step stands in its document: `("steps", 2, "do", 0)`."""
+
+
+class Place(NamedTuple):
+    """Where a run is."""
+
+    path: Path = ()
+    """The step."""
+    loops: tuple[int, ...] = ()
+    """Indices of the loops around it, outermost first, from 0."""
+    tries: tuple[int, ...] = ()
+    """Tries of the retried steps around it, outermost first, from 1; rewinds count as well."""
+
+
+def path_text(path: Path) -> str:
+    """A path as people read it: `steps[2].do[0]`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+class Severity(IntEnum):
+    """Alarm severity (EPICS alarm.h)."""
+
+    NO_ALARM = 0
+    MINOR = 1
+    MAJOR = 2
+    INVALID = 3
+
+
+class Alarm(IntEnum):
+    """The alarm status codes that we set ourselves (EPICS alarm.h, epicsAlarmCondition)."""
+
+    NO_ALARM = 0
+    READ = 1
+    WRITE = 2
+    STATE = 7
+    COMM = 9
+    TIMEOUT = 10
+    LINK = 14
+    SOFT = 15
+    UDF = 17
+
+
+class NativeType(IntEnum):
+    """A channel's native type, numbered as in EPICS db_access.h (DBR_STRING … DBR_DOUBLE)."""
+
+    STRING = 0
+    SHORT = 1
+    FLOAT = 2
+    ENUM = 3
+    CHAR = 4
+    LONG = 5
+    DOUBLE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A pair of limits; equal ones mean that none are set."""
+
+    low: float = 0.0
+    high: float = 0.0
+
+    @property
+    def are_set(self) -> bool:
+        """Whether these limits limit anything."""
+        return self.low < self.high
+
+    def allow(self, value: float) -> bool:
+        """Whether `value` lies within, both ends included."""
+        return not self.are_set or self.low <= value <= self.high
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a server says of a channel beside its value."""
+
+    native: NativeType
+    """The type in which the server keeps it."""
+    count: int = 1
+    """The most elements it can have."""
+    units: str = ""
+    """Engineering units."""
+    precision: int | None = None
+    """Digits after the point; None where the type has none."""
+    labels: tuple[str, ...] = ()
+    """Enum labels by index."""
+    control: Limits = Limits()
+    """Limits for writing (DRVL/DRVH, LOPR/HOPR …)."""
+    display: Limits = Limits()
+    """Limits for displays."""
+    warning: Limits = Limits()
+    """LOW and HIGH."""
+    alarm: Limits = Limits()
+    """LOLO and HIHI."""
+    readable: bool = True
+    """Whether the server lets us read it."""
+    writable: bool = True
+    """Whether the server lets us write it."""
+    host: str = ""
+    """host:port of the server."""
+    text: bool = False
+    """Whether a CHAR array is delivered as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One update of a channel, from a monitor or a get."""
+
+    channel: str
+    """Our name of it: the alias `ioc.channel`, or the full PV name."""
+    value: Value
+    """As in the table of `Value`."""
+    timestamp: float
+    """The server's own stamp, Unix seconds. Data: never compared with our clock."""
+    severity: Severity = Severity.NO_ALARM
+    """The server's alarm severity."""
+    status: int = 0
+    """The server's alarm status code."""
+    unconfirmed: bool = False
+    """The first value after a reconnection: perhaps a restarted server's default."""
+    received: float = 0.0
+    """The loop's clock when it reached us, s; what `age()` counts from."""
+    nanoseconds: int | None = None
+    """The stamp's part below a second, exactly: a float holds but 240 ns of today's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChange:
+    """A channel connected, was lost, or its metadata changed."""
+
+    channel: str
+    """Our name of it."""
+    connected: bool
+    """Whether libca reports it connected."""
+    metadata: Metadata | None = None
+    """Known with `connected`; None when lost."""
+    reconnected: bool = False
+    """It had been connected before (only on the change from lost to connected)."""
