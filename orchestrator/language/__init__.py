@@ -1,0 +1,1 @@
+"""The language of sequences, as data: steps, parsing, static checks, expressions."""

@@ -1,0 +1,334 @@
+"""Values of sequences against values of channels: conversion, limits, tolerance, conditions.
+
+Pure functions; whether a reading may count at all (disconnected, INVALID, unconfirmed) is decided
+by who calls them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from orchestrator.errors import InputError, PutError
+from orchestrator.language.nodes import Relation
+from orchestrator.language.operations import Fault, described, is_sequence, numbers, plain
+from orchestrator.types import Metadata, NativeType, Value
+
+STRING_BYTES = 39
+"""Bytes of a DBR_STRING, without its closing NUL (EPICS db_access.h, MAX_STRING_SIZE = 40)."""
+INT_RANGES = {
+    # CHAR is unsigned in Channel Access, but servers and clients use it as signed as well.
+    NativeType.CHAR: (-128, 255),
+    NativeType.SHORT: (-(2**15), 2**15 - 1),
+    NativeType.LONG: (-(2**31), 2**31 - 1),
+}
+_SLACK = 1e-12
+"""Relative; what decimals lose in binary must not put 0.305 beyond 0.3 ± 0.005."""
+
+
+# Into the channel's own terms ---------------------------------------------------------------
+
+
+def as_channel_value(value: object, metadata: Metadata, name: str = "") -> Value:
+    """A value of a sequence as its channel takes it, in the terms of `types.Value`.
+
+    Args:
+        value: As an expression or a document gives it.
+        metadata: The channel's.
+        name: The channel, for messages.
+
+    Raises:
+        PutError: The channel can't hold it; says what it can.
+    """
+    value = plain(value)
+    try:
+        if metadata.native is NativeType.ENUM and metadata.count == 1:
+            return _enum_index(value, metadata)
+        if isinstance(value, int | float):  # nearly all are
+            return _number(value, metadata)
+        if isinstance(value, str):
+            return _text(value, metadata)
+        if is_sequence(value):
+            return _array(value, metadata)
+    except Fault as fault:
+        raise PutError(f"{name}: {fault}" if name else str(fault)) from fault
+    raise PutError(f"{name}: {described(value)} can't be put".removeprefix(": "))
+
+
+def label_index(value: object, metadata: Metadata) -> int:
+    """The index that a label or an index stands for.
+
+    Raises:
+        InputError: It is neither; lists the labels.
+    """
+    try:
+        return _enum_index(plain(value), metadata)
+    except Fault as fault:
+        raise InputError(str(fault)) from fault
+
+
+def unknown_label(name: str, text: str, metadata: Metadata | None) -> str:
+    """Why a text equals no value of a channel; empty where it may, as far as is known."""
+    if metadata is None or metadata.native is not NativeType.ENUM or not metadata.labels:
+        return ""
+    if text in metadata.labels:
+        return ""
+    return f"{described(text)} is none of the labels of {name}; {_listed(metadata.labels)}"
+
+
+def _enum_index(value: object, metadata: Metadata) -> int:
+    labels = metadata.labels
+    if isinstance(value, str) and value in labels:
+        return labels.index(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        # Without labels a server keeps 16 states (EPICS db_access.h, MAX_ENUM_STATES).
+        if 0 <= value < (len(labels) or 16):
+            return value
+        raise Fault(f"{value} is no index of it; {_listed(labels)}")
+    raise Fault(f"{described(value)} is none of its labels; {_listed(labels)}")
+
+
+def _listed(labels: tuple[str, ...]) -> str:
+    if not labels:
+        return "it has no labels, so that only an index can be given"
+    return "they are " + ", ".join(f"{i} = {label}" for i, label in enumerate(labels))
+
+
+def _text(value: str, metadata: Metadata) -> Value:
+    size = len(value.encode())
+    match metadata.native:
+        case NativeType.STRING if size > STRING_BYTES:
+            raise Fault(f"a text of {size} bytes; a DBR_STRING holds {STRING_BYTES}: {value!r}")
+        case NativeType.STRING:
+            return value
+        case NativeType.CHAR if metadata.count > 1:
+            # A NUL ends it, so that the last element is not for text.
+            if size >= metadata.count:
+                raise Fault(f"a text of {size} bytes; the array holds {metadata.count - 1}")
+            return value
+        case _:
+            raise Fault(f"takes a number, not {described(value)}")
+
+
+def _number(value: float, metadata: Metadata) -> Value:
+    match metadata.native:
+        case NativeType.STRING:
+            raise Fault(f"takes text, not {described(value)}; put it into quotes")
+        case NativeType.DOUBLE | NativeType.FLOAT:
+            return float(value)
+        case native:
+            return _whole(value, native)
+
+
+def _whole(value: float, native: NativeType) -> int:
+    if not math.isfinite(value) or value != int(value):
+        raise Fault(f"takes whole numbers, not {value!r}")
+    low, high = INT_RANGES.get(native, (0, 2**16 - 1))
+    if not low <= value <= high:
+        raise Fault(f"a {native.name} holds {low} … {high}, not {int(value)}")
+    return int(value)
+
+
+def _array(value: object, metadata: Metadata) -> Value:
+    value = list(value) if isinstance(value, list) else numbers(value)
+    if len(value) > metadata.count:
+        raise Fault(f"{described(value)} is longer than its {metadata.count} elements")
+    if not len(value) and metadata.count == 1:
+        raise Fault(
+            "an empty list, where it takes one value"
+        )  # EPICS would do nothing, and succeed
+    if metadata.native is NativeType.STRING:
+        return tuple(_string(item) for item in value)
+    if metadata.native is NativeType.ENUM:
+        return np.array([_enum_index(plain(item), metadata) for item in value])
+    array = numbers(value)
+    if metadata.native in (NativeType.DOUBLE, NativeType.FLOAT):
+        return array
+    return np.array([_whole(item, metadata.native) for item in array.tolist()], dtype=np.int64)
+
+
+def _string(item: object) -> str:
+    if isinstance(item, str) and len(item.encode()) <= STRING_BYTES:
+        return item
+    raise Fault(f"takes texts of at most {STRING_BYTES} bytes, not {described(item)}")
+
+
+def check_limits(value: Value, metadata: Metadata, name: str) -> None:
+    """Refuse a number beyond the control limits; equal limits mean none.
+
+    An array's are not looked at: they tell what to display (EPICS record reference, waveform:
+    HOPR, LOPR), and neither C IOCs nor caproto's keep its elements within them.
+
+    Raises:
+        PutError: It lies outside (NaN does); names value, limits and PV.
+    """
+    limits = metadata.control
+    if not limits.are_set:
+        return
+    is_text = metadata.native in (NativeType.STRING, NativeType.ENUM) or isinstance(value, str)
+    if is_text or metadata.count > 1:
+        return
+    for item in np.atleast_1d(np.asarray(value, dtype=np.float64)).tolist():
+        if not limits.allow(item):
+            units = f" {metadata.units}" if metadata.units else ""
+            raise PutError(
+                f"{name}: {item:.10g}{units} is outside its limits, "
+                f"{limits.low:.10g} … {limits.high:.10g}{units}"
+            )
+
+
+# Tolerance ----------------------------------------------------------------------------------
+
+
+def default_tolerance(wanted: object, readback: Metadata | None, *, float32: bool) -> float:
+    """How far a readback may be off where no tolerance is given (interface.md, «Values»).
+
+    The largest of 1e-9·|value|, 1e-6·|value| if either side is DBR_FLOAT, and half a unit of the
+    readback's precision where that is set; 0 for enums and text. A precision of 0 counts as not
+    set: it is what a record has to which nobody gave one.
+
+    Args:
+        wanted: The value that it must come to.
+        readback: Its channel; None where not known.
+        float32: Whether either side is DBR_FLOAT.
+    """
+    wanted = plain(wanted)
+    if isinstance(wanted, bool) or not isinstance(wanted, int | float) or math.isinf(wanted):
+        return 0.0
+    if readback is not None and readback.native in (NativeType.ENUM, NativeType.STRING):
+        return 0.0
+    tolerance = abs(wanted) * (1e-6 if float32 else 1e-9)
+    if readback is not None and readback.precision:
+        tolerance = max(tolerance, 0.5 * 10.0**-readback.precision)
+    return tolerance
+
+
+def is_within(value: float, wanted: float, tolerance: float) -> bool:
+    """Whether two numbers are equal within a tolerance, its ends included; NaN never is."""
+    if value == wanted:
+        return True
+    if math.isinf(value) or math.isinf(wanted):
+        return False
+    # A difference to NaN is NaN, which is not below anything.
+    slack = _SLACK * max(abs(value), abs(wanted))
+    return abs(value - wanted) <= tolerance + slack
+
+
+# Conditions ---------------------------------------------------------------------------------
+
+
+def meets(
+    relation: Relation,
+    reading_value: Value,
+    operand: object,
+    metadata: Metadata,
+    tolerance: float | None,
+) -> bool:
+    """Whether a channel's value satisfies a condition. NaN satisfies none, `not` included.
+
+    Args:
+        relation: The kind of condition. Of `increase_by` and `decrease_by` the caller knows the
+            value when the step began and gives the threshold, that value ± the operand, which the
+            reading has to reach: `at_least` and `at_most` of it but for rounding, since 0.1 + 0.2
+            is more than 0.3.
+        reading_value: The channel's value, in its own terms (an enum is its index).
+        operand: What it is compared with, in the sequence's terms (an enum is its label).
+        metadata: The channel's.
+        tolerance: For equals, not, in; None = `default_tolerance`.
+
+    Raises:
+        InputError: They can't be compared: an unknown label, text with a number.
+    """
+    reading, operand = plain(reading_value), plain(operand)
+    takes_several = relation in (Relation.IN, Relation.BETWEEN)
+    if _has_nan(reading) or (not takes_several and _has_nan(operand)):
+        return False
+    match relation:
+        case Relation.EQUALS:
+            return _equals(reading, operand, metadata, tolerance)
+        case Relation.NOT:
+            return not _equals(reading, operand, metadata, tolerance)
+        case Relation.IN:
+            return any(_equals(reading, o, metadata, tolerance) for o in _items(operand))
+        case Relation.BETWEEN:
+            low, high = _bounds(operand, metadata)
+            return low <= _scalar(reading) <= high
+        case Relation.ABOVE:
+            return _scalar(reading) > _ordinal(operand, metadata)
+        case Relation.AT_LEAST:
+            return _scalar(reading) >= _ordinal(operand, metadata)
+        case Relation.INCREASE_BY:
+            return _reaches(_scalar(reading), _ordinal(operand, metadata))
+        case Relation.DECREASE_BY:
+            return _reaches(-_scalar(reading), -_ordinal(operand, metadata))
+        case Relation.BELOW:
+            return _scalar(reading) < _ordinal(operand, metadata)
+        case Relation.AT_MOST:
+            return _scalar(reading) <= _ordinal(operand, metadata)
+
+
+def _reaches(reading: float, threshold: float) -> bool:
+    """Whether a reading is at or above a threshold that was computed."""
+    return reading >= threshold or is_within(reading, threshold, 0.0)
+
+
+def _has_nan(value: object) -> bool:
+    """Whether it is NaN, or an array of nothing else to compare."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind == "f" and bool(np.isnan(value).any())
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _items(operand: object) -> list[object]:
+    if isinstance(operand, list | np.ndarray):
+        return [plain(item) for item in operand]
+    raise InputError(f"compares with a list, not with {described(operand)}")
+
+
+def _bounds(operand: object, metadata: Metadata) -> tuple[float, float]:
+    items = _items(operand)
+    if len(items) != 2:
+        raise InputError(f"lies between two values, not {described(operand)}")
+    return _ordinal(items[0], metadata), _ordinal(items[1], metadata)
+
+
+def _equals(reading: object, operand: object, metadata: Metadata, tolerance: float | None) -> bool:
+    if is_sequence(reading) or is_sequence(operand):
+        return _equal_arrays(reading, operand, metadata, tolerance)
+    if metadata.native is NativeType.ENUM:
+        return reading == label_index(operand, metadata)
+    if isinstance(reading, str) and isinstance(operand, str):
+        return reading == operand
+    if isinstance(reading, int | float) and isinstance(operand, int | float):
+        if tolerance is None:
+            float32 = metadata.native is NativeType.FLOAT
+            tolerance = default_tolerance(operand, metadata, float32=float32)
+        return is_within(reading, operand, tolerance)
+    raise InputError(f"holds {described(reading)}, which can't equal {described(operand)}")
+
+
+def _equal_arrays(
+    reading: object, operand: object, metadata: Metadata, tolerance: float | None
+) -> bool:
+    if not isinstance(reading, list | np.ndarray) or not isinstance(operand, list | np.ndarray):
+        raise InputError(f"holds {described(reading)}, which can't equal {described(operand)}")
+    return len(reading) == len(operand) and all(
+        _equals(plain(a), plain(b), metadata, tolerance)
+        for a, b in zip(reading, operand, strict=True)
+    )
+
+
+def _scalar(reading: object) -> float:
+    if isinstance(reading, int | float):
+        return reading
+    raise InputError(f"holds {described(reading)}, which is neither above nor below anything")
+
+
+def _ordinal(operand: object, metadata: Metadata) -> float:
+    """A number to be above or below of; of an enum its index."""
+    if metadata.native is NativeType.ENUM:
+        return label_index(operand, metadata)
+    if isinstance(operand, int | float):
+        return operand
+    raise InputError(f"can't be above or below {described(operand)}")

@@ -1,0 +1,399 @@
+"""What is found before a run: values of loops and expressions, waits in vain, dead steps."""
+
+import itertools
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.language import reach
+from orchestrator.language.checks import Finding, Level, check_program
+from orchestrator.language.document import parse
+from orchestrator.language.intervals import Interval, interval_of
+from orchestrator.language.names import Names
+from orchestrator.language.program import compile_program
+from orchestrator.types import Limits, Metadata, NativeType
+from tests.unit.language.conftest import ALIASES, Shelf
+
+NAMES = Names(frozenset({"stage", "det", "shutter"}), ALIASES)
+CHANNELS = {
+    "stage.x": Metadata(NativeType.DOUBLE, units="mm", control=Limits(-10, 10), precision=3),
+    "stage.x_rbv": Metadata(NativeType.DOUBLE, precision=3),
+    "det.counts": Metadata(NativeType.LONG),
+    "shutter.state": Metadata(NativeType.ENUM, labels=("Open", "Closed")),
+    "shutter.state_rbv": Metadata(NativeType.ENUM, labels=("Open", "Closed", "Moving")),
+    "A:TEXT": Metadata(NativeType.STRING),
+}
+LIBRARY = Shelf(
+    {
+        "move": """parameters: {to: {type: float, max: 50}}
+steps: [{set: {pv: stage.x, value: $(to)}}]""",
+        "forever": "steps: [{wait: {until: 'false', timeout: none}}]",
+    }
+)
+
+
+def check(text: str, **arguments: object) -> list[Finding]:
+    document = parse(text if "steps:" in text else f"steps:\n  - {text}\n", "a.yaml")
+    return check_program(compile_program(document, arguments, NAMES, LIBRARY), CHANNELS.get)
+
+
+def lines(text: str, level: Level = Level.ERROR) -> list[str]:
+    return [finding.line() for finding in check(text) if finding.level is level]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "wait: {until: shutter.state == 'Opne', timeout: 5}",
+        "wait: {until: \"'Opne' != shutter.state\", timeout: 5}",
+        "wait: {until: \"stage.x > 1 or pv('SIM:SH:STATE') == 'Opne'\", timeout: 5}",
+        "wait: {until: \"shutter.state in ['Open', 'Opne']\", timeout: 5}",
+        "wait: {until: \"shutter.state not in ['Opne']\", timeout: 5}",
+        "{if: shutter.state == wanted, then: [{log: a}]}",
+        "{loop: {while: shutter.state == 'Opne'}, do: [{delay: 1}]}",
+        "let: {open: shutter.state == 'Opne'}",
+        "set: {pv: stage.x, value: =1 + (shutter.state == 'Opne')}",
+        "{loop: {values: ['=shutter.state == wanted'], as: i}, do: [{log: $(i)}]}",
+        "{group: [{wait: {until: shutter.state == 'Opne', timeout: 5}}]}",
+    ],
+)
+def test_comparison_of_an_enum_with_what_is_none_of_its_labels_is_found(text: str) -> None:
+    document = f"parameters: {{wanted: Opne}}\nsteps:\n  - {text}\n"
+    [line] = lines(document)
+    assert "the text 'Opne' is none of the labels of shutter.state" in line
+    assert "0 = Open, 1 = Closed" in line
+
+
+def test_comparison_in_a_suspender_with_what_is_no_label_is_found() -> None:
+    [line] = lines("suspend: {beam: {when: shutter.state == 'Opne'}}\nsteps: [{delay: 1}]")
+    assert line.startswith("a.yaml:1:17: suspend.beam: `shutter.state == 'Opne'`: the text 'Opne'")
+
+
+@pytest.mark.parametrize(
+    "until",
+    [
+        "shutter.state == 'Open'",
+        "shutter.state in ['Open', 'Closed']",
+        "pv('A:TEXT') == 'whatever'",
+        "pv('B:UNKNOWN') == 'whatever'",
+        "shutter.state + 'ed' == 'Opened'",
+        "shutter.state in 'Open or Closed'",
+        "shutter.state < 'P'",
+    ],
+)
+def test_comparison_that_may_be_true_is_not_found(until: str) -> None:
+    assert lines(f'wait: {{until: "{until}", timeout: 5}}') == []
+
+
+def test_a_finding_has_its_place_step_and_level() -> None:
+    [finding] = check("steps: [{delay: 1}, {set: {pv: stage.x, value: 11}}]")
+    assert (finding.level, finding.where, finding.path) == (
+        Level.ERROR,
+        "a.yaml:1:21",
+        ("steps", 1),
+    )
+    assert finding.line() == (
+        "a.yaml:1:21: steps[1] set stage.x: stage.x: 11 mm is outside its limits, -10 … 10 mm"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "set: {pv: stage.x, value: 10}",
+        "set: {pv: stage.x, value: =stage.x + 100}",
+        "set: {pv: shutter.state, value: Closed, readback: shutter.state_rbv}",
+        "set: {pv: 'B:UNKNOWN', value: 1e300, readback: 'C:UNKNOWN'}",
+        "{loop: {pv: stage.x, from: -10, to: 10, step: 0.1}, do: [checkpoint]}",
+        "{loop: {values: [1, 20], as: i}, "
+        "do: [{if: i < 10, then: [{set: {pv: stage.x, value: $(i)}}]}]}",
+        "wait: {pv: det.counts, equals: 3, timeout: 5, hold: 4}",
+        "wait: {pv: det.counts, equals: 2.9999999999, timeout: 5}",
+        "wait: {pv: det.counts, equals: 1.5, tolerance: 0.5, timeout: 5}",
+        "wait: {pv: shutter.state, in: [Open, 1], timeout: none}",
+        "wait: {pv: shutter.state, at_least: Closed, timeout: 1}",
+        "wait: {pv: stage.x, between: [2, 2], timeout: 1}",
+        "wait: {pv: stage.x, increase_by: 1, timeout: 1}",
+        "wait: {until: det.counts > 3, timeout: none}",
+        "{loop: {while: det.counts < 3}, do: [{delay: 1}]}",
+        "{loop: {while: 'true'}, do: [{delay: 1}]}",
+        "parallel: [{set: {pv: stage.x, value: 1}}, {set: {pv: det.acquire, value: 1}}]",
+        "run: {sequence: move, args: {to: 3}}",
+    ],
+)
+def test_what_is_right_has_no_findings(text: str) -> None:
+    assert check(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("set: {pv: shutter.state, value: Opne}", "'Opne' is none of its labels; they are 0 = "),
+        ("set: {pv: shutter.state, value: 2}", "2 is no index of it"),
+        ("set: {pv: det.counts, value: 1.5}", "det.counts: takes whole numbers, not 1.5"),
+        ("set: {pv: 'A:TEXT', value: 5}", "A:TEXT: takes text, not the number 5"),
+        (
+            "{loop: {pv: stage.x, from: 0, to: 12, step: 1}, do: [checkpoint]}",
+            "stage.x: 11 mm is outside its limits, -10 … 10 mm; so do 1 more of its 13 values",
+        ),
+        (
+            "{loop: {values: [1, 6], as: i}, do: [{set: {pv: stage.x, value: '=i*2'}}]}",
+            "stage.x: 12 mm is outside its limits, -10 … 10 mm (with i = 6)",
+        ),
+        (
+            "{loop: {count: 3, as: i}, "
+            "do: [{let: {y: '=i*10'}}, {set: {pv: stage.x, value: $(y)}}]}",
+            "stage.x: 20 mm is outside its limits, -10 … 10 mm (with y = 20)",
+        ),
+        (
+            "{loop: {values: [1, 0], as: i}, do: [{let: {y: 1/i}}]}",
+            "division by zero (i = 0) (with i = 0)",
+        ),
+        ("{loop: {values: [1, -1], as: i}, do: [{delay: $(i)}]}", "can't be negative"),
+        (
+            "{set: {pv: stage.x, value: 1}, on_error: [{set: {pv: stage.x, value: 11}}]}",
+            "steps[0].on_error[0] set stage.x: stage.x: 11 mm is outside",
+        ),
+        ("set: {pv: stage.x, value: 1, readback: 'A:TEXT'}", "it holds text, which never equals"),
+        (
+            "set: {pv: shutter.state, value: 0, readback: stage.x_rbv, readback_value: Open}",
+            "stage.x_rbv: it holds a number, which never equals the text 'Open'",
+        ),
+        (
+            "set: {pv: stage.x, value: 1.5, readback: det.counts}",
+            "det.counts: it holds whole numbers from -2147483648 to 2147483647, none of which is",
+        ),
+        ("set: {pv: 'B:X', value: .nan, readback: 'B:R'}", "B:R: nothing equals NaN"),
+        (
+            "{loop: {values: [1, 20, 70], as: z}, do: [{run: {sequence: move, args: {to: $(z)}}}]}",
+            "move.yaml:2:9: steps[0].do[0].run.steps[0] set stage.x: stage.x: 20 mm is outside",
+        ),
+        (
+            "{loop: {values: [1, 70], as: z}, do: [{run: {sequence: move, args: {to: $(z)}}}]}",
+            "run move: move: parameter 'to' takes a number up to 50, not 70.0",
+        ),
+    ],
+)
+def test_a_value_that_a_channel_would_not_take_or_show_is_an_error(text: str, told: str) -> None:
+    assert any(told in line for line in lines(text)), lines(text)
+
+
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        ("pv: stage.x, between: [2, 1]", "no value lies between 2 and 1; the lesser comes first"),
+        ("pv: shutter.state, between: [Closed, Open]", "no value lies between 'Closed' and 'Open'"),
+        ("pv: shutter.state, above: 5", "5 is no index of it"),
+        ("pv: shutter.state, above: Closed", "it holds 0 … 1, nothing above 'Closed'"),
+        ("pv: shutter.state, below: Open", "it holds 0 … 1, nothing below 'Open'"),
+        ("pv: shutter.state, equals: Shut", "'Shut' is none of its labels"),
+        ("pv: shutter.state, not: Shut", "'Shut' is none of its labels"),
+        ("pv: shutter.state, in: [Open, Shut]", "'Shut' is none of its labels"),
+        ("pv: shutter.state, increase_by: 1", "it holds no number that could grow or fall"),
+        ("pv: det.counts, equals: 1.5", "none of which is 1.5"),
+        ("pv: det.counts, equals: 3e9", "none of which is 3000000000.0"),
+        ("pv: det.counts, equals: many", "which never equals the text 'many'"),
+        ("pv: det.counts, in: [1.5, 2.5]", "none of which is 1.5"),
+        ("pv: det.counts, above: 3e9", "nothing above 3000000000.0"),
+        ("pv: det.counts, between: [3e9, 4e9]", "nothing between"),
+        ("pv: stage.x, equals: .nan", "nothing equals NaN"),
+        ("pv: stage.x, not: .nan", "NaN compares with nothing"),
+        ("pv: stage.x, above: .inf", "no number is above inf"),
+        ("pv: stage.x, below: .nan", "nothing is above or below NaN"),
+        ("pv: 'A:TEXT', above: 1", "it holds text, which is neither above nor below anything"),
+        ("pv: 'A:TEXT', equals: 1", "it holds text, which never equals the number 1"),
+        ("until: 1 > 2", "it is false and nothing in it changes while it waits"),
+    ],
+)
+def test_a_wait_that_nothing_can_end_is_an_error(condition: str, told: str) -> None:
+    text = f"steps: [{{wait: {{{condition}, timeout: none}}}}, {{delay: 1}}]"
+    [line] = lines(text)
+    assert "waits in vain: " in line
+    assert told in line
+    [dead] = lines(text, Level.WARNING)
+    assert "steps[1] delay 1: is never reached: steps[0] (wait" in dead
+
+
+def test_a_wait_in_vain_with_a_timeout_ends_so_that_the_rest_is_reached() -> None:
+    text = "steps: [{wait: {until: 'false', timeout: 5}, on_error: continue}, {delay: 1}]"
+    assert len(check(text)) == 1
+
+
+def test_a_condition_that_holds_for_longer_than_the_timeout_is_an_error() -> None:
+    [line] = lines("wait: {pv: stage.x, above: 1, hold: 5, timeout: 5}")
+    assert line.endswith("can't hold for 5.0 s within a timeout of 5.0 s")
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        ("[{loop: {while: 'true'}, do: [{delay: 1}]}, {delay: 1}]", "steps[1] delay 1"),
+        ("[{group: [{loop: {while: 'true'}, do: [{delay: 1}]}]}, {delay: 1}]", "steps[1] delay 1"),
+        ("[{parallel: [{delay: 1}, {run: forever}]}, {delay: 1}]", "steps[1] delay 1"),
+        ("[{run: forever}, {delay: 1}]", "steps[1] delay 1"),
+        ("[{if: stage.x > 1, then: [{run: forever}], else: [{run: forever}]}, {delay: 1}]", "[1]"),
+        ("[{loop: {while: 'false'}, do: [{log: a}]}]", "steps[0].do[0] log"),
+        ("[{loop: {count: 0}, do: [{log: a}]}]", "steps[0].do[0] log"),
+        ("[{if: 'true', then: [{log: a}], else: [{log: b}]}]", "steps[0].else[0] log"),
+        ("[{if: 1 > 2, then: [{log: a}]}]", "steps[0].then[0] log"),
+        (
+            "[{loop: {values: [1, 2], as: i}, do: [{if: i > 2, then: [{log: a}]}]}]",
+            "steps[0].do[0].then[0] log",
+        ),
+    ],
+)
+def test_a_step_that_is_never_reached_is_a_warning(steps: str, told: str) -> None:
+    dead = [line for line in lines(f"steps: {steps}", Level.WARNING) if "never reached" in line]
+    assert len(dead) == 1
+    assert told in dead[0]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "[{if: flag, then: [{log: a}], else: [{log: b}]}]",
+        "[{loop: {count: '=n'}, do: [{log: a}]}]",
+        "[{loop: {values: '=[n]', as: i}, do: [{if: i > 0, then: [{log: $(flag)}]}]}]",
+        "[{if: stage.x > 1, then: [{run: forever}]}, {log: '$(n) $(flag)'}]",
+    ],
+)
+def test_a_step_that_other_arguments_would_reach_is_no_finding(steps: str) -> None:
+    found = check(f"parameters: {{n: 0, flag: true}}\nsteps: {steps}")
+    assert [f for f in found if "never reached" in f.text] == []
+
+
+def test_a_loop_that_never_ends_and_never_waits_is_a_warning() -> None:
+    [line] = lines("{loop: {while: 'true'}, do: [{log: a}]}", Level.WARNING)
+    assert "runs for ever, and nothing in it takes time" in line
+
+
+@pytest.mark.parametrize(
+    "branches",
+    [
+        "[{set: {pv: stage.x, value: 1}}, {set: {pv: 'SIM:STAGE:X', value: 2}}]",
+        "[{group: [{loop: {pv: stage.x, values: [1]}, do: [checkpoint]}]}, "
+        "{set: {pv: stage.x, value: 2}}]",
+        "[{run: {sequence: move, args: {to: 1}}}, {run: {sequence: move, args: {to: 2}}}]",
+        "[{delay: 1, on_error: [{set: {pv: stage.x, value: 1}}]}, {set: {pv: stage.x, value: 2}}]",
+    ],
+)
+def test_two_branches_that_put_to_one_channel_are_an_error(branches: str) -> None:
+    [line] = lines(f"parallel: {branches}")
+    assert (
+        "stage.x is put by two branches at the same time, here and by steps[0].parallel[0]" in line
+    )
+
+
+def test_one_branch_may_put_to_a_channel_twice() -> None:
+    puts = "{set: {pv: stage.x, value: 1}}, {set: {pv: stage.x, value: 2}}"
+    assert check(f"parallel: [{{group: [{puts}]}}]") == []
+
+
+def test_going_back_to_a_checkpoint_needs_one() -> None:
+    text = "steps: [{delay: 1}%s]\nsuspend: {b: {when: stage.x > 1, rewind: checkpoint}}"
+    [line] = lines(text % "", Level.WARNING)
+    assert line == "a.yaml:2:14: suspend.b.rewind: there is no checkpoint to go back to"
+    assert check(text % ", {group: [checkpoint]}") == []
+
+
+def test_warnings_of_the_compiler_are_findings_too() -> None:
+    [finding] = check("{loop: {pv: stage.x, from: 0, to: 1, step: 0.3}, do: [checkpoint]}")
+    assert (finding.level, finding.where) == (Level.WARNING, "a.yaml:2:12")
+    assert "'to' 1 is not visited" in finding.line()
+
+
+def test_without_metadata_only_what_holds_for_any_channel_is_found() -> None:
+    wait = "{wait: {pv: stage.x, between: [2, 1], timeout: 1}}"
+    text = f"steps: [{{set: {{pv: stage.x, value: 99}}}}, {wait}]"
+    [finding] = check_program(compile_program(parse(text), {}, NAMES))
+    assert "no value lies between" in finding.text
+
+
+def test_values_beyond_what_is_looked_at_one_by_one_are_judged_by_their_range() -> None:
+    put = "{set: {pv: stage.x, value: '=i/2'}}"
+    many = f"steps: [{{loop: {{from: 0, to: %s, num: 100000, as: i}}, do: [{put}]}}]"
+    assert check(many % 20) == []
+    [finding] = check(many % 21)
+    assert finding.level is Level.WARNING
+    assert "stage.x: 0 … 10.5 mm goes beyond its limits, -10 … 10 (with i = 0 … 21)" in finding.text
+
+
+def test_what_goes_beyond_the_work_allowed_is_taken_as_not_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = """
+steps:
+  - loop: {values: [3, 2, 1, 0], as: i}
+    do: [{let: {a: 1/(i+1)}}, {let: {b: 1/i}}, {set: {pv: stage.x, value: 99}}]
+"""
+    assert len(lines(text)) == 2
+    monkeypatch.setattr(reach, "MOST_WORK", 12)
+    [line] = lines(text)
+    assert "stage.x: 99 mm is outside" in line
+
+
+def test_a_huge_program_is_checked_in_bounded_time() -> None:
+    inner = ", ".join(f"{{let: {{y{n}: '=i*{n}/7'}}}}" for n in range(500))
+    text = f"steps: [{{loop: {{from: 0, to: 1, num: 4000, as: i}}, do: [{inner}]}}]"
+    program = compile_program(parse(text), {}, NAMES)
+    began = time.process_time()
+    assert check_program(program) == []
+    # Two million values, each in a state of 500 names, would take minutes.
+    assert time.process_time() - began < 20
+
+
+numbers = st.integers(-4, 4)
+
+
+@given(
+    st.lists(numbers, min_size=1, max_size=4), st.lists(numbers, min_size=1, max_size=4), numbers
+)
+def test_an_error_is_told_exactly_if_some_pass_would_fail(
+    outer: list[int], inner: list[int], bound: int
+) -> None:
+    text = f"""
+steps:
+  - loop: {{values: {outer}, as: i}}
+    do:
+      - let: {{k: i * 2}}
+      - loop: {{values: {inner}, as: j}}
+        do:
+          - if: i + j > {bound}
+            then: [{{set: {{pv: stage.x, value: "=k * j"}}}}]
+"""
+    values = [2 * i * j for i, j in itertools.product(outer, inner) if i + j > bound]
+    assert bool(lines(text)) == any(abs(value) > 10 for value in values)
+    dead = [line for line in lines(text, Level.WARNING) if "never reached" in line]
+    assert bool(dead) == (not values)
+
+
+ends = st.integers(-20, 20)
+EXPRESSIONS = (
+    "x + y",
+    "x - y",
+    "x * y",
+    "-x * (y + 3)",
+    "abs(x) - y",
+    "x / (abs(y) + 1)",
+    "abs(x - y)",
+)
+
+
+@given(ends, ends, ends, ends, st.sampled_from(EXPRESSIONS), st.floats(0, 1), st.floats(0, 1))
+def test_no_value_lies_outside_its_interval(
+    a: int, b: int, c: int, d: int, text: str, s: float, t: float
+) -> None:
+    first, second = Interval(min(a, b), max(a, b)), Interval(min(c, d), max(c, d))
+    result = interval_of(text, {"x": first, "y": second})
+    assert result is not None
+    x = first.low + s * (first.high - first.low)
+    y = second.low + t * (second.high - second.low)
+    value = eval(text, {"x": x, "y": y, "abs": abs})  # noqa: S307 - of the list above
+    assert result.low - 1e-9 <= value <= result.high + 1e-9
+
+
+@pytest.mark.parametrize("text", ["1 / x", "max(x, 2)", "x[0]", "x >", "y", "1e308 * x * x", "'a'"])
+def test_what_has_no_interval_is_not_guessed(text: str) -> None:
+    assert interval_of(text, {"x": Interval(-1e10, 1)}) is None

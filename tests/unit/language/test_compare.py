@@ -1,0 +1,237 @@
+import math
+
+import numpy as np
+import pytest
+
+from orchestrator.errors import InputError, PutError
+from orchestrator.language.compare import (
+    as_channel_value,
+    check_limits,
+    default_tolerance,
+    is_within,
+    meets,
+)
+from orchestrator.language.program import Relation
+from orchestrator.types import Limits, Metadata, NativeType, Value
+
+DOUBLE = Metadata(NativeType.DOUBLE)
+FLOAT = Metadata(NativeType.FLOAT)
+LONG = Metadata(NativeType.LONG)
+STRING = Metadata(NativeType.STRING)
+ENUM = Metadata(NativeType.ENUM, labels=("Closed", "Open"))
+CHARS = Metadata(NativeType.CHAR, count=100)
+WAVE = Metadata(NativeType.DOUBLE, count=4)
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("value", "metadata", "expected"),
+    [
+        (1, DOUBLE, 1.0),
+        (True, DOUBLE, 1.0),
+        (NAN, DOUBLE, NAN),
+        (2.0, LONG, 2),
+        (True, LONG, 1),
+        (np.float64(3), LONG, 3),
+        (255, Metadata(NativeType.CHAR), 255),
+        (65535, Metadata(NativeType.SHORT), None),
+        ("Open", ENUM, 1),
+        (0, ENUM, 0),
+        (15, Metadata(NativeType.ENUM), 15),
+        ("x" * 39, STRING, "x" * 39),
+        ("text µ", CHARS, "text µ"),
+    ],
+)
+def test_a_value_is_put_in_the_channels_own_terms(
+    value: object, metadata: Metadata, expected: object
+) -> None:
+    if expected is None:
+        with pytest.raises(PutError, match="-32768 … 32767"):
+            as_channel_value(value, metadata)
+        return
+    result = as_channel_value(value, metadata)
+    assert result == expected or (result != result and expected != expected)
+    assert type(result) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "metadata", "told"),
+    [
+        ("Opne", ENUM, "'Opne' is none of its labels; they are 0 = Closed, 1 = Open"),
+        (2, ENUM, "2 is no index of it; they are"),
+        (-1, ENUM, "-1 is no index"),
+        (1.0, ENUM, "the number 1.0 is none of its labels"),
+        (True, ENUM, "true is none of its labels"),
+        ("Open", Metadata(NativeType.ENUM), "it has no labels"),
+        (16, Metadata(NativeType.ENUM), "16 is no index"),
+        ("x" * 40, STRING, "a text of 40 bytes; a DBR_STRING holds 39"),
+        ("µ" * 20, STRING, "a text of 40 bytes"),
+        (5, STRING, "takes text, not the number 5"),
+        ("abc", DOUBLE, "takes a number, not the text 'abc'"),
+        ("abc", LONG, "takes a number"),
+        ("a", Metadata(NativeType.CHAR), "takes a number"),
+        ("x" * 100, CHARS, "a text of 100 bytes; the array holds 99"),
+        (1.5, LONG, "takes whole numbers, not 1.5"),
+        (NAN, LONG, "takes whole numbers, not nan"),
+        (2**31, LONG, "a LONG holds -2147483648 … 2147483647"),
+        ([1, 2], DOUBLE, "a list of 2 is longer than its 1 elements"),
+        ([1.0] * 5, WAVE, "longer than its 4 elements"),
+        ([], DOUBLE, "an empty list, where it takes one value"),
+        (["a"], WAVE, "needs a list or an array of numbers"),
+        (None, DOUBLE, "nothing can't be put"),
+    ],
+)
+def test_what_a_channel_can_not_hold_is_refused_with_what_it_can(
+    value: object, metadata: Metadata, told: str
+) -> None:
+    with pytest.raises(PutError, match=told):
+        as_channel_value(value, metadata)
+    with pytest.raises(PutError, match=r"^stage\.x: "):
+        as_channel_value(value, metadata, "stage.x")
+
+
+def test_arrays_are_put_in_the_channels_own_terms() -> None:
+    wave = as_channel_value([1, 2.5], WAVE)
+    assert isinstance(wave, np.ndarray)
+    np.testing.assert_array_equal(wave, [1.0, 2.5])
+    whole = as_channel_value(np.array([1.0, 2.0]), Metadata(NativeType.LONG, count=2))
+    assert isinstance(whole, np.ndarray)
+    assert whole.dtype.kind == "i"
+    assert as_channel_value(["a", "b"], Metadata(NativeType.STRING, count=2)) == ("a", "b")
+
+
+@pytest.mark.parametrize("native", [n for n in NativeType if n is not NativeType.STRING])
+def test_an_array_may_be_emptied(native: NativeType) -> None:
+    empty = as_channel_value([], Metadata(native, count=4))
+    assert isinstance(empty, np.ndarray)
+    assert empty.shape == (0,)
+    assert as_channel_value([], Metadata(NativeType.STRING, count=4)) == ()
+
+
+def test_limits_are_refused_with_value_limits_and_channel() -> None:
+    limited = Metadata(NativeType.DOUBLE, units="mm", control=Limits(-5, 5))
+    check_limits(5.0, limited, "stage.x")
+    with pytest.raises(PutError, match=r"stage\.x: 5\.1 mm is outside its limits, -5 … 5 mm"):
+        check_limits(5.1, limited, "stage.x")
+    with pytest.raises(PutError, match="nan mm is outside"):
+        check_limits(NAN, limited, "stage.x")
+
+
+def test_the_elements_of_an_array_have_no_limits() -> None:
+    """As with every EPICS server: an array's are those of a display."""
+    check_limits(np.array([1.0, 7.0]), Metadata(NativeType.DOUBLE, 2, control=Limits(-5, 5)), "a")
+
+
+def test_equal_limits_and_text_have_none() -> None:
+    check_limits(1e9, Metadata(NativeType.DOUBLE, control=Limits(0, 0)), "stage.x")
+    check_limits("abc", Metadata(NativeType.STRING, control=Limits(0, 1)), "stage.x")
+    check_limits(3, Metadata(NativeType.ENUM, control=Limits(0, 1)), "stage.x")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "readback", "float32", "expected"),
+    [
+        (2.0, DOUBLE, False, 2e-9),
+        (-2.0, FLOAT, True, 2e-6),
+        (2.0, Metadata(NativeType.DOUBLE, precision=3), False, 0.0005),
+        (1e9, Metadata(NativeType.DOUBLE, precision=3), False, 1.0),
+        (2.0, Metadata(NativeType.DOUBLE, precision=0), False, 2e-9),
+        (2.0, None, False, 2e-9),
+        (1, ENUM, False, 0.0),
+        ("Open", STRING, False, 0.0),
+        (0.0, DOUBLE, True, 0.0),
+    ],
+)
+def test_default_tolerance(
+    wanted: object, readback: Metadata | None, float32: bool, expected: float
+) -> None:
+    assert default_tolerance(wanted, readback, float32=float32) == pytest.approx(expected)
+
+
+def test_the_ends_of_a_tolerance_are_within_it() -> None:
+    assert is_within(0.295, 0.3, 0.005)
+    assert is_within(0.305, 0.3, 0.005)
+    assert not is_within(0.3051, 0.3, 0.005)
+    assert is_within(math.inf, math.inf, 0)
+    assert not is_within(1.0, math.inf, 1e9)
+    assert not is_within(math.inf, 1.0, 1e9)
+    assert not is_within(-math.inf, 1.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("relation", "value", "operand", "metadata", "expected"),
+    [
+        ("equals", 1.0, 1, DOUBLE, True),
+        ("equals", 1.0 + 1e-8, 1, DOUBLE, False),
+        ("equals", 1.0 + 1e-7, 1, FLOAT, True),
+        ("equals", 1.0004, 1, Metadata(NativeType.DOUBLE, precision=3), True),
+        ("not", 1.0, 1, DOUBLE, False),
+        ("not", 2.0, 1, DOUBLE, True),
+        ("above", 1.0, 1, DOUBLE, False),
+        ("at_least", 1.0, 1, DOUBLE, True),
+        ("below", 0.5, 1, DOUBLE, True),
+        ("at_most", 1.5, 1, DOUBLE, False),
+        ("increase_by", 1.0, 1.0, DOUBLE, True),
+        ("increase_by", 0.3, 0.1 + 0.2, DOUBLE, True),
+        ("increase_by", 0.2999, 0.3, DOUBLE, False),
+        ("increase_by", -math.inf, 0.3, DOUBLE, False),
+        ("decrease_by", 1.0, 1.0, DOUBLE, True),
+        ("decrease_by", 0.3, 0.4 - 0.1, DOUBLE, True),
+        ("decrease_by", 0.3001, 0.3, DOUBLE, False),
+        ("decrease_by", 2, 3, LONG, True),
+        ("between", 1.0, [1, 2], DOUBLE, True),
+        ("between", 2.1, [1, 2], DOUBLE, False),
+        ("in", 2.0, [1, 2], DOUBLE, True),
+        ("in", 3.0, [1, 2], DOUBLE, False),
+        ("equals", 1, "Open", ENUM, True),
+        ("equals", 1, 1, ENUM, True),
+        ("not", 1, "Closed", ENUM, True),
+        ("in", 0, ["Open", 0], ENUM, True),
+        ("above", 1, "Closed", ENUM, True),
+        ("equals", "ok", "ok", STRING, True),
+        ("in", "ok", ["a", "ok"], STRING, True),
+        ("equals", np.array([1.0, 2.0]), [1, 2], WAVE, True),
+        ("equals", np.array([1.0, 2.0]), [1], WAVE, False),
+        ("equals", ("a", "b"), ["a", "b"], STRING, True),
+        ("equals", 1, True, LONG, True),
+    ],
+)
+def test_meets(
+    relation: str, value: Value, operand: object, metadata: Metadata, expected: bool
+) -> None:
+    assert meets(Relation(relation), value, operand, metadata, None) is expected
+
+
+@pytest.mark.parametrize("relation", list(Relation))
+def test_nan_satisfies_nothing(relation: Relation) -> None:
+    operand: object = [0.0, 1.0] if relation in (Relation.BETWEEN, Relation.IN) else 0.0
+    assert not meets(relation, NAN, operand, DOUBLE, None)
+    with_nan: object = [NAN, NAN] if isinstance(operand, list) else NAN
+    assert not meets(relation, 0.0, with_nan, DOUBLE, None)
+
+
+def test_a_given_tolerance_is_the_one_that_counts() -> None:
+    assert meets(Relation.EQUALS, 1.4, 1, DOUBLE, 0.5)
+    assert not meets(Relation.NOT, 1.4, 1, DOUBLE, 0.5)
+    assert not meets(Relation.EQUALS, 1.0001, 1, Metadata(NativeType.DOUBLE, precision=1), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("relation", "value", "operand", "metadata", "told"),
+    [
+        ("equals", 1, "Opne", ENUM, "they are 0 = Closed, 1 = Open"),
+        ("equals", 1, True, ENUM, "true is none of its labels"),
+        ("equals", 1.0, "Open", DOUBLE, "holds the number 1.0, which can't equal the text 'Open'"),
+        ("equals", "a", 1, STRING, "can't equal the number 1"),
+        ("above", "a", 1, STRING, "neither above nor below"),
+        ("above", 1.0, "a", DOUBLE, "can't be above or below the text 'a'"),
+        ("in", 1.0, 5, DOUBLE, "compares with a list, not with the number 5"),
+        ("equals", np.array([1.0]), 1, WAVE, "holds an array of 1"),
+        ("between", 1.0, [1], DOUBLE, "two values"),
+    ],
+)
+def test_what_can_not_be_compared_is_told(
+    relation: str, value: Value, operand: object, metadata: Metadata, told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        meets(Relation(relation), value, operand, metadata, None)
