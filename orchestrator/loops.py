@@ -1,0 +1,59 @@
+"""The event loop of a process that serves: uvloop's where it is installed, asyncio's otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from orchestrator.errors import InputError
+
+T = TypeVar("T")
+
+LOOP_VARIABLE = "ORCHESTRATOR_LOOP"
+"""The environment variable that chooses."""
+
+LOOPS = {
+    "auto": "uvloop's if it is installed, asyncio's otherwise",
+    "uvloop": "uvloop's; an error if it is not installed",
+    "asyncio": "Python's own",
+}
+"""What it may say, the default first."""
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """As `asyncio.run`, on the loop that is chosen.
+
+    Raises:
+        InputError: The choice is none, or is not installed.
+    """
+    try:
+        factory = _factory()
+    except InputError:
+        main.close()
+        raise
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main)
+
+
+def name_of_loop() -> str:
+    """What the loop that runs now is to be called: `uvloop` or `asyncio`."""
+    kinds = type(asyncio.get_running_loop()).__mro__
+    return "uvloop" if any(kind.__module__.startswith("uvloop") for kind in kinds) else "asyncio"
+
+
+def _factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the loop; None = asyncio's."""
+    choice = os.environ.get(LOOP_VARIABLE) or "auto"
+    if choice not in LOOPS:
+        raise InputError(f"{LOOP_VARIABLE}={choice}: expected {', '.join(LOOPS)}")
+    installed = importlib.util.find_spec("uvloop") is not None
+    if choice == "uvloop" and not installed:
+        raise InputError(f"{LOOP_VARIABLE}=uvloop: uvloop is not installed; pip install uvloop")
+    if choice == "asyncio" or not installed:
+        return None
+    from orchestrator.fast_loop import FastLoop
+
+    return FastLoop

@@ -1,0 +1,121 @@
+"""The seams: every Protocol between two modules, on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from orchestrator.types import Metadata, Place, Reading, RunEvent, RunStatus, Value
+
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Offer(Protocol[T_contra]):
+    """The near end of a queue."""
+
+    def offer(self, item: T_contra) -> None:
+        """Take an item at once; never raises, never waits."""
+
+
+class ChannelView(Protocol):
+    """One channel as the device knows it now; read only."""
+
+    @property
+    def name(self) -> str:
+        """Our name of it."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is connected, as far as examined."""
+
+    @property
+    def metadata(self) -> Metadata | None:
+        """The last known; None before the first connection."""
+
+    @property
+    def reading(self) -> Reading | None:
+        """The last one; None before the first, kept while disconnected."""
+
+    @property
+    def links(self) -> int:
+        """Times that it connected; tells one connection from the next."""
+
+
+class View(Protocol):
+    """The world as the device has examined it; read only. The device is its only writer."""
+
+    def channel(self, name: str) -> ChannelView:
+        """The channel of this name; one not heard of yet is disconnected and has no reading."""
+
+    def watch(
+        self, names: Iterable[str], changed: Callable[[ChannelView], None]
+    ) -> Callable[[], None]:
+        """Call `changed` right after each reading or link change of these channels was examined.
+
+        It is called from the device's loop, in order, once an item, and must not raise or wait.
+        Returns the function that ends it.
+        """
+
+
+class Channels(Protocol):
+    """The engine's port to Channel Access (implemented by `client`)."""
+
+    async def connect(self, names: Iterable[str], timeout: float) -> list[str]:
+        """Monitor these too, and wait until each is connected and its first value was offered.
+
+        Returns:
+            The names that are not connected after `timeout` s.
+        """
+
+    async def put(self, name: str, value: Value, *, completion: bool, timeout: float) -> None:
+        """Write a channel; with `completion`, return when its put-callback has.
+
+        The value is in the channel's own terms (an enum is its index); it was checked before.
+        Two puts to one channel never overlap: one whose predecessor is still outstanding waits
+        for it within `timeout` s. Cancelling leaves an outstanding put-callback as an orphan
+        (see `outstanding`); Channel Access can't recall it.
+
+        Raises:
+            NotConnectedError: It isn't connected, or was lost before the completion.
+            PutError: The server refused it, or the put failed.
+            StepTimeoutError: No completion within `timeout` s, or an earlier put still outstanding.
+        """
+
+    async def get(self, names: Sequence[str], timeout: float) -> dict[str, Reading | Exception]:
+        """Read these channels from their servers, all at the same time.
+
+        Returns:
+            By name, in the order asked: the reading, or the error (NotConnectedError,
+            StepTimeoutError, ReadError) that its place has.
+        """
+
+    def outstanding(self, name: str) -> float | None:
+        """Age in s of the put-callback that this channel still owes, None = none."""
+
+
+class Recorder(Protocol):
+    """The data of one run, on its way to a file (implemented by `store`)."""
+
+    @property
+    def file(self) -> str:
+        """The file's path; empty before the first row."""
+
+    def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
+        """Keep a row; None where a channel did not answer. At once; written by a thread."""
+
+    async def close(self, status: RunStatus) -> str:
+        """All rows are on disk when this returns; gives what went wrong, or an empty text."""
+
+
+class Store(Protocol):
+    """Where the data of runs goes."""
+
+    def open(self, run_id: str, name: str, channels: Sequence[str]) -> Recorder:
+        """A recorder for a new run that samples these channels; no file before the first row."""
+
+
+class RunEvents(Protocol):
+    """Where the engine's events go: the pull queue."""
+
+    def offer(self, item: RunEvent) -> None:
+        """Take an event at once."""
