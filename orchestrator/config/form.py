@@ -1,0 +1,181 @@
+"""The file as it is written, with what each of its keys may be."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
+
+from orchestrator.config.model import CaConfig, ServerConfig
+from orchestrator.language.findings import Strict
+from orchestrator.language.names import SCHEME
+from orchestrator.language.suspend import Suspend, SuspenderName
+
+
+def _pv_text(text: str) -> str:
+    if not text or any(c.isspace() or not c.isprintable() for c in text):
+        raise ValueError(f"{text!r} is no PV name: it is empty or has a blank in it")
+    return text
+
+
+def check_prefix(text: str) -> str:
+    """The prefix of a service's own PVs, as it is.
+
+    Raises:
+        ValueError: It can't be one.
+    """
+    if "." in _pv_text(text):
+        raise ValueError(f"{text!r} has a dot in it, which begins a field in EPICS")
+    return text
+
+
+def _part(name: str) -> str:
+    """A name that expressions can use; a channel's may have several, with dots between."""
+    for word in name.split("."):
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", word):
+            raise ValueError(f"{name!r} can't be used in expressions: letters, digits and _ only")
+        if keyword.iskeyword(word):
+            raise ValueError(f"{name!r} can't be used in expressions, where {word!r} is a keyword")
+    return name
+
+
+def _ioc(name: str) -> str:
+    if "." in name:
+        raise ValueError(f"{name!r} has a dot, but an IOC's name ends at the first one")
+    return _part(name)
+
+
+def _address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or not re.fullmatch(r"[A-Za-z0-9_.-]+", host):
+        raise ValueError(f"expected host:port such as '127.0.0.1:5064', got {text!r}")
+    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"the port in {text!r} has to be a number from 1 to 65535")
+    return text
+
+
+def _module(text: str) -> str:
+    words = text.split(".")
+    if all(word.isidentifier() and not keyword.iskeyword(word) for word in words):
+        return text
+    hint = ""
+    if text.endswith(".py") or "/" in text:
+        guess = text.removesuffix(".py").strip("./").replace("/", ".")
+        hint = f"; a module is named with dots and without .py: {guess!r}"
+    raise ValueError(f"{text!r} is no Python module{hint}")
+
+
+def _master(text: str) -> str:
+    """A master's prefix, or the full name of its `Nested_Indices`."""
+    pv = _pv_text(text).removeprefix(SCHEME)
+    return f"{pv}Nested_Indices" if pv.endswith((":", ".")) else pv
+
+
+def _user_at_host(text: str) -> str:
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", text):
+        raise ValueError(f"expected user@host, got {text!r}")
+    return text
+
+
+_PvText: TypeAlias = Annotated[StrictStr, AfterValidator(_pv_text)]
+_Prefix: TypeAlias = Annotated[StrictStr, AfterValidator(check_prefix)]
+_Whole: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
+_TypeName = Literal["string", "short", "float", "enum", "char", "long", "double"]
+
+
+class _Stop(Strict):
+    pv: _PvText
+    value: StrictBool | Annotated[int, Field(strict=True)] | float | StrictStr = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: object) -> object:
+        return {"pv": data} if isinstance(data, str) else data
+
+
+class Channel(Strict):
+    """One entry of `channels`; a text is short for its `pv`."""
+
+    pv: _PvText
+    monitor: StrictBool = True
+    mirror: StrictBool = True
+    buffer: _Whole = 0
+    keep_all: StrictBool = False
+    write: StrictBool = True
+    text: StrictBool = False
+    stop: _Stop | None = None
+    type: _TypeName | None = None
+    count: Annotated[int, Field(strict=True, ge=1)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: object) -> object:
+        return {"pv": data} if isinstance(data, str) else data
+
+
+class _SequenceServer(Strict):
+    prefix: Annotated[StrictStr, Field(max_length=60)]
+    name: StrictStr | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: object) -> object:
+        return {"prefix": data} if isinstance(data, str) else data
+
+
+class Chain(Strict):
+    """A table `[chain.NAME]`."""
+
+    prefix: Annotated[StrictStr, Field(max_length=60)] = ""
+    address: Annotated[StrictStr, AfterValidator(_address)] | None = None
+    channels: dict[Annotated[StrictStr, AfterValidator(_part)], Channel] = Field(
+        default_factory=dict
+    )
+    sequence_server: _SequenceServer | None = None
+
+
+class _Server(Strict):
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 5064
+    interfaces: Annotated[tuple[StrictStr, ...], Field(min_length=1)] = ServerConfig().interfaces
+    master: Annotated[StrictStr, AfterValidator(_master)] = ""
+    name: StrictStr = ""
+
+    @model_validator(mode="after")
+    def _named(self) -> _Server:
+        if self.master and not self.name:
+            raise ValueError("'master' needs 'name', which is ours in its Nested_Indices")
+        return self
+
+
+class _Ca(Strict):
+    connect_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
+    auto_addr_list: StrictBool = True
+    max_array_bytes: Annotated[int, Field(strict=True, ge=16384)] = CaConfig().max_array_bytes
+
+
+class _Sequences(Strict):
+    directory: StrictStr | None = None
+    python: tuple[Annotated[StrictStr, AfterValidator(_module)], ...] = ()
+
+
+class _Access(Strict):
+    write: tuple[Annotated[StrictStr, AfterValidator(_user_at_host)], ...] = ()
+
+
+class _Store(Strict):
+    directory: StrictStr = "runs"
+
+
+class File(Strict):
+    """The whole file."""
+
+    prefix: _Prefix = "ORCH:"
+    server: _Server = _Server()
+    ca: _Ca = _Ca()
+    chain: dict[Annotated[StrictStr, AfterValidator(_ioc)], Chain] = Field(default_factory=dict)
+    sequences: _Sequences = _Sequences()
+    suspend: dict[SuspenderName, Suspend] = Field(default_factory=dict)
+    access: _Access = _Access()
+    store: _Store = _Store()

@@ -1,0 +1,51 @@
+"""On which line of a TOML file a key is written: `tomllib` reads values, and tells no places."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator.types import Path
+
+
+def lines_of(text: str) -> dict[Path, int]:
+    """The line, from 1, on which each key, table and element of an array is first written.
+
+    Args:
+        text: A whole file, which `tomllib` can read.
+    """
+    found: dict[Path, int] = {}
+    table: Path = ()
+    begin, statement = 1, ""
+    for number, line in enumerate(text.split("\n"), 1):
+        statement += f"{line}\n"
+        try:
+            tree = tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:
+            continue  # it ends within a value, which goes on
+        paths = list(_paths(tree))
+        if statement.lstrip().startswith("["):
+            table = paths[-1]
+        else:
+            paths = [(*table, *path) for path in paths]
+        for path in paths:
+            found.setdefault(path, begin)
+        begin, statement = number + 1, ""
+    return found
+
+
+def nearest_line(lines: Mapping[Path, int], path: Path) -> int:
+    """The line of a key, or of what is around it where it is not written; 0 where nothing is."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path, 0)
+
+
+def _paths(tree: Any) -> Iterator[Path]:
+    """Every key and element, each before what is in it."""
+    items = tree.items() if isinstance(tree, dict) else ()
+    for key, value in enumerate(tree) if isinstance(tree, list) else items:
+        yield (key,)
+        for path in _paths(value):
+            yield (key, *path)

@@ -1,0 +1,115 @@
+"""What the configuration says: frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.language.names import Names, ServerChannels
+from orchestrator.language.suspend import Suspend
+from orchestrator.types import NativeType
+
+
+@dataclass(frozen=True, slots=True)
+class StopChannel:
+    """What ends a movement: written without callback when a step that moves it ends early."""
+
+    pv: str
+    """Full PV name."""
+    value: float | int | str = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelConfig:
+    """One channel: a remote PV and how we treat it."""
+
+    name: str
+    """Alias, `ioc.channel`; for a PV that no config names, the full PV name."""
+    pv: str
+    """Full PV name."""
+    monitor: bool = True
+    mirror: bool = True
+    """Serve it as `MON:{ioc}:{channel}`."""
+    buffer: int = 0
+    """Points of its circular buffer."""
+    keep_all: bool = False
+    """Never merge its updates in the pull queue."""
+    write: bool = True
+    """Whether sequences may write it."""
+    text: bool = False
+    """Whether a CHAR array is text."""
+    stop: StopChannel | None = None
+    type: NativeType | None = None
+    """Serve the mirror as this type even before it first connects."""
+    count: int = 1
+    """Elements of that mirror."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainConfig:
+    """One chained IOC."""
+
+    name: str
+    prefix: str
+    address: str = ""
+    """host:port; extends the one search list of the process."""
+    channels: Mapping[str, ChannelConfig] = field(default_factory=dict)
+    """By alias, `ioc.channel`; those of its sequence server included."""
+    server: ServerChannels | None = None
+    """The sequence server in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaConfig:
+    """The one libca context of the process."""
+
+    connect_timeout: float = 5.0
+    auto_addr_list: bool = True
+    max_array_bytes: int = 16_777_216
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Where the service's own PVs are served."""
+
+    port: int = 5064
+    interfaces: tuple[str, ...] = ("0.0.0.0",)  # noqa: S104 - an IOC serves its network
+    master: str = ""
+    """Full name of the master's `Nested_Indices`; empty where there is no master."""
+    name: str = ""
+    """Our name in it, and in our own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All of `orchestrator.toml`, or its defaults."""
+
+    prefix: str = "ORCH:"
+    server: ServerConfig = ServerConfig()
+    ca: CaConfig = CaConfig()
+    chain: Mapping[str, ChainConfig] = field(default_factory=dict)
+    sequences: Path | None = None
+    """Directory of `*.yaml`; the file's name is the sequence's."""
+    python: tuple[str, ...] = ()
+    """Modules with `@sequence` functions, imported when the service starts."""
+    suspend: Mapping[str, Suspend] = field(default_factory=dict)
+    """What holds up every run, by name; `program.compile_suspenders` makes conditions of it."""
+    store: Path = Path("runs")
+    """Directory of the data files."""
+    write_access: tuple[str, ...] = ()
+    """user@host that may write; empty = everyone, as Channel Access does."""
+    file: Path | None = None
+    """Where it was read from."""
+
+    @property
+    def channels(self) -> dict[str, ChannelConfig]:
+        """Every channel of every chained IOC, by alias."""
+        return {a: c for ioc in self.chain.values() for a, c in ioc.channels.items()}
+
+
+def names_of(config: Config) -> Names:
+    """The channel names that sequences may use."""
+    aliases = {alias: channel.pv for alias, channel in config.channels.items()}
+    servers = {ioc.server.name: ioc.server for ioc in config.chain.values() if ioc.server}
+    return Names(frozenset(config.chain), aliases, servers)

@@ -1,0 +1,227 @@
+"""`orchestrator.toml` -> a frozen Config. Errors name file, line and key."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path as FilePath
+from typing import Any, TypeAlias, cast
+
+from orchestrator.config.form import Chain, Channel, File
+from orchestrator.config.lines import lines_of, nearest_line
+from orchestrator.config.model import (
+    CaConfig,
+    ChainConfig,
+    ChannelConfig,
+    Config,
+    ServerConfig,
+    StopChannel,
+)
+from orchestrator.errors import CheckError, InputError
+from orchestrator.language.findings import validate
+from orchestrator.language.names import SCHEME, ServerChannels, suggestion
+from orchestrator.types import NativeType, Path
+
+DEFAULT_FILE = FilePath("orchestrator.toml")
+"""Read where it is there and no other is named."""
+
+Finding: TypeAlias = tuple[Path, str]
+"""The key that it is about, and what is wrong."""
+
+
+def load_config(file: FilePath | None, macros: Mapping[str, str] = {}) -> Config:
+    """Read the configuration.
+
+    Args:
+        file: The file; None = `orchestrator.toml` in the working directory where there is one,
+            otherwise the defaults.
+        macros: What `$(NAME)` stands for in its strings; `$(NAME=text)` has a default.
+
+    Raises:
+        CheckError: All that is wrong, a line each: `orchestrator.toml:7: chain.stage.prefix: …`.
+    """
+    if file is None:
+        if not DEFAULT_FILE.is_file():
+            return Config()
+        file = DEFAULT_FILE
+    text = _text(file)
+    findings: list[Finding] = []
+    tree = _expanded(_tree(text, file), macros, (), findings)
+    parsed, mistakes = validate(File, tree, noun="key")
+    if not findings:
+        findings = [(m.about, f"{_key(m.path)}{m.text}") for m in mistakes]
+    if not findings:
+        config = _config(cast(File, parsed), file)
+        findings = list(_clashes(config))
+    if findings:
+        raise CheckError(_told(findings, file, lines_of(text)))
+    return config
+
+
+def _told(findings: Iterable[Finding], file: FilePath, lines: Mapping[Path, int]) -> list[str]:
+    """Findings with their places, in the order of the file."""
+    placed = sorted((nearest_line(lines, path), text) for path, text in findings)
+    return [f"{file}:{line}: {text}" if line else f"{file}: {text}" for line, text in placed]
+
+
+def _text(file: FilePath) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"can't read the configuration {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not UTF-8 text (byte {error.start})") from error
+
+
+def _tree(text: str, file: FilePath) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        # Python 3.11 tells the place only in the text.
+        place = re.search(r" \(at line (\d+), column (\d+)\)", str(error))
+        where = f"{file}:{place[1]}:{place[2]}" if place else str(file)
+        reason = str(error).replace(place[0], "") if place else str(error)
+        raise InputError(f"{where}: {reason}") from error
+
+
+_MACRO = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)(?:=([^()]*))?\)")
+
+
+def _expanded(value: Any, macros: Mapping[str, str], path: Path, findings: list[Finding]) -> Any:
+    """The tree with every `$(NAME)` in its strings replaced; what is undefined is a finding."""
+    if isinstance(value, dict):
+        return {k: _expanded(v, macros, (*path, k), findings) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_expanded(v, macros, (*path, i), findings) for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def replacement(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        if name not in macros and default is None:
+            hint = suggestion(name, macros)
+            text = f"undefined macro '$({name})'{hint or f'; give --macro {name}=…'}"
+            findings.append((path, f"{_key(path)}{text}"))
+        return str(macros.get(name, default))
+
+    return _MACRO.sub(replacement, value)
+
+
+def _key(path: Path) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return f"{text}: " if text else ""
+
+
+# From the form to the model ----------------------------------------------------------------
+
+
+def _config(parsed: File, file: FilePath) -> Config:
+    def beside(directory: str) -> FilePath:
+        return file.parent / FilePath(directory).expanduser()
+
+    sequences = parsed.sequences.directory
+    return Config(
+        prefix=parsed.prefix,
+        server=ServerConfig(
+            parsed.server.port, parsed.server.interfaces, parsed.server.master, parsed.server.name
+        ),
+        ca=CaConfig(parsed.ca.connect_timeout, parsed.ca.auto_addr_list, parsed.ca.max_array_bytes),
+        chain={name: _chain(name, chain) for name, chain in parsed.chain.items()},
+        sequences=None if sequences is None else beside(sequences),
+        python=parsed.sequences.python,
+        suspend=parsed.suspend,
+        store=beside(parsed.store.directory),
+        write_access=parsed.access.write,
+        file=file,
+    )
+
+
+def _chain(name: str, chain: Chain) -> ChainConfig:
+    channels = {
+        f"{name}.{key}": _channel(f"{name}.{key}", chain.prefix, channel)
+        for key, channel in chain.channels.items()
+    }
+    given, server = chain.sequence_server, None
+    if given is not None:
+        own = _server_channels(name, chain.prefix + given.prefix, given.prefix)
+        for alias, channel in own.items():
+            channels.setdefault(alias, channel)
+        server = ServerChannels(given.name or name, *own)
+    return ChainConfig(name, chain.prefix, chain.address or "", channels, server)
+
+
+def _server_channels(ioc: str, full: str, prefix: str) -> dict[str, ChannelConfig]:
+    """The channels of a sequence server: with the prefix `seq.` they are `stage.seq.CMD` …."""
+    inner = [word for word in re.split(r"[^A-Za-z0-9_]+", prefix) if word]
+    base = ".".join([ioc, *inner])
+    options: dict[str, dict[str, Any]] = {
+        "CMD": {"mirror": False, "text": True},
+        # Of these every update counts: an acknowledgement is its edge.
+        "ACK": {"write": False, "keep_all": True},
+        "message": {"write": False, "text": True},
+        "values": {"write": False},
+        "INDEX": {"write": False, "keep_all": True},
+    }
+    return {
+        f"{base}.{pv}": ChannelConfig(f"{base}.{pv}", full + pv, **more)
+        for pv, more in options.items()
+    }
+
+
+def _channel(alias: str, prefix: str, channel: Channel) -> ChannelConfig:
+    stop = channel.stop
+    return ChannelConfig(
+        name=alias,
+        pv=_full(prefix, channel.pv),
+        monitor=channel.monitor,
+        mirror=channel.mirror,
+        buffer=channel.buffer,
+        keep_all=channel.keep_all,
+        write=channel.write,
+        text=channel.text,
+        stop=None if stop is None else StopChannel(_full(prefix, stop.pv), stop.value),
+        type=None if channel.type is None else NativeType[channel.type.upper()],
+        count=channel.count,
+    )
+
+
+def _full(prefix: str, pv: str) -> str:
+    """A PV's full name: `ca://NAME` stands for itself, other text follows the IOC's prefix."""
+    return pv.removeprefix(SCHEME) if pv.startswith(SCHEME) else prefix + pv
+
+
+def _clashes(config: Config) -> Iterator[Finding]:
+    """What each entry allows but all together don't."""
+    aliases: dict[str, str] = {}
+    mirrors: dict[str, str] = {}
+    servers: dict[str, str] = {}
+    for ioc in config.chain.values():
+        if ioc.server is not None:
+            other = servers.setdefault(ioc.server.name, ioc.name)
+            if other != ioc.name:
+                text = f"the sequence servers of {other} and {ioc.name} are both named"
+                text = f"{text} {ioc.server.name}; give one a 'name'"
+                yield ("chain", ioc.name, "sequence_server"), text
+    for alias, channel in config.channels.items():
+        name, _, key = alias.partition(".")
+        here = ("chain", name, "channels", key)
+        first = aliases.setdefault(channel.pv, alias)
+        if first != alias:
+            # With two, readings, puts and samples of one PV would go by different names.
+            text = f"{first} and {alias} are the same PV, {channel.pv}; a PV has one alias"
+            yield here, text
+        for mirror in _mirrors(channel):
+            other = mirrors.setdefault(mirror, alias)
+            if other != alias:
+                served = f"{config.prefix}{mirror}"
+                yield here, f"{other} and {alias} would both be served as {served}"
+
+
+def _mirrors(channel: ChannelConfig) -> Iterator[str]:
+    base = "MON:" + channel.name.replace(".", ":")
+    yield base
+    if channel.buffer:
+        yield from (f"{base}:{suffix}" for suffix in ("BUF", "MEAN", "STD", "RATE"))
