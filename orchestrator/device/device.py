@@ -1,0 +1,291 @@
+"""Examines one item after another; its decisions go to the push queue and to the engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TypeAlias, assert_never
+
+import numpy as np
+
+from orchestrator.config import Config
+from orchestrator.device.commands import (
+    ControlText,
+    Ping,
+    QueueText,
+    RunText,
+    TrajectoryText,
+    parse_command,
+)
+from orchestrator.device.mirrors import Mirrors
+from orchestrator.device.publisher import RunPublisher
+from orchestrator.device.served import Served
+from orchestrator.device.world import World
+from orchestrator.errors import InputError
+from orchestrator.language.indices import parse_indices
+from orchestrator.ports import Offer
+from orchestrator.queues import MergeQueue
+from orchestrator.types import (
+    Accepted,
+    Alarm,
+    Command,
+    Control,
+    EngineItem,
+    LinkChange,
+    PullItem,
+    PushItem,
+    QueueRequest,
+    Reading,
+    Reply,
+    RunEnded,
+    RunEvent,
+    RunRefused,
+    RunRequest,
+    RunStarted,
+    SequencesListed,
+    Severity,
+    Tick,
+    Update,
+    Verb,
+)
+
+Decision: TypeAlias = PushItem | EngineItem
+
+
+_A_TURN = 200
+"""Items examined before other tasks have their turn; some 10 µs each. A count and no time: a
+recording that is replayed takes the same turns."""
+
+_A_STATISTIC = 2000
+"""Elements of a circular buffer whose copy and statistics take about as long as an item."""
+
+
+class Device:
+    """The only writer of the view, and the only source of updates.
+
+    `examine` is a plain function of what has been examined before: no await, no I/O, no clock.
+    """
+
+    def __init__(self, config: Config) -> None:
+        """Channels and their circular buffers are made from the config."""
+        self.world = World()
+        for channel in config.channels.values():
+            self.world.add(channel.name, channel.buffer)
+        self._mirrors = Mirrors(config, self.world)
+        self._publisher = RunPublisher(config)
+        self._served = Served(config, self._why_busy)
+        self._asked: dict[int, Verb] = {}
+        self._reserved = False
+        self._preparing: int | None = None
+
+    async def run(
+        self,
+        pull: MergeQueue[PullItem],
+        push: Offer[PushItem],
+        engine: Offer[EngineItem],
+    ) -> None:
+        """Examine whatever is pulled, for ever."""
+        while True:
+            for item in await pull.batch(_A_TURN):
+                if isinstance(item, Tick):
+                    await self._pulse(item, push)
+                    continue
+                for decision in self.examine(item):
+                    if isinstance(decision, RunRequest | Control | QueueRequest):
+                        engine.offer(decision)
+                    else:
+                        push.offer(decision)
+                self._notify(item)
+
+    async def _pulse(self, tick: Tick, push: Offer[PushItem]) -> None:
+        """Examine a pulse, in several turns where it computes the statistics of many buffers."""
+        work = 0
+        for decision in self._take_tick(tick):
+            push.offer(decision)
+            work += 1
+            if isinstance(decision, Update) and isinstance(decision.value, np.ndarray):
+                work += decision.value.size // _A_STATISTIC
+            if work >= _A_TURN:
+                work = 0
+                await asyncio.sleep(0)
+
+    def first_decisions(self) -> Iterable[PushItem]:
+        """What is published before anything has arrived."""
+        yield from self._mirrors.first_updates()
+
+    def examine(self, item: PullItem) -> Iterable[Decision]:
+        """Decide what follows from one item. Bad data is a decision, never an exception."""
+        match item:
+            case Reading():
+                if item.channel == self._served.master:
+                    served = self._reserving(self._served.take_reading(item))
+                    return [*self._mirrors.take_reading(item), *served]
+                return self._mirrors.take_reading(item)
+            case LinkChange():
+                return self._mirrors.take_link(item)
+            case Command():
+                return list(self._take_command(item))
+            case Tick():
+                return list(self._take_tick(item))
+            case SequencesListed():
+                return [self._publisher.sequences(item.names)]
+            case _:
+                return list(self._take_event(item))
+
+    def _take_tick(self, tick: Tick) -> Iterator[PushItem]:
+        yield from self._mirrors.take_tick(tick)
+        yield from self._publisher.take_tick()
+
+    def _notify(self, item: PullItem) -> None:
+        if isinstance(item, Reading | LinkChange):
+            state = self.world.channel(item.channel)
+            for watcher in state.watchers:
+                watcher(state)
+
+    # Commands ---------------------------------------------------------------------------------
+
+    def _take_command(self, command: Command) -> Iterator[Decision]:
+        match command.verb:
+            case Verb.COMMAND:
+                yield Update("ack", 0)
+                yield from self._take_text(command)
+            case Verb.INDICES:
+                yield from self._take_indices(command)
+            case Verb.SELECT:
+                self._served.select(command.text)
+            case Verb.START:
+                run = RunText(command.text, command.document)
+                yield from self._ask_for_run(command, run, command.args, start=True)
+            case _:
+                yield from self._take_control(command, ControlText(command.verb, command.text))
+
+    def _take_text(self, command: Command) -> Iterator[Decision]:
+        try:
+            parsed = parse_command(command.text)
+        except InputError as error:
+            yield from self._refuse(command, str(error))
+            return
+        match parsed:
+            case RunText():
+                yield from self._ask_for_run(command, parsed, parsed.args, start=False)
+            case ControlText():
+                yield from self._take_control(command, parsed)
+            case QueueText():
+                yield self._queue_request(command, parsed)
+            case TrajectoryText():
+                yield from self._reserving(self._served.load(command))
+            case Ping():
+                yield from self._accept(command)
+            case _:
+                assert_never(parsed)
+
+    # Sequence servers -------------------------------------------------------------------------
+
+    def _take_indices(self, command: Command) -> Iterator[Decision]:
+        """Somebody wrote Nested_Indices: show it to the servers, of which we may be one."""
+        yield Update("ack", 0)
+        try:
+            indices = parse_indices(command.text)
+            if self._reserved:
+                raise InputError(f"Nested_Indices: {self._publisher.busy_with}, and may walk it")
+        except InputError as error:
+            yield from self._refuse(replace(command, verb=Verb.COMMAND), str(error))
+            return
+        yield Update("nested_indices", indices.text)
+        if command.request:
+            yield Reply(command.request)
+        if not self._served.master and self._served.is_asked(indices):
+            yield from self._reserving(self._served.take(indices.text))
+        else:
+            yield Update("ack", 1)
+
+    def _reserving(self, decisions: Iterable[Decision]) -> Iterator[Decision]:
+        """The same; where a run is among them, the engine is reserved for it."""
+        for decision in decisions:
+            if isinstance(decision, RunRequest):
+                self._reserved, self._preparing = True, decision.request
+            yield decision
+
+    def _why_busy(self) -> str:
+        return f"{self._publisher.busy_with}; stop or abort it first" if self._reserved else ""
+
+    def _ask_for_run(
+        self, command: Command, run: RunText, args: object, *, start: bool
+    ) -> Iterator[Decision]:
+        if busy := self._why_busy():
+            yield from self._refuse(command, busy)
+            return
+        self._reserved, self._preparing = True, command.request
+        self._asked[command.request] = command.verb
+        yield RunRequest(
+            request=command.request,
+            name=run.name,
+            text=run.document,
+            origin=command.origin,
+            args=args if isinstance(args, dict | str) else {},
+            owner=command.owner,
+            always_a_run=start,
+        )
+
+    def _queue_request(self, command: Command, parsed: QueueText) -> QueueRequest:
+        self._asked[command.request] = command.verb
+        run = RunRequest(0, parsed.run.name, args=parsed.run.args, owner=command.owner)
+        return QueueRequest(command.request, parsed.action, parsed.number, parsed.position, run)
+
+    def _take_control(self, command: Command, control: ControlText) -> Iterator[Decision]:
+        if self._reserved:
+            yield Control(control.verb, control.reason)
+        else:
+            yield Update("pause", 0)
+            if control.verb in (Verb.RESUME, Verb.PAUSE, Verb.SKIP, Verb.STOP):
+                yield Update("message", f"nothing is running to {control.verb}")
+        yield from self._accept(command)
+
+    def _accept(self, command: Command) -> Iterator[Decision]:
+        if command.verb is Verb.COMMAND:
+            yield Update("ack", 1)
+        if command.request:
+            yield Reply(command.request)
+
+    def _refuse(self, command: Command, reason: str) -> Iterator[Decision]:
+        yield Update("message", reason)
+        if command.verb is Verb.COMMAND:
+            yield Update("ack", 0, severity=Severity.MAJOR, status=Alarm.WRITE)
+        if command.request:
+            yield Reply(command.request, reason)
+
+    # Events of the engine ---------------------------------------------------------------------
+
+    def _take_event(self, event: RunEvent) -> Iterator[Decision]:
+        yield from self._publisher.take(event)
+        match event:
+            case RunStarted():
+                self._reserved, self._preparing = True, None
+                if self._asked.get(event.request) is Verb.COMMAND:
+                    del self._asked[event.request]
+                    yield Update("ack", 1)
+                    yield Reply(event.request)
+            case RunRefused():
+                yield from self._take_refusal(event)
+            case Accepted():
+                verb = self._asked.pop(event.request, Verb.COMMAND)
+                yield Update("message", event.text)
+                yield from self._accept(Command(verb, event.request))
+            case RunEnded():
+                self._reserved = False
+                if self._asked.pop(event.request, None) is not None:
+                    failed = "" if event.status == "Success" else f"{event.status}: {event.message}"
+                    yield Reply(event.request, failed)
+                yield from self._reserving(self._served.ended(event))
+            case _:
+                pass
+
+    def _take_refusal(self, event: RunRefused) -> Iterator[Decision]:
+        if event.request == self._preparing:
+            self._reserved = False
+        if self._served.has_asked(event.request):
+            yield from self._reserving(self._served.ended(event))
+            return
+        verb = self._asked.pop(event.request, Verb.START)
+        yield from self._refuse(Command(verb, event.request), event.reason)

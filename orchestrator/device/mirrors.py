@@ -1,0 +1,167 @@
+"""What is published of the chained channels: mirrors, buffers, the state of the chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from orchestrator.config import Config
+from orchestrator.device.world import ChannelState, World
+from orchestrator.types import (
+    Alarm,
+    LinkChange,
+    MirrorOpened,
+    PushItem,
+    Reading,
+    Severity,
+    Tick,
+    Update,
+)
+
+_NAMES_LENGTH = 4000
+"""Characters of CHAIN:DISCONNECTED; the rest is counted."""
+
+
+class Mirrors:
+    """Turns readings and link changes into updates of `MON:*` and `CHAIN:*`."""
+
+    def __init__(self, config: Config, world: World) -> None:
+        """Only channels of the config are mirrored and counted."""
+        self._world = world
+        self._channels = config.channels
+        self._monitored = [c.name for c in self._channels.values() if c.monitor]
+        self._ioc = {name: ioc.name for ioc in config.chain.values() for name in ioc.channels}
+        self._sizes = dict.fromkeys(config.chain, 0)
+        for name in self._monitored:
+            self._sizes[self._ioc[name]] += 1
+        self._up = dict.fromkeys(config.chain, 0)
+        self._most_up = dict.fromkeys(config.chain, 0)
+        self._reconnects = dict.fromkeys(config.chain, 0)
+        self._was_lost: set[str] = set()
+        self._down = dict.fromkeys(self._monitored)
+        self._down_changed = True
+        self._opened: set[str] = set()
+        self._buffered = [c.name for c in self._channels.values() if c.buffer]
+        self._buffers_changed: dict[str, int] = {}
+
+    def first_updates(self) -> Iterator[PushItem]:
+        """The chain before anything has connected."""
+        yield Update("chain_count", len(self._monitored))
+        yield Update("chain_connected", 0)
+        for ioc in self._sizes:
+            yield self._ioc_status(ioc)
+
+    # Readings -----------------------------------------------------------------------------------
+
+    def take_reading(self, reading: Reading) -> list[PushItem]:
+        """Pass it on to its mirror, and into its buffer."""
+        state = self._world.take_reading(reading)
+        if state.buffer is not None and isinstance(reading.value, float | int):
+            state.buffer.append(reading.value)
+            self._buffers_changed[reading.channel] = (
+                self._buffers_changed.get(reading.channel, 0) + 1
+            )
+        if reading.channel not in self._opened:
+            return []
+        return [
+            Update(
+                "mon",
+                reading.value,
+                reading.channel,
+                reading.severity,
+                reading.status,
+                reading.timestamp,
+                reading.nanoseconds,
+            )
+        ]
+
+    # Links --------------------------------------------------------------------------------------
+
+    def take_link(self, change: LinkChange) -> list[PushItem]:
+        """Open the mirror, or show it as lost; keep the chain's figures."""
+        was_connected = self._world.channel(change.channel).connected
+        state = self._world.take_link(change)
+        config = self._channels.get(change.channel)
+        if config is None:
+            return []
+        decisions: list[PushItem] = []
+        if config.mirror and config.monitor:
+            decisions += self._mirror(change, state)
+        if config.monitor and was_connected != change.connected:
+            decisions += self._chain(self._ioc[change.channel], change)
+        return decisions
+
+    def _mirror(self, change: LinkChange, state: ChannelState) -> Iterator[PushItem]:
+        if change.connected and change.metadata is not None:
+            self._opened.add(change.channel)
+            yield MirrorOpened(change.channel, change.metadata)
+        elif not change.connected and state.reading is not None:
+            yield Update("mon", state.reading.value, change.channel, Severity.INVALID, Alarm.LINK)
+
+    def _chain(self, ioc: str, change: LinkChange) -> Iterator[PushItem]:
+        self._down_changed = True
+        if change.connected:
+            self._down.pop(change.channel, None)
+            self._up[ioc] += 1
+            self._most_up[ioc] = max(self._most_up[ioc], self._up[ioc])
+        else:
+            self._down[change.channel] = None
+            self._up[ioc] -= 1
+            if self._up[ioc] == 0:
+                self._was_lost.add(ioc)
+        yield Update("chain_connected", sum(self._up.values()))
+        yield self._ioc_status(ioc)
+        # Not all that are configured: one that never was there would hide every return.
+        if self._up[ioc] == self._most_up[ioc] and ioc in self._was_lost:
+            self._was_lost.remove(ioc)
+            self._reconnects[ioc] += 1
+            yield Update("chain_reconnects", self._reconnects[ioc], ioc)
+
+    def _ioc_status(self, ioc: str) -> Update:
+        up, size = self._up[ioc], self._sizes[ioc]
+        if up == size:
+            return Update("chain_status", "Connected", ioc)
+        if up == 0:
+            return Update("chain_status", "Disconnected", ioc, Severity.INVALID, Alarm.LINK)
+        return Update("chain_status", "Partial", ioc, Severity.MINOR, Alarm.LINK)
+
+    # Ticks --------------------------------------------------------------------------------------
+
+    def take_tick(self, tick: Tick) -> Iterator[PushItem]:
+        """What is published at the pulse: heartbeat, figures, names, changed buffers.
+
+        Each buffer's statistics are computed when they are asked for.
+        """
+        yield Update("heartbeat", tick.beat)
+        yield Update("loop_lag", tick.lag)
+        for name, value in tick.figures.items():
+            yield Update(name, value)
+        if self._down_changed:
+            self._down_changed = False
+            yield self._disconnected()
+        yield from self._buffers(tick.period)
+
+    def _disconnected(self) -> Update:
+        severity = Severity.INVALID if self._down else Severity.NO_ALARM
+        status = Alarm.LINK if self._down else Alarm.NO_ALARM
+        return Update("chain_disconnected", _names(self._down), "", severity, status)
+
+    def _buffers(self, period: float) -> Iterator[PushItem]:
+        for name in self._buffered:
+            count = self._buffers_changed.pop(name, 0)
+            yield Update("mon_rate", count / period, name)
+            buffer = self._world.channel(name).buffer
+            if count and buffer is not None:
+                window = buffer.window().copy()
+                yield Update("mon_buf", window, name)
+                yield Update("mon_mean", float(np.mean(window)), name)
+                yield Update("mon_std", float(np.std(window)), name)
+
+
+def _names(names: Iterable[str]) -> str:
+    """The names, as many as fit, and how many more there are."""
+    text, left = "", list(names)
+    while left and len(text) + len(left[0]) < _NAMES_LENGTH:
+        text += (", " if text else "") + left.pop(0)
+    return text + (f" and {len(left)} more" if left else "")

@@ -1,0 +1,66 @@
+"""Several things at the same time: the first failure cancels the others, and is the error told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from orchestrator.engine.control import RewindRun, StopRun
+
+
+async def run_all(branches: Sequence[tuple[str, Coroutine[Any, Any, None]]]) -> None:
+    """Run each of these, a name and a coroutine, in a task of its own until all have ended.
+
+    STOP lets each branch come to its own next boundary. All tasks have ended when this returns or
+    raises.
+
+    No TaskGroup: until Python 3.12 one that fails while it is waited for leaves its parent with a
+    cancellation too many (`Task.cancelling`), and the next ABORT of the run would be taken for the
+    end of the service.
+
+    Raises:
+        OrchestratorError: The first failure of a branch; the others were cancelled.
+        StopRun: STOP took effect in a branch.
+        RewindRun: The steps have to go back to a checkpoint.
+    """
+    failures: list[Exception] = []
+    left: list[StopRun | RewindRun] = []
+
+    async def branch(work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except (StopRun, RewindRun) as way_out:
+            left.append(way_out)
+        except Exception as error:
+            failures.append(error)
+            raise
+
+    tasks = [asyncio.create_task(branch(work), name=name) for name, work in branches]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        await _end(tasks)
+    if failures:
+        raise failures[0]
+    if left:
+        raise left[0]
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel what still runs, and wait until it has cleaned up."""
+    for task in tasks:
+        task.cancel()
+    cancelled: asyncio.CancelledError | None = None
+    while any(not task.done() for task in tasks):
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError as error:
+            cancelled = error
+            for task in tasks:
+                task.cancel()  # whoever cleans up is to hurry as well
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # retrieved; the first failure is told
+    if cancelled is not None:
+        raise cancelled

@@ -1,0 +1,413 @@
+"""The master of sequence servers: loads them, walks their indices, waits for every one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.engine.branches import run_all
+from orchestrator.engine.control import RunControl
+from orchestrator.engine.leaf import End, Leaf
+from orchestrator.engine.trust import seen
+from orchestrator.engine.watching import until
+from orchestrator.errors import InputError, NotConnectedError, PutError, StepTimeoutError
+from orchestrator.language.indices import LARGEST, NO_INDEX, Indices
+from orchestrator.language.names import ServerChannels
+from orchestrator.language.trajectory import parse_trajectory
+from orchestrator.ports import Channels, ChannelView, View
+from orchestrator.types import IndicesSet, Reading, Severity
+
+_REASON = 1.0
+"""s that the reason of a refusal may take to arrive after the refusal itself."""
+_AGAIN = 0.05
+"""s until a held put looks again, where libca knew of a loss before the view did."""
+_EPOCH = 1_577_836_800.0
+"""Where `seq` begins to count, 2020-01-01 in Unix seconds: 32 bits last until 2088."""
+
+Pair = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Known:
+    """What this service knows of one server."""
+
+    text: str
+    """The trajectory that it has loaded it with."""
+    length: int
+    at: Pair = NO_INDEX
+    """What it has acknowledged since."""
+    links: int = 0
+    """Connections of its INDEX by then; more of them may mean a restart."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What all runs of one service share: the counter, and what the servers were loaded with."""
+
+    seq: int
+    servers: dict[str, Known] = field(default_factory=dict)
+
+    @classmethod
+    def starting(cls, wall: float) -> Memory:
+        """Counting from the time, Unix seconds: a restarted service repeats no `seq`."""
+        return cls(max(int(wall - _EPOCH), 0) % LARGEST)
+
+    def next(self) -> int:
+        """A `seq` that was not there before."""
+        self.seq = self.seq + 1 if self.seq < LARGEST else 1
+        return self.seq
+
+
+class Master:
+    """Carries out `trajectories` and `nested` for one run."""
+
+    def __init__(
+        self,
+        channels: Channels,
+        view: View,
+        control: RunControl,
+        publish: Callable[[IndicesSet], None],
+        tell: Callable[[str, Severity], None],
+        memory: Memory,
+    ) -> None:
+        """`publish` shows an index object as `Nested_Indices`."""
+        self._channels = channels
+        self._view = view
+        self._control = control
+        self._publish = publish
+        self._tell = tell
+        self._memory = memory
+
+    # Loading ----------------------------------------------------------------------------------
+
+    async def load(
+        self, loads: Sequence[tuple[ServerChannels, str]], timeout: float, *, hold: bool
+    ) -> None:
+        """Write each its trajectory, all at once, and return when all have acknowledged it.
+
+        Raises:
+            NotConnectedError: One is disconnected, or was lost on the way; not with `hold`.
+            PutError: One has refused it; tells its reason.
+            StepTimeoutError: Not all were loaded within `timeout` s.
+        """
+        self.rest()  # what stands there must not move a server with the new trajectory
+        left = {server.name: server for server, _ in loads}
+
+        async def one(server: ServerChannels, text: str) -> None:
+            await self._load(server, text, timeout, hold=hold)
+            del left[server.name]
+
+        with self._control.leaf(moving=True, seconds=timeout) as leaf:
+            await run_all([(f"load {server.name}", one(server, text)) for server, text in loads])
+        if leaf.ended is End.TIMEOUT:
+            texts = [self._state(server) for server in left.values()]
+            raise StepTimeoutError(f"not loaded within {timeout:g} s: {'; '.join(texts)}")
+
+    async def _load(self, server: ServerChannels, text: str, timeout: float, *, hold: bool) -> None:
+        while True:
+            try:
+                await self._connected([server], hold=hold)
+                await self._write(server, text, timeout)
+            except NotConnectedError:
+                if not hold or self._control.gives_up:
+                    raise
+                await asyncio.sleep(_AGAIN)
+            else:
+                break
+        links = self._view.channel(server.index).links
+        known = Known(text, len(parse_trajectory(text)), links=links)
+        self._memory.servers[server.name] = known
+
+    async def _write(self, server: ServerChannels, text: str, timeout: float) -> None:
+        ack = _Acks(self._view, server)
+        try:
+            # After a second abort nothing is waited for. The leaf's scope ends the put in time;
+            # the client's timeout is only its backstop.
+            waits = not self._control.gives_up
+            put = self._channels.put(server.cmd, text, completion=waits, timeout=timeout + 5.0)
+            try:
+                await put
+            except PutError as error:
+                raise PutError(await self._refusal(server, ack, str(error))) from error
+            names = (server.ack, server.cmd)
+            if waits:
+                await until(self._view, names, lambda: self._is_loaded(server, ack), self._touch)
+        finally:
+            ack.close()
+
+    def _is_loaded(self, server: ServerChannels, ack: _Acks) -> bool:
+        if not self._view.channel(server.ack).connected:
+            raise NotConnectedError(f"{server.name} was lost while it was loaded")
+        if ack.failed:
+            raise PutError(f"{server.name} refused its trajectory: {self._message(server)}")
+        return ack.last == 1
+
+    async def _refusal(self, server: ServerChannels, ack: _Acks, otherwise: str) -> str:
+        """What the server says of a put that failed; it may come after the failure."""
+        try:
+            async with asyncio.timeout(_REASON):
+                await until(self._view, [server.ack], lambda: ack.failed)
+        except TimeoutError:
+            return otherwise
+        return f"{server.name} refused its trajectory: {self._message(server)}"
+
+    # Walking ----------------------------------------------------------------------------------
+
+    def length(self, server: ServerChannels) -> int:
+        """How many items are loaded, by this service or by somebody else.
+
+        Raises:
+            InputError: None are.
+        """
+        known = self._memory.servers.get(server.name)
+        if known is not None:
+            return known.length
+        reading = self._view.channel(server.values).reading
+        shown = 1 if reading is None or isinstance(reading.value, str) else _elements(reading.value)
+        if self._index(server) is None or shown < 1:
+            raise InputError(f"{server.name}: no trajectory is loaded; load one by `trajectories`")
+        return shown
+
+    async def move(
+        self, indices: Mapping[str, tuple[ServerChannels, int]], timeout: float, *, hold: bool
+    ) -> None:
+        """Ask for these indices, and return when every server has acknowledged its own.
+
+        Args:
+            indices: By the server's name.
+            timeout: s for all of it, reloading included.
+            hold: Whether to wait for a disconnected server, rather than to fail.
+
+        Raises:
+            NotConnectedError: A server is disconnected; not with `hold`.
+            PutError: One could not reach its index; tells its reason.
+            StepTimeoutError: Not all have reached theirs within `timeout` s.
+        """
+        seq = self._memory.next()
+        legs = [_Leg(server, (seq, index), self._view) for server, index in indices.values()]
+        try:
+            with self._control.leaf(moving=True, seconds=timeout) as leaf:
+                await self._reach(legs, seq, timeout, hold=hold)
+        except BaseException:  # told, and passed on
+            self._tell_left(legs)
+            raise
+        finally:
+            for leg in legs:
+                leg.close()
+        self._ended(legs, leaf, timeout)
+
+    def _ended(self, legs: Sequence[_Leg], leaf: Leaf, timeout: float) -> None:
+        self._tell_left(legs)
+        if leaf.ended is End.TIMEOUT:
+            texts = [f"{leg.text}: {self._state(leg.server)}" for leg in legs if not leg.done]
+            raise StepTimeoutError(f"not reached within {timeout:g} s: {'; '.join(texts)}")
+
+    async def _reach(self, legs: Sequence[_Leg], seq: int, timeout: float, *, hold: bool) -> None:
+        servers = [leg.server for leg in legs]
+        await self._connected(servers, hold=hold)
+        await self._load_again(legs, timeout)
+        object_ = IndicesSet(Indices(seq, {leg.server.name: leg.pair[1] for leg in legs}).text)
+        for leg in legs:
+            leg.asked()
+        self._publish(object_)
+        names = [name for server in servers for name in (server.ack, server.index, server.cmd)]
+        while not self._control.gives_up:
+            await until(self._view, names, lambda: self._look(legs, hold=hold), self._touch)
+            if not await self._load_again(legs, timeout):
+                return
+            # The same once more: for those that have reached it, it is a repetition.
+            self._publish(object_)
+
+    def _look(self, legs: Sequence[_Leg], *, hold: bool) -> bool:
+        """Whether there is something to do: all have arrived, or one has to be loaded again."""
+        for leg in legs:
+            server = leg.server
+            if not leg.done and leg.reached():
+                leg.done = True
+                known = self._memory.servers.get(server.name)
+                if known is not None:
+                    known.at, known.links = leg.pair, leg.index.links
+            if leg.failed and not leg.done and not self._has_lost(leg):
+                raise PutError(f"{leg.text}: {self._message(server)}")
+            if not leg.index.connected and not hold and not leg.done:
+                raise NotConnectedError(f"{leg.text}: it was lost")
+        return all(leg.done for leg in legs) or any(self._may_load(leg) for leg in legs)
+
+    async def _load_again(self, legs: Sequence[_Leg], timeout: float) -> bool:
+        """Load those that have lost their trajectory; whether there were any."""
+        lost = [leg for leg in legs if self._may_load(leg)]
+        for leg in lost:
+            name = leg.server.name
+            known = self._memory.servers[name]
+            self._tell(
+                f"{name} has lost its trajectory (restarted?): it is loaded again, and asked for "
+                f"index {leg.pair[1]} once more",
+                Severity.MINOR,
+            )
+            await self._load(leg.server, known.text, timeout, hold=True)
+            leg.asked()
+        return bool(lost)
+
+    def _may_load(self, leg: _Leg) -> bool:
+        """Whether a server is to be loaded again, and all of it is connected."""
+        names = (leg.server.cmd, leg.server.ack)
+        return self._has_lost(leg) and all(self._view.channel(name).connected for name in names)
+
+    def _has_lost(self, leg: _Leg) -> bool:
+        """Whether a server no longer has what this service has loaded it with."""
+        known = self._memory.servers.get(leg.server.name)
+        shown = self._index(leg.server)
+        if known is None or shown is None or leg.done or shown == leg.pair:
+            return False
+        if leg.index.links != known.links:
+            return shown == NO_INDEX or shown != known.at
+        return shown == NO_INDEX and known.at != NO_INDEX
+
+    def rest(self) -> None:
+        """Show an index object that asks nobody, so that none that comes later is moved by it."""
+        self._publish(IndicesSet(Indices(self._memory.next(), {}).text))
+
+    # Both -------------------------------------------------------------------------------------
+
+    async def _connected(self, servers: Sequence[ServerChannels], *, hold: bool) -> None:
+        names = [name for server in servers for name in (server.cmd, server.ack, server.index)]
+        channels = [self._view.channel(name) for name in names]
+        lost = [channel.name for channel in channels if not channel.connected]
+        if lost and (not hold or self._control.gives_up):
+            raise NotConnectedError(f"{', '.join(lost)}: disconnected")
+        if lost:
+            await until(self._view, names, lambda: all(c.connected for c in channels))
+
+    def _touch(self) -> None:
+        self._control.touch()
+
+    def _index(self, server: ServerChannels) -> Pair | None:
+        return _pair(self._view.channel(server.index))
+
+    def _message(self, server: ServerChannels) -> str:
+        reading = self._view.channel(server.message).reading
+        return str(reading.value) if reading is not None and reading.value else "without a reason"
+
+    def _state(self, server: ServerChannels) -> str:
+        index, ack = self._view.channel(server.index), self._view.channel(server.ack)
+        if not index.connected:
+            return f"{server.name} is disconnected"
+        shown = self._index(server)
+        where = f"{index.name} is {list(shown)}" if shown else seen(index)
+        message = self._view.channel(server.message).reading
+        # MINOR: it does not find its master, and so has not heard of the index. What is worse
+        # stands with ACK, or is of a former index.
+        warns = message is not None and message.severity == Severity.MINOR
+        said = f"; it says {self._message(server)!r}" if warns or _severe(ack.reading) else ""
+        return f"{where}, {seen(ack)}{said}"
+
+    def _tell_left(self, legs: Sequence[_Leg]) -> None:
+        left = [leg.text for leg in legs if not leg.done and leg.was_asked]
+        if left:
+            self._tell(f"may still be on their way: {', '.join(left)}", Severity.MINOR)
+
+
+class _Acks:
+    """The acknowledgements of a server from now on, each of which counts."""
+
+    def __init__(self, view: View, server: ServerChannels) -> None:
+        self.last: int | None = None
+        """The last one; None before the first."""
+        self.failed = False
+        """It was taken in hand and has failed: an alarm from before is none of ours."""
+        self.doubtful = False
+        """It was in alarm when it came back: perhaps of this, perhaps because it has nothing."""
+        self._heard = False
+        self._close = view.watch([server.ack], self._take)
+
+    def _take(self, channel: ChannelView) -> None:
+        reading = channel.reading
+        if not channel.connected or reading is None or not isinstance(reading.value, int):
+            return
+        self.last = reading.value
+        if reading.unconfirmed:
+            self._heard = False
+        if reading.value == 0 and not _severe(reading):
+            self._heard, self.failed = not reading.unconfirmed, False
+        elif reading.value == 0:
+            self.failed, self.doubtful = self._heard, reading.unconfirmed
+        else:
+            self.failed = False
+
+    def again(self) -> None:
+        """Count anew."""
+        self.last, self.failed, self.doubtful, self._heard = None, False, False, False
+
+    def close(self) -> None:
+        """Nobody asks any more."""
+        self._close()
+
+
+class _Leg:
+    """One server on its way to one index."""
+
+    def __init__(self, server: ServerChannels, pair: Pair, view: View) -> None:
+        self.server = server
+        self.pair = pair
+        self.index = view.channel(server.index)
+        self.acks = _Acks(view, server)
+        self.done = False
+        self.was_asked = False
+        self._ack = view.channel(server.ack)
+        self._links = self.index.links
+        self._before: Reading | None = None
+        """What INDEX showed before its last connection."""
+        self._close = view.watch([server.index], self._take)
+
+    def _take(self, channel: ChannelView) -> None:
+        if channel.links != self._links:
+            self._links, self._before = channel.links, channel.reading
+
+    def close(self) -> None:
+        """Nobody asks any more."""
+        self._close()
+        self.acks.close()
+
+    @property
+    def failed(self) -> bool:
+        """Whether it can't get there. After a reconnection INDEX has to tell that it could."""
+        told = self.index.connected and self.index.reading is not self._before
+        return self.acks.failed or (self.acks.doubtful and told)
+
+    @property
+    def text(self) -> str:
+        return f"{self.server.name}, index {self.pair[1]} (seq {self.pair[0]})"
+
+    def asked(self) -> None:
+        """From here on its acknowledgements are about this index."""
+        self.was_asked = True
+        self.acks.again()
+
+    def reached(self) -> bool:
+        """Whether it is there: INDEX shows it, and ACK is 1."""
+        ack = self._ack.reading
+        return (
+            self.index.connected
+            and self._ack.connected
+            and _pair(self.index) == self.pair
+            and ack is not None
+            and ack.value == 1
+        )
+
+
+def _pair(channel: ChannelView) -> Pair | None:
+    reading = channel.reading
+    if not channel.connected or reading is None or isinstance(reading.value, str | int | float):
+        return None
+    numbers = [int(number) for number in reading.value]
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else NO_INDEX
+
+
+def _elements(value: object) -> int:
+    """Elements of a value."""
+    return len(value) if hasattr(value, "__len__") else 1
+
+
+def _severe(reading: Reading | None) -> bool:
+    return reading is not None and reading.severity >= Severity.MAJOR

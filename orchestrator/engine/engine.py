@@ -1,0 +1,252 @@
+"""Takes requests, runs one sequence at a time, passes on what operators ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from orchestrator.config import Config
+from orchestrator.engine.chained import Memory
+from orchestrator.engine.control import RunControl
+from orchestrator.engine.library import Library
+from orchestrator.engine.python_program import PythonProgram
+from orchestrator.engine.queue import RunQueue
+from orchestrator.engine.runner import Outcome, Runner, World, ended, sampled
+from orchestrator.errors import InputError
+from orchestrator.language.names import Names
+from orchestrator.language.nodes import Suspender
+from orchestrator.language.program import Program
+from orchestrator.ports import Channels, RunEvents, Store, View
+from orchestrator.queues import MergeQueue
+from orchestrator.types import (
+    Accepted,
+    Cause,
+    Control,
+    EngineItem,
+    QueueRequest,
+    RunEnded,
+    RunRefused,
+    RunRequest,
+    RunStarted,
+    RunStatus,
+    Severity,
+    StateChanged,
+    Told,
+    Verb,
+)
+
+log = structlog.get_logger(__name__)
+
+_GRACE = 10.0
+"""s that finalisers get when the service ends, before completions are given up."""
+
+
+class Engine:
+    """The only module that decides what happens next."""
+
+    def __init__(
+        self,
+        config: Config,
+        names: Names,
+        view: View,
+        channels: Channels,
+        events: RunEvents,
+        store: Store,
+        wall: Callable[[], datetime],
+        library: Library,
+        suspenders: tuple[Suspender, ...] = (),
+    ) -> None:
+        """`wall` gives the local time; `suspenders` are watched during every run."""
+        self.library = library
+        memory = Memory.starting(wall().timestamp())
+        self._world = World(
+            config, names, view, channels, events, self.library, suspenders, wall, memory
+        )
+        self._events = events
+        self._store = store
+        self._wall = wall
+        self._control: RunControl | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._queue = RunQueue()
+        self._turn = asyncio.Event()
+        self._arranging = asyncio.Lock()
+        self._closing = False
+        self._last_id = ""
+
+    async def run(self, requests: MergeQueue[EngineItem]) -> None:
+        """Serve requests until cancelled; a run under way is then cancelled too."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._advance(tasks), name="queue of runs")
+            while True:
+                for item in await requests.batch():
+                    match item:
+                        case RunRequest():
+                            self._begin(tasks, item)
+                        case Control():
+                            self._obey(item)
+                        case QueueRequest():
+                            tasks.create_task(self._arrange(item), name="arrange the queue")
+
+    async def close(self, reason: str, grace: float = _GRACE) -> None:
+        """End a run under way: its finalisers get `grace` s, then completions are given up."""
+        self._closing = True
+        running, control = self._running, self._control
+        for _ in range(3):
+            if running is None or control is None or running.done():
+                return
+            control.abort(reason)
+            await asyncio.wait({running}, timeout=grace)
+
+    def _begin(self, tasks: asyncio.TaskGroup, request: RunRequest) -> None:
+        if not self._is_free():
+            # The device reserves the engine for one run at a time; this is its second line.
+            self._events.offer(RunRefused(request.request, "another run is under way"))
+            return
+        control = self._control = RunControl(lambda s: self._events.offer(StateChanged(s)))
+        name = f"run {request.name or request.origin}"
+        self._running = tasks.create_task(self._serve(request, control), name=name)
+
+    def _obey(self, item: Control) -> None:
+        control = self._control
+        if control is None:
+            return
+        refused = ""
+        match item.verb:
+            case Verb.PAUSE:
+                refused = control.pause()
+            case Verb.RESUME:
+                control.resume()
+            case Verb.STOP:
+                control.stop()
+            case Verb.ABORT:
+                control.abort(item.reason)
+            case Verb.SKIP:
+                refused = control.skip()
+            case _:
+                log.error("a verb that is no control", verb=item.verb)
+        if refused:
+            self._events.offer(Told(refused, Severity.MINOR))
+
+    # The queue of runs ------------------------------------------------------------------------
+
+    async def _advance(self, tasks: asyncio.TaskGroup) -> None:
+        """Start what waits, one after the other, as long as nothing else runs."""
+        while True:
+            await self._turn.wait()
+            self._turn.clear()
+            if self._closing or not self._is_free():
+                continue
+            request = self._queue.take()
+            if request is not None:
+                self._begin(tasks, request)
+
+    async def _arrange(self, item: QueueRequest) -> None:
+        try:
+            async with self._arranging:  # in the order asked: to load one may take long
+                text = await self._arranged(item)
+        except InputError as error:
+            self._events.offer(RunRefused(item.request, str(error)))
+            return
+        self._events.offer(self._queue.changed)
+        self._events.offer(Accepted(item.request, text))
+        self._turn.set()
+
+    async def _arranged(self, item: QueueRequest) -> str:
+        queue = self._queue
+        match item.action:
+            case "submit":
+                assert item.run is not None  # noqa: S101 - a submission brings it
+                await self._load(item.run)  # what can't be run is refused now, not at its turn
+                submitted = queue.submit(item.run)
+                return f"{submitted.name} waits as run {submitted.number}"
+            case "clear":
+                return f"{queue.clear()} waiting runs were removed"
+            case "remove":
+                return f"{queue.remove(item.number).name} was removed"
+            case "move":
+                return f"{queue.move(item.number, item.position).name} was moved"
+            case "start":
+                queue.held, queue.autostart = False, True
+                return "waiting runs are started"
+            case "hold":
+                queue.autostart = False
+                return "no waiting run is started"
+
+    # Runs -------------------------------------------------------------------------------------
+
+    def _is_free(self) -> bool:
+        return self._running is None or self._running.done()
+
+    async def _load(self, request: RunRequest) -> Program | PythonProgram:
+        try:
+            return await asyncio.to_thread(self.library.load, request)
+        except InputError:
+            raise
+        except Exception as error:  # a fault of ours must not end the service
+            log.exception("a sequence could not be loaded", name=request.name)
+            text = f"internal error: {type(error).__name__}: {error}"
+            raise InputError(text) from error
+
+    async def _serve(self, request: RunRequest, control: RunControl) -> None:
+        try:
+            try:
+                program = await self._load(request)
+            except InputError as error:
+                self._refuse(request, str(error))
+            else:
+                await self._run(request, control, program)
+        finally:
+            self._control = None
+            # Not before this task has ended: until then the engine is not free.
+            asyncio.get_running_loop().call_soon(self._turn.set)
+
+    def _refuse(self, request: RunRequest, reason: str) -> None:
+        if request.always_a_run:
+            run_id = self._new_id()
+            owner, number = request.owner, request.request
+            self._started(RunStarted(run_id, request.name, owner, number, 0))
+            self._ended(RunEnded(run_id, RunStatus.FAILED, reason, number, Cause.INPUT))
+        else:
+            self._events.offer(RunRefused(request.request, reason))
+
+    async def _run(
+        self, request: RunRequest, control: RunControl, program: Program | PythonProgram
+    ) -> None:
+        run_id, name = self._new_id(), program.name or request.name
+        recorder = self._store.open(run_id, name, sampled(program))
+        runner = Runner(self._world, control, recorder, program)
+        outcome = Outcome(RunStatus.ABORTED, Cause.DURING, ["cancelled: the service ended"])
+        self._started(RunStarted(run_id, name, request.owner, request.request, runner.steps))
+        self._events.offer(StateChanged(control.state))
+        try:
+            outcome = await runner.run()
+            fault = await recorder.close(outcome.status)
+            if fault:
+                outcome.texts.append(fault)
+                if outcome.status is RunStatus.SUCCESS:
+                    outcome.status = RunStatus.FAILED
+        finally:
+            self._ended(ended(run_id, request.request, outcome, recorder.file))
+
+    def _started(self, event: RunStarted) -> None:
+        # The queue gets shorter after BUSY, so that work left is seen at every moment.
+        self._events.offer(event)
+        self._events.offer(self._queue.changed)
+
+    def _ended(self, event: RunEnded) -> None:
+        # … and shows what did not succeed before BUSY goes to 0.
+        self._queue.ended(event.status, event.message)
+        self._events.offer(self._queue.changed)
+        self._events.offer(event)
+
+    def _new_id(self) -> str:
+        """Unique, sorts by time, fit for a file name: `20260131-142501-037`."""
+        run_id = self._wall().strftime("%Y%m%d-%H%M%S-%f")[:-3]
+        while run_id <= self._last_id:  # two within a millisecond, or the clock was set back
+            stem, _, number = self._last_id.rpartition("-")
+            run_id = f"{stem}-{int(number) + 1:03d}"
+        self._last_id = run_id
+        return run_id

@@ -1,0 +1,478 @@
+"""Runs the nodes of a program by the verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, assert_never
+
+import numpy as np
+import structlog
+
+from orchestrator.engine.branches import run_all
+from orchestrator.engine.calls import Calls
+from orchestrator.engine.control import RewindRun, RunControl
+from orchestrator.engine.counting import count_steps
+from orchestrator.engine.environment import NOTHING
+from orchestrator.engine.moves import Move
+from orchestrator.engine.nesting import points
+from orchestrator.engine.report import Reporter
+from orchestrator.engine.scope import Entry, Mark, Scope
+from orchestrator.engine.trust import accepted
+from orchestrator.engine.verbs import Verbs
+from orchestrator.engine.waits import Condition, How
+from orchestrator.errors import (
+    ExpressionError,
+    InputError,
+    OrchestratorError,
+    StepTimeoutError,
+)
+from orchestrator.language.expression import Operand
+from orchestrator.language.names import ServerChannels
+from orchestrator.language.nodes import (
+    Abort,
+    AskNode,
+    CallNode,
+    CheckpointNode,
+    Continue,
+    Count,
+    DelayNode,
+    GroupNode,
+    Handler,
+    IfNode,
+    LetNode,
+    Listed,
+    LogNode,
+    LoopNode,
+    NestedNode,
+    Node,
+    OnDisconnect,
+    ParallelNode,
+    Range,
+    Retry,
+    RunNode,
+    SampleNode,
+    SetNode,
+    Target,
+    TrajectoriesNode,
+    WaitNode,
+    While,
+)
+from orchestrator.language.points import range_points
+from orchestrator.types import Place, Severity, path_text
+
+if TYPE_CHECKING:
+    from orchestrator.engine.python import Run
+
+log = structlog.get_logger(__name__)
+
+
+class Interpreter:
+    """Executes nodes; knows where it is, and says so."""
+
+    def __init__(self, verbs: Verbs, control: RunControl, reporter: Reporter, calls: Calls) -> None:
+        """One interpreter a run."""
+        self._verbs = verbs
+        self._control = control
+        self._reporter = reporter
+        self._calls = calls
+        self.make_run: Callable[[str], Run]
+        """Makes what a Python sequence within this run is given; set by who made this."""
+        self.entered = False
+        self.tolerated = 0
+        self.mark: Mark | None = None
+
+    async def run(
+        self, nodes: Sequence[Node], scope: Scope, place: Place, entry: Entry | None = None
+    ) -> None:
+        """Run a list of steps in order; a `let` in it binds for its rest.
+
+        With `entry`, begin at its mark instead of the first step.
+        """
+        first = 0
+        if entry is None:
+            scope = scope.child()
+        else:
+            scope, first = entry.scope(), entry.index()
+        for node in nodes[first:]:
+            inside = entry if entry is not None and not entry.arrived else None
+            entry = None
+            await self._one(node, scope, place, inside)
+
+    async def _one(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
+        await self._control.gate()
+        self.entered = True
+        self._reporter.step(node.path, node.label, place.loops)
+        at = Place(node.path, place.loops, place.tries)
+        if isinstance(node.on_error, Abort):
+            await self._placed(node, scope, at, entry)
+        else:
+            await self._guarded(node, scope, at, entry)
+        self._reporter.finished()
+
+    async def run_here(self, nodes: Sequence[Node], scope: Scope, place: Place) -> Scope:
+        """Run steps in this very scope, and give it with what they bound: a Python verb's."""
+        for node in nodes:
+            await self._one(node, scope, place, None)
+        return scope
+
+    # Errors -----------------------------------------------------------------------------------
+
+    async def _guarded(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
+        match node.on_error:
+            case Abort():
+                raise AssertionError("is not guarded")
+            case Retry(tries, delay):
+                await self._retried(node, scope, place, tries, delay)
+            case Continue():
+                try:
+                    await self._placed(node, scope, place, entry)
+                except OrchestratorError as error:
+                    self._tolerate(error)
+            case Handler(body):
+                try:
+                    await self._placed(node, scope, place, entry)
+                except OrchestratorError as error:
+                    self._tolerate(error)
+                    await self.run(body, scope, place)
+
+    async def _placed(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
+        try:
+            await self._step(node, scope, place, entry)
+        except OrchestratorError as error:
+            error.place = error.place or f"{node.where}: {path_text(node.path)} {node.label}"
+            raise
+
+    async def _retried(
+        self, node: Node, scope: Scope, place: Place, tries: int, delay: Operand
+    ) -> None:
+        for number in range(1, tries + 2):
+            at = Place(place.path, place.loops, (*place.tries, number))
+            try:
+                await self._placed(node, scope, at, None)
+            except OrchestratorError as error:
+                if number > tries:
+                    raise
+                self._verbs.tell(f"try {number} of {tries + 1}: {error.placed()}", Severity.MINOR)
+                await self._verbs.waiter.delay(await self._number(delay, scope))
+                await self._control.gate()
+            else:
+                return
+
+    def _tolerate(self, error: OrchestratorError) -> None:
+        self.tolerated += 1
+        self._verbs.tell(f"tolerated: {error.placed()}", Severity.MINOR)
+
+    # Steps ------------------------------------------------------------------------------------
+
+    async def _step(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
+        held = node.on_disconnect is OnDisconnect.WAIT
+        match node:
+            case SetNode():
+                await self._set(node.targets, node.timeout, scope, held=held)
+            case WaitNode():
+                await self._wait(node, scope)
+            case DelayNode():
+                await self._verbs.waiter.delay(await self._number(node.seconds, scope))
+            case SampleNode():
+                await self._sample(node, scope, place, held=held)
+            case LetNode():
+                for name, operand in node.bindings:
+                    scope[name] = await self._value(operand, scope, held=held)
+            case LoopNode():
+                await self._loop(node, scope, place, entry, held=held)
+            case GroupNode():
+                if entry is not None:
+                    entry.branch()
+                await self.run(node.body, scope, place, entry)
+            case IfNode():
+                await self._if(node, scope, place, entry, held=held)
+            case ParallelNode():
+                await run_all([(b.label, self.run([b], scope, place)) for b in node.branches])
+            case RunNode():
+                await self._run(node, scope, place, entry)
+            case CallNode():
+                await self._call(node, scope)
+            case TrajectoriesNode():
+                await self._load(node, scope, held=held)
+            case NestedNode():
+                await self._nested(node, scope, place, entry)
+            case CheckpointNode():
+                self._check_in(place, scope)
+            case AskNode():
+                text = str(await self._value(node.text, scope, held=held))
+                await self._verbs.ask(text)
+            case LogNode():
+                self._verbs.tell(str(await self._value(node.text, scope, held=held)))
+            case _:
+                assert_never(node)
+
+    async def _set(
+        self, targets: Iterable[Target], timeout: Operand, scope: Scope, *, held: bool
+    ) -> None:
+        moves = [await self._move(target, scope) for target in targets]
+        await self._verbs.mover.set(moves, await self._number(timeout, scope), hold=held)
+        self._verbs.outdated()
+
+    async def _move(self, target: Target, scope: Scope) -> Move:
+        evaluate = self._verbs.evaluate
+        tolerance, wanted = target.tolerance, target.readback_value
+        return Move(
+            pv=target.pv,
+            value=await evaluate(target.value, scope),
+            completion=target.completion,
+            readback=target.readback,
+            readback_value=None if wanted is None else await evaluate(wanted, scope),
+            tolerance=None if tolerance is None else await self._number(tolerance, scope),
+            settle=await self._number(target.settle, scope),
+            accept=accepted(restart=target.accept_restart, invalid=target.accept_invalid),
+        )
+
+    async def _wait(self, node: WaitNode, scope: Scope) -> None:
+        timeout = None if node.timeout is None else await self._number(node.timeout, scope)
+        how = How(
+            hold=await self._number(node.hold, scope),
+            edge=node.edge,
+            fail_when_lost=node.on_disconnect is OnDisconnect.FAIL,
+        )
+        await self._fresh(node, timeout)
+        await self._verbs.waiter.wait(await self._condition(node, scope), timeout, how)
+
+    async def _fresh(self, node: WaitNode, timeout: float | None) -> None:
+        """A value from before this run's last put is no reason to go on."""
+        names = {node.comparison.pv} if node.comparison else set[str]()
+        names |= node.until.channels if node.until else set()
+        limit = 5.0 if timeout is None else min(timeout, 5.0)
+        try:
+            await self._verbs.refresh(names, limit)
+        except StepTimeoutError:
+            log.debug("no fresh value for a wait; its updates will tell", step=node.label)
+
+    async def _condition(self, node: WaitNode, scope: Scope) -> Condition:
+        accept = accepted(restart=node.accept_restart, invalid=node.accept_invalid)
+        if node.until is not None:
+            return self._verbs.until(node.until, scope, accept)
+        comparison = node.comparison
+        assert comparison is not None  # noqa: S101 - a wait has the one or the other
+        tolerance = comparison.tolerance
+        return self._verbs.waiter.compare(
+            comparison.pv,
+            comparison.relation,
+            await self._verbs.evaluate(comparison.operand, scope),
+            None if tolerance is None else await self._number(tolerance, scope),
+            accept,
+        )
+
+    async def _sample(self, node: SampleNode, scope: Scope, place: Place, *, held: bool) -> None:
+        timeout = await self._number(node.timeout, scope)
+        if held:
+            await self._verbs.waiter.connected(node.channels, timeout)
+        await self._verbs.sampler.sample(
+            node.channels,
+            fresh=node.fresh,
+            timeout=timeout,
+            missing_nan=node.missing_nan,
+            at=place,
+        )
+
+    async def _if(
+        self, node: IfNode, scope: Scope, place: Place, entry: Entry | None, *, held: bool
+    ) -> None:
+        if entry is not None:
+            value = entry.branch() == "then"
+        else:
+            value = await self._truth(node.condition, scope, held=held)
+        taken, left = (node.then, node.else_) if value else (node.else_, node.then)
+        await self.run(taken, scope, place, entry)
+        self._reporter.finished(max((count_steps(left) or 0) - (count_steps(taken) or 0), 0))
+
+    async def _run(self, node: RunNode, scope: Scope, place: Place, entry: Entry | None) -> None:
+        values = {name: await self._verbs.evaluate(value, scope) for name, value in node.args}
+        if node.document is None:
+            await self._calls.python(node.sequence, values).run(self.make_run(node.sequence))
+            return
+        program = await self._calls.program(node, values)
+        inner = Scope(program.arguments, scope)
+        if entry is not None:
+            entry.branch()
+            inner = entry.scope()
+            entry.branch()
+        stays = False
+        try:
+            await self.run(program.steps, inner, place, entry)
+        except RewindRun:
+            stays = self._goes_back_into(node, place)
+            raise
+        finally:
+            if program.finally_ and not stays:
+                await self._control.finalise(self.finalise(program.finally_, inner, place))
+
+    def _goes_back_into(self, node: RunNode, place: Place) -> bool:
+        """Whether a rewind goes on within a sub-sequence, so that it is not left."""
+        mark, within = self.mark, (*node.path, "run")
+        return (
+            mark is not None
+            and mark.path[: len(within)] == within
+            and mark.loops[: len(place.loops)] == place.loops
+        )
+
+    async def finalise(self, nodes: Sequence[Node], scope: Scope, place: Place) -> None:
+        """Run each of these even if the one before has failed; then tell the first error."""
+        first: OrchestratorError | None = None
+        for node in nodes:
+            try:
+                await self.run([node], scope, place)
+            except OrchestratorError as error:
+                first = first or error
+        if first is not None:
+            raise first
+
+    async def _call(self, node: CallNode, scope: Scope) -> None:
+        args = {name: await self._verbs.evaluate(value, scope) for name, value in node.args}
+        timeout = None if node.timeout is None else await self._number(node.timeout, scope)
+        result = await self._calls.call(node.function, args, timeout)
+        self._verbs.outdated()
+        if node.variable is not None:
+            scope[node.variable] = result
+
+    def _check_in(self, place: Place, scope: Scope) -> None:
+        # A copy: what is bound later is bound again when the run goes on from here.
+        at_mark = Scope(scope, scope.parent)
+        self.mark = Mark(place.path, place.loops, at_mark, self._reporter.done)
+
+    # Loops ------------------------------------------------------------------------------------
+
+    async def _loop(
+        self, node: LoopNode, scope: Scope, place: Place, entry: Entry | None, *, held: bool
+    ) -> None:
+        if isinstance(node.points, While):
+            await self._while(node, node.points.condition, scope, place, entry, held=held)
+            return
+        points = await self._points(node, scope)
+        if node.serpentine and place.loops and place.loops[-1] % 2:
+            points = points[::-1]
+        first = 0 if entry is None else entry.loop()
+        for index in range(first, len(points)):
+            await self._pass(node, scope, place, index, points[index], entry, held=held)
+            entry = None
+
+    async def _while(
+        self,
+        node: LoopNode,
+        condition: Operand,
+        scope: Scope,
+        place: Place,
+        entry: Entry | None,
+        *,
+        held: bool,
+    ) -> None:
+        index = 0 if entry is None else entry.loop()
+        while entry is not None or await self._truth(condition, scope, held=held):
+            await self._control.gate()
+            await self._pass(node, scope, place, index, index, entry, held=held)
+            index, entry = index + 1, None
+
+    async def _pass(
+        self,
+        node: LoopNode,
+        scope: Scope,
+        place: Place,
+        index: int,
+        point: object,
+        entry: Entry | None,
+        *,
+        held: bool,
+    ) -> None:
+        """One pass: the positioner, unless the run comes back into its middle, then the body."""
+        inner = scope.child() if entry is None else entry.scope()
+        if node.variable is not None:
+            inner[node.variable] = point
+        at = Place(place.path, (*place.loops, index), place.tries)
+        if entry is not None:
+            entry.branch()
+        elif node.target is not None:
+            await self._control.gate()
+            self._reporter.step(node.path, node.label, at.loops)
+            await self._set([node.target], node.timeout, inner, held=held)
+            self._reporter.finished()
+        await self.run(node.body, inner, at, entry)
+
+    async def _points(self, node: LoopNode, scope: Scope) -> Sequence[object]:
+        evaluate = self._verbs.evaluate
+        match node.points:
+            case Count(count):
+                return range(int(await self._number(count, scope)))
+            case Listed(values):
+                listed = await evaluate(values, scope)
+                if not isinstance(listed, list | np.ndarray):
+                    raise InputError(f"the values of a loop have to be a list, not {listed!r}")
+                return list(listed)
+            case Range(start, stop, step, num):
+                fields = [o and await evaluate(o, scope) for o in (start, stop, step, num)]
+                return range_points(*fields)
+            case While():
+                raise AssertionError("has no points")
+            case _:
+                assert_never(node.points)
+
+    # Sequence servers -------------------------------------------------------------------------
+
+    async def _load(self, node: TrajectoriesNode, scope: Scope, *, held: bool) -> None:
+        texts = [(s, str(await self._verbs.evaluate(o, scope))) for s, o in node.loads]
+        timeout = await self._number(node.timeout, scope)
+        await self._verbs.master.load(texts, timeout, hold=held)
+        self._verbs.outdated()
+
+    async def _nested(
+        self, node: NestedNode, scope: Scope, place: Place, entry: Entry | None
+    ) -> None:
+        begin = None if entry is None else [entry.loop() for _ in node.levels]
+        try:
+            for passes, at in points(node.levels, self._verbs.master, begin):
+                inner = scope.child() if entry is None else entry.scope()
+                here = Place(place.path, (*place.loops, *passes), place.tries)
+                # Where the run comes back into the middle of a pass, it goes to its point again.
+                await self.move_servers(node, at, inner, here)
+                if entry is not None:
+                    entry.branch()
+                await self.run(node.body, inner, here, entry)
+                entry = None
+        finally:
+            self._verbs.master.rest()
+
+    async def move_servers(
+        self,
+        node: NestedNode,
+        at: Mapping[str, tuple[ServerChannels, int]],
+        scope: Scope,
+        place: Place,
+    ) -> None:
+        """Bring the servers to one point of a `nested`."""
+        await self._control.gate()
+        self._reporter.step(node.path, node.label, place.loops)
+        timeout = await self._number(node.timeout, scope)
+        hold = node.on_disconnect is not OnDisconnect.FAIL
+        await self._verbs.master.move(at, timeout, hold=hold)
+        self._verbs.outdated()
+        self._reporter.finished()
+
+    # Values -----------------------------------------------------------------------------------
+
+    async def _value(self, operand: Operand, scope: Scope, *, held: bool) -> object:
+        if held and operand.channels:
+            await self._verbs.waiter.connected(sorted(operand.channels), None)
+        return await self._verbs.evaluate(operand, scope)
+
+    async def _truth(self, operand: Operand, scope: Scope, *, held: bool) -> bool:
+        value = await self._value(operand, scope, held=held)
+        if not isinstance(value, bool):
+            raise ExpressionError(f"{operand.text} is {value!r}, neither true nor false")
+        return value
+
+    async def _number(self, operand: Operand, scope: Scope) -> float:
+        if operand.constant:  # nearly all are
+            value = operand.evaluate(NOTHING)
+        else:
+            value = await self._verbs.evaluate(operand, scope)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ExpressionError(f"{operand.text} has to be a number, not {value!r}")
+        return float(value)

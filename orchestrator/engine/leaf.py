@@ -1,0 +1,124 @@
+"""The innermost running step of a branch, as a scope that time or an operator may end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum, auto
+from types import TracebackType
+
+
+class End(Enum):
+    """Why a step ended early."""
+
+    TIMEOUT = auto()
+    SKIP = auto()
+    STOP = auto()
+    GIVE_UP = auto()
+    """A second abort: outstanding completions are given up."""
+    REWIND = auto()
+    """The run goes back to its last checkpoint."""
+
+
+class Leaf:
+    """The scope of one step.
+
+    `ended` tells after the scope why it ended early, None if it did not. A deadline counts on the
+    run's clock, which stands still while the run is paused.
+    """
+
+    __slots__ = (
+        "_cancelled",
+        "_cancelling",
+        "_ending",
+        "_enter",
+        "_leave",
+        "_left",
+        "_reason",
+        "_task",
+        "deadline",
+        "ended",
+        "finalising",
+        "moving",
+    )
+
+    def __init__(
+        self,
+        enter: Callable[[Leaf], None],
+        leave: Callable[[Leaf], None],
+        moving: bool,
+        finalising: bool,
+        seconds: float | None,
+    ) -> None:
+        """Made by `RunControl.leaf`; `moving`: in flight, so that a pause waits for its end."""
+        self.moving = moving
+        self.finalising = finalising
+        self.ended: End | None = None
+        self.deadline: float | None = None
+        """When its time is up, by the loop's clock; None: never, or its clock stands still."""
+        self._enter = enter
+        self._leave = leave
+        self._left = seconds
+        self._reason: End | None = None
+        self._ending: asyncio.Handle | None = None
+        self._cancelled = False
+        self._task: asyncio.Task[object]
+        self._cancelling = 0
+
+    @property
+    def reason(self) -> End | None:
+        """Why it is being ended, known while its body cleans up; None = from outside."""
+        return self._reason
+
+    def end(self, reason: End) -> None:
+        """End it early; harmless when it is ending already."""
+        if self._reason is None:
+            self._reason = reason
+            # Not from within the task itself, which would take it for the end of what it does next.
+            self._ending = asyncio.get_running_loop().call_soon(self._cancel)
+
+    def freeze(self, now: float) -> None:
+        """Its clock stands still from here on."""
+        if self.deadline is not None:
+            self._left = self.deadline - now
+            self.deadline = None
+
+    def thaw(self, now: float) -> None:
+        """Its clock goes on; who calls sees to it that `expire` is called at its deadline."""
+        if self._left is not None:
+            self.deadline = now + self._left
+            self._left = None
+
+    def expire(self, now: float) -> None:
+        """End it if its time is up."""
+        if self.deadline is not None and self.deadline <= now:
+            self.deadline = None
+            self.end(End.TIMEOUT)
+
+    def __enter__(self) -> Leaf:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - steps run in tasks
+        self._task, self._cancelling = task, task.cancelling()
+        self._enter(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        self._leave(self)
+        if self._ending is not None:
+            self._ending.cancel()
+        if not self._cancelled:
+            return False
+        outer = self._task.uncancel() > self._cancelling  # somebody else ends us as well
+        if outer or kind is not asyncio.CancelledError:
+            return False
+        self.ended = self._reason
+        return True
+
+    def _cancel(self) -> None:
+        self._cancelled = True
+        self._task.cancel()

@@ -1,0 +1,186 @@
+"""Where sequences come from: the configured directory, or the text of a request."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config import Config, names_of
+from orchestrator.engine.python_program import PythonProgram
+from orchestrator.engine.registry import Registry, load
+from orchestrator.errors import InputError
+from orchestrator.language.arguments import bind_parameters
+from orchestrator.language.document import Document, parse
+from orchestrator.language.library import PythonSignature
+from orchestrator.language.names import Names, suggestion
+from orchestrator.language.nodes import RunNode
+from orchestrator.language.program import Program, compile_program
+from orchestrator.types import RunRequest
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def library_of(config: Config) -> Library:
+    """The library that a configuration describes; imports its Python modules.
+
+    Raises:
+        InputError: One of them can't be imported.
+    """
+    return Library(config.sequences, names_of(config), registry_of(config))
+
+
+def registry_of(config: Config) -> Registry:
+    """What the Python modules of a configuration have marked; imports them.
+
+    Raises:
+        InputError: One of them can't be imported.
+    """
+    beside = config.file.parent if config.file is not None else None
+    return load(config.python, beside)
+
+
+class Library:
+    """Finds, reads and compiles sequences; a file is read anew each time.
+
+    Implements `language.library.SequenceLibrary`.
+    """
+
+    def __init__(self, directory: Path | None, names: Names, registry: Registry) -> None:
+        """`directory` holds the named sequences, None = none; `registry` those in Python."""
+        self._directory = directory
+        self._names = names
+        self._registry = registry
+
+    def names(self) -> tuple[str, ...]:
+        """The names that can be run, sorted. Reads the directory."""
+        return tuple(sorted({*self._registry.sequences, *self.files()}))
+
+    def load(self, request: RunRequest) -> Program | PythonProgram:
+        """The program of a request. Reads a file and computes: not for the event loop.
+
+        Raises:
+            InputError: There is no such sequence, or it or its arguments are wrong.
+        """
+        arguments = _arguments(request.args)
+        if not request.text and request.name in self._registry.sequences:
+            arguments = _with_first(arguments, request, self._signature(request.name).parameters)
+            return self.python_program(request.name, arguments)
+        if request.text:
+            document = parse(request.text, request.origin or "CMD")
+        else:
+            document = self.document(request.name)
+        arguments = _with_first(arguments, request, document.parameters)
+        return compile_program(document, arguments, self._names, self)
+
+    def compile_inner(self, node: RunNode, values: Mapping[str, object]) -> Program:
+        """The program of a sub-sequence whose arguments are known now. Computes: as `load`.
+
+        Raises:
+            InputError: Its arguments are wrong, or it is wrong with these arguments.
+        """
+        assert node.document is not None  # noqa: S101 - a Python sequence is not compiled
+        base = (*node.path, "run")
+        return compile_program(node.document, values, self._names, self, base=base)
+
+    def python_program(self, name: str, values: Mapping[str, object]) -> PythonProgram:
+        """A Python sequence with its arguments.
+
+        Raises:
+            InputError: Its arguments are wrong.
+        """
+        signature = self._signature(name)
+        arguments = bind_parameters(name, signature.parameters, values)
+        function = self._registry.sequences[name]
+        return PythonProgram(name, signature.description, arguments, function)
+
+    def _signature(self, name: str) -> PythonSignature:
+        signature = self._registry.signature(name)
+        if signature is None:
+            raise InputError(f"there is no Python sequence {name!r}")
+        return signature
+
+    # language.library.SequenceLibrary ---------------------------------------------------------
+
+    def document(self, name: str) -> Document:
+        """A sequence by its name. Reads its file."""
+        return parse(*self.source(name))
+
+    def source(self, name: str) -> tuple[str, str]:
+        """The text of a sequence, and its file's name. Reads the file.
+
+        Raises:
+            InputError: There is no such sequence, or its file can't be read.
+        """
+        file = self._find(name)
+        try:
+            return file.read_text(encoding="utf-8"), file.name
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{file.name}: can't be read: {error}") from error
+
+    def functions(self) -> Mapping[str, Callable[..., object]]:
+        """The registered functions, by name."""
+        return self._registry.functions
+
+    async def invoke(self, name: str, args: Mapping[str, object]) -> object:
+        """What a registered function returns; a blocking one runs in a thread."""
+        function: Callable[..., Any] = self._registry.functions[name]
+        if inspect.iscoroutinefunction(function):
+            return await function(**args)
+        return await asyncio.to_thread(function, **args)
+
+    def python(self, name: str) -> PythonSignature | None:
+        """What the Python sequence of that name takes; None = there is none."""
+        return self._registry.signature(name)
+
+    def files(self) -> set[str]:
+        """The names in the directory. Reads it."""
+        if self._directory is None or not self._directory.is_dir():
+            return set()
+        return {f.stem for f in self._directory.iterdir() if f.suffix in _SUFFIXES}
+
+    def _find(self, name: str) -> Path:
+        if not name:
+            raise InputError("no sequence is named: write its name to SEQ, or use `run NAME`")
+        if name in self.files() and self._directory is not None:
+            for suffix in _SUFFIXES:
+                file = self._directory / (name + suffix)
+                if file.exists():
+                    return file
+        known = self.names()
+        hint = suggestion(name, known, kind="sequences") if known else self._nowhere()
+        raise InputError(f"there is no sequence {name!r}{hint}")
+
+    def _nowhere(self) -> str:
+        if self._directory is None:
+            return "; the configuration names no [sequences] directory"
+        holds = "holds none" if self._directory.is_dir() else "is no directory"
+        return f"; {self._directory} {holds}"
+
+
+def _with_first(
+    arguments: Mapping[str, object], request: RunRequest, parameters: Mapping[str, object]
+) -> Mapping[str, object]:
+    """The arguments with a bare value as that of the first parameter."""
+    if request.value is None:
+        return arguments
+    if not parameters:
+        raise InputError(f"{request.name} takes no parameters, but is given {request.value!r}")
+    return {next(iter(parameters)): request.value, **arguments}
+
+
+def _arguments(args: Mapping[str, object] | str) -> Mapping[str, object]:
+    if not isinstance(args, str):
+        return args
+    if not args.strip():
+        return {}
+    try:
+        parsed = json.loads(args)
+    except ValueError as error:
+        raise InputError(f"ARGS is no JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise InputError(f'ARGS must be a JSON object like {{"points": 5}}, not {args!r}')
+    return parsed

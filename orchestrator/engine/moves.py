@@ -1,0 +1,326 @@
+"""The verb `set`: puts, their completions and readbacks, orphans and stop channels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from orchestrator.config import ChannelConfig
+from orchestrator.engine.branches import run_all
+from orchestrator.engine.control import RunControl
+from orchestrator.engine.leaf import End, Leaf
+from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust, seen
+from orchestrator.engine.watching import until
+from orchestrator.errors import (
+    NotConnectedError,
+    OrchestratorError,
+    PutError,
+    StepTimeoutError,
+)
+from orchestrator.language.compare import as_channel_value, check_limits, default_tolerance, meets
+from orchestrator.language.names import Names
+from orchestrator.language.nodes import Relation
+from orchestrator.ports import Channels, ChannelView, View
+from orchestrator.types import Metadata, NativeType, Reading, Severity, Value
+
+_AGAIN = 0.05
+"""s until a held put looks again, where libca knew of a loss before the view did."""
+_STOP_TIMEOUT = 2.0
+"""s that the write to a stop channel may take; it is not waited for by the IOC."""
+
+
+class Move(NamedTuple):
+    """One channel to be set, all fields evaluated."""
+
+    pv: str
+    value: object
+    completion: bool = True
+    readback: str | None = None
+    readback_value: object = None
+    """None = the value itself."""
+    tolerance: float | None = None
+    """Absolute; None = the default of the language."""
+    settle: float = 0.0
+    """s to wait after all else."""
+    accept: Accept = NOTHING_MORE
+    """Of the readback."""
+
+
+class Attempt:
+    """One `Move` under way; knows how far it came, for error texts and clean-up."""
+
+    def __init__(self, move: Move, view: View) -> None:
+        """Nothing is looked at yet: see `prepare`."""
+        self.move = move
+        self.channel = view.channel(move.pv)
+        self.readback = view.channel(move.readback) if move.readback else None
+        self.wanted = move.value if move.readback_value is None else move.readback_value
+        self.value: Value = 0.0
+        self.tolerance = 0.0
+        self.before: Reading | None = None
+        """The readback's reading when the put was issued."""
+        self.outdated: Reading | None = None
+        """A reading of the readback that says nothing of the put."""
+        self.prepared = False
+        self.issued = False
+        self.completed = False
+        self.done = False
+
+    def prepare(self) -> None:
+        """Look at connection, access, labels and limits; nothing is written yet.
+
+        Raises:
+            NotConnectedError: The channel or its readback is disconnected.
+            PutError: The value is not one that this channel takes.
+        """
+        self.value = _checked(self.move.value, self.channel)
+        if self.readback is not None:
+            self.tolerance = self._tolerance(_connected(self.readback))
+        self.prepared = True
+
+    @property
+    def channels(self) -> list[ChannelView]:
+        """All that have to be connected."""
+        return [self.channel] if self.readback is None else [self.channel, self.readback]
+
+    def _tolerance(self, readback: Metadata) -> float:
+        if self.move.tolerance is not None:
+            return self.move.tolerance
+        put = self.channel.metadata
+        float32 = NativeType.FLOAT in (readback.native, put.native if put else readback.native)
+        return default_tolerance(self.wanted, readback, float32=float32)
+
+    def is_there(self, trust: Trust) -> bool:
+        """Whether the readback is where it should be."""
+        assert self.readback is not None  # noqa: S101 - asked only with a readback
+        reading = trust.reading(self.readback, self.move.accept)
+        return reading is not self.outdated and self.agrees(reading)
+
+    def agrees(self, reading: Reading | None) -> bool:
+        """Whether a reading of the readback is within tolerance of what is wanted."""
+        assert self.readback is not None  # noqa: S101 - asked only with a readback
+        metadata = self.readback.metadata
+        return (
+            reading is not None
+            and metadata is not None
+            and meets(Relation.EQUALS, reading.value, self.wanted, metadata, self.tolerance)
+        )
+
+    def late(self, timeout: float, trust: Trust) -> str:
+        """Why it was not done in time: one text for each case of completion × readback."""
+        put = f"{self.move.pv}: put of {_text(self.move.value)}"
+        lost = [c.name for c in self.channels if not c.connected]
+        if lost and not self.done:
+            return f"{put} was held: {', '.join(lost)} did not come back within {timeout:g} s"
+        if not self.issued:
+            return f"{put} could not begin within {timeout:g} s: an earlier put is outstanding"
+        if self.move.completion and not self.completed:
+            there = f"; {self._where(trust)}" if self.readback else f"; {seen(self.channel)}"
+            return f"{put} got no completion within {timeout:g} s{there}"
+        if self.readback is None or self.is_there(trust):
+            return f"{put} was done, but did not settle within {timeout:g} s"
+        how = "completed" if self.move.completion else "was written without completion"
+        return f"{put} {how}, but its readback did not come within {timeout:g} s: " + (
+            self._where(trust)
+        )
+
+    def _where(self, trust: Trust) -> str:
+        assert self.readback is not None  # noqa: S101 - asked only with a readback
+        band = f" ± {self.tolerance:.4g}" if self.tolerance else ""
+        outdated = self.outdated is not None and self.readback.reading is self.outdated
+        doubt = "before the put" if outdated else trust.doubt(self.readback, self.move.accept)
+        where = seen(self.readback, doubt)
+        return f"{where}, wanted {_text(self.wanted)}{band}"
+
+
+class Mover:
+    """Carries out `set` for one run."""
+
+    def __init__(
+        self,
+        channels: Channels,
+        view: View,
+        control: RunControl,
+        trust: Trust,
+        configs: Mapping[str, ChannelConfig],
+        names: Names,
+        tell: Callable[[str, Severity], None],
+    ) -> None:
+        """`tell` gets what an operator should know: orphans, given-up completions."""
+        self._channels = channels
+        self._view = view
+        self._control = control
+        self._trust = trust
+        self._configs = configs
+        self._names = names
+        self._touched: set[str] = set()
+        self._clock = asyncio.get_running_loop().time
+        self._tell = tell
+
+    async def set(self, moves: Sequence[Move], timeout: float, *, hold: bool = False) -> None:
+        """Start all moves together, return when all are done.
+
+        With `hold`, a put to a disconnected channel is held here until it is back, and repeated
+        where the channel was lost before its completion; all within the one timeout.
+
+        Raises:
+            NotConnectedError: A channel is disconnected, or was lost on the way; not with `hold`.
+            PutError: A value is refused, by our own check or by the IOC.
+            StepTimeoutError: Not all were done within `timeout` s; the text tells which.
+        """
+        attempts = [self._attempt(move, prepared=not hold) for move in moves]
+        for move in moves:
+            self._touched.add(move.pv)
+        try:
+            with self._control.leaf(moving=True, seconds=timeout) as leaf:
+                if len(attempts) == 1:
+                    await self._run(attempts[0], timeout, leaf)
+                else:
+                    works = [(f"set {a.move.pv}", self._run(a, timeout, leaf)) for a in attempts]
+                    await run_all(works)
+        except BaseException:  # told, and passed on
+            self._tell_orphans(attempts)
+            raise
+        if leaf.ended is not None:
+            self._tell_orphans(attempts)
+        if leaf.ended is End.TIMEOUT:
+            texts = [a.late(timeout, self._trust) for a in attempts if not a.done]
+            raise StepTimeoutError("; ".join(texts))
+
+    def _attempt(self, move: Move, *, prepared: bool) -> Attempt:
+        config = self._configs.get(move.pv)
+        if config is not None and not config.write:
+            raise PutError(f"{move.pv}: the configuration says write = false")
+        attempt = Attempt(move, self._view)
+        if prepared:
+            attempt.prepare()
+        return attempt
+
+    async def _run(self, attempt: Attempt, timeout: float, leaf: Leaf) -> None:
+        began = self._clock()
+        held = not attempt.prepared
+        try:
+            while not attempt.done:
+                try:
+                    await self._once(attempt, timeout, held=held)
+                except NotConnectedError:
+                    if not held:
+                        raise
+                    await asyncio.sleep(_AGAIN)
+        except BaseException:
+            self._look_whether_issued(attempt, began)
+            if attempt.issued and leaf.reason is not End.SKIP:
+                await self._stop_moving(attempt)
+            raise
+
+    async def _once(self, attempt: Attempt, timeout: float, *, held: bool) -> None:
+        if held:
+            channels = attempt.channels
+            names = [channel.name for channel in channels]
+            await until(self._view, names, lambda: all(c.connected for c in channels))
+            attempt.prepare()
+        await self._put(attempt, timeout)
+        if attempt.readback is not None and not self._control.gives_up:
+            await self._await_readback(attempt, timeout)
+        if attempt.move.settle:
+            await asyncio.sleep(attempt.move.settle)
+        attempt.done = True
+
+    def _look_whether_issued(self, attempt: Attempt, began: float) -> None:
+        """A put that waited for an orphan may or may not have gone out before it was ended."""
+        age = self._channels.outstanding(attempt.move.pv)
+        if age is not None and age <= self._clock() - began:
+            attempt.issued = True
+
+    async def _put(self, attempt: Attempt, timeout: float) -> None:
+        name, completion = attempt.move.pv, attempt.move.completion
+        if self._control.gives_up or (
+            self._control.finalising and self._channels.outstanding(name) is not None
+        ):
+            completion = False
+        links = attempt.channel.links
+        attempt.before = attempt.readback.reading if attempt.readback is not None else None
+        # The leaf's scope ends the put in time; the client's own timeout is only its backstop.
+        await self._channels.put(name, attempt.value, completion=completion, timeout=timeout + 5.0)
+        attempt.issued = True
+        attempt.completed = completion
+        self._control.touch()
+        if completion and attempt.channel.links == links:
+            self._trust.confirm(attempt.channel)
+
+    async def _await_readback(self, attempt: Attempt, timeout: float) -> None:
+        readback = attempt.readback
+        assert readback is not None  # noqa: S101 - called only with a readback
+        if readback.reading is attempt.before and attempt.is_there(self._trust):
+            # The completion may have come before the monitors of what the put has caused.
+            attempt.outdated = attempt.before
+            if await self._reads_so(attempt, readback, timeout):
+                attempt.outdated = None
+                return
+
+        def arrived() -> bool:
+            if not readback.connected:
+                text = f"{readback.name}, the readback of {attempt.move.pv}, was lost"
+                raise NotConnectedError(text)
+            return attempt.is_there(self._trust)
+
+        await until(self._view, [readback.name], arrived, self._control.touch)
+
+    async def _reads_so(self, attempt: Attempt, readback: ChannelView, timeout: float) -> bool:
+        """Whether the readback, read now, is where it should be."""
+        # As with the put, the leaf's scope ends it in time.
+        reply = (await self._channels.get([readback.name], timeout + 5.0))[readback.name]
+        if isinstance(reply, Reading):
+            valid = reply.severity is not Severity.INVALID or attempt.move.accept.invalid
+            return valid and attempt.agrees(reply)
+        if readback.connected:
+            raise reply
+        return False  # which is told as its loss
+
+    async def _stop_moving(self, attempt: Attempt) -> None:
+        config = self._configs.get(attempt.move.pv)
+        if config is None or config.stop is None or attempt.done:
+            return
+        stop = self._names.resolve(config.stop.pv)
+        try:
+            value = _checked(config.stop.value, self._view.channel(stop))
+            await self._channels.put(stop, value, completion=False, timeout=_STOP_TIMEOUT)
+            self._tell(f"{attempt.move.pv} was stopped by {stop}", Severity.NO_ALARM)
+        except OrchestratorError as error:
+            self._tell(f"{attempt.move.pv} could not be stopped: {error}", Severity.MAJOR)
+
+    @property
+    def orphans(self) -> list[str]:
+        """What the channels that this run has put to still owe, each with its age."""
+        texts = (self._orphan(name) for name in sorted(self._touched))
+        return [text for text in texts if text]
+
+    def _tell_orphans(self, attempts: Sequence[Attempt]) -> None:
+        for attempt in attempts:
+            text = "" if attempt.done else self._orphan(attempt.move.pv)
+            if text:
+                self._tell(text, Severity.MINOR)
+
+    def _orphan(self, name: str) -> str:
+        age = self._channels.outstanding(name)
+        return "" if age is None else f"{name} still owes the completion of a put {age:.1f} s ago"
+
+
+def _connected(channel: ChannelView) -> Metadata:
+    if not channel.connected or channel.metadata is None:
+        raise NotConnectedError(f"{channel.name} is disconnected")
+    return channel.metadata
+
+
+def _checked(value: object, channel: ChannelView) -> Value:
+    metadata = _connected(channel)
+    if not metadata.writable:
+        raise PutError(f"{channel.name}: the IOC gives no write access")
+    converted = as_channel_value(value, metadata, channel.name)
+    check_limits(converted, metadata, channel.name)
+    return converted
+
+
+def _text(value: object) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else repr(value)

@@ -1,0 +1,106 @@
+"""The check before a run: everything that can be found before anything is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+
+from orchestrator.config import ChannelConfig
+from orchestrator.errors import CheckError, NotConnectedError
+from orchestrator.language.checks import Finding, Level, check_program
+from orchestrator.language.names import Names
+from orchestrator.language.nodes import LoopNode, Node, Program, SetNode, TrajectoriesNode, walk
+from orchestrator.ports import Channels, View
+from orchestrator.types import path_text
+
+
+class Preflight:
+    """Looks at one program and the channels that it uses; writes nothing."""
+
+    def __init__(
+        self,
+        channels: Channels,
+        view: View,
+        configs: Mapping[str, ChannelConfig],
+        names: Names,
+        connect_timeout: float,
+    ) -> None:
+        """`configs`: the channels of the configuration, by alias."""
+        self._timeout = connect_timeout
+        self._channels = channels
+        self._view = view
+        self._configs = configs
+        self._names = names
+
+    async def check(self, program: Program) -> list[str]:
+        """All channels connected and writable, all values such as their channels take.
+
+        Returns:
+            Warnings, each with its line: what is probably not meant, but can be run.
+
+        Raises:
+            NotConnectedError: Channels are not connected in time; names them all.
+            CheckError: Findings, each with its line.
+        """
+        used = program.reads | program.writes
+        await self._channels.connect(sorted(program.links - used), 0.0)
+        await self.connect(sorted(used))
+        found = await self.findings(program)
+        errors = [finding.line() for finding in found if finding.level is Level.ERROR]
+        if errors:
+            raise CheckError(errors)
+        return [finding.line() for finding in found]
+
+    async def findings(self, program: Program) -> list[Finding]:
+        """What is wrong, or probably not meant, as far as the channels have told of themselves."""
+        used = program.reads | program.writes
+        known = {name: self._view.channel(name).metadata for name in used}
+        # It may look at every point of every loop: not on the event loop.
+        found = await asyncio.to_thread(check_program, program, known.get)
+        nodes = (*walk(program.steps), *walk(program.finally_))
+        denied = [finding for node in nodes for finding in self._denied(node)]
+        return list(dict.fromkeys([*denied, *found]))
+
+    async def connect(self, names: Sequence[str]) -> None:
+        """Make sure of these channels, and of those that stop them.
+
+        Raises:
+            NotConnectedError: Some are not connected in time; names them all.
+        """
+        stops = {self._names.resolve(s) for s in map(self._stop, names) if s}
+        missing = await self._channels.connect(sorted({*names, *stops}), self._timeout)
+        if missing:
+            listed = ", ".join(self._known_as(name) for name in missing)
+            raise NotConnectedError(
+                f"not connected within {self._timeout:g} s: {listed}; "
+                "is the IOC running, and its address in the configuration or EPICS_CA_ADDR_LIST?"
+            )
+
+    def _stop(self, name: str) -> str | None:
+        config = self._configs.get(name)
+        return config.stop.pv if config and config.stop else None
+
+    def _known_as(self, name: str) -> str:
+        config = self._configs.get(name)
+        return f"{name} ({config.pv})" if config else name
+
+    def _denied(self, node: Node) -> Iterator[Finding]:
+        """Which of the channels that a step writes may not be written."""
+        targets = node.targets if isinstance(node, SetNode) else ()
+        if isinstance(node, LoopNode) and node.target is not None:
+            targets = (node.target,)
+        names = [target.pv for target in targets]
+        if isinstance(node, TrajectoriesNode):
+            names = [server.cmd for server, _ in node.loads]
+        for name in names:
+            config = self._configs.get(name)
+            metadata = self._view.channel(name).metadata
+            if config is not None and not config.write:
+                yield _finding(node, f"{name}: the configuration says write = false")
+            elif metadata is not None and not metadata.writable:
+                yield _finding(node, f"{name}: the IOC gives no write access")
+
+
+def _finding(node: Node, text: str) -> Finding:
+    text = f"{path_text(node.path)} {node.label}: {text}"
+    return Finding(Level.ERROR, node.where, node.path, text)

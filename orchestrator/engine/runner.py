@@ -1,0 +1,278 @@
+"""One run from its first event to its last: check, steps, finalisers, outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from orchestrator.config import Config
+from orchestrator.engine.calls import Calls
+from orchestrator.engine.chained import Memory
+from orchestrator.engine.control import RewindRun, RunControl, StopRun
+from orchestrator.engine.counting import count_steps
+from orchestrator.engine.environment import NOTHING
+from orchestrator.engine.interpreter import Interpreter
+from orchestrator.engine.library import Library
+from orchestrator.engine.preflight import Preflight
+from orchestrator.engine.python import Run
+from orchestrator.engine.python_program import PythonProgram
+from orchestrator.engine.report import Reporter
+from orchestrator.engine.scope import Entry, Scope
+from orchestrator.engine.suspenders import Suspenders
+from orchestrator.engine.verbs import Verbs
+from orchestrator.errors import (
+    InputError,
+    NotConnectedError,
+    OrchestratorError,
+    StepTimeoutError,
+)
+from orchestrator.language.names import Names
+from orchestrator.language.nodes import Program, SampleNode, Suspender, walk
+from orchestrator.ports import Channels, Recorder, RunEvents, View
+from orchestrator.types import Cause, Place, RunEnded, RunStatus, Severity
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What all runs of one engine share."""
+
+    config: Config
+    names: Names
+    view: View
+    channels: Channels
+    events: RunEvents
+    library: Library
+    suspenders: tuple[Suspender, ...]
+    """Those of the configuration, watched during every run."""
+    wall: Callable[[], datetime]
+    """The local time."""
+    memory: Memory
+    """Of the sequence servers."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a run goes, as far as it has gone."""
+
+    status: RunStatus = RunStatus.SUCCESS
+    cause: Cause = Cause.NONE
+    texts: list[str] = field(default_factory=list)
+
+    def failed(self, error: OrchestratorError, *, before: bool) -> None:
+        """An error decided; `before`: before the first step was entered."""
+        late = isinstance(error, StepTimeoutError)
+        self._set(RunStatus.TIMEOUT if late else RunStatus.FAILED, error.placed())
+        self.cause = _cause(error) if before else Cause.DURING
+
+    def broken(self, error: Exception) -> None:
+        """A fault of ours: the run fails, and the log has the traceback."""
+        log.error("a run failed by a fault of the program", exc_info=error)
+        self._set(RunStatus.FAILED, f"internal error: {type(error).__name__}: {error}")
+        self.cause = Cause.DURING
+
+    def _set(self, status: RunStatus, text: str) -> None:
+        if self.status is RunStatus.SUCCESS:
+            self.status = status
+        self.texts.append(text)
+
+    def decided_by(self, control: RunControl) -> None:
+        """STOP and ABORT decide over success; an abort over all."""
+        if control.aborts:
+            self.status = RunStatus.ABORTED
+            self.texts.insert(0, f"aborted{f': {control.reason}' if control.reason else ''}")
+        elif control.stopped and self.status is RunStatus.SUCCESS:
+            self.status = RunStatus.STOPPED
+            self.texts.insert(0, "stopped")
+        if self.status is not RunStatus.SUCCESS and self.cause is Cause.NONE:
+            self.cause = Cause.DURING
+
+
+class Runner:
+    """Runs one program, once."""
+
+    def __init__(
+        self,
+        world: World,
+        control: RunControl,
+        recorder: Recorder,
+        program: Program | PythonProgram,
+    ) -> None:
+        """`control` may have been asked for a stop already."""
+        self._world = world
+        self._control = control
+        self._recorder = recorder
+        self._program = program
+        self._outcome = Outcome()
+        self.steps = count_steps((*program.steps, *program.finally_)) or 0
+        self._reporter = Reporter(world.events, control, self.steps)
+        verbs = Verbs(
+            world.config,
+            world.names,
+            world.view,
+            world.channels,
+            control,
+            recorder,
+            world.events,
+            world.memory,
+        )
+        self._verbs = verbs
+        self._preflight = Preflight(
+            world.channels,
+            world.view,
+            world.config.channels,
+            world.names,
+            world.config.ca.connect_timeout,
+        )
+        self._suspenders = Suspenders(
+            (*world.suspenders, *program.suspend),
+            world.view,
+            control,
+            verbs.tell,
+            world.wall,
+            lambda: self._interpreter.mark is not None and isinstance(program, Program),
+        )
+        calls = Calls(world.library, control, self._preflight.connect, verbs.tell)
+        self._interpreter = Interpreter(verbs, control, self._reporter, calls)
+        self._interpreter.make_run = self._python
+
+    async def run(self) -> Outcome:
+        """Check, steps, finalisers. Never raises but when cancelled from outside."""
+        reporting = asyncio.create_task(self._reporter.run(), name="report progress")
+        try:
+            await self._body()
+            if self._interpreter.entered:
+                await self._finalise()
+        finally:
+            self._control.close()
+            reporting.cancel()
+            await asyncio.wait({reporting})
+            self._reporter.last()
+        self._outcome.decided_by(self._control)
+        self._tell_tolerated()
+        self._outcome.texts += self._verbs.mover.orphans
+        return self._outcome
+
+    def _tell_tolerated(self) -> None:
+        count = self._interpreter.tolerated
+        if count:
+            errors = "1 error was" if count == 1 else f"{count} errors were"
+            self._outcome.texts.append(f"{errors} tolerated")
+
+    async def _body(self) -> None:
+        scope = self._control.body()
+        try:
+            async with scope:
+                await self._check()
+                async with self._suspenders.watching():
+                    self._control.begin()
+                    await self._timed()
+        except StopRun:
+            log.debug("stopped at a boundary")
+        except asyncio.CancelledError:
+            if not self._control.left_body():
+                raise
+            self._outcome.texts.append("the clean-up of the sequence was dropped")
+        except OrchestratorError as error:
+            self._outcome.failed(error, before=not self._interpreter.entered)
+        except Exception as error:  # noqa: BLE001 - the top of a run: it ends, the service goes on
+            if not (isinstance(error, TimeoutError) and scope.expired()):  # that was an ABORT
+                self._outcome.broken(error)
+        finally:
+            self._control.left_body()
+
+    async def _timed(self) -> None:
+        """The steps, within the document's timeout if it has one."""
+        if self._program.timeout is None:
+            await self._steps()
+            return
+        value = self._program.timeout.evaluate(NOTHING)
+        seconds = float(value) if isinstance(value, int | float) else 0.0
+        with self._control.timer(seconds) as timer:
+            await self._steps()
+        if timer.ended is not None:
+            raise StepTimeoutError(
+                f"the sequence did not end within its timeout of {seconds:g} s; "
+                f"it was at {self._reporter.where}"
+            )
+
+    async def _steps(self) -> None:
+        """The steps, from the start; after a rewind from the last checkpoint."""
+        entry: Entry | None = None
+        rewinds = 0
+        if isinstance(self._program, PythonProgram):
+            await self._program.run(self._python(self._program.name))
+            return
+        while True:
+            try:
+                place = Place(tries=(rewinds + 1,) if rewinds else ())
+                scope = Scope(self._program.arguments)
+                await self._interpreter.run(self._program.steps, scope, place, entry)
+            except RewindRun:
+                mark = self._interpreter.mark
+                rewinds += 1
+                self._control.rewound()
+                entry = None if mark is None else Entry(mark)
+                if entry is not None:
+                    entry.branch()
+            else:
+                return
+
+    def _python(self, name: str) -> Run:
+        world = self._world
+        return Run(
+            name,
+            self._interpreter,
+            self._verbs,
+            self._control,
+            world.names,
+            world.library,
+            self._preflight.connect,
+        )
+
+    async def _check(self) -> None:
+        world = self._world
+        await world.channels.connect(sorted(self._suspenders.channels), 0.0)
+        if isinstance(self._program, Program):
+            for warning in await self._preflight.check(self._program):
+                self._verbs.tell(warning, Severity.MINOR)
+
+    async def _finalise(self) -> None:
+        self._control.in_finally = True
+        if not await self._control.finalise(self._finalisers()):
+            self._outcome.texts.append("the finalisers were dropped")
+
+    async def _finalisers(self) -> None:
+        """Each finaliser runs even if the one before has failed."""
+        scope = Scope(self._program.arguments)
+        for node in self._program.finally_:
+            try:
+                await self._interpreter.run([node], scope, Place())
+            except OrchestratorError as error:
+                self._outcome.failed(error, before=False)
+            except Exception as error:  # noqa: BLE001 - as for the body
+                self._outcome.broken(error)
+
+
+def sampled(program: Program | PythonProgram) -> Sequence[str]:
+    """The channels that a program is known to sample, in the order of the document."""
+    nodes = [*walk(program.steps), *walk(program.finally_)]
+    names = (name for node in nodes if isinstance(node, SampleNode) for name in node.channels)
+    return list(dict.fromkeys(names))
+
+
+def ended(run_id: str, request: int, outcome: Outcome, data_file: str) -> RunEnded:
+    """The last event of a run."""
+    message = "; ".join(outcome.texts)
+    return RunEnded(run_id, outcome.status, message, request, outcome.cause, data_file)
+
+
+def _cause(error: OrchestratorError) -> Cause:
+    if isinstance(error, NotConnectedError):
+        return Cause.NOT_CONNECTED
+    return Cause.INPUT if isinstance(error, InputError) else Cause.DURING

@@ -1,0 +1,77 @@
+"""The names that are bound where a run is, and the way back into the middle of a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from orchestrator.types import Path
+
+
+class Scope(dict[str, object]):
+    """Parameters, loop variables and `let` names; a child sees its parents' at its making."""
+
+    __slots__ = ("parent",)
+
+    def __init__(self, values: Mapping[str, object], parent: Scope | None = None) -> None:
+        """`parent` is remembered for `lineage`; its values have to be in `values` already."""
+        super().__init__(values)
+        self.parent = parent
+
+    def child(self) -> Scope:
+        """A scope of an inner list or pass."""
+        return Scope(self, self)
+
+    def lineage(self) -> list[Scope]:
+        """All scopes from the outermost to this one."""
+        own: Scope | None = self
+        scopes = []
+        while own is not None:
+            scopes.append(own)
+            own = own.parent
+        return scopes[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A checkpoint that a run has passed: all that is needed to go on from it."""
+
+    path: Path
+    loops: tuple[int, ...]
+    scope: Scope
+    """The scope of the list in which it stands."""
+    done: int
+    """Steps done before it."""
+
+
+class Entry:
+    """The way to a mark, taken level by level by the interpreter."""
+
+    def __init__(self, mark: Mark) -> None:
+        self._path: Iterator[str | int] = iter(mark.path)
+        self._left = len(mark.path)
+        self._loops = iter(mark.loops)
+        self._scopes = iter(mark.scope.lineage()[1:])
+
+    def branch(self) -> str:
+        """The list to enter, as the path names it: `steps`, `do`, `then`."""
+        self._left -= 1
+        return str(next(self._path))
+
+    def index(self) -> int:
+        """The step in that list."""
+        self._left -= 1
+        return int(next(self._path))
+
+    def loop(self) -> int:
+        """The pass of the loop that is entered."""
+        return next(self._loops)
+
+    def scope(self) -> Scope:
+        """The scope of the level that is entered."""
+        return next(self._scopes)
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the step just told by `index` is the marked one."""
+        return self._left == 0

@@ -1,0 +1,160 @@
+"""Conditions that hold a run up: with hysteresis and settle time, several at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import structlog
+
+from orchestrator.engine.control import RunControl
+from orchestrator.engine.environment import Environment
+from orchestrator.engine.trust import Trust
+from orchestrator.engine.watching import until
+from orchestrator.errors import OrchestratorError
+from orchestrator.language.expression import Operand
+from orchestrator.language.nodes import Suspender
+from orchestrator.ports import View
+from orchestrator.types import Severity
+
+log = structlog.get_logger(__name__)
+
+
+class Suspenders:
+    """Watches the suspenders of one run, outside its finalisers.
+
+    A condition that reads a disconnected, INVALID or unconfirmed channel suspends, and does not
+    let go on: nobody knows that it is safe.
+    """
+
+    def __init__(
+        self,
+        suspenders: Sequence[Suspender],
+        view: View,
+        control: RunControl,
+        tell: Callable[[str, Severity], None],
+        wall: Callable[[], datetime],
+        can_rewind: Callable[[], bool],
+    ) -> None:
+        """`tell` gets by what the run is suspended, and since when on the clock `wall`.
+
+        `can_rewind`: whether there is a checkpoint to go back to.
+        """
+        self._can_rewind = can_rewind
+        self._suspenders = suspenders
+        self._view = view
+        self._control = control
+        self._tell = tell
+        self._wall = wall
+        self._environment = Environment(view, {}, {}, {}, Trust())
+        self._active: dict[str, str] = {}
+        self._rewind = False
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """All channels that the conditions read."""
+        return frozenset(name for s in self._suspenders for name in _channels(s))
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Act from here to the end of the block; what is tripped already suspends at once."""
+        for suspender in self._suspenders:
+            if self._is_tripped(suspender):
+                self._trip(suspender)
+        # No TaskGroup: it would wrap the errors of the steps, which pass through here.
+        following = [
+            asyncio.create_task(self._guarded(s), name=f"suspender {s.name}")
+            for s in self._suspenders
+        ]
+        try:
+            yield
+        finally:
+            for task in following:
+                task.cancel()
+            if following:
+                await asyncio.wait(following)
+            if self._active:
+                self._control.release(rewind=False)
+
+    async def _guarded(self, suspender: Suspender) -> None:
+        try:
+            await self._follow(suspender)
+        except Exception as error:  # the top of a task: the run must not go on unguarded
+            log.exception("a suspender failed", name=suspender.name)
+            self._control.abort(f"the suspender {suspender.name} failed: {error}")
+
+    async def _follow(self, suspender: Suspender) -> None:
+        while True:
+            if suspender.name not in self._active:
+                await self._until(suspender, lambda: self._is_tripped(suspender))
+                self._trip(suspender)
+            await self._settled(suspender)
+            self._clear(suspender)
+
+    async def _settled(self, suspender: Suspender) -> None:
+        """Return when it has been clear for its settle time without a break."""
+        while True:
+            await self._until(suspender, lambda: self._is_clear(suspender))
+            try:
+                async with asyncio.timeout(self._seconds(suspender)):
+                    await self._until(suspender, lambda: not self._is_clear(suspender))
+            except TimeoutError:
+                return
+
+    async def _until(self, suspender: Suspender, holds: Callable[[], bool]) -> None:
+        operands = (suspender.when, suspender.resume)
+        timed = any(operand.timed for operand in operands if operand is not None)
+        await until(self._view, _channels(suspender), holds, timed=timed)
+
+    def _trip(self, suspender: Suspender) -> None:
+        since = self._wall().strftime("%H:%M:%S")
+        self._active[suspender.name] = f"{suspender.name} since {since}: {self._why(suspender)}"
+        self._control.suspend()
+        self._say()
+
+    def _clear(self, suspender: Suspender) -> None:
+        del self._active[suspender.name]
+        self._rewind = self._rewind or (suspender.rewind and self._can_rewind())
+        if self._active:
+            self._say()
+            return
+        rewind, self._rewind = self._rewind, False
+        self._tell(f"no longer suspended by {suspender.name}", Severity.NO_ALARM)
+        self._control.release(rewind=rewind)
+
+    def _say(self) -> None:
+        self._tell("suspended by " + "; ".join(self._active.values()), Severity.MINOR)
+
+    def _why(self, suspender: Suspender) -> str:
+        try:
+            suspender.when.evaluate(self._environment)
+        except OrchestratorError as error:
+            return str(error)
+        return suspender.when.text
+
+    def _is_tripped(self, suspender: Suspender) -> bool:
+        return self._truth(suspender.when) is not False
+
+    def _is_clear(self, suspender: Suspender) -> bool:
+        resume = suspender.resume
+        cleared = resume is None or self._truth(resume) is True
+        return cleared and self._truth(suspender.when) is False
+
+    def _truth(self, operand: Operand) -> bool | None:
+        """Its value, None where it can't be known."""
+        try:
+            value = operand.evaluate(self._environment)
+        except OrchestratorError:
+            return None
+        return value if isinstance(value, bool) else None
+
+    def _seconds(self, suspender: Suspender) -> float:
+        value = suspender.settle.evaluate(self._environment)
+        return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _channels(suspender: Suspender) -> frozenset[str]:
+    operands = (suspender.when, suspender.resume)
+    return frozenset().union(*(o.channels | o.links for o in operands if o is not None))

@@ -1,0 +1,84 @@
+"""Which values count: connected, not INVALID, and confirmed since the last reconnection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from orchestrator.ports import ChannelView
+from orchestrator.types import Reading, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """What a step accepts beyond confirmed values without an INVALID alarm."""
+
+    restart: bool = False
+    """The first value after a reconnection."""
+    invalid: bool = False
+    """A value whose alarm is INVALID."""
+
+
+NOTHING_MORE = Accept()
+
+
+@cache
+def accepted(*, restart: bool, invalid: bool) -> Accept:
+    """What a step accepts; there are but four."""
+    return Accept(restart, invalid)
+
+
+class Trust:
+    """Knows which channels this run's own puts have confirmed."""
+
+    def __init__(self) -> None:
+        self._confirmed: dict[str, int] = {}
+
+    def confirm(self, channel: ChannelView) -> None:
+        """A put of this run to the channel has completed, on its present connection."""
+        self._confirmed[channel.name] = channel.links
+
+    def reading(self, channel: ChannelView, accept: Accept = NOTHING_MORE) -> Reading | None:
+        """The channel's reading, if it may satisfy a condition."""
+        return None if self.doubt(channel, accept) else channel.reading
+
+    def doubt(self, channel: ChannelView, accept: Accept = NOTHING_MORE) -> str:
+        """Why its reading may not satisfy a condition; empty = it may."""
+        reading = channel.reading
+        if not channel.connected:
+            return "disconnected"
+        if reading is None:
+            return "no value yet"
+        if reading.severity is Severity.INVALID and not accept.invalid:
+            return "its alarm is INVALID"
+        if reading.unconfirmed and not (accept.restart or self._is_confirmed(channel)):
+            return "unconfirmed since the reconnection: perhaps a restarted IOC's default"
+        return ""
+
+    def _is_confirmed(self, channel: ChannelView) -> bool:
+        return self._confirmed.get(channel.name) == channel.links
+
+
+def seen(channel: ChannelView, doubt: str = "") -> str:
+    """A channel and the last value seen, for error texts."""
+    reading = channel.reading
+    if reading is None:
+        return f"{channel.name} has delivered no value" + (f" ({doubt})" if doubt else "")
+    text = f"{channel.name} was last seen at {shown(channel, reading)}"
+    notes = [doubt] if doubt else []
+    if reading.severity and not doubt:
+        notes.append(f"alarm {reading.severity.name}")
+    return text + (f" ({', '.join(notes)})" if notes else "")
+
+
+def shown(channel: ChannelView, reading: Reading) -> str:
+    """A value as people read it: the label of an enum, a number with its units."""
+    value, metadata = reading.value, channel.metadata
+    if metadata is not None and metadata.labels and isinstance(value, int):
+        known = 0 <= value < len(metadata.labels)
+        return repr(metadata.labels[value]) if known else f"index {value}"
+    if isinstance(value, float):
+        text = f"{value:.10g}"
+    else:
+        text = repr(value) if isinstance(value, str | int) else f"{len(value)} elements"
+    return f"{text} {metadata.units}" if metadata is not None and metadata.units else text

@@ -1,0 +1,142 @@
+"""The verbs of one run, on evaluated arguments: what documents and Python sequences share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from orchestrator.config import Config
+from orchestrator.engine.chained import Master, Memory
+from orchestrator.engine.control import RunControl
+from orchestrator.engine.environment import NOTHING, Environment
+from orchestrator.engine.leaf import End
+from orchestrator.engine.moves import Mover
+from orchestrator.engine.samples import Sampler
+from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust
+from orchestrator.engine.waits import Condition, Waiter, leave
+from orchestrator.errors import ExpressionError, OrchestratorError
+from orchestrator.language.compare import check_limits
+from orchestrator.language.expression import Operand
+from orchestrator.language.names import Names
+from orchestrator.ports import Channels, Recorder, RunEvents, View
+from orchestrator.types import Reading, Severity, Told
+
+_FRESH = 5.0
+"""s that a server has to answer where a value must not be older than the last put."""
+
+
+class Verbs:
+    """One run's hands and eyes: `mover.set`, `waiter.wait`, `sampler.sample`, expressions."""
+
+    def __init__(
+        self,
+        config: Config,
+        names: Names,
+        view: View,
+        channels: Channels,
+        control: RunControl,
+        recorder: Recorder,
+        events: RunEvents,
+        memory: Memory,
+    ) -> None:
+        """Everything that a run needs of the world; made once a run."""
+        self._view = view
+        self._channels = channels
+        self._control = control
+        self._events = events
+        self._trust = Trust()
+        self._fresh: dict[str, Reading] = {}
+        self._stale = False
+        configs = config.channels
+        self.mover = Mover(channels, view, control, self._trust, configs, names, self.tell)
+        environment = Environment(view, {}, {}, self._fresh)
+        self.waiter = Waiter(view, control, self._trust, environment.reading)
+        self.master = Master(channels, view, control, events.offer, self.tell, memory)
+        self.sampler = Sampler(channels, view, control, recorder, events.offer)
+
+    def tell(self, text: str, severity: Severity = Severity.NO_ALARM) -> None:
+        """Tell the operator."""
+        self._events.offer(Told(text, severity))
+
+    def outdated(self) -> None:
+        """A put has completed: what was read before is older than it."""
+        self._fresh.clear()
+        self._stale = True
+
+    def environment(self, scope: Mapping[str, object], accept: Accept | None = None) -> Environment:
+        """What expressions read; with `accept`, only values that may satisfy a condition."""
+        trust = None if accept is None else self._trust
+        data, fresh = self.sampler.samples, self._fresh
+        return Environment(self._view, data, scope, fresh, trust, accept or NOTHING_MORE)
+
+    async def evaluate(self, operand: Operand, scope: Mapping[str, object]) -> object:
+        """The value of an expression on a world that is not older than the last completed put.
+
+        Raises:
+            NotConnectedError: It reads a disconnected channel.
+            ExpressionError: It has no value on what its channels hold.
+        """
+        if operand.constant:
+            return operand.evaluate(NOTHING)
+        if self._stale and operand.channels:
+            await self.refresh(operand.channels)
+        return operand.evaluate(self.environment(scope))
+
+    async def refresh(self, names: Iterable[str], timeout: float = _FRESH) -> None:
+        """Make sure that what is known of these channels is not older than the last put.
+
+        Raises:
+            StepTimeoutError: A server did not answer within `timeout` s.
+            ReadError: What it answered is no value.
+        """
+        wanted = [n for n in sorted(names) if n not in self._fresh] if self._stale else []
+        if not wanted:
+            return
+        with self._control.leaf(moving=True):
+            replies = await self._channels.get(wanted, timeout)
+            for name, reply in replies.items():
+                if isinstance(reply, Reading):
+                    self._fresh[name] = reply
+                elif isinstance(reply, OrchestratorError) and self._view.channel(name).connected:
+                    raise reply
+
+    def check_points(self, name: str, points: Sequence[float]) -> None:
+        """Look at the limits of a loop's ends before its first point.
+
+        Raises:
+            PutError: One lies outside.
+        """
+        metadata = self._view.channel(name).metadata
+        if metadata is not None and points:
+            for point in (points[0], points[-1]):
+                check_limits(point, metadata, name)
+
+    async def ask(self, text: str) -> None:
+        """Pause with a message until resumed; SKIP resumes as well.
+
+        Raises:
+            StopRun: STOP was asked for.
+        """
+        self.tell(text)
+        self._control.pause()
+        with self._control.leaf(moving=False) as leaf:
+            await self._control.resumed()
+        if leaf.ended is End.SKIP:
+            self._control.resume()
+        leave(leaf.ended)
+        self.tell("resumed")
+
+    def until(
+        self, operand: Operand, scope: Mapping[str, object], accept: Accept = NOTHING_MORE
+    ) -> Condition:
+        """The condition that an expression is true."""
+        names = tuple(sorted(operand.channels | operand.links))
+
+        environment = self.environment(scope, accept)
+
+        def met() -> bool:
+            value = operand.evaluate(environment)
+            if not isinstance(value, bool):
+                raise ExpressionError(f"{operand.text} is {value!r}, neither true nor false")
+            return value
+
+        return Condition(operand.text, names, met, accept, operand.timed)

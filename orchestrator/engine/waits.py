@@ -1,0 +1,255 @@
+"""The verbs `wait` and `delay`: driven by monitors, never by polling."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from orchestrator.engine.control import RewindRun, RunControl, StopRun
+from orchestrator.engine.environment import UnmetError
+from orchestrator.engine.leaf import End
+from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust, seen
+from orchestrator.engine.watching import AGE_PERIOD
+from orchestrator.errors import ExpressionError, NotConnectedError, StepTimeoutError
+from orchestrator.language.compare import meets
+from orchestrator.language.nodes import Relation
+from orchestrator.ports import ChannelView, View
+from orchestrator.types import Reading
+
+_NO_EDGE = "it was true with the first value that counted, and only what was false can become true"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a `wait` waits for."""
+
+    text: str
+    """As people read it, for error texts."""
+    channels: tuple[str, ...]
+    """The channels of which an update may change it."""
+    met: Callable[[], bool]
+    """Whether it holds on the world as it is now; raises UnmetError where a value does not count.
+    """
+    accept: Accept = NOTHING_MORE
+    timed: bool = False
+    """It changes by itself as time goes by: it asks for the `age` of a channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a condition has to come true."""
+
+    hold: float = 0.0
+    """s for which it has to hold without a break."""
+    edge: bool = False
+    """It has to become true after the step began."""
+    fail_when_lost: bool = False
+    """A disconnected channel is an error rather than a reason to wait."""
+
+
+class Waiter:
+    """Carries out `wait` and `delay` for one run."""
+
+    def __init__(
+        self,
+        view: View,
+        control: RunControl,
+        trust: Trust,
+        newest: Callable[[str], Reading],
+    ) -> None:
+        """`trust` knows which values count, `newest` which is the newest of a channel."""
+        self._newest = newest
+        self._view = view
+        self._control = control
+        self._trust = trust
+
+    async def wait(self, condition: Condition, timeout: float | None, how: How) -> None:
+        """Return as soon as the condition has come true.
+
+        Raises:
+            StepTimeoutError: It did not within `timeout` s; tells the last values seen.
+            NotConnectedError: A channel is lost, where that is to fail.
+            StopRun: STOP was asked for.
+        """
+        with self._control.leaf(moving=False, seconds=timeout) as leaf:
+            watch = self._watch(condition, how)
+            await self._until(watch, condition)
+        if leaf.ended is End.TIMEOUT:
+            told = [self._seen(name, condition.accept) for name in condition.channels]
+            told += [_NO_EDGE] if watch.began_true else []
+            raise StepTimeoutError(f"waited {timeout:g} s for {condition.text}: {'; '.join(told)}")
+        leave(leaf.ended)
+
+    async def either(self, condition: Condition, seconds: float | None) -> bool:
+        """Wait for a condition or a time: True where the condition came true.
+
+        Raises:
+            StopRun: STOP was asked for.
+        """
+        with self._control.leaf(moving=False, seconds=seconds) as leaf:
+            await self._until(self._watch(condition, How()), condition)
+        leave(leaf.ended)
+        return leaf.ended is None
+
+    async def delay(self, seconds: float) -> None:
+        """Wait for a time, on the run's clock.
+
+        Raises:
+            StopRun: STOP was asked for.
+        """
+        with self._control.leaf(moving=False, seconds=seconds) as leaf:
+            await asyncio.get_running_loop().create_future()
+        leave(leaf.ended)
+
+    async def connected(self, names: Sequence[str], timeout: float | None) -> None:
+        """Wait until all these channels are connected.
+
+        Raises:
+            StepTimeoutError: They are not within `timeout` s; names those that are not.
+            StopRun: STOP was asked for.
+        """
+        channels = [self._view.channel(name) for name in names]
+        if all(channel.connected for channel in channels):
+            return
+        condition = Condition("", tuple(names), lambda: all(c.connected for c in channels))
+        with self._control.leaf(moving=False, seconds=timeout) as leaf:
+            await self._until(self._watch(condition, How()), condition)
+        if leaf.ended is End.TIMEOUT:
+            lost = ", ".join(c.name for c in channels if not c.connected)
+            raise StepTimeoutError(f"waited {timeout:g} s for the connection of {lost}")
+        leave(leaf.ended)
+
+    def compare(
+        self,
+        name: str,
+        relation: Relation,
+        operand: object,
+        tolerance: float | None,
+        accept: Accept = NOTHING_MORE,
+    ) -> Condition:
+        """The condition that a channel relates to a value; `operand` as sequences write it.
+
+        Raises:
+            NotConnectedError: `increase_by` and `decrease_by` need the channel's value now.
+        """
+        channel = self._view.channel(name)
+        text = f"{name} {relation.value.replace('_', ' ')} {operand!r}"
+        if relation in (Relation.INCREASE_BY, Relation.DECREASE_BY):
+            operand = self._threshold(channel, relation, operand, accept)
+            text += f" (to {operand:g})"
+
+        def met() -> bool:
+            doubt = self._trust.doubt(channel, accept)
+            if doubt or channel.metadata is None:
+                raise UnmetError(doubt)
+            value = self._newest(name).value
+            return meets(relation, value, operand, channel.metadata, tolerance)
+
+        return Condition(text, (name,), met, accept)
+
+    def _threshold(
+        self, channel: ChannelView, relation: Relation, step: object, accept: Accept
+    ) -> float:
+        doubt = self._trust.doubt(channel, accept)
+        if doubt:
+            raise NotConnectedError(f"{channel.name}: nothing to count {relation} from: {doubt}")
+        reading = self._newest(channel.name)
+        if not isinstance(reading.value, int | float) or not isinstance(step, int | float):
+            raise ExpressionError(f"{channel.name}: {relation} needs numbers")
+        return reading.value + (step if relation is Relation.INCREASE_BY else -step)
+
+    def _seen(self, name: str, accept: Accept) -> str:
+        channel = self._view.channel(name)
+        return seen(channel, self._trust.doubt(channel, accept))
+
+    def _watch(self, condition: Condition, how: How) -> _Watch:
+        return _Watch(condition, how, [self._view.channel(n) for n in condition.channels])
+
+    async def _until(self, watch: _Watch, condition: Condition) -> None:
+        def look(_channel: ChannelView) -> None:
+            self._control.touch()
+            watch.look()
+
+        unwatch = self._view.watch(condition.channels, look)
+        try:
+            watch.look()
+            await watch.done
+        finally:
+            unwatch()
+            watch.close()
+
+
+class _Watch:
+    """One condition being watched: edges and holding, update by update."""
+
+    def __init__(self, condition: Condition, how: How, channels: Iterable[ChannelView]) -> None:
+        self._condition = condition
+        self._how = how
+        self._channels = list(channels)
+        self._loop = asyncio.get_running_loop()
+        self._held: asyncio.TimerHandle | None = None
+        self._was: bool | None = None
+        self.began_true = False
+        """It was true with the first value that counted, which is no edge."""
+        self._again: asyncio.TimerHandle | None = None
+        self.done: asyncio.Future[None] = self._loop.create_future()
+        if condition.timed:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self._again = self._loop.call_later(AGE_PERIOD, self._look_again)
+        self.look()
+
+    def look(self) -> None:
+        """An update has come, or the step begins."""
+        if self.done.done():
+            return
+        lost = [c.name for c in self._channels if not c.connected]
+        if lost and self._how.fail_when_lost:
+            self.done.set_exception(NotConnectedError(f"{', '.join(lost)}: disconnected"))
+            return
+        try:
+            self._take(holds=self._condition.met())
+        except (UnmetError, NotConnectedError):
+            # It satisfies nothing; but what can't be known makes no edge when it is known again.
+            self._break()
+        except Exception as error:  # noqa: BLE001 - told by the step that waits
+            self.done.set_exception(error)
+
+    def _take(self, *, holds: bool) -> None:
+        # Before the first value that counts there is nothing that it could have risen from.
+        rises = holds and (not self._how.edge or self._was is False or self._held is not None)
+        self.began_true |= holds and self._how.edge and self._was is None
+        self._was = holds
+        if not rises:
+            self._break()
+        elif self._how.hold <= 0:
+            self.done.set_result(None)
+        elif self._held is None:
+            self._held = self._loop.call_later(self._how.hold, self._has_held)
+
+    def _has_held(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def _break(self) -> None:
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        self._break()
+        if self._again is not None:
+            self._again.cancel()
+        if self.done.done() and not self.done.cancelled():
+            self.done.exception()  # retrieved, also where the step was ended at the same time
+
+
+def leave(ended: End | None) -> None:
+    """Go the way that a step which waits was ended for, if any."""
+    if ended is End.STOP:
+        raise StopRun
+    if ended is End.REWIND:
+        raise RewindRun

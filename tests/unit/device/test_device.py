@@ -1,0 +1,278 @@
+"""What the device decides, item by item; no loop, no clock."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from orchestrator.config import ChainConfig, ChannelConfig, Config
+from orchestrator.device import Device
+from orchestrator.types import (
+    Alarm,
+    Cause,
+    Command,
+    Control,
+    LinkChange,
+    Metadata,
+    MirrorOpened,
+    NativeType,
+    Reading,
+    Reply,
+    RowTaken,
+    RunEnded,
+    RunRefused,
+    RunRequest,
+    RunStarted,
+    RunStatus,
+    Severity,
+    Tick,
+    Update,
+    Verb,
+)
+
+DOUBLE = Metadata(NativeType.DOUBLE, units="mm")
+
+
+def config() -> Config:
+    channels = {
+        "s.a": ChannelConfig("s.a", "S:A", buffer=3),
+        "s.b": ChannelConfig("s.b", "S:B"),
+        "s.hidden": ChannelConfig("s.hidden", "S:H", mirror=False),
+        "s.quiet": ChannelConfig("s.quiet", "S:Q", monitor=False),
+    }
+    return Config(chain={"s": ChainConfig("s", "S:", channels=channels)})
+
+
+@pytest.fixture
+def device() -> Device:
+    return Device(config())
+
+
+def up(device: Device, *names: str) -> list[object]:
+    return [d for n in names for d in device.examine(LinkChange(n, True, DOUBLE))]
+
+
+def values(decisions, field, key=""):
+    return [
+        d.value for d in decisions if isinstance(d, Update) and (d.field, d.key) == (field, key)
+    ]
+
+
+def test_first_connection_opens_the_mirror(device):
+    assert MirrorOpened("s.a", DOUBLE) in up(device, "s.a")
+
+
+def test_reading_is_passed_on_with_its_own_stamp_and_alarm(device):
+    up(device, "s.a")
+    reading = Reading("s.a", 1.5, 1234.5, Severity.MINOR, 4)
+    assert Update("mon", 1.5, "s.a", Severity.MINOR, 4, 1234.5) in device.examine(reading)
+
+
+def test_unmirrored_channel_is_seen_but_not_published(device):
+    up(device, "s.hidden")
+    assert list(device.examine(Reading("s.hidden", 1.0, 0.0))) == []
+    assert device.world.channel("s.hidden").reading.value == 1.0
+
+
+def test_channel_of_no_config_is_seen_but_not_published(device):
+    assert up(device, "OTHER:PV") == []
+    assert list(device.examine(Reading("OTHER:PV", 1.0, 0.0))) == []
+    assert device.world.channel("OTHER:PV").connected
+
+
+def test_lost_channel_shows_its_last_value_as_link_invalid(device):
+    up(device, "s.a")
+    device.examine(Reading("s.a", 1.5, 0.0))
+    lost = device.examine(LinkChange("s.a", False))
+    assert Update("mon", 1.5, "s.a", Severity.INVALID, Alarm.LINK) in lost
+
+
+def test_chain_counts_what_it_monitors(device):
+    first = list(device.first_decisions())
+    assert values(first, "chain_count") == [3]
+    assert values(first, "chain_status", "s") == ["Disconnected"]
+    partial = up(device, "s.a", "s.b")
+    assert values(partial, "chain_connected") == [1, 2]
+    assert values(partial, "chain_status", "s")[-1] == "Partial"
+    assert values(up(device, "s.hidden"), "chain_status", "s") == ["Connected"]
+
+
+def test_ioc_that_came_back_whole_is_counted_once(device):
+    names = ("s.a", "s.b", "s.hidden")
+    assert values(up(device, *names), "chain_reconnects", "s") == []
+    for name in names:
+        device.examine(LinkChange(name, False))
+    assert values(up(device, *names), "chain_reconnects", "s") == [1]
+
+
+def test_an_ioc_of_which_a_channel_was_never_there_is_counted_with_those_that_were(device):
+    """A name that is misspelt; CHAIN:DISCONNECTED tells of it."""
+    up(device, "s.a", "s.b")
+    for name in ("s.a", "s.b"):
+        device.examine(LinkChange(name, False))
+    assert values(up(device, "s.a"), "chain_reconnects", "s") == []
+    assert values(up(device, "s.b"), "chain_reconnects", "s") == [1]
+    assert values(up(device, "s.hidden"), "chain_reconnects", "s") == []
+
+
+def test_new_metadata_of_a_connected_channel_is_no_second_connection(device):
+    up(device, "s.a")
+    again = up(device, "s.a")
+    assert values(again, "chain_connected") == []
+    assert [d for d in again if isinstance(d, MirrorOpened)]
+
+
+def test_names_of_the_disconnected_are_told_at_the_pulse(device):
+    up(device, "s.a", "s.hidden")
+    (update,) = [d for d in device.examine(Tick(1, 0.0)) if getattr(d, "field", "").endswith("ted")]
+    assert (update.field, update.value) == ("chain_disconnected", "s.b")
+    assert update.severity is Severity.INVALID
+
+
+def test_buffer_and_its_statistics_are_published_at_the_pulse(device):
+    up(device, "s.a")
+    for value in (1.0, 2.0, 3.0, 4.0):
+        device.examine(Reading("s.a", value, 0.0))
+    decisions = device.examine(Tick(1, 0.0, period=2.0))
+    np.testing.assert_array_equal(values(decisions, "mon_buf", "s.a")[0], [2, 3, 4])
+    assert values(decisions, "mon_mean", "s.a") == [3.0]
+    assert values(decisions, "mon_std", "s.a") == [pytest.approx(np.std([2, 3, 4]))]
+    assert values(decisions, "mon_rate", "s.a") == [2.0]
+
+
+def test_run_by_cmd_is_acknowledged_once_it_has_started(device):
+    asked = list(device.examine(Command(Verb.COMMAND, 7, "run align start=1")))
+    assert asked[0] == Update("ack", 0)
+    (request,) = [d for d in asked if isinstance(d, RunRequest)]
+    assert (request.name, request.args) == ("align", {"start": "1"})
+    started = list(device.examine(RunStarted("id", "align", "", 7, 0)))
+    assert started[-2:] == [Update("ack", 1), Reply(7)]
+
+
+def test_refused_run_by_cmd_leaves_ack_0_major_and_says_why(device):
+    device.examine(Command(Verb.COMMAND, 7, "run align"))
+    refused = list(device.examine(RunRefused(7, "no such sequence")))
+    assert Update("ack", 0, severity=Severity.MAJOR, status=Alarm.WRITE) in refused
+    assert Update("message", "no such sequence") in refused
+    assert refused[-1] == Reply(7, "no such sequence")
+
+
+def test_second_run_is_refused_while_one_is_being_prepared_or_runs(device):
+    device.examine(Command(Verb.START, 1, "a"))
+    early = list(device.examine(Command(Verb.START, 2, "b")))
+    assert early[-1].error.startswith("a run is being prepared")
+    device.examine(RunStarted("id", "a", "", 1, 0))
+    late = list(device.examine(Command(Verb.COMMAND, 3, "run b")))
+    assert late[-1].error.startswith("a is running")
+    device.examine(RunEnded("id", RunStatus.SUCCESS, "", 1))
+    assert any(isinstance(d, RunRequest) for d in device.examine(Command(Verb.START, 4, "b")))
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(RunStatus.SUCCESS, ""), (RunStatus.FAILED, "Failed: no beam"), (RunStatus.STOPPED, None)],
+)
+def test_start_is_answered_at_the_very_end_and_fails_for_all_but_success(device, status, error):
+    device.examine(Command(Verb.START, 1, "a"))
+    device.examine(RunStarted("id", "a", "", 1, 0))
+    end = list(device.examine(RunEnded("id", status, "no beam", 1)))
+    assert [d.field for d in end if isinstance(d, Update)][-3:] == ["status", "start", "busy"]
+    assert isinstance(end[-1], Reply)
+    assert end[-1].error == (f"{status}: no beam" if error is None else error)
+
+
+def test_what_was_told_last_stays_when_a_success_has_nothing_to_add(device):
+    device.examine(RunStarted("id", "a", "", 0, 0))
+    plain = list(device.examine(RunEnded("id", RunStatus.SUCCESS, "", 0)))
+    assert not [d for d in plain if isinstance(d, Update) and d.field == "message"]
+    more = list(device.examine(RunEnded("id", RunStatus.SUCCESS, "1 error was tolerated", 0)))
+    assert Update("message", "1 error was tolerated") in more
+
+
+@pytest.mark.parametrize(
+    ("cause", "alarm"),
+    [
+        (Cause.INPUT, Alarm.SOFT),
+        (Cause.NOT_CONNECTED, Alarm.LINK),
+        (Cause.DURING, Alarm.STATE),
+    ],
+)
+def test_the_alarm_of_status_says_whether_a_failed_run_had_begun(device, cause, alarm):
+    device.examine(RunStarted("id", "a", "", 0, 0))
+    end = list(device.examine(RunEnded("id", RunStatus.FAILED, "why", 0, cause)))
+    assert Update("status", "Failed", severity=Severity.MAJOR, status=alarm) in end
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "CMD is empty"),
+        ("rnu align", "did you mean 'run'?"),
+        ("frobnicate", "the commands are"),
+        ("run", "run needs the name"),
+        ("run align 5", "'5' is not of the form key=value"),
+        ("run align a=1 a=2", "'a' is given twice"),
+        ("pause now", "pause takes no arguments"),
+        ("run 'align", "No closing quotation"),
+        ("__import__('os').system('x')", "unknown command"),
+    ],
+)
+def test_text_that_is_no_command_is_refused_with_what_would_be(device, text, said):
+    decisions = list(device.examine(Command(Verb.COMMAND, 5, text)))
+    assert said in decisions[-1].error
+    assert not [d for d in decisions if isinstance(d, RunRequest | Control)]
+
+
+def test_abort_by_cmd_carries_its_reason(device):
+    device.examine(Command(Verb.START, 1, "a"))
+    decisions = list(device.examine(Command(Verb.COMMAND, 5, "abort beam lost")))
+    assert Control(Verb.ABORT, "beam lost") in decisions
+    assert decisions[-1] == Reply(5)
+
+
+def test_whole_document_is_passed_on_as_it_is(device):
+    text = "name: x\nsteps: [{delay: 1}]\n"
+    decisions = list(device.examine(Command(Verb.COMMAND, 5, text)))
+    assert decisions[-1].text == text.strip()
+
+
+def test_bad_readings_are_decisions_never_exceptions(device):
+    up(device, "s.a")
+    for value in (float("nan"), "text", np.zeros(0), ("a", "b"), 2**70):
+        device.examine(Reading("s.a", value, float("nan"), Severity.INVALID, 99))
+
+
+def row(points: int) -> RowTaken:
+    return RowTaken({"s.a": np.arange(float(points)), "other": np.zeros(points)}, (7.0,), points)
+
+
+def shown(decisions: list[object]) -> list[tuple[str, str, int]]:
+    """DATA:* in their order, with how many points."""
+    return [
+        (d.field, d.key, np.size(d.value) if d.key else d.value)
+        for d in decisions
+        if isinstance(d, Update) and d.field.startswith("data")
+    ]
+
+
+def test_a_row_is_shown_at_once_and_its_number_last(device):
+    taken = list(device.examine(row(3)))
+    assert shown(taken) == [("data", "s.a", 3), ("data_npts", "", 3)]
+    assert list(values(taken, "values")[0]) == [7.0]
+    assert shown(device.examine(Tick(1, 0.0))) == []
+
+
+def test_beyond_a_thousand_rows_columns_are_shown_at_the_pulse_and_at_the_end(device):
+    """Each costs its length: a long scan must not become slower with each point."""
+    for points in (1001, 1002):
+        taken = list(device.examine(row(points)))
+        assert shown(taken) == []
+        assert list(values(taken, "values")[0]) == [7.0]
+    newest = [("data", "s.a", 1002), ("data_npts", "", 1002)]
+    assert shown(device.examine(Tick(1, 0.0))) == newest
+    assert shown(device.examine(Tick(1, 0.0))) == []
+    device.examine(row(1003))
+    ended = list(device.examine(RunEnded("r", RunStatus.SUCCESS, "", 0)))
+    assert shown(ended) == [("data", "s.a", 1003), ("data_npts", "", 1003)]
+    fields = [d.field for d in ended if isinstance(d, Update)]
+    assert fields.index("data_npts") < fields.index("start") < fields.index("busy")

@@ -1,0 +1,284 @@
+"""A whole service in memory, on virtual time: device, engine and simulated channels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from orchestrator.config import ChainConfig, ChannelConfig, Config, StopChannel, names_of
+from orchestrator.device import Device
+from orchestrator.engine import Engine, Library
+from orchestrator.engine.registry import NOTHING_REGISTERED, Registry
+from orchestrator.errors import InputError
+from orchestrator.language.indices import parse_indices
+from orchestrator.language.names import ServerChannels
+from orchestrator.language.nodes import Suspender
+from orchestrator.language.trajectory import Trajectory, parse_trajectory
+from orchestrator.queues import MergeQueue, pull_queue, push_queue, request_queue
+from orchestrator.testing import SimChannels, VirtualTimeLoop
+from orchestrator.types import (
+    Command,
+    EngineItem,
+    IndicesSet,
+    Place,
+    PullItem,
+    PushItem,
+    Reading,
+    Reply,
+    RunEnded,
+    RunRefused,
+    RunStatus,
+    Severity,
+    Update,
+    Verb,
+)
+
+SERVERS = ("stage", "laser")
+SERVER_PVS = ("CMD", "ACK", "message", "values", "INDEX")
+CHANNELS = ("x", "x_rbv", "y", "stop", "shutter", "det", "counts", "fin", "gate", "text", "turns")
+
+
+def make_config(directory: Path | None = None, **options: Any) -> Config:
+    channels = {f"sim.{name}": ChannelConfig(f"sim.{name}", f"SIM:{name}") for name in CHANNELS}
+    channels["sim.y"] = ChannelConfig("sim.y", "SIM:y", stop=StopChannel("SIM:stop"))
+    channels["sim.gate"] = ChannelConfig("sim.gate", "SIM:gate", write=False)
+    chain = {"sim": ChainConfig("sim", "SIM:", channels=channels)}
+    for name in SERVERS:
+        server = ServerChannels(name, *(f"{name}.{pv}" for pv in SERVER_PVS))
+        own = {
+            alias: ChannelConfig(alias, f"{name}:{alias}", keep_all=True) for alias in server.all
+        }
+        chain[name] = ChainConfig(name, f"{name}:", channels=own, server=server)
+    return Config(chain=chain, sequences=directory, **options)
+
+
+@dataclass
+class MemoryRecorder:
+    """Keeps rows in memory."""
+
+    rows: list[tuple[tuple[int, ...], dict[str, Reading | None]]] = field(default_factory=list)
+    tries: list[tuple[int, ...]] = field(default_factory=list)
+    closed: list[RunStatus] = field(default_factory=list)
+    file: str = ""
+
+    def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
+        self.rows.append((at.loops, dict(readings)))
+        self.tries.append(at.tries)
+
+    async def close(self, status: RunStatus) -> str:
+        await asyncio.sleep(0)
+        self.closed.append(status)
+        return ""
+
+
+class MemoryStore:
+    """Makes recorders and keeps them."""
+
+    def __init__(self) -> None:
+        self.recorders: list[MemoryRecorder] = []
+
+    def open(self, run_id: str, name: str, channels: Sequence[str]) -> MemoryRecorder:
+        self.recorders.append(MemoryRecorder())
+        return self.recorders[-1]
+
+
+class SimServer:
+    """A sequence server in memory: what the one of the IOC kit does, on virtual time."""
+
+    def __init__(self, sim: SimChannels, name: str) -> None:
+        self.sim = sim
+        self.name = name
+        self.takes = 0.0
+        """s for each move."""
+        self.moves: list[tuple[int, Any]] = []
+        """What it was moved by and to: seq, item."""
+        self.fails = False
+        self.text = ""
+        self._indices = ""
+        self._taken: tuple[int, int] | None = None
+        self._trajectory: Trajectory | None = None
+        for pv, value in zip(SERVER_PVS, ("", 0, "", 0.0, np.array([-1, -1])), strict=True):
+            sim.add(f"{name}.{pv}", value)
+        sim.channels[f"{name}.CMD"].on_put = self._put
+
+    def restart(self, down: float = 1.0) -> None:
+        """Lose everything; be back after a time."""
+        self._trajectory = self._taken = None
+        for pv in SERVER_PVS:
+            self.sim.disconnect(f"{self.name}.{pv}")
+        asyncio.get_running_loop().call_later(down, self._back)
+
+    def _back(self) -> None:
+        for pv, value in zip(SERVER_PVS, ("", 0, "", 0.0, np.array([-1, -1])), strict=True):
+            self.sim.reconnect(f"{self.name}.{pv}", value)
+        self.asked(self._indices)
+
+    def _post(self, pv: str, value: Any, severity: Severity = Severity.NO_ALARM) -> None:
+        self.sim.post(f"{self.name}.{pv}", value, severity)
+
+    def say(self, text: str, severity: Severity) -> None:
+        """Show a message, whatever it does otherwise."""
+        self._post("message", text, severity)
+
+    def _put(self, channel: object, text: Any) -> None:
+        self._post("ACK", 0)
+        try:
+            self._trajectory = parse_trajectory(text)
+        except InputError as error:
+            self._refuse(str(error))
+            return
+        self.text, self._taken = text, None
+        self._post("INDEX", np.array([-1, -1]))
+        self._post("values", np.array(self._trajectory.numbers))
+        self._post("ACK", 1)
+
+    def _refuse(self, reason: str) -> None:
+        self._taken = None
+        self._post("message", reason, Severity.MAJOR)
+        self._post("ACK", 0, Severity.MAJOR)
+
+    def asked(self, text: str) -> None:
+        """The master shows an index object."""
+        self._indices = text
+        if not text or not self.sim.channels[f"{self.name}.ACK"].connected:
+            return
+        indices = parse_indices(text)
+        index = indices.servers.get(self.name)
+        if index is None or (at := (indices.seq or 0, index)) == self._taken:
+            return
+        self._taken = at
+        self._post("ACK", 0)
+        if self._trajectory is None:
+            self._refuse("no trajectory is loaded")
+        elif self.fails or index >= len(self._trajectory):
+            self._refuse(f"index {index} (seq {at[0]}): no way there")
+        else:
+            self.moves.append((at[0], self._trajectory[index]))
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.takes, self._arrive, at)
+
+    def _arrive(self, at: tuple[int, int]) -> None:
+        if at == self._taken and self.sim.channels[f"{self.name}.ACK"].connected:
+            self._post("INDEX", np.array(at))
+            self._post("ACK", 1)
+
+
+class Bench:
+    """What tests act on and look at."""
+
+    def __init__(
+        self,
+        config: Config,
+        suspenders: Sequence[Suspender] = (),
+        registry: Registry = NOTHING_REGISTERED,
+    ) -> None:
+        self.config = config
+        keep_all = frozenset(c.name for c in config.channels.values() if c.keep_all)
+        self.pull: MergeQueue[PullItem] = pull_queue(keep_all)
+        self.push: MergeQueue[PushItem] = push_queue()
+        self.requests: MergeQueue[EngineItem] = request_queue()
+        self.sim = SimChannels(self.pull)
+        self.servers: dict[str, SimServer] = {}
+        self.device = Device(config)
+        self.store = MemoryStore()
+        self.published: list[PushItem] = []
+        self.events: list[object] = []
+        self._ended: asyncio.Future[RunEnded | RunRefused] | None = None
+        wall = lambda: datetime(2026, 1, 31, 14, 25, 1, tzinfo=UTC)  # noqa: E731 - a clock
+        names = names_of(config)
+        self.engine = Engine(
+            config,
+            names,
+            self.device.world,
+            self.sim,
+            self,
+            self.store,
+            wall,
+            Library(config.sequences, names, registry),
+            tuple(suspenders),
+        )
+
+    def offer(self, item: Any) -> None:
+        self.events.append(item)
+        self.pull.offer(item)
+        if isinstance(item, IndicesSet):
+            for server in self.servers.values():
+                server.asked(item.text)
+
+    async def drain(self) -> None:
+        while True:
+            for item in await self.push.batch():
+                self.published.append(item)
+                if isinstance(item, Reply) and item.request == 1 and self._ended is not None:
+                    self._ended.set_result(self.ending)
+
+    @property
+    def ending(self) -> RunEnded | RunRefused:
+        return next(e for e in self.events if isinstance(e, RunEnded | RunRefused))
+
+    async def run(self, text: str, **args: object) -> RunEnded | RunRefused:
+        """Run a document by START and return its last event, once its reply has come."""
+        self.start(text, **args)
+        return await self.ended()
+
+    def start(self, text: str, **args: object) -> None:
+        self._ended = asyncio.get_running_loop().create_future()
+        self.pull.offer(Command(Verb.START, 1, args=args, document=text, origin="test.yaml"))
+
+    async def ended(self) -> RunEnded | RunRefused:
+        assert self._ended is not None
+        async with asyncio.timeout(100_000):
+            return await self._ended
+
+    def ask(self, verb: Verb, text: str = "") -> None:
+        self.pull.offer(Command(verb, text=text))
+
+    def values(self, field_name: str, key: str = "") -> list[Any]:
+        """What was published of a field, in order."""
+        return [
+            item.value
+            for item in self.published
+            if isinstance(item, Update) and item.field == field_name and item.key == key
+        ]
+
+    def puts(self, name: str) -> list[Any]:
+        return [value for _, value, _ in self.sim.channels[f"sim.{name}"].puts]
+
+
+@asynccontextmanager
+async def bench(
+    suspenders: Sequence[Suspender] = (),
+    registry: Registry = NOTHING_REGISTERED,
+    **options: Any,
+) -> AsyncIterator[Bench]:
+    """A working bench; its channels exist, connected, at 0.0."""
+    it = Bench(make_config(**options), suspenders, registry)
+    async with asyncio.TaskGroup() as tasks:
+        working = [
+            tasks.create_task(it.device.run(it.pull, it.push, it.requests), name="device"),
+            tasks.create_task(it.engine.run(it.requests), name="engine"),
+            tasks.create_task(it.drain(), name="drain"),
+        ]
+        for name in CHANNELS:
+            it.sim.add(f"sim.{name}")
+        it.servers = {name: SimServer(it.sim, name) for name in SERVERS}
+        await it.pull.idle()
+        yield it
+        await it.engine.close("the test ends")
+        await it.sim.close()
+        for task in working:
+            task.cancel()
+
+
+def at_iteration(number: int, action: Callable[[], None]) -> None:
+    """Call `action` at the n-th iteration of the running loop from now."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.at_iteration(number, action)

@@ -1,0 +1,229 @@
+"""Pause, resume, stop, skip and abort, in the situations that the language names."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+
+from orchestrator.types import RunStatus, StateChanged, Verb
+
+FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}]"
+
+
+def states(it):
+    return [e.state.value for e in it.events if isinstance(e, StateChanged)]
+
+
+def test_pause_is_shown_when_requested_and_takes_effect_inside_a_delay(play):
+    async def scenario(it):
+        it.start("steps: [{delay: 10}]")
+        await asyncio.sleep(4)
+        it.ask(Verb.PAUSE)
+        await asyncio.sleep(100)
+        it.ask(Verb.RESUME)
+        began = asyncio.get_running_loop().time()
+        ended = await it.ended()
+        return ended.status, asyncio.get_running_loop().time() - began, states(it)
+
+    status, left, seen = play(scenario)
+    assert status is RunStatus.SUCCESS
+    assert left == pytest.approx(6.0)
+    assert seen == ["Checking", "Running", "Paused", "Running"]
+
+
+def test_pause_in_a_move_is_pausing_until_the_move_has_ended(play):
+    async def scenario(it):
+        it.sim.channels["sim.x"].put_takes = 5.0
+        it.start("steps: [{set: {pv: sim.x, value: 1}}, {set: {pv: sim.y, value: 1}}]")
+        await asyncio.sleep(1)
+        it.ask(Verb.PAUSE)
+        await asyncio.sleep(1)
+        during = it.values("state")[-1]
+        await asyncio.sleep(10)
+        after, puts = it.values("state")[-1], it.puts("y")
+        it.ask(Verb.RESUME)
+        ended = await it.ended()
+        return ended.status, during, after, puts, it.puts("y")
+
+    assert play(scenario) == (RunStatus.SUCCESS, "Pausing", "Paused", [], [1.0])
+
+
+def test_pause_pv_shows_the_pause_and_goes_back_to_0_when_the_run_ends(play):
+    async def scenario(it):
+        it.start("steps: [{delay: 10}]")
+        await asyncio.sleep(1)
+        it.ask(Verb.PAUSE)
+        await asyncio.sleep(1)
+        it.ask(Verb.ABORT)
+        await it.ended()
+        return it.values("pause")
+
+    assert play(scenario) == [1, 0]
+
+
+def test_pause_resume_pause_in_quick_succession_ends_paused(play):
+    async def scenario(it):
+        it.start("steps: [{delay: 10}]")
+        await asyncio.sleep(1)
+        for verb in (Verb.PAUSE, Verb.RESUME, Verb.PAUSE):
+            it.ask(verb)
+        await asyncio.sleep(1000)
+        state = it.values("state")[-1]
+        it.ask(Verb.RESUME)
+        return state, (await it.ended()).status
+
+    assert play(scenario) == ("Paused", RunStatus.SUCCESS)
+
+
+@pytest.mark.parametrize("step", ["delay: 50", "wait: {pv: sim.x, above: 5, timeout: 50}"])
+def test_stop_ends_a_delay_or_wait_at_once_and_runs_finally(play, step):
+    async def scenario(it):
+        it.start(f"steps: [{{{step}}}, {{set: {{pv: sim.y, value: 1}}}}]{FINALLY}")
+        await asyncio.sleep(1)
+        began = asyncio.get_running_loop().time()
+        it.ask(Verb.STOP)
+        ended = await it.ended()
+        took = asyncio.get_running_loop().time() - began
+        return ended.status, took, it.puts("y"), it.puts("fin")
+
+    assert play(scenario) == (RunStatus.STOPPED, 0.0, [], [1.0])
+
+
+def test_stop_lets_a_move_finish(play):
+    async def scenario(it):
+        it.sim.channels["sim.x"].put_takes = 5.0
+        it.start(
+            f"steps: [{{set: {{pv: sim.x, value: 1}}}}, {{set: {{pv: sim.y, value: 1}}}}]{FINALLY}"
+        )
+        await asyncio.sleep(1)
+        it.ask(Verb.STOP)
+        await asyncio.sleep(1)
+        during = it.values("state")[-1]
+        ended = await it.ended()
+        return during, ended.status, it.device.world.channel("sim.x").reading.value, it.puts("y")
+
+    assert play(scenario) == ("Stopping", RunStatus.STOPPED, 1.0, [])
+
+
+def test_abort_interrupts_a_move_and_carries_its_reason(play):
+    async def scenario(it):
+        it.sim.channels["sim.x"].put_takes = 500.0
+        it.start(f"steps: [{{set: {{pv: sim.x, value: 1, timeout: 900}}}}]{FINALLY}")
+        await asyncio.sleep(1)
+        it.ask(Verb.ABORT, "smoke")
+        ended = await it.ended()
+        return ended.status, ended.message, it.puts("fin")
+
+    status, message, fin = play(scenario)
+    assert status is RunStatus.ABORTED
+    assert message.startswith("aborted: smoke")
+    assert fin == [1.0]
+
+
+def test_second_abort_gives_up_on_completions_in_finally(play):
+    async def scenario(it):
+        it.sim.channels["sim.fin"].put_takes = math.inf
+        it.start(
+            "steps: [{delay: 100}]\nfinally: "
+            "[{set: {pv: sim.fin, value: 1, timeout: 900}}, {set: {pv: sim.y, value: 1}}]"
+        )
+        await asyncio.sleep(1)
+        it.ask(Verb.ABORT)
+        await asyncio.sleep(5)
+        still, began = it.values("busy"), asyncio.get_running_loop().time()
+        it.ask(Verb.ABORT)
+        ended = await it.ended()
+        return still, ended.status, it.puts("y"), asyncio.get_running_loop().time() - began
+
+    assert play(scenario) == ([1], RunStatus.ABORTED, [1.0], 0.0)
+
+
+def test_third_abort_drops_the_finalisers(play):
+    async def scenario(it):
+        it.start("steps: [{delay: 100}]\nfinally: [{delay: 1000}, {set: {pv: sim.y, value: 1}}]")
+        await asyncio.sleep(1)
+        began = asyncio.get_running_loop().time()
+        for _ in range(3):
+            it.ask(Verb.ABORT)
+            await asyncio.sleep(1)
+        ended = await it.ended()
+        return ended.status, it.puts("y"), asyncio.get_running_loop().time() - began < 10
+
+    assert play(scenario) == (RunStatus.ABORTED, [], True)
+
+
+def test_first_abort_in_finally_only_sets_the_outcome(play):
+    async def scenario(it):
+        it.start("steps: [{delay: 1}]\nfinally: [{delay: 10}, {set: {pv: sim.fin, value: 1}}]")
+        await asyncio.sleep(5)
+        it.ask(Verb.ABORT)
+        ended = await it.ended()
+        return ended.status, it.puts("fin")
+
+    assert play(scenario) == (RunStatus.ABORTED, [1.0])
+
+
+@pytest.mark.parametrize("step", ["delay: 50", "wait: {pv: sim.x, above: 5, timeout: 50}"])
+def test_skip_ends_the_step_and_goes_on(play, step):
+    async def scenario(it):
+        it.start(f"steps: [{{{step}}}, {{set: {{pv: sim.y, value: 1}}}}]")
+        await asyncio.sleep(1)
+        it.ask(Verb.SKIP)
+        ended = await it.ended()
+        return ended.status, it.puts("y")
+
+    assert play(scenario) == (RunStatus.SUCCESS, [1.0])
+
+
+def test_skip_while_paused_takes_the_step_away_but_stays_paused(play):
+    async def scenario(it):
+        it.start("steps: [{delay: 50}, {set: {pv: sim.y, value: 1}}]")
+        await asyncio.sleep(1)
+        it.ask(Verb.PAUSE)
+        await asyncio.sleep(1)
+        it.ask(Verb.SKIP)
+        await asyncio.sleep(100)
+        during = it.puts("y"), it.values("state")[-1]
+        it.ask(Verb.RESUME)
+        await it.ended()
+        return during, it.puts("y")
+
+    assert play(scenario) == (([], "Paused"), [1.0])
+
+
+@pytest.mark.parametrize("verb", [Verb.PAUSE, Verb.RESUME, Verb.STOP, Verb.ABORT, Verb.SKIP])
+def test_commands_are_harmless_when_idle(play, verb):
+    async def scenario(it):
+        it.ask(verb)
+        it.ask(verb)
+        ended = await it.run("steps: [{delay: 1}]")
+        return ended.status, it.values("busy")
+
+    assert play(scenario) == (RunStatus.SUCCESS, [1, 0])
+
+
+def test_stop_before_the_first_step_runs_no_finaliser(play):
+    async def scenario(it):
+        it.sim.disconnect("sim.x")
+        it.start(f"steps: [{{set: {{pv: sim.x, value: 1}}}}]{FINALLY}")
+        await asyncio.sleep(1)
+        it.ask(Verb.STOP)
+        ended = await it.ended()
+        return ended.status, it.puts("fin")
+
+    assert play(scenario) == (RunStatus.STOPPED, [])
+
+
+def test_service_that_ends_aborts_the_run_and_waits_for_its_finalisers(play):
+    async def scenario(it):
+        it.start(f"steps: [{{delay: 100}}]{FINALLY}")
+        await asyncio.sleep(1)
+        await it.engine.close("the service ends")
+        ended = await it.ended()
+        return ended.status, ended.message, it.puts("fin")
+
+    status, message, fin = play(scenario)
+    assert (status, fin) == (RunStatus.ABORTED, [1.0])
+    assert "the service ends" in message

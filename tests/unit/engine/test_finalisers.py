@@ -1,0 +1,77 @@
+"""What a sub-sequence's finalisers are kept from, while the run around them goes on or is ended."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from orchestrator.types import RunStatus, Verb
+
+TIDY = "steps: [{delay: 0.5}]\nfinally: [{delay: 5}, {set: {pv: sim.fin, value: 1}}]"
+
+
+def later(seconds, action, *args):
+    asyncio.get_running_loop().call_later(seconds, action, *args)
+
+
+@pytest.fixture
+def tidying(play, tmp_path):
+    (tmp_path / "tidy.yaml").write_text(TIDY)
+    return lambda scenario: play(scenario, directory=tmp_path)
+
+
+def test_failure_of_another_branch_lets_finalisers_under_way_end(tidying):
+    fails = "{wait: {pv: sim.y, above: 1, timeout: 1}}"
+
+    async def scenario(it):
+        ended = await it.run(f"steps: [{{parallel: [{{run: tidy}}, {fails}]}}]")
+        return ended.status, it.puts("fin")
+
+    assert tidying(scenario) == (RunStatus.TIMEOUT, [1.0])
+
+
+@pytest.mark.parametrize(
+    ("verb", "status"), [(Verb.STOP, RunStatus.STOPPED), (Verb.ABORT, RunStatus.ABORTED)]
+)
+def test_stop_and_abort_let_finalisers_under_way_end(tidying, verb, status):
+    async def scenario(it):
+        began = asyncio.get_running_loop().time()
+        later(1, it.ask, verb)
+        ended = await it.run("steps: [{run: tidy}, {set: {pv: sim.x, value: 1}}]")
+        took = asyncio.get_running_loop().time() - began
+        return ended.status, it.puts("fin"), it.puts("x"), took
+
+    assert tidying(scenario) == (status, [1.0], [], pytest.approx(5.5))
+
+
+def test_their_timeouts_go_on_while_the_run_is_suspended(play, tmp_path):
+    """Suspenders do not act in finalisers: what they wait for must not wait for the beam."""
+    (tmp_path / "waits.yaml").write_text(
+        "steps: [{delay: 0.5}]\nfinally: [{wait: {pv: sim.y, above: 1, timeout: 5}}]"
+    )
+
+    async def scenario(it):
+        began = asyncio.get_running_loop().time()
+        later(1, it.sim.post, "sim.counts", 1.0)
+        ended = await it.run("suspend: {beam: {when: sim.counts > 0}}\nsteps: [{run: waits}]")
+        return ended.status, asyncio.get_running_loop().time() - began
+
+    assert play(scenario, directory=tmp_path) == (RunStatus.TIMEOUT, pytest.approx(5.5))
+
+
+def test_a_suspension_ends_with_the_steps(play):
+    async def scenario(it):
+        it.sim.channels["sim.x"].put_takes = 100.0
+        later(1, it.sim.post, "sim.counts", 1.0)
+        it.start(
+            "suspend: {beam: {when: sim.counts > 0}}\n"
+            "steps: [{set: {pv: sim.x, value: 1, timeout: 3}}]\nfinally: [{delay: 10}]"
+        )
+        await asyncio.sleep(2)
+        states = [it.values("state")[-1]]
+        await asyncio.sleep(3)
+        states.append(it.values("state")[-1])
+        return states, (await it.ended()).status
+
+    assert play(scenario) == (["Suspended", "Running"], RunStatus.TIMEOUT)

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import asyncio
+import math
+
+import numpy as np
+import pytest
+
+from orchestrator.types import Cause, Progressed, RunEnded, RunStarted, RunStatus
+
+
+def test_loop_visits_its_points_by_index(run):
+    _, it = run("steps: [{loop: {pv: sim.x, from: 1, to: 1.3, step: 0.1}, do: [{delay: 0}]}]")
+    assert it.puts("x") == pytest.approx([1, 1.1, 1.2, 1.3])
+
+
+def test_loop_over_values_and_its_variable(run):
+    _, it = run(
+        "steps:\n- loop: {pv: sim.x, values: [3, 1, 2], as: here}\n"
+        "  do: [{set: {pv: sim.y, value: '=here * 10'}}]"
+    )
+    assert it.puts("x") == [3.0, 1.0, 2.0]
+    assert it.puts("y") == [30.0, 10.0, 20.0]
+
+
+def test_nested_loops_show_their_indices_outermost_first(run):
+    _, it = run(
+        "steps:\n- loop: {count: 2}\n  do:\n"
+        "  - loop: {pv: sim.x, from: 0, to: 2, num: 3}\n    do: [{delay: 1}]"
+    )
+    shown = [tuple(v) for v in it.values("loop_index")]
+    assert (1, 2) in shown
+    assert [t for t in dict.fromkeys(shown) if len(t) == 2] == [
+        (i, j) for i in range(2) for j in range(3)
+    ]
+
+
+def test_sample_takes_whole_rows_and_publishes_the_columns_then_their_number(run):
+    def counting(it):
+        it.sim.channels["sim.x"].on_put = lambda _c, v: it.sim.post("sim.counts", v * 100)
+
+    _, it = run(
+        "steps:\n- loop: {pv: sim.x, from: 1, to: 3, num: 3}\n  do: [{sample: [sim.counts]}]",
+        before=counting,
+    )
+    assert [r["sim.counts"].value for _, r in it.store.recorders[0].rows] == [100, 200, 300]
+    assert [loops for loops, _ in it.store.recorders[0].rows] == [(0,), (1,), (2,)]
+    np.testing.assert_allclose(it.values("data", "sim.counts")[-1], [100, 200, 300])
+    assert it.values("data_npts") == [0, 1, 2, 3]
+    np.testing.assert_allclose(it.values("values")[-1], [300])
+
+
+def test_sample_without_an_answer_takes_no_row_and_names_the_channel(run):
+    def mute(it):
+        it.sim.channels["sim.y"].get_takes = math.inf
+
+    ended, it = run("steps: [{sample: [sim.x, sim.y]}]", before=mute)
+    assert ended.status is RunStatus.TIMEOUT
+    assert "no row was taken" in ended.message
+    assert "sim.y" in ended.message
+    assert it.store.recorders[0].rows == []
+
+
+def test_sample_with_missing_nan_records_the_gap(run):
+    def mute(it):
+        it.sim.channels["sim.y"].get_takes = math.inf
+
+    ended, it = run("steps: [{sample: {channels: [sim.x, sim.y], missing: nan}}]", before=mute)
+    assert ended.status is RunStatus.SUCCESS
+    assert it.store.recorders[0].rows[0][1]["sim.y"] is None
+    assert math.isnan(it.values("values")[-1][1])
+
+
+def test_if_reads_the_world_not_older_than_the_last_put(run):
+    def silent(it):
+        # The put changes another channel of which no monitor comes before the completion.
+        def put(_channel, value):
+            it.sim.channels["sim.counts"].value = value * 2
+
+        it.sim.channels["sim.x"].on_put = put
+
+    ended, it = run(
+        "steps:\n- set: {pv: sim.x, value: 5}\n- if: sim.counts == 10\n"
+        "  then: [{set: {pv: sim.fin, value: 1}}]\n  else: [{set: {pv: sim.fin, value: 2}}]",
+        before=silent,
+    )
+    assert ended.status is RunStatus.SUCCESS
+    assert it.puts("fin") == [1.0]
+
+
+def test_if_on_a_disconnected_channel_fails_the_run(play):
+    async def scenario(it):
+        it.start("steps: [{delay: 2}, {if: sim.x > 1, then: [{delay: 1}]}]")
+        await asyncio.sleep(1)
+        it.sim.disconnect("sim.x")
+        return await it.ended()
+
+    ended = play(scenario)
+    assert ended.status is RunStatus.FAILED
+    assert "sim.x" in ended.message
+
+
+def test_let_binds_for_the_rest_of_the_list(run):
+    _, it = run("steps:\n- let: {a: '1 + 1'}\n- let: {b: a * 10}\n- set: {pv: sim.x, value: $(b)}")
+    assert it.puts("x") == [20.0]
+
+
+def test_parameters_are_given_by_name(run):
+    _, it = run(
+        "parameters: {goal: {default: 1.0}}\nsteps: [{set: {pv: sim.x, value: $(goal)}}]",
+        goal="7.5",
+    )
+    assert it.puts("x") == [7.5]
+
+
+def test_unknown_parameter_is_refused_with_the_nearest(run):
+    ended, it = run(
+        "parameters: {goal: {default: 1.0}}\nsteps: [{set: {pv: sim.x, value: $(goal)}}]", gaol="7"
+    )
+    assert ended.cause is Cause.INPUT
+    assert "goal" in ended.message
+    assert it.puts("x") == []
+
+
+def test_log_goes_to_message(run):
+    _, it = run("parameters: {n: 3}\nsteps: [{log: 'point $(n) at $(sim.x)'}]")
+    assert any(m.startswith("point 3 at 0") for m in it.values("message"))
+
+
+def test_every_finaliser_runs_even_if_the_one_before_fails(run):
+    def refuse(it):
+        it.sim.channels["sim.x"].refuses = "stuck"
+
+    ended, it = run(
+        "steps: [{delay: 1}]\n"
+        "finally: [{set: {pv: sim.x, value: 0}}, {set: {pv: sim.fin, value: 1}}]",
+        before=refuse,
+    )
+    assert it.puts("fin") == [1.0]
+    assert ended.status is RunStatus.FAILED
+    assert "stuck" in ended.message
+
+
+def test_both_errors_are_told_when_body_and_finaliser_fail(run):
+    def refuse(it):
+        it.sim.channels["sim.x"].refuses = "stuck"
+
+    ended, _ = run(
+        "steps: [{wait: {pv: sim.y, above: 1, timeout: 1}}]\n"
+        "finally: [{set: {pv: sim.x, value: 0}}]",
+        before=refuse,
+    )
+    assert ended.status is RunStatus.TIMEOUT
+    assert "sim.y" in ended.message
+    assert "stuck" in ended.message
+
+
+def test_edges_come_in_the_promised_order(run):
+    _, it = run("steps: [{delay: 1}]")
+    order = [u.field for u in it.published if hasattr(u, "field")]
+    began = [f for f in order if f in ("status", "run_id", "start", "busy")]
+    assert began == ["status", "run_id", "start", "busy", "status", "start", "busy"]
+    assert order[-2:] == ["start", "busy"]
+    assert it.values("busy") == [1, 0]
+    assert type(it.published[-1]).__name__ == "Reply"
+
+
+def test_progress_ends_at_a_hundred_percent_only_with_success(run):
+    _, good = run("steps: [{loop: {count: 5}, do: [{delay: 1}]}]")
+    assert good.values("progress")[-1] == 100.0
+    _, bad = run(
+        "steps: [{loop: {count: 5}, do: [{delay: 1}]}, {wait: {pv: sim.x, above: 1, timeout: 1}}]"
+    )
+    assert bad.values("progress")[-1] < 100.0
+
+
+def test_trivial_steps_let_other_tasks_run(play):
+    async def scenario(it):
+        ran = 0
+
+        async def other():
+            nonlocal ran
+            while True:
+                await asyncio.sleep(0)
+                ran += 1
+
+        task = asyncio.create_task(other())
+        ended = await it.run("steps: [{loop: {count: 20000}, do: [{let: {a: 1}}]}]")
+        task.cancel()
+        return ended.status, ran
+
+    status, ran = play(scenario)
+    assert status is RunStatus.SUCCESS
+    assert ran > 50
+
+
+def test_start_while_busy_fails_at_once_and_changes_nothing(play):
+    from orchestrator.types import Command, Reply, Verb
+
+    async def scenario(it):
+        it.start("steps: [{delay: 10}]")
+        await asyncio.sleep(1)
+        it.pull.offer(Command(Verb.START, 2, document="steps: [{delay: 1}]"))
+        await asyncio.sleep(1)
+        refusals = [r for r in it.published if isinstance(r, Reply)]
+        ended = await it.ended()
+        return refusals, ended, it.values("busy")
+
+    refusals, ended, busy = play(scenario)
+    assert [r.request for r in refusals] == [2]
+    assert "is running" in refusals[0].error
+    assert ended.status is RunStatus.SUCCESS
+    assert busy == [1, 0]
+
+
+def test_document_that_is_wrong_fails_start_with_both_edges(run):
+    ended, it = run("steps: [{sett: {pv: sim.x, value: 1}}]")
+    assert isinstance(ended, RunEnded)
+    assert ended.cause is Cause.INPUT
+    assert "'set'" in ended.message
+    assert it.values("busy") == [1, 0]
+    assert it.values("status")[-1] == "Failed"
+
+
+@pytest.mark.parametrize(
+    ("channels", "status"),
+    [("sim.x", RunStatus.TIMEOUT), ("sim.x, sim.y", RunStatus.FAILED)],
+)
+def test_sample_is_a_timeout_only_where_all_that_failed_came_too_late(play, channels, status):
+    async def scenario(it):
+        it.sim.channels["sim.x"].get_takes = 100.0
+        asyncio.get_running_loop().call_later(1, it.sim.disconnect, "sim.y")
+        sample = f"{{sample: {{channels: [{channels}], timeout: 2}}}}"
+        return (await it.run(f"steps: [{{delay: 2}}, {sample}]")).status
+
+    assert play(scenario) is status
+
+
+def test_steps_of_the_branch_that_is_not_taken_count_as_done(run):
+    branches = "then: [{delay: 1}, {delay: 1}, {delay: 1}], else: [{log: no}]"
+    _, it = run(f"steps: [{{if: sim.x > 1, {branches}}}, {{log: end}}]")
+    known = next(e.steps for e in it.events if isinstance(e, RunStarted))
+    assert [e.done for e in it.events if isinstance(e, Progressed)][-1] == known == 5
+
+
+def test_stop_channel_that_is_not_there_fails_the_run_before_anything_moves(run):
+    ended, it = run(
+        "steps: [{set: {pv: sim.y, value: 1}}]", lambda it: it.sim.disconnect("sim.stop")
+    )
+    assert (ended.cause, it.puts("y")) == (Cause.NOT_CONNECTED, [])
+    assert "sim.stop" in ended.message

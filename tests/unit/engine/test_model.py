@@ -1,0 +1,273 @@
+"""Random documents under random commands and faults: what always holds.
+
+Documents of all step kinds to depth 4; commands by operators and faults of IOCs at random moments,
+on virtual time. 10,000 examples in the long run: HYPOTHESIS_PROFILE=long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.engine.registry import Registry, function
+from orchestrator.testing import run_virtual
+from orchestrator.types import RunEnded, RunStatus, StateChanged, StepStarted, Verb
+
+from .bench import Bench, bench
+
+EXAMPLES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 100
+CHANNELS = ("sim.x", "sim.y", "sim.counts", "sim.det")
+FAULTY = ("sim.x", "sim.counts", "sim.gate")
+"""sim.y and sim.det stay; the finaliser's channel as well."""
+
+channels = st.sampled_from(CHANNELS)
+numbers = st.integers(0, 3)
+seconds = st.sampled_from([0, 0.5, 3])
+timeouts = st.sampled_from([1, 5])
+
+leaves = st.one_of(
+    st.builds(
+        lambda pv, v, c, rb, t: {
+            "set": {"pv": pv, "value": v, "completion": c, "timeout": t}
+            | ({"readback": pv} if rb else {})
+        },
+        channels,
+        numbers,
+        st.booleans(),
+        st.booleans(),
+        timeouts,
+    ),
+    st.builds(lambda v, t: {"set": {"all": [{"pv": c, "value": v} for c in CHANNELS[:2]],
+                                    "timeout": t}}, numbers, timeouts),
+    st.builds(
+        lambda pv, v, t, h, e: {
+            "wait": {"pv": pv, "equals": v, "timeout": t, "hold": h, "edge": e}
+        },
+        channels,
+        numbers,
+        timeouts,
+        seconds,
+        st.booleans(),
+    ),
+    st.builds(lambda v, t: {"wait": {"until": f"sim.x + sim.y > {v}", "timeout": t}}, numbers,
+              timeouts),
+    st.builds(lambda s: {"delay": s}, seconds),
+    st.builds(lambda cs: {"sample": cs}, st.lists(channels, min_size=1, max_size=3, unique=True)),
+    st.builds(lambda v: {"let": {"a": v}}, numbers),
+    st.just({"log": "at $(sim.y)"}),
+    st.just({"ask": "go on?"}),
+    st.just("checkpoint"),
+    st.builds(
+        lambda t: {"trajectories": {"servers": {"stage": [0, 1, 2]}, "timeout": t}}, timeouts
+    ),
+    st.builds(lambda t: {"nested": {"over": {"stage": [0, 2]}, "timeout": t}}, timeouts),
+    st.builds(lambda v: {"run": {"sequence": "sub", "args": {"to": v}}}, numbers),
+    st.builds(lambda s: {"call": {"function": "work", "args": {"seconds": s}, "timeout": 2}},
+              seconds),
+)  # fmt: skip
+
+on_error = st.one_of(
+    st.none(),
+    st.just("continue"),
+    st.just({"retry": 1, "delay": 0.5}),
+    st.just([{"set": {"pv": "sim.det", "value": 1}}]),
+)
+
+
+def handled(step: Any, error: Any, lost: str | None) -> Any:
+    """A step with its common fields."""
+    if isinstance(step, str):
+        return step
+    extra = ({"on_error": error} if error else {}) | ({"on_disconnect": lost} if lost else {})
+    return {**step, **extra}
+
+
+def lists(steps: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    return st.lists(steps, min_size=1, max_size=3)
+
+
+def inside(steps: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(
+        st.builds(lambda n, do: {"loop": {"count": n}, "do": do}, numbers, lists(steps)),
+        st.builds(
+            lambda pv, s, do: {
+                "loop": {"pv": pv, "from": 0, "to": 2, "num": 2, "serpentine": s, "timeout": 5},
+                "do": do,
+            },
+            channels,
+            st.booleans(),
+            lists(steps),
+        ),
+        # Each pass brings it nearer to its end, as nothing else writes what it counts in.
+        st.builds(
+            lambda v, do: {
+                "loop": {"while": f"sim.turns < {v}"},
+                "do": [*do, {"set": {"pv": "sim.turns", "value": "=sim.turns + 1"}}, {"delay": 1}],
+            },
+            st.integers(0, 5),
+            lists(steps),
+        ),
+        st.builds(
+            lambda t, do: {"nested": {"over": {"laser": [0, 1]}, "timeout": t}, "do": do},
+            timeouts,
+            lists(steps),
+        ),
+        st.builds(lambda body: {"group": body}, lists(steps)),
+        st.builds(lambda body: {"parallel": body}, lists(steps)),
+        st.builds(
+            lambda v, a, b: {"if": f"sim.y > {v}", "then": a, "else": b},
+            numbers,
+            lists(steps),
+            lists(steps),
+        ),
+    ).flatmap(lambda s: st.builds(handled, st.just(s), on_error, st.none()))
+
+
+def leaf_steps() -> st.SearchStrategy[Any]:
+    lost = st.sampled_from([None, None, "fail", "wait"])
+    return st.builds(handled, leaves, on_error, lost)
+
+
+steps = st.recursive(leaf_steps(), inside, max_leaves=8)
+documents = st.builds(
+    lambda body, suspend, timeout: {
+        **({"suspend": {"beam": suspend}} if suspend else {}),
+        **({"timeout": timeout} if timeout else {}),
+        "steps": body,
+        "finally": [{"set": {"pv": "sim.fin", "value": 1, "timeout": 5}}, {"delay": 1}],
+    },
+    lists(steps),
+    st.sampled_from(
+        [
+            None,
+            {"when": "sim.counts == 3"},
+            # On what no step writes: a run that rewinds to what tripped it never ends.
+            {"when": "sim.gate == 3", "rewind": "checkpoint"},
+        ]
+    ),
+    st.sampled_from([None, 20]),
+)
+
+commands = st.sampled_from([Verb.PAUSE, Verb.RESUME, Verb.SKIP, Verb.STOP, Verb.ABORT]).map(
+    lambda verb: ("ask", verb)
+)
+faults = st.one_of(
+    st.sampled_from(FAULTY).map(lambda name: ("disconnect", name)),
+    st.sampled_from(FAULTY).map(lambda name: ("reconnect", name)),
+    st.tuples(st.just("post"), channels, numbers),
+    st.just(("post", "sim.gate", 3)),
+    st.tuples(st.just("restart"), st.sampled_from(["stage", "laser"]), st.sampled_from([0.5, 8.0])),
+    st.tuples(st.just("stuck"), st.sampled_from(["stage", "laser"]), st.booleans()),
+    st.tuples(st.just("slow"), channels, st.sampled_from([0.0, 1.0, 30.0])),
+)
+happenings = st.lists(st.tuples(st.floats(0, 12), st.one_of(commands, faults, faults)), max_size=8)
+
+
+@function
+async def work(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+SUB = """
+parameters: {to: 1}
+steps: [{delay: 2}, {set: {pv: sim.y, value: $(to), timeout: 3}}, {sample: [sim.y]}]
+finally: [{set: {pv: sim.text, value: 1, timeout: 5}}, {delay: 1}]
+"""
+"""A sub-sequence with finalisers of its own."""
+
+REGISTRY = Registry(functions={"work": work})
+
+
+@pytest.mark.timeout(0 if EXAMPLES > 1000 else 300)
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(documents, happenings)
+def test_what_always_holds(document: dict[str, Any], events: list[Any]) -> None:
+    with TemporaryDirectory() as folder:
+        Path(folder, "sub.yaml").write_text(SUB)
+        run_virtual(_play(json.dumps(document), events, Path(folder)))
+
+
+async def _play(text: str, events: list[Any], folder: Path) -> None:
+    async with bench(registry=REGISTRY, directory=folder) as it:
+        loop = asyncio.get_running_loop()
+        for server in it.servers.values():
+            server._put(None, "[5, 6, 7]")
+            server.takes = 0.5
+        aborts: list[float] = []
+        timers = [loop.call_later(at, _happen, it, what, aborts) for at, what in events]
+        # Somebody looks after it: what is asked is answered, what is lost comes back.
+        timers += [loop.call_later(at, _attend, it) for at in range(100, 20_000, 100)]
+        ended = await it.run(text)
+        for timer in timers:
+            timer.cancel()
+        assert isinstance(ended, RunEnded)
+        await it.pull.idle()
+        await it.push.idle()
+        _check(it, ended, len(aborts))
+        await _runs_again(it)
+
+
+def _check(it: Bench, ended: RunEnded, aborts: int) -> None:
+    assert "internal error" not in ended.message, ended.message
+    assert it.values("busy") == [1, 0]
+    assert it.values("start") == [1, 0]
+    assert [e for e in it.events if isinstance(e, RunEnded)] == [ended]
+    assert it.values("status") == ["Undefined", ended.status.value]
+    assert it.values("state")[-1] == "Idle"
+    assert it.values("pause")[-1:] in ([], [0])
+    entered = any(isinstance(e, StepStarted) and e.path[0] == "steps" for e in it.events)
+    fin = len(it.puts("fin"))
+    if aborts < 3:
+        assert fin == int(entered), ended
+    assert fin <= 1
+    states = {e.state.value for e in it.events if isinstance(e, StateChanged)}
+    if "Aborting" not in states and "Stopping" not in states:
+        assert ended.status in (RunStatus.SUCCESS, RunStatus.FAILED, RunStatus.TIMEOUT)
+    for _, readings in it.store.recorders[0].rows:
+        assert all(reading is not None for reading in readings.values())
+    assert it.values("data_npts")[-1] == len(it.store.recorders[0].rows)
+
+
+async def _runs_again(it: Bench) -> None:
+    it.events.clear()
+    for name in ("x", "y", "counts", "det", "gate"):
+        it.sim.reconnect(f"sim.{name}")
+    again = await it.run("steps: [{delay: 1}]")
+    assert again.status is RunStatus.SUCCESS
+
+
+def _happen(it: Bench, happening: tuple[Any, ...], aborts: list[float]) -> None:
+    act: dict[str, Callable[..., Any]] = {
+        "ask": it.ask,
+        "disconnect": it.sim.disconnect,
+        "reconnect": it.sim.reconnect,
+        "post": it.sim.post,
+        "restart": lambda name, down: it.servers[name].restart(down),
+        "stuck": lambda name, fails: setattr(it.servers[name], "fails", fails),
+        "slow": lambda name, takes: setattr(it.sim.channels[name], "put_takes", takes),
+    }
+    kind, *args = happening
+    if args == [Verb.ABORT]:
+        aborts.append(0.0)
+    act[kind](*args)
+
+
+def _attend(it: Bench) -> None:
+    it.ask(Verb.RESUME)
+    for name in FAULTY:
+        it.sim.reconnect(name)
+    it.sim.post("sim.counts", 0)
+    it.sim.post("sim.gate", 0)

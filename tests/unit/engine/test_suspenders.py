@@ -1,0 +1,302 @@
+"""Conditions that hold a run up."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from orchestrator.language.names import Names
+from orchestrator.language.program import compile_suspenders
+from orchestrator.language.suspend import Suspend
+from orchestrator.types import Metadata, NativeType, RunStatus, StateChanged, Verb
+
+BEAM = "suspend: {beam: {when: sim.counts < 50, resume: sim.counts > 80, settle: 5}}\n"
+FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}]"
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+def later(seconds, action, *args):
+    asyncio.get_running_loop().call_later(seconds, action, *args)
+
+
+def counts(it, *steps):
+    for at, value in steps:
+        later(at, it.sim.post, "sim.counts", value)
+
+
+async def with_beam(it, value=100.0):
+    it.sim.post("sim.counts", value)
+    await it.pull.idle()
+
+
+def test_suspender_interrupts_a_delay_and_goes_on_with_hysteresis_and_settle_time(play):
+    async def scenario(it):
+        await with_beam(it)
+        began = now()
+        # 60 is no longer tripped, but not yet resumed; 90 breaks once before it settles.
+        counts(it, (2, 40.0), (10, 60.0), (20, 90.0), (22, 70.0), (30, 90.0))
+        ended = await it.run(f"{BEAM}steps: [{{delay: 4}}]")
+        states = [e.state.value for e in it.events if isinstance(e, StateChanged)]
+        return ended.status, now() - began, states
+
+    status, took, states = play(scenario)
+    assert status is RunStatus.SUCCESS
+    assert took == pytest.approx(35 + 2)
+    assert states == ["Checking", "Running", "Suspended", "Running"]
+
+
+def test_message_says_by_what_and_since_when(play):
+    async def scenario(it):
+        await with_beam(it, 0.0)
+        it.start(f"{BEAM}steps: [{{delay: 4}}]")
+        await asyncio.sleep(1)
+        return it.values("message")[-1]
+
+    assert play(scenario) == "suspended by beam since 14:25:01: sim.counts < 50"
+
+
+def test_tripped_at_the_start_nothing_is_put_until_it_clears(play):
+    async def scenario(it):
+        await with_beam(it, 0.0)
+        it.start(f"{BEAM}steps: [{{set: {{pv: sim.x, value: 1}}}}]")
+        await asyncio.sleep(100)
+        during = it.puts("x"), it.values("state")[-1]
+        it.sim.post("sim.counts", 100.0)
+        ended = await it.ended()
+        return during, ended.status, it.puts("x")
+
+    assert play(scenario) == (([], "Suspended"), RunStatus.SUCCESS, [1.0])
+
+
+def test_suspender_lets_a_put_finish(play):
+    async def scenario(it):
+        await with_beam(it)
+        it.sim.channels["sim.x"].put_takes = 8.0
+        counts(it, (2, 0.0), (50, 100.0))
+        it.start(
+            f"{BEAM}steps: [{{set: {{pv: sim.x, value: 1}}}}, {{set: {{pv: sim.y, value: 1}}}}]"
+        )
+        await asyncio.sleep(20)
+        during = it.device.world.channel("sim.x").reading.value, it.puts("y")
+        ended = await it.ended()
+        return during, ended.status
+
+    assert play(scenario) == ((1.0, []), RunStatus.SUCCESS)
+
+
+def test_lost_channel_of_a_suspender_suspends(play):
+    async def scenario(it):
+        await with_beam(it)
+        later(2, it.sim.disconnect, "sim.counts")
+        it.start(f"{BEAM}steps: [{{delay: 4}}]")
+        await asyncio.sleep(10)
+        during = it.values("state")[-1], it.values("message")[-1]
+        it.sim.reconnect("sim.counts", 100.0)
+        await asyncio.sleep(20)
+        unconfirmed = it.values("state")[-1]
+        it.sim.post("sim.counts", 100.0)
+        ended = await it.ended()
+        return during, unconfirmed, ended.status
+
+    (state, message), unconfirmed, status = play(scenario)
+    assert (state, unconfirmed, status) == ("Suspended", "Suspended", RunStatus.SUCCESS)
+    assert "disconnected" in message
+
+
+def test_suspender_of_the_configuration_that_compares_an_enum_with_no_label_of_it_suspends(play):
+    """It would never trip: nobody knows that it is safe. In a document the check refuses it."""
+    names = Names(frozenset({"sim"}), {"sim.shutter": "SIM:shutter"})
+    closed = compile_suspenders({"closed": Suspend(when="sim.shutter == 'Closd'")}, names)
+
+    async def scenario(it):
+        it.sim.add("sim.shutter", 1, metadata=Metadata(NativeType.ENUM, labels=("Closed", "Open")))
+        await it.pull.idle()
+        it.start("steps: [{delay: 4}]")
+        await asyncio.sleep(10)
+        return it.values("state")[-1], it.values("message")[-1]
+
+    state, message = play(scenario, suspenders=closed)
+    assert state == "Suspended"
+    assert "'Closd' is none of the labels of sim.shutter; they are 0 = Closed, 1 = Open" in message
+
+
+def test_silence_of_a_channel_suspends_by_its_age(play):
+    async def scenario(it):
+        await with_beam(it)
+        it.start("suspend: {silent: {when: age(sim.counts) > 5}}\nsteps: [{delay: 8}]")
+        await asyncio.sleep(7)
+        during = it.values("state")[-1]
+        it.sim.post("sim.counts", 100.0)
+        await asyncio.sleep(1)
+        return during, it.values("state")[-1]
+
+    assert play(scenario) == ("Suspended", "Running")
+
+
+def test_several_at_once_hold_until_the_last_has_cleared(play):
+    both = (
+        "suspend:\n  beam: {when: sim.counts < 50}\n  shutter: {when: sim.shutter == 0}\n"
+        "steps: [{delay: 4}]"
+    )
+
+    async def scenario(it):
+        await with_beam(it)
+        it.sim.post("sim.shutter", 1.0)
+        await it.pull.idle()
+        counts(it, (1, 0.0), (20, 100.0))
+        later(2, it.sim.post, "sim.shutter", 0.0)
+        later(30, it.sim.post, "sim.shutter", 1.0)
+        began = now()
+        ended = await it.run(both)
+        return ended.status, now() - began
+
+    assert play(scenario) == (RunStatus.SUCCESS, pytest.approx(33.0))
+
+
+def test_suspender_does_not_act_in_finally(play):
+    async def scenario(it):
+        await with_beam(it)
+        counts(it, (2, 0.0))
+        began = now()
+        ended = await it.run(
+            BEAM + "steps: [{delay: 1}]\nfinally: [{delay: 3}, {set: {pv: sim.fin, value: 1}}]"
+        )
+        return ended.status, it.puts("fin"), now() - began
+
+    assert play(scenario) == (RunStatus.SUCCESS, [1.0], pytest.approx(4.0))
+
+
+@pytest.mark.parametrize(
+    ("verb", "status"), [(Verb.STOP, RunStatus.STOPPED), (Verb.ABORT, RunStatus.ABORTED)]
+)
+def test_suspended_run_can_be_ended_and_its_finalisers_run(play, verb, status):
+    async def scenario(it):
+        await with_beam(it)
+        counts(it, (1, 0.0))
+        it.start(f"{BEAM}steps: [{{delay: 4}}]{FINALLY}")
+        await asyncio.sleep(10)
+        it.ask(verb)
+        ended = await it.ended()
+        return ended.status, it.puts("fin")
+
+    assert play(scenario) == (status, [1.0])
+
+
+def test_clearing_while_paused_leaves_it_paused(play):
+    async def scenario(it):
+        await with_beam(it)
+        it.start(f"{BEAM}steps: [{{delay: 4}}]")
+        await asyncio.sleep(1)
+        it.ask(Verb.PAUSE)
+        counts(it, (1, 0.0), (2, 100.0))
+        await asyncio.sleep(50)
+        during = it.values("state")[-1]
+        it.ask(Verb.RESUME)
+        return during, (await it.ended()).status
+
+    assert play(scenario) == ("Paused", RunStatus.SUCCESS)
+
+
+REWIND = (
+    "suspend: {beam: {when: sim.counts < 50, rewind: checkpoint}}\n"
+    "steps:\n- let: {a: 1}\n- loop: {pv: sim.x, values: [1, 2, 3], as: p}\n  do:\n"
+    "  - checkpoint\n  - let: {b: a + p}\n  - sample: [sim.x]\n  - delay: 4\n"
+    "  - set: {pv: sim.y, value: $(b)}\n"
+)
+
+
+def test_rewind_goes_on_from_the_last_checkpoint_and_marks_the_repeated_rows(play):
+    async def scenario(it):
+        await with_beam(it)
+        counts(it, (6, 0.0), (20, 100.0))  # in the delay of the second point
+        began = now()
+        ended = await it.run(REWIND)
+        rows = [(loops, r["sim.x"].value) for loops, r in it.store.recorders[0].rows]
+        return (
+            ended.status,
+            it.puts("x"),
+            it.puts("y"),
+            rows,
+            it.store.recorders[0].tries,
+            (now() - began),
+        )
+
+    status, x, y, rows, tries, took = play(scenario)
+    assert status is RunStatus.SUCCESS
+    assert x == [1, 2, 3]
+    assert y == [2, 3, 4]
+    assert rows == [((0,), 1), ((1,), 2), ((1,), 2), ((2,), 3)]
+    assert tries == [(), (), (2,), (2,)]
+    assert took == pytest.approx(20 + 8)
+
+
+def test_without_a_checkpoint_it_goes_on_from_the_interrupted_step(play):
+    async def scenario(it):
+        await with_beam(it)
+        counts(it, (2, 0.0), (20, 100.0))
+        began = now()
+        ended = await it.run(REWIND.replace("  - checkpoint\n", ""))
+        return ended.status, it.puts("x"), now() - began
+
+    assert play(scenario) == (RunStatus.SUCCESS, [1, 2, 3], pytest.approx(12 + 18))
+
+
+def test_a_rewind_is_kept_until_the_last_of_several_has_cleared(play):
+    other = "other: {when: sim.gate > 0}, beam:"
+
+    async def scenario(it):
+        await with_beam(it)
+        counts(it, (6, 0.0), (8, 100.0))
+        later(7, it.sim.post, "sim.gate", 1.0)
+        later(20, it.sim.post, "sim.gate", 0.0)
+        ended = await it.run(REWIND.replace("beam:", other))
+        return ended.status, it.store.recorders[0].tries
+
+    assert play(scenario) == (RunStatus.SUCCESS, [(), (), (2,), (2,)])
+
+
+def test_a_rewind_goes_back_into_the_point_of_a_walk_of_sequence_servers(play):
+    async def scenario(it):
+        await with_beam(it)
+        counts(it, (6, 0.0), (20, 100.0))  # in the delay of the second point
+        ended = await it.run(
+            "suspend: {beam: {when: sim.counts < 50, rewind: checkpoint}}\nsteps:\n"
+            "- trajectories: {servers: {stage: [5, 6, 7], laser: [1, 2]}}\n"
+            "- nested: {over: [laser, stage]}\n  do: [checkpoint, {sample: [sim.x]}, {delay: 4}]\n"
+        )
+        rows = [loops for loops, _ in it.store.recorders[0].rows]
+        return ended.status, rows, [item for _, item in it.servers["stage"].moves]
+
+    status, rows, stage = play(scenario)
+    assert status is RunStatus.SUCCESS
+    assert rows == [(0, 0), (0, 1), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+    assert stage == [5, 6, 6, 7, 5, 6, 7]  # it goes to its point again
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_rewind_into_a_sub_sequence_does_not_leave_it_one_before_it_does(play, tmp_path, inside):
+    """Its finalisers would take away what its first steps have made (a shutter opened)."""
+    (tmp_path / "sub.yaml").write_text(
+        "parameters: {to: 1.0}\nsteps:\n- set: {pv: sim.x, value: $(to)}\n"
+        + "- checkpoint\n" * inside
+        + "- sample: [sim.x]\n- delay: 4\nfinally: [{set: {pv: sim.y, value: $(to)}}]"
+    )
+
+    async def scenario(it):
+        await with_beam(it)
+        counts(it, (6, 0.0), (20, 100.0))  # in the delay of the second
+        ended = await it.run(
+            "suspend: {beam: {when: sim.counts < 50, rewind: checkpoint}}\nsteps:\n"
+            "- loop: {values: [1, 2, 3], as: p}\n"
+            "  do: [checkpoint, {run: {sequence: sub, args: {to: $(p)}}}]"
+        )
+        rows = [r["sim.x"].value for _, r in it.store.recorders[0].rows]
+        return ended.status, it.puts("x"), rows, it.puts("y")
+
+    status, x, rows, y = play(scenario, directory=tmp_path)
+    assert (status, rows) == (RunStatus.SUCCESS, [1, 2, 2, 3])
+    assert x == y == ([1, 2, 3] if inside else [1, 2, 2, 3])
