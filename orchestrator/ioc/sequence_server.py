@@ -1,0 +1,367 @@
+"""A sequence server as a sub-group of any caproto IOC: a master's index moves a system."""
+
+# caproto's idiom is that a putter bears the name of its PV:
+# mypy: disable-error-code="no-redef, untyped-decorator"
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+import caproto as ca
+import numpy as np
+import structlog
+from caproto.server import SubGroup as CaprotoSubGroup
+from caproto.server import expand_macros, pvproperty
+
+from orchestrator.errors import InputError, OrchestratorError
+from orchestrator.ioc.group import Group
+from orchestrator.ioc.monitor import Monitor
+from orchestrator.ioc.puts import CommandTextPV
+from orchestrator.ioc.system import MOST_WAITING, IoQueue, System, Worker
+from orchestrator.ioc.text import TextRO, decode
+from orchestrator.language.indices import NO_INDEX, NO_SEQ, parse_indices
+from orchestrator.language.trajectory import MOST_ITEMS, MOST_TEXT, Trajectory, parse_trajectory
+
+MOST_JOBS = 1_000
+"""Indices and commands that may wait for the move under way; what comes beyond is refused."""
+
+_NO_ROOM = f"{MOST_JOBS:,} trajectories and indices wait already"
+
+_FINE = {"status": ca.AlarmStatus.NO_ALARM, "severity": ca.AlarmSeverity.NO_ALARM}
+_FAILED = {"status": ca.AlarmStatus.STATE, "severity": ca.AlarmSeverity.MAJOR_ALARM}
+_UNLINKED = {"status": ca.AlarmStatus.LINK, "severity": ca.AlarmSeverity.MINOR_ALARM}
+
+logger = structlog.get_logger(__name__)
+
+
+class MoveError(OrchestratorError):
+    """The system could not move: the text says where to, and what it raised."""
+
+
+class SubGroup(CaprotoSubGroup):  # type: ignore[misc] # caproto is untyped
+    """caproto's, which keeps `name` for itself: here it is the sequence server's."""
+
+    def __init__(self, group: Any = None, *, name: str | None = None, **kwargs: Any) -> None:
+        if name is not None:
+            kwargs["server_name"] = name
+        super().__init__(group, **kwargs)
+
+
+def master_pv(master: str) -> str:
+    """The full name of a master's `Nested_Indices`, from its prefix or that name itself."""
+    return f"{master}Nested_Indices" if master.endswith((":", ".")) else master
+
+
+class SequenceServer(Group):
+    """Loads a trajectory, and moves its system to the item that the master's index names.
+
+        seq = SubGroup(SequenceServer, prefix="seq.", master="ORCH:", name="stage", system=System)
+
+    Everything that arrives is done in its order, by one thread: nothing is lost where an index
+    comes while the one before is still on its way. `ACK` is 0 from the arrival of the first of
+    them until the last is done, and then tells of that one, whose seq `INDEX` shows.
+    """
+
+    cmd = pvproperty(
+        name="CMD",
+        dtype=CommandTextPV,
+        value="",
+        max_length=MOST_TEXT + 1,
+        doc="A trajectory: a JSON list, or linear(start=0, end=10, step=1). Put-callback "
+        "completes when it is loaded, and fails where it is none.",
+    )
+    ack = pvproperty(
+        name="ACK",
+        value=0,
+        read_only=True,
+        upper_ctrl_limit=1,
+        upper_disp_limit=1,
+        doc="0 when a trajectory or an index arrives; 1 when it is loaded or reached; stays 0 in "
+        "MAJOR when that failed.",
+    )
+    message = pvproperty(
+        name="message", dtype=TextRO, value="", max_length=4096, doc="Why something failed."
+    )
+    values = pvproperty(
+        name="values",
+        dtype=float,
+        value=np.array([np.nan, np.nan]),
+        max_length=MOST_ITEMS,
+        read_only=True,
+        precision=6,
+        doc="The trajectory; NaN for items that are no numbers.",
+    )
+    index = pvproperty(
+        name="INDEX",
+        dtype=int,
+        value=list(NO_INDEX),
+        max_length=2,
+        read_only=True,
+        doc="seq and index reached last with this trajectory, [-1, -1] before the first; posted "
+        "before ACK. seq is -1 where the master gives none.",
+    )
+
+    def __init__(
+        self,
+        prefix: str,
+        *,
+        master: str = "",
+        server_name: str = "",
+        system: Any = None,
+        target: str = "VAL",
+        **kwargs: Any,
+    ) -> None:
+        """Give the system its queues.
+
+        Args:
+            prefix: Of its PVs, the IOC's included.
+            master: The master's prefix (it ends with ':' or '.'), or the full name of its
+                `Nested_Indices`; macros as in PV names. Empty: only `CMD` does anything. May be
+                set until the IOC starts.
+            server_name: Its name in `Nested_Indices`; `name` in our `SubGroup`.
+            system: A `System`, or a class that makes one; the parent's attribute `system` if
+                none is given here.
+            target: The `pv_name` with which `io_execute` is called.
+            kwargs: caproto's.
+        """
+        super().__init__(prefix, **kwargs)
+        self.master = expand_macros(master, self.macros)
+        self.server_name = server_name
+        self.target = target
+        self.system: Any = None
+        self.io_put_queue = IoQueue()
+        self.io_get_queue = IoQueue(MOST_WAITING)
+        if system is not None:
+            self.attach(system() if isinstance(system, type) else system)
+        self._worker = Worker(f"{self.prefix} io_execute")
+        self._jobs: asyncio.Queue[Callable[[], Coroutine[Any, Any, None]]] = asyncio.Queue()
+        self._waiting = 0
+        self._trajectory: Trajectory | None = None
+        self._seen: tuple[str, float] | None = None
+        self._taken: tuple[int, int] | None = None
+        self._connection = 0
+        self._is_lost = False
+        self._monitor: Monitor | None = None
+        self._publishing = asyncio.Lock()
+        self._unknown: set[str] = set()
+
+    def attach(self, system: System) -> None:
+        """Put this system behind the PVs, and give it its queues."""
+        self.system = system
+        self.system.io_put_queue = self.io_put_queue
+        self.system.io_get_queue = self.io_get_queue
+
+    # What runs --------------------------------------------------------------------------------
+
+    @cmd.startup
+    async def cmd(self, instance: Any, async_lib: Any) -> None:
+        """Serve for ever."""
+        del instance, async_lib
+        if self.system is None:
+            self.attach(self.parent.system)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._work(), name=f"{self.prefix} jobs")
+            tasks.create_task(self._publish_for_ever(), name=f"{self.prefix} io_put_queue")
+            if self.master:
+                name = master_pv(self.master)
+                self._monitor = Monitor(name, self._arrives, self._lost, data_count=0)
+                await self._lost()
+                tasks.create_task(self._monitor.watch(), name=f"watch {name}")
+
+    async def _work(self) -> None:
+        while True:
+            job = await self._jobs.get()
+            failure = ""
+            try:
+                await job()
+            except (InputError, MoveError) as error:
+                failure = str(error)
+            except Exception as error:  # noqa: BLE001 - a fault of ours is told, and no more
+                failure = f"{type(error).__name__}: {error}"
+                logger.warning("a sequence server's move failed", pv=self.prefix, error=failure)
+            self._waiting -= 1
+            await self._acknowledge(failure)
+
+    async def _arrived(self, job: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """Something is to be done, after all that arrived before it; whether there is room."""
+        if self._waiting >= MOST_JOBS:
+            await self._post(self.message, _NO_ROOM, **_FAILED)
+            return False
+        self._waiting += 1
+        await self._post(self.ack, 0)
+        self._jobs.put_nowait(job)
+        return True
+
+    async def _acknowledge(self, failure: str) -> None:
+        """Tell how it went; `ACK` only of the last that has arrived."""
+        if failure:
+            await self._post(self.message, failure, **_FAILED)
+        elif self.message.alarm.severity == _FAILED["severity"]:
+            await self._tell_link()
+        if not self._waiting:
+            await self._post(self.ack, int(not failure), **(_FAILED if failure else _FINE))
+
+    @staticmethod
+    async def _post(pv: Any, value: Any, **alarm: Any) -> None:
+        await pv.write(value, verify_value=False, **(alarm or _FINE))
+
+    # Trajectories -----------------------------------------------------------------------------
+
+    @cmd.putter
+    async def cmd(self, instance: Any, text: str) -> None:
+        """Load a trajectory; returns when it is loaded."""
+        del instance
+        loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def load() -> None:
+            try:
+                await self._load(text)
+            except InputError as error:
+                if not loaded.done():
+                    loaded.set_exception(error)
+                    loaded.exception()  # retrieved, also where the client has gone
+                raise
+            if not loaded.done():
+                loaded.set_result(None)
+
+        if not await self._arrived(load):
+            raise InputError(_NO_ROOM)
+        await loaded
+
+    async def _load(self, text: str) -> None:
+        trajectory = parse_trajectory(text)  # a bad one leaves the one that is loaded
+        self._trajectory = trajectory
+        self._taken = None
+        await self._post(self.index, list(NO_INDEX))
+        await self._post(self.values, np.array(trajectory.numbers))
+        self.io_get_queue.offer({"CMD": text})
+
+    # Indices ----------------------------------------------------------------------------------
+
+    async def _arrives(self, response: Any) -> None:
+        """An update of the master's `Nested_Indices`."""
+        assert self._monitor is not None  # noqa: S101 - its callback
+        if self._is_lost:
+            self._is_lost = False
+            if self.message.value == self._no_master:
+                await self._tell_link()
+        first = self._connection != self._monitor.connections
+        self._connection = self._monitor.connections
+        seen = decode(response.data), float(response.metadata.timestamp)
+        again, self._seen = seen == self._seen, seen
+        if first and again:
+            return  # what was on its way before the connection was lost
+        if seen[0].strip():
+            await self.take(seen[0])
+
+    async def take(self, text: str) -> None:
+        """Take an index object, as the master publishes it."""
+        try:
+            indices = parse_indices(text)
+        except InputError as error:
+            await self._arrived(partial(_refuse, str(error)))
+            return
+        index = indices.servers.get(self.server_name)
+        if index is None:
+            return  # it asks others
+        at = NO_SEQ if indices.seq is None else indices.seq, index
+        if at == self._taken and indices.seq is not None:
+            return  # repeated, for one that was restarted
+        if await self._arrived(partial(self._move, *at)):
+            self._taken = at
+
+    async def _move(self, seq: int, index: int) -> None:
+        what = f"index {index} (seq {seq})"
+        try:
+            item = self._item(index)
+            self.io_get_queue.offer({"INDEX": [seq, index]})
+            await self.execute(item)
+        except InputError as error:
+            self._taken = None
+            raise InputError(f"{what}: {error}") from error
+        except Exception as error:
+            self._taken = None  # the same one may be tried again
+            text = f"{what}: io_execute({self.target!r}, {item!r}) failed"
+            where = "\n" + "".join(traceback.format_exception(error)).rstrip()
+            told = f"{self.prefix} {text}{where}"
+            logger.error(told)  # for who writes the system
+            raise MoveError(f"{text}: {type(error).__name__}: {error}") from error
+        await self._post(self.index, [seq, index])
+
+    def _item(self, index: int) -> Any:
+        if self._trajectory is None:
+            raise InputError("no trajectory is loaded")
+        return self._trajectory.at(index)
+
+    async def execute(self, value: Any) -> None:
+        """Let the system move to a value, after what it does now; for a putter of the IOC's.
+
+        Raises:
+            Exception: What `io_execute` raised.
+        """
+        try:
+            await self._worker.call(self.system.io_execute, self.target, value)
+        finally:
+            await self._publish()
+
+    async def _lost(self) -> None:
+        if not self._is_lost:
+            self._is_lost = True
+            await self._tell_link()
+
+    async def _tell_link(self) -> None:
+        """Show in `message` what stands there while nothing has failed."""
+        text, alarm = (self._no_master, _UNLINKED) if self._is_lost else ("", _FINE)
+        await self._post(self.message, text, **alarm)
+
+    @property
+    def _no_master(self) -> str:
+        return f"{master_pv(self.master)} is not connected"
+
+    # What the system publishes ----------------------------------------------------------------
+
+    async def _publish_for_ever(self) -> None:
+        while True:
+            await self.io_put_queue.filled()
+            await self._publish()
+
+    async def _publish(self) -> None:
+        """Show all that the system has put so far."""
+        async with self._publishing:
+            for item in self.io_put_queue.taken():
+                try:
+                    for name, value in item.items():
+                        await self._show(name, value)
+                except Exception as error:  # noqa: BLE001 - one bad item must not stop all others
+                    logger.error("io_put_queue: can't publish", item=repr(item), error=repr(error))
+
+    async def _show(self, name: str, value: Any) -> None:
+        channel = self._channel(name)
+        if channel is not None:
+            await self._post(channel, value)
+        elif name not in self._unknown:
+            self._unknown.add(name)
+            logger.warning("io_put_queue: no PV to publish", name=name, server=self.prefix)
+
+    def _channel(self, name: str) -> Any:
+        """The PV of a name: of this group, of the IOC, or in full. ACK and INDEX are ours alone."""
+        if name in ("message", "values"):
+            return self.attr_pvdb[name]
+        group = self.parent
+        while group is not None:
+            found = group.attr_pvdb.get(name) or group.pvdb.get(group.prefix + name)
+            found = found or group.pvdb.get(name)
+            if found is not None:
+                # By identity: caproto's channels compare by value.
+                own = any(found is pv for pv in self.attr_pvdb.values())
+                return None if own else found
+            group = group.parent
+        return None
+
+
+async def _refuse(reason: str) -> None:
+    raise InputError(reason)

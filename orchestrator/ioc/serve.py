@@ -1,0 +1,237 @@
+"""Serving PVs inside an event loop: `async with serve(pvdb, port=…) as server:`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    MutableMapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from ipaddress import ip_address
+from typing import Any
+
+import caproto as ca
+import structlog
+from caproto.asyncio.server import AsyncioAsyncLayer
+
+from orchestrator.ioc.circuit import Circuit, tune
+from orchestrator.ioc.context import Context
+from orchestrator.ioc.faults import Faults
+from orchestrator.ioc.logs import one_line_logs
+from orchestrator.ioc.search import SearchResponder, send_beacons
+from orchestrator.ioc.sockets import BoundSockets, PortTakenError, bind
+
+__all__ = ["IocServer", "PortTakenError", "current_server", "serve"]
+
+_GRACE_S = 0.3
+"""How long clients have, on stopping, to take what was published."""
+
+logger = structlog.get_logger(__name__)
+
+
+_current: ContextVar[IocServer | None] = ContextVar("ioc server", default=None)
+
+
+def current_server() -> IocServer | None:
+    """The server in whose startup hook this is called; None elsewhere, and in caproto's own."""
+    return _current.get()
+
+
+class IocServer:
+    """A running server of PVs; made by `serve`."""
+
+    def __init__(
+        self, pvdb: MutableMapping[str, Any], sockets: BoundSockets, interfaces: Sequence[str]
+    ) -> None:
+        self._context = Context(pvdb, sockets.port, interfaces)
+        self.faults = Faults(self._context)
+        """What its clients are made to suffer from; nothing unless told."""
+        self._sockets = sockets
+        self._interfaces = interfaces
+        self._tasks = asyncio.TaskGroup()
+        self._background: set[asyncio.Task[None]] = set()
+        self._listeners: list[asyncio.Server] = []
+        self._transports: list[asyncio.DatagramTransport] = []
+        self._stopping = False
+
+    @property
+    def port(self) -> int:
+        """Where circuits are accepted and searches answered."""
+        return self._sockets.port
+
+    @property
+    def interfaces(self) -> tuple[str, ...]:
+        """The addresses that it listens on."""
+        return tuple(self._interfaces)
+
+    @property
+    def backlog(self) -> int:
+        """Updates that wait to be handed to the clients' circuits."""
+        return self._context.backlog
+
+    async def room(self) -> None:
+        """Return when there is room for more updates; suspends at least once.
+
+        `await pv.write(…)` never suspends: whoever writes many waits for this in between.
+        """
+        await self._context.room()
+
+    async def taken(self) -> None:
+        """Return when every client that reads has taken all updates so far; suspends.
+
+        Who waits for it after each few updates of a PV loses none of them.
+        """
+        await self._context.taken()
+
+    def add_pv(self, name: str, channel: Any) -> None:
+        """Serve one more PV; clients that search for it find it.
+
+        Raises:
+            ValueError: The name is taken.
+        """
+        if name in self._context.pvdb:
+            raise ValueError(f"{name} is served already")
+        self._context.pvdb[name] = channel
+
+    async def replace_pv(self, name: str, channel: Any) -> None:
+        """Serve `channel` as `name` from now on.
+
+        Clients of the former PV are told that it is gone, and find the new one, of another
+        type or length perhaps. What else they are connected to is not touched.
+        """
+        await self._context.replace(name, channel)
+
+    def disconnect_clients(self) -> None:
+        """Hang up on all clients; they find it again by themselves."""
+        for circuit in list(self._context.circuits):
+            circuit.client.close()
+
+    @property
+    def clients(self) -> int:
+        """Clients connected now."""
+        return len(self._context.circuits)
+
+    async def _start(self) -> None:
+        for sock in self._sockets.tcp:
+            self._listeners.append(await asyncio.start_server(self._accept, sock=sock))
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets.udp:
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: SearchResponder(self.port, self._context.serves), sock=sock
+            )
+            self._transports.append(transport)
+        self.spawn(self._context.subscription_queue_loop(), "updates")
+        self.spawn(send_beacons(self.port, _beacon_addresses(self._interfaces)), "beacons")
+        for name, hook in self._context.startup_methods.items():
+            self.spawn(self._hooked(hook), name)
+
+    async def _hooked(self, hook: Callable[[Any], Awaitable[None]]) -> None:
+        _current.set(self)
+        await hook(AsyncioAsyncLayer())
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+        """Run something beside the server until that stops; if it fails, the server does."""
+        task = self._tasks.create_task(work, name=f"ioc:{self.port} {name}")
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._stopping:
+            writer.transport.abort()
+            return
+        tune(writer.get_extra_info("socket"))
+        circuit = Circuit(reader, writer, self._context)
+        self._context.circuits.add(circuit)
+        self.spawn(self._serve(circuit), "client {}:{}".format(*circuit.circuit.address))
+
+    async def _serve(self, circuit: Circuit) -> None:
+        logger.debug("client connected", client=circuit.circuit.address)
+        try:
+            await circuit.serve()
+        except Exception as error:  # noqa: BLE001 - top of a task: one client's fault only
+            logger.warning("client dropped", client=circuit.circuit.address, error=repr(error))
+
+    async def _stop(self) -> None:
+        self._stopping = True
+        for listener in self._listeners:
+            listener.close()
+        for transport in self._transports:
+            transport.close()
+        try:
+            await self._flush()
+            for name, hook in self._context.shutdown_methods.items():
+                logger.debug("shutdown hook", hook=name)
+                await hook(AsyncioAsyncLayer())
+        finally:
+            circuits = list(self._context.circuits)
+            for task in list(self._background):
+                task.cancel()
+            await asyncio.gather(*(circuit.stop(_GRACE_S) for circuit in circuits))
+            self._sockets.close()
+
+    async def _flush(self) -> None:
+        """Wait, but not for long, until the clients have been sent what was published."""
+        try:
+            async with asyncio.timeout(_GRACE_S):
+                while self.backlog or any(  # noqa: ASYNC110 - the queues tell only their lengths
+                    not circuit.subscription_queue.empty() for circuit in self._context.circuits
+                ):
+                    await asyncio.sleep(0.001)
+        except TimeoutError:
+            logger.debug("a client does not read; not waiting for it")
+
+
+@asynccontextmanager
+async def serve(
+    pvdb: MutableMapping[str, Any],
+    *,
+    port: int,
+    interfaces: Sequence[str] = ("0.0.0.0",),  # noqa: S104 - an IOC serves its network
+) -> AsyncIterator[IocServer]:
+    """Serve PVs for the time of the `async with` block.
+
+    Clients can connect once the block is entered; when it has been left, however that came,
+    every socket is closed and every client knows.
+
+    Args:
+        pvdb: The PVs by full name; a PVGroup's `pvdb`. Later additions are served as well.
+        port: For circuits and searches alike; 0 finds a free one. Never taken from
+            EPICS_CA_SERVER_PORT, which would move the search port of a libca in this process.
+        interfaces: Addresses to listen on.
+
+    Raises:
+        PortTakenError: The port is in use.
+        Exception: What a startup or scan hook of a PV raised; several are an ExceptionGroup.
+    """
+    one_line_logs()
+    server = IocServer(pvdb, bind(port, interfaces), interfaces)
+    failure: Exception | None = None
+    try:
+        async with server._tasks:  # noqa: SLF001 - this function is the other half of the class
+            try:
+                await server._start()  # noqa: SLF001
+                yield server
+            except Exception as error:  # noqa: BLE001 - raised below, not in a group of one
+                failure = error
+            finally:
+                await server._stop()  # noqa: SLF001
+    except ExceptionGroup as group:
+        if len(group.exceptions) > 1:
+            raise
+        failure = group.exceptions[0]
+    if failure is not None:
+        raise failure
+
+
+def _beacon_addresses(interfaces: Sequence[str]) -> list[tuple[str, int]]:
+    """Where beacons go; a server on loopback does not call out to the network."""
+    if all(ip_address(interface).is_loopback for interface in interfaces):
+        port = ca.get_environment_variables()["EPICS_CAS_BEACON_PORT"]
+        return [(interface, port) for interface in interfaces]
+    return list(ca.get_beacon_address_list())

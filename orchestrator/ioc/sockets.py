@@ -1,0 +1,94 @@
+"""The listening sockets of an IOC: one port number, TCP for circuits and UDP for searches."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from orchestrator.errors import InputError
+
+_TRIES = 50
+
+
+class PortTakenError(InputError):
+    """The port that was asked for is in use: name another, or stop what uses it."""
+
+
+@dataclass(slots=True)
+class BoundSockets:
+    """One TCP and one UDP socket for each interface, all on one port."""
+
+    port: int
+    tcp: list[socket.socket] = field(default_factory=list)
+    """Already listening, so that nobody else can take the port."""
+    udp: list[socket.socket] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Close them all; those that an event loop has taken over are its to close."""
+        for sock in (*self.tcp, *self.udp):
+            sock.close()
+
+
+def bind(port: int, interfaces: Sequence[str]) -> BoundSockets:
+    """Bind `port` on all interfaces; 0 finds one that is free on all of them.
+
+    Raises:
+        PortTakenError: `port` is in use. caproto would take another in silence, on which
+            nobody searches.
+    """
+    if port:
+        return _bind(port, interfaces)
+    for _ in range(_TRIES):
+        try:
+            return _bind(0, interfaces)
+        except PortTakenError:
+            continue  # free for the first socket, not for all
+    raise PortTakenError(f"no port is free on all of {', '.join(interfaces)}")
+
+
+def _bind(port: int, interfaces: Sequence[str]) -> BoundSockets:
+    bound = BoundSockets(port)
+    try:
+        for interface in interfaces:
+            _add(bound, interface)
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortTakenError(
+                f"port {bound.port} is in use on {interface}: give another one (0 finds a free "
+                "one) and list it in the clients' EPICS_CA_ADDR_LIST as host:port"
+            ) from error
+        raise InputError(f"can't listen on {interface}:{port}: {error.strerror}") from error
+    return bound
+
+
+def _add(bound: BoundSockets, interface: str) -> None:
+    chosen = bound.port == 0
+    # proto=IPPROTO_TCP: only then does asyncio set TCP_NODELAY by itself.
+    tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.tcp.append(tcp)
+    tcp.setblocking(False)
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart finds TIME_WAIT
+    tcp.bind((interface, bound.port))
+    tcp.listen(100)
+    bound.port = tcp.getsockname()[1]
+
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    bound.udp.append(udp)
+    udp.setblocking(False)
+    if not chosen and not _is_loopback(interface):
+        # EPICS servers of one host share the search port; broadcasts reach all of them.
+        # Unicast searches reach one of them only, so on loopback it is never shared.
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    udp.bind((interface, bound.port))
+
+
+def _is_loopback(interface: str) -> bool:
+    try:
+        return ip_address(interface).is_loopback
+    except ValueError:
+        return interface == "localhost"

@@ -1,0 +1,1 @@
+"""Simulated IOCs to develop, teach and test against: one a file, to be read and copied."""

@@ -1,0 +1,110 @@
+"""How a run of a service under test ended."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+_BEFORE = 4
+"""Columns before the first channel's: point, step, loop, try."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a run."""
+
+    kind: str
+    """run_started, state_changed, step_started, row_taken, told, run_ended, run_refused."""
+    at: float
+    """Unix seconds."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Of step_started: path, name, done, loops; row_taken: points, row; told: text, severity;
+    state_changed: state; run_ended: status, message, data_file …"""
+
+    def __getitem__(self, name: str) -> Any:
+        return self.facts[name]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, and what it took and told."""
+
+    status: str
+    """Success, Failed, Aborted, Stopped or Timeout."""
+    message: str
+    """Why it did not succeed."""
+    run_id: str
+    """Its `RUN_ID`."""
+    name: str
+    """Of the sequence."""
+    data_file: str
+    """The file with its samples; empty where it took none."""
+    events: tuple[Event, ...]
+    """All that happened, in order; steps are told 20 times a second at most."""
+
+    @property
+    def told(self) -> list[str]:
+        """The texts that it told, by `log` and otherwise."""
+        return [str(event["text"]) for event in self.events if event.kind == "told"]
+
+    @cached_property
+    def data(self) -> dict[str, npt.NDArray[Any]]:
+        """The samples by channel: shape (n_points,), or (n_points, length) of arrays.
+
+        Numbers are floats, of enums the index, NaN where a row did not sample the channel or it did
+        not answer; texts are empty there. Rows of failed tries are among them.
+        """
+        return self._columns(0)
+
+    @cached_property
+    def timestamps(self) -> dict[str, npt.NDArray[np.float64]]:
+        """When each IOC took its value, Unix seconds, by channel; NaN where there is none."""
+        return self._columns(1)
+
+    @cached_property
+    def severities(self) -> dict[str, npt.NDArray[np.float64]]:
+        """0 none, 1 MINOR, 2 MAJOR, 3 INVALID, by channel; NaN where there is no value."""
+        return self._columns(2)
+
+    def _columns(self, which: int) -> dict[str, npt.NDArray[Any]]:
+        """Of the three that a channel has in the data file (docs/explanations/files.md)."""
+        head, *rows = self._table
+        return {
+            head[at]: _column([row[at + which] for row in rows])
+            for at in range(_BEFORE, len(head), 3)
+        }
+
+    @cached_property
+    def _table(self) -> list[list[str]]:
+        if not self.data_file:
+            return [[]]
+        most = csv.field_size_limit(sys.maxsize)  # an array is one cell
+        try:
+            with Path(self.data_file).open(newline="", encoding="utf-8") as file:
+                return list(csv.reader(file))
+        finally:
+            csv.field_size_limit(most)
+
+
+def _column(cells: list[str]) -> npt.NDArray[Any]:
+    import numpy as np  # only now: pytest starts without it
+
+    if any(cell.startswith("[") for cell in cells):
+        arrays = [json.loads(cell) if cell else [] for cell in cells]
+        longest = max(map(len, arrays))
+        filled = [[*array, *[np.nan] * (longest - len(array))] for array in arrays]
+        return np.array(filled)
+    try:
+        return np.array([float(cell or "nan") for cell in cells])
+    except ValueError:
+        return np.array(cells)
