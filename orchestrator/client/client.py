@@ -1,0 +1,344 @@
+"""The edge to Channel Access: monitors into the pull queue; put and get for the engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from itertools import islice
+from types import TracebackType
+from typing import Any, ClassVar, TypeVar
+
+import structlog
+from aioca import (
+    FORMAT_CTRL,
+    FORMAT_TIME,
+    caget,
+    connect,
+    get_channel_infos,
+    purge_channel_caches,
+)
+from aioca._catools import get_channel  # the channel itself has no public door
+from epicscorelibs.ca import cadef
+
+from orchestrator.client.access import AccessRights
+from orchestrator.client.arrivals import Arrivals
+from orchestrator.client.details import details_of
+from orchestrator.client.faults import FAULTS, label_of, not_connected, read_fault
+from orchestrator.client.feed import Requests
+from orchestrator.client.gets import Reads
+from orchestrator.client.leaving import leave_in_time
+from orchestrator.client.link import Link, Report
+from orchestrator.client.noise import doubled, silence
+from orchestrator.client.puts import PutLane
+from orchestrator.client.threads import free_states
+from orchestrator.client.values import metadata_of, reading_of, request_type
+from orchestrator.config import ChannelConfig
+from orchestrator.errors import NotConnectedError, OrchestratorError, ReadError, StepTimeoutError
+from orchestrator.ports import Offer
+from orchestrator.types import Metadata, Reading, Value
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+REFRESH_AFTER = 10.0
+"""s after which the metadata of a server that ignores event masks are read again, at least."""
+REFRESH_AT_ONCE = 20
+"""Channels whose metadata are read again in one second, at most."""
+
+
+class Client:
+    """All channels of the process, over libca.
+
+    Opened by `async with`, which starts the monitors of all channels that have one. Names are
+    aliases; every other name is a full PV name, with or without `ca://`.
+
+    Whatever a channel does comes to the pull queue in the order in which libca reported it:
+    `LinkChange(connected=True)` with metadata before the first `Reading`; all updates, none
+    merged; `LinkChange(connected=False)` behind the last.
+
+    Closing cancels what is outstanding and purges aioca's channels, those of other users of aioca
+    in this process too once the last client closes.
+    """
+
+    _open: ClassVar[int] = 0
+
+    def __init__(self, channels: Mapping[str, ChannelConfig], pull: Offer[Report]) -> None:
+        """Make it; nothing happens before `async with`.
+
+        Args:
+            channels: By alias.
+            pull: Where readings and link changes go.
+        """
+        self._channels = dict(channels)
+        self._pull = pull
+        self._links: dict[str, Link] = {}
+        self._lanes: dict[str, PutLane] = {}
+        self._muted: dict[Link, float] = {}
+        self._closed = False
+
+    async def __aenter__(self) -> Client:
+        get_channel_infos()  # makes libca's context
+        silence()
+        self._loop = asyncio.get_running_loop()
+        self._arrivals = Arrivals()
+        self._requests = Requests()
+        self._rights = AccessRights(self._arrivals)
+        self._tasks = asyncio.TaskGroup()
+        await self._tasks.__aenter__()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._limits: set[asyncio.Timeout] = set()
+        self._reads: set[Reads] = set()
+        Client._open += 1
+        self.start(self._refresh(), "metadata")
+        for name, config in self._channels.items():
+            if config.monitor:
+                self._link(name)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closed = True
+        for link in self._links.values():
+            link.close()
+        for task in self._running:
+            task.cancel()
+        for pv, lane in self._lanes.items():
+            lane.close(NotConnectedError(f"{pv}: the client was closed during a put"))
+        for limit in self._limits:
+            limit.reschedule(self._loop.time())
+        for reads in self._reads:
+            reads.end()
+        Client._open -= 1
+        if Client._open == 0:
+            purge_channel_caches()
+            leave_in_time()
+        # Without our error, which the group would wrap; all its tasks are cancelled.
+        await self._tasks.__aexit__(None, None, None)
+
+    # The engine's port.
+
+    async def connect(self, names: Iterable[str], timeout: float) -> list[str]:
+        """As `ports.Channels`. Also waits no longer for a channel that nobody may read."""
+        links = {name: self._link(name) for name in names}
+        try:
+            async with asyncio.timeout(timeout):
+                while waiting := [link for link in links.values() if not link.ready]:
+                    for link in waiting:
+                        await link.until_ready()
+        except TimeoutError:
+            pass
+        return [name for name, link in links.items() if not link.ready]
+
+    async def put(self, name: str, value: Value, *, completion: bool, timeout: float) -> None:
+        """As `ports.Channels`; text to an enum or a number is left to the server to convert."""
+        pv = self.pv(name)
+        lane = self._lane(pv)
+        label = label_of(name, pv)
+        await lane.put(label, value, completion=completion, timeout=timeout)
+
+    def outstanding(self, name: str) -> float | None:
+        """As `ports.Channels`."""
+        lane = self._lanes.get(self.pv(name))
+        return None if lane is None else lane.age
+
+    async def get(self, names: Sequence[str], timeout: float) -> dict[str, Reading | Exception]:
+        """As `ports.Channels`; a channel that was never heard of gets `timeout` to connect."""
+        channels = {name: get_channel(self._config(name).pv) for name in names}
+        if all(channel.connected() for channel in channels.values()):
+            return await self._read_connected(channels, timeout)
+        answers: dict[str, Reading | Exception] = {}
+        answers.update(await self._all(self._read, names, timeout))
+        return answers
+
+    # For commands.
+
+    async def describe(
+        self, names: Sequence[str], timeout: float
+    ) -> dict[str, Metadata | OrchestratorError]:
+        """The metadata of these channels, asked of their servers all at the same time."""
+        return await self._all(self._ask_metadata, names, timeout)
+
+    def metadata(self, name: str) -> Metadata | None:
+        """The last known metadata of a monitored channel; None before it first connected."""
+        link = self._links.get(name)
+        return None if link is None else link.metadata
+
+    def doubled(self, name: str) -> tuple[str, str] | None:
+        """The servers that were taken and ignored, where two have the PV; None if only one has.
+
+        Known soon after the connection, at the latest when both have answered.
+        """
+        return doubled.get(self.pv(name))
+
+    def pv(self, name: str) -> str:
+        """The full PV name of an alias; a PV name's own."""
+        return self._config(name).pv
+
+    # One channel.
+
+    def _config(self, name: str) -> ChannelConfig:
+        config = self._channels.get(name)
+        if config is None:
+            config = ChannelConfig(name, name.removeprefix("ca://"))
+            self._channels[name] = config
+        return config
+
+    def _link(self, name: str) -> Link:
+        link = self._links.get(name)
+        if link is None:
+            config = self._config(name)
+            link = Link(
+                config, self._pull, self._rights, self._mute, self._arrivals, self._requests
+            )
+            self._links[name] = link
+            link.open()
+        return link
+
+    def _lane(self, pv: str) -> PutLane:
+        lane = self._lanes.get(pv)
+        if lane is None:
+            lane = self._lanes[pv] = PutLane(pv, self._arrivals)
+        return lane
+
+    async def _channel(self, name: str, config: ChannelConfig) -> Any:
+        """The connected channel of aioca; at once an error for a monitored one that isn't."""
+        channel = get_channel(config.pv)
+        if not channel.connected():
+            if name in self._links:
+                raise not_connected(label_of(name, config.pv))
+            await connect(config.pv, timeout=None)
+        return channel
+
+    async def _read_connected(
+        self, channels: Mapping[str, Any], timeout: float
+    ) -> dict[str, Reading | Exception]:
+        reads = Reads(self._arrivals)
+        self._reads.add(reads)
+        try:
+            for name, channel in channels.items():
+                try:
+                    reads.ask(name, channel, text=self._config(name).text)
+                except FAULTS as fault:
+                    reads.answers[name] = fault
+            await reads.wait(timeout)
+        finally:
+            self._reads.discard(reads)
+        return {name: self._answer(name, reads.answers.get(name), timeout) for name in channels}
+
+    def _answer(
+        self, name: str, answer: Reading | Exception | None, timeout: float
+    ) -> Reading | Exception:
+        if isinstance(answer, Reading):
+            return answer
+        if answer is None:
+            return self._silence_of(name, timeout)
+        label = label_of(name, self.pv(name))
+        if isinstance(answer, FAULTS):
+            return read_fault(label, answer)
+        log.error("A value could not be read", pv=label, exc_info=answer)
+        return ReadError(f"{label} could not be read: {answer}")
+
+    async def _read(self, name: str) -> Reading:
+        config = self._config(name)
+        channel = await self._channel(name, config)
+        # aioca itself reads a PV whose name ends in $ as text.
+        kind = request_type(cadef.ca_field_type(channel), text=True) if config.text else None
+        value = await caget(config.pv, datatype=kind, format=FORMAT_TIME, timeout=None)
+        return reading_of(name, value, self._loop.time())
+
+    async def _ask_metadata(self, name: str) -> Metadata:
+        config = self._config(name)
+        channel = await self._channel(name, config)
+        text = config.text or config.pv.endswith("$")
+        if not cadef.ca_read_access(channel):
+            return metadata_of(channel, None, text=text)
+        value = await caget(config.pv, format=FORMAT_CTRL, count=1, timeout=None)
+        return metadata_of(channel, details_of(value), text=text)
+
+    # Many channels, each by itself.
+
+    async def _all(
+        self, ask: Callable[[str], Coroutine[Any, Any, T]], names: Sequence[str], timeout: float
+    ) -> dict[str, T | OrchestratorError]:
+        if len(names) == 1:
+            return {names[0]: await self._alone(ask, names[0], timeout)}
+        tasks = {name: self.start(self._one(ask, name), f"read {name}") for name in names}
+        try:
+            if tasks:
+                await asyncio.wait(tasks.values(), timeout=timeout)
+            return {
+                name: task.result()
+                if task.done() and not task.cancelled()
+                else self._silence_of(name, timeout)
+                for name, task in tasks.items()
+            }
+        finally:
+            for task in tasks.values():
+                task.cancel()
+
+    async def _one(
+        self, ask: Callable[[str], Coroutine[Any, Any, T]], name: str
+    ) -> T | OrchestratorError:
+        try:
+            return await ask(name)
+        except OrchestratorError as error:
+            return error
+        except FAULTS as fault:
+            return read_fault(label_of(name, self.pv(name)), fault)
+        except Exception as error:  # whatever a value was that could not be converted
+            label = label_of(name, self.pv(name))
+            log.exception("A value could not be read", pv=label)
+            return ReadError(f"{label} could not be read: {error}")
+
+    async def _alone(
+        self, ask: Callable[[str], Coroutine[Any, Any, T]], name: str, timeout: float
+    ) -> T | OrchestratorError:
+        """The same without a task, which would cost a quarter of a read."""
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                self._limits.add(limit)
+                try:
+                    return await self._one(ask, name)
+                finally:
+                    self._limits.discard(limit)
+        except TimeoutError:
+            return self._silence_of(name, timeout)
+
+    def _silence_of(self, name: str, timeout: float) -> OrchestratorError:
+        """Why a channel did not answer."""
+        config = self._config(name)
+        label = label_of(name, config.pv)
+        if self._closed:
+            return NotConnectedError(f"{label}: the client was closed")
+        if get_channel(config.pv).connected():
+            return StepTimeoutError(f"{label}: the server did not answer within {timeout:g} s")
+        return NotConnectedError(f"{label} did not connect within {timeout:g} s")
+
+    # Tasks of our own.
+
+    def start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Run something in a task that is cancelled when this client closes."""
+        task = self._tasks.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    def _mute(self, link: Link) -> None:
+        self._muted.pop(link, None)  # it was lost meanwhile, and has come back
+        self._muted[link] = self._loop.time() + REFRESH_AFTER
+
+    async def _refresh(self) -> None:
+        """Read metadata again where servers don't tell of changes, a few at a time."""
+        while True:
+            await asyncio.sleep(1.0)
+            free_states()
+            now = self._loop.time()
+            for link, due in list(islice(self._muted.items(), REFRESH_AT_ONCE)):
+                if due <= now:
+                    del self._muted[link]
+                    link.refresh()

@@ -1,0 +1,112 @@
+"""Fresh reads of channels that are connected: asked and answered together."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+from typing import Any
+
+from aioca import CANothing
+from epicscorelibs.ca import cadef
+
+from orchestrator.client.arrivals import Arrivals
+from orchestrator.client.decode import Decoder, Sample, decoder
+from orchestrator.client.threads import keep_state
+from orchestrator.types import Reading
+
+
+@cadef.event_handler  # type: ignore[untyped-decorator]  # epicscorelibs has no types
+def _answered(arguments: Any) -> None:
+    """Called once for each question, in a thread of libca."""
+    keep_state()
+    question: _Question = arguments.usr
+    ctypes.pythonapi.Py_DecRef(question)
+    answer: Any
+    try:
+        if arguments.status == cadef.ECA_NORMAL:
+            answer = question.decode(arguments.raw_dbr, arguments.type, arguments.count)
+        else:
+            answer = CANothing(question.name, arguments.status)
+    except Exception as error:  # noqa: BLE001 - whatever a value was that could not be converted
+        answer = error
+    question.arrivals.report(question.answered, answer)
+
+
+class _Question:
+    """One read that is under way."""
+
+    __slots__ = ("arrivals", "decode", "name", "reads")
+
+    def __init__(self, name: str, decode: Decoder, arrivals: Arrivals, reads: Reads) -> None:
+        self.name = name
+        self.decode = decode
+        self.arrivals = arrivals
+        self.reads = reads
+
+    def answered(self, answer: Any) -> None:
+        """Pass the answer on; called in the loop."""
+        self.reads.take(self.name, answer)
+
+
+class Reads:
+    """Several reads that are waited for together.
+
+    libca is called here as aioca's caget does it, without a task and an event for each.
+    """
+
+    def __init__(self, arrivals: Arrivals) -> None:
+        """Nothing is asked yet."""
+        self.answers: dict[str, Reading | Exception] = {}
+        """By name, as they come: the reading, or what libca or the conversion said."""
+        self._arrivals = arrivals
+        self._loop = asyncio.get_running_loop()
+        self._left = 0
+        self._done: asyncio.Future[None] = self._loop.create_future()
+
+    def ask(self, name: str, channel: Any, *, text: bool) -> None:
+        """Ask for one channel's value.
+
+        Raises:
+            CAException: libca refused the question.
+            cadef.Disconnected: It isn't connected any more.
+        """
+        code, count, decode = decoder(channel, text=text)
+        question = _Question(name, decode, self._arrivals, self)
+        # libca keeps a bare pointer to it; `_answered` lets go of it.
+        ctypes.pythonapi.Py_IncRef(question)
+        try:
+            cadef.ca_array_get_callback(code, count, channel, _answered, ctypes.py_object(question))
+        except BaseException:
+            ctypes.pythonapi.Py_DecRef(question)
+            raise
+        self._left += 1
+
+    async def wait(self, timeout: float) -> None:
+        """Return when all have answered, or after `timeout` s."""
+        if self._left == 0:
+            return
+        cadef.ca_flush_io()
+        limit = self._loop.call_later(timeout, self.end)
+        try:
+            await self._done
+        finally:
+            limit.cancel()
+
+    def end(self) -> None:
+        """Wait no longer."""
+        if not self._done.done():
+            self._done.set_result(None)
+
+    def take(self, name: str, answer: Any) -> None:
+        """An answer has come; called in the loop."""
+        if self._done.done():
+            return  # nobody waits any more
+        if isinstance(answer, Exception):
+            self.answers[name] = answer
+        else:
+            sample: Sample = answer
+            now = self._loop.time()
+            self.answers[name] = Reading(name, *sample[:4], received=now, nanoseconds=sample[4])
+        self._left -= 1
+        if self._left == 0:
+            self.end()

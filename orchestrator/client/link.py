@@ -1,0 +1,366 @@
+"""One monitored channel: from what libca reports to readings and link changes, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import structlog
+from aioca._catools import get_channel  # the channel itself has no public door
+from epicscorelibs.ca import cadef
+
+from orchestrator.client.access import AccessRights
+from orchestrator.client.arrivals import Arrivals
+from orchestrator.client.details import Details
+from orchestrator.client.feed import Feed, Requests, Sample, kind_of
+from orchestrator.client.values import bad_reading, metadata_of, with_rights
+from orchestrator.config import ChannelConfig
+from orchestrator.ports import Offer
+from orchestrator.types import LinkChange, Metadata, Reading
+
+log = structlog.get_logger(__name__)
+
+Report: TypeAlias = Reading | LinkChange
+
+MOST_HELD = 1000
+"""Values that wait for the metadata of a new connection before it is announced without."""
+MUTE_AFTER = 8
+"""Property events in a row without a change, after which the server is taken to ignore masks."""
+RETRY_AFTER = 0.5
+"""s until a broken subscription is made anew."""
+
+
+class Link:
+    """One monitored channel.
+
+    Two feeds, asked for together when it connects: one of metadata, whose first event announces
+    the connection, and one of values. After a reconnection libca renews both by itself. They answer
+    in any order: values are held back until the metadata have come. Both are made anew when the
+    type or length has changed.
+
+    A server that ignores event masks (caproto does) sends metadata with every value. That feed is
+    then closed (`muted`), and somebody calls `refresh` from time to time.
+    """
+
+    __slots__ = (
+        "_arrivals",
+        "_awaited",
+        "_channel",
+        "_closed",
+        "_connected",
+        "_followed",
+        "_held",
+        "_loop",
+        "_metadata",
+        "_muted",
+        "_offer",
+        "_properties",
+        "_renewing",
+        "_requests",
+        "_rights",
+        "_text",
+        "_unchanged",
+        "_unconfirmed",
+        "_values",
+        "_was_connected",
+        "config",
+        "ready",
+    )
+
+    def __init__(
+        self,
+        config: ChannelConfig,
+        offer: Offer[Report],
+        rights: AccessRights,
+        muted: Callable[[Link], None],
+        arrivals: Arrivals,
+        requests: Requests,
+    ) -> None:
+        """Make it; nothing happens before `open`.
+
+        Args:
+            config: Name, PV, and whether a CHAR array is text.
+            offer: Where everything goes.
+            rights: Tells when access rights change.
+            muted: Called when the feed of metadata was closed, as it told of every value.
+            arrivals: The way of libca's reports into the loop.
+            requests: The way of subscriptions to their servers.
+        """
+        self.config = config
+        self.ready = False
+        """Whether it is connected and its first value was offered, or can't be read."""
+        self._awaited: asyncio.Event | None = None
+        self._arrivals = arrivals
+        self._requests = requests
+        self._offer = offer.offer
+        self._rights = rights
+        self._muted = muted
+        self._text = config.text or config.pv.endswith("$")
+        self._loop = arrivals.loop
+        self._channel: Any = None
+        self._properties: Feed | None = None
+        self._values: Feed | None = None
+        self._metadata: Metadata | None = None
+        self._connected = False
+        self._followed = False
+        self._was_connected = False
+        self._unconfirmed = False
+        self._renewing: asyncio.TimerHandle | None = None
+        self._held: list[Sample] = []
+        self._unchanged = 0
+        self._closed = False
+
+    @property
+    def metadata(self) -> Metadata | None:
+        """The last known; None before the first connection."""
+        return self._metadata
+
+    def open(self) -> None:
+        """Begin: search the channel and subscribe to it, now and after each loss."""
+        self._channel = get_channel(self.config.pv)
+        self._channel._add_subscription(self)  # noqa: SLF001 - it calls `_on_connect` and `close`
+        self._make_feeds()
+        if self._channel.connected():
+            self._on_connect(True)
+
+    def _on_connect(self, connected: bool) -> None:
+        """Called by aioca's channel, in the loop, when libca reports a connection or a loss."""
+        if connected and not self._followed:
+            # Not before: libca would call us once more, from its thread.
+            self._followed = True
+            self._rights.follow(self._channel, self._rights_changed)
+        for feed in (self._properties, self._values):
+            if feed is None:
+                continue
+            if connected:
+                feed.subscribe()
+            else:
+                feed.lost()
+
+    async def until_ready(self) -> None:
+        """Return once it is `ready`."""
+        if not self.ready:
+            self._awaited = self._awaited or asyncio.Event()
+            await self._awaited.wait()
+
+    def close(self) -> None:
+        """End; nothing is offered from here on."""
+        if self._closed:
+            return
+        self._closed = True
+        self._channel._remove_subscription(self)  # noqa: SLF001 - as above
+        if self._followed:
+            self._rights.forget(self._channel, self._rights_changed)
+        if self._renewing is not None:
+            self._renewing.cancel()
+        self._close_feeds()
+
+    def refresh(self) -> None:
+        """Read the metadata again, where nobody tells us of their changes."""
+        if self._properties is None and self._connected and not self._closed:
+            self._unchanged = MUTE_AFTER - 1
+            self._open_properties()
+
+    def _make_feeds(self) -> None:
+        self._properties = self._feed(self._take_properties, properties=True)
+        self._values = self._feed(self._take_value)
+
+    def _open_properties(self) -> None:
+        self._properties = self._feed(self._take_properties, properties=True)
+        self._properties.subscribe()
+
+    def _open_values(self) -> None:
+        self._values = self._feed(self._take_value)
+        self._values.subscribe()
+
+    def _feed(self, take: Callable[[Any], None], *, properties: bool = False) -> Feed:
+        return Feed(
+            self._channel,
+            self._arrivals,
+            self._requests,
+            take,
+            self._broken,
+            properties=properties,
+            text=self._text,
+        )
+
+    # What the feeds bring; None when the channel is lost. They let nothing of a channel's trouble
+    # reach the other channels.
+
+    def _take_properties(self, details: Details | None) -> None:
+        try:
+            if details is not None:
+                self._arrived(details)
+            elif self._values is None or not self._values.is_open:
+                # Otherwise the other feed tells, behind the values that came before.
+                self._lost()
+        except Exception:
+            log.exception("An update could not be taken", pv=self.config.pv)
+            self._offer(bad_reading(self.config.name, self._loop.time()))
+
+    def _take_value(self, value: Sample | None) -> None:
+        try:
+            if value is None:
+                self._lost()
+            elif self._connected:
+                self._deliver(value)
+            elif self._renewing is None:
+                self._hold(value)
+        except Exception:
+            log.exception("An update could not be taken", pv=self.config.pv)
+            self._offer(bad_reading(self.config.name, self._loop.time()))
+
+    def _rights_changed(self) -> None:
+        here = cadef.ca_state(self._channel) == cadef.cs_conn
+        if here and self._connected and self._metadata is not None:
+            self._describe(with_rights(self._metadata, self._channel))
+            wanting = self._metadata.readable and self._values is None
+        else:
+            wanting = self._properties is None and self._values is None  # nobody else tells
+            if wanting and not here:
+                self._lost()
+        if here and wanting and self._renewing is None:
+            self._renew_soon()
+
+    # Steps of a channel's life.
+
+    def _arrived(self, details: Details) -> None:
+        try:
+            if self._is_another():
+                self._renew_soon()
+                return
+            metadata = metadata_of(self._channel, details, text=self._text)
+        except cadef.Disconnected:
+            return  # lost again: libca's report of that is on its way
+        if self._connected and metadata == self._metadata:
+            self._count_unchanged()
+        else:
+            self._describe(metadata)
+        if metadata.readable and self._values is None:
+            self._open_values()
+
+    def _is_another(self) -> bool:
+        """Whether the feeds that libca renewed are of a type or length that is no more."""
+        if self._connected or self._values is None or not self._values.is_open:
+            return False
+        return self._values.kind != kind_of(self._channel)
+
+    def _describe(self, metadata: Metadata) -> None:
+        """Tell that it is connected, or of new metadata; then of the values held back."""
+        if self._connected and metadata == self._metadata:
+            return
+        back = self._was_connected and not self._connected
+        self._unconfirmed = self._unconfirmed or back
+        self._connected = self._was_connected = True
+        self._metadata = metadata
+        self._unchanged = 0
+        self._offer(LinkChange(self.config.name, True, metadata, back))
+        if not metadata.readable:
+            self._is_ready()
+        held, self._held = self._held, []
+        for value in held:
+            self._deliver(value)
+
+    def _deliver(self, sample: Sample) -> None:
+        unconfirmed, self._unconfirmed = self._unconfirmed, False
+        now = self._loop.time()
+        self._offer(Reading(self.config.name, *sample[:4], unconfirmed, now, sample[4]))
+        if not self.ready:
+            self._is_ready()
+
+    def _is_ready(self) -> None:
+        self.ready = True
+        if self._awaited is not None:
+            self._awaited.set()
+            self._awaited = None
+
+    def _hold(self, value: Sample) -> None:
+        """Keep a value that came before the metadata of its connection."""
+        try:
+            if not self._held and self._is_another():
+                self._renew_soon()
+                return
+        except cadef.Disconnected:
+            return
+        self._held.append(value)
+        if self._properties is None:
+            self._open_properties()
+        elif len(self._held) >= MOST_HELD:
+            self._hold_no_more()
+
+    def _hold_no_more(self) -> None:
+        """Announce it with the metadata it had; or ask for values once the first have come."""
+        if self._metadata is not None:
+            self._describe(self._metadata)
+        elif self._values is not None:
+            self._values.close()
+            self._values = None
+            self._held.clear()
+
+    def _lost(self) -> None:
+        self._held.clear()
+        self._unconfirmed = False
+        self.ready = False
+        if self._connected:
+            self._connected = False
+            self._offer(LinkChange(self.config.name, False))
+        if cadef.ca_state(self._channel) == cadef.cs_conn:
+            # It is back already, and its first value may have overtaken this: ask again.
+            self._renew_soon()
+
+    # Making feeds anew.
+
+    def _count_unchanged(self) -> None:
+        self._unchanged += 1
+        if self._unchanged == MUTE_AFTER:
+            self._loop.call_soon(self._mute)
+
+    def _mute(self) -> None:
+        if self._properties is not None and not self._closed:
+            self._properties.close()
+            self._properties = None
+            self._muted(self)
+
+    def _renew_soon(self, delay: float = 0.0) -> None:
+        if self._renewing is None:
+            self._renewing = self._loop.call_later(delay, self._renew)
+
+    def _renew(self) -> None:
+        self._renewing = None
+        self._close_feeds()
+        self._make_feeds()
+        if self._channel.connected():
+            self._on_connect(True)
+
+    def _close_feeds(self) -> None:
+        feeds = [feed for feed in (self._properties, self._values) if feed is not None]
+        self._properties = self._values = None
+        self._unchanged = 0
+        self._held.clear()
+        for feed in feeds:
+            feed.close()
+
+    def _broken(self, feed: Feed, reason: BaseException | None) -> None:
+        if self._closed or feed not in (self._properties, self._values):
+            return
+        log.debug("A subscription broke", pv=self.config.pv, reason=str(reason))
+        if feed is self._properties:
+            self._properties = None
+        else:
+            self._values = None
+            if self._connected:
+                self._offer(bad_reading(self.config.name, self._loop.time()))
+        here = cadef.ca_state(self._channel) == cadef.cs_conn
+        if here and not cadef.ca_read_access(self._channel):
+            self._settle_unreadable()
+        else:
+            self._renew_soon(RETRY_AFTER)
+
+    def _settle_unreadable(self) -> None:
+        """Be connected without a value; the access rights tell when that ends."""
+        self._close_feeds()
+        if self._connected and self._metadata is not None:
+            self._describe(with_rights(self._metadata, self._channel))
+        else:
+            self._describe(metadata_of(self._channel, None, text=self._text))

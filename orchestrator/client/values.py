@@ -1,0 +1,202 @@
+"""From aioca's augmented values to plain Python, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from epicscorelibs.ca import cadef, dbr
+
+from orchestrator.client.details import Details
+from orchestrator.errors import PutError
+from orchestrator.types import (
+    Alarm,
+    Metadata,
+    NativeType,
+    Reading,
+    Severity,
+    Value,
+)
+
+STRING_BYTES = 39
+"""The longest DBR_STRING without its NUL (MAX_STRING_SIZE of epicsTypes.h is 40)."""
+
+_SEVERITIES = tuple(Severity)
+_INTEGERS = {
+    NativeType.SHORT: (np.int16, -(2**15), 2**15 - 1),
+    NativeType.ENUM: (np.uint16, 0, 2**16 - 1),
+    NativeType.CHAR: (np.uint8, -(2**7), 2**8 - 1),  # DBF_CHAR is signed, DBF_UCHAR is not
+    NativeType.LONG: (np.int32, -(2**31), 2**31 - 1),
+}
+
+
+Outgoing: TypeAlias = tuple[NativeType, Any]
+"""A DBR type and an array in the layout of libca."""
+
+# From libca -------------------------------------------------------------------------------------
+
+
+def _plain_array(value: Any) -> Value:
+    if value.dtype.kind == "U":
+        return tuple(value.tolist())
+    # A view: aioca allocated the memory for this one update, and the view keeps it alive.
+    array = value.view(np.ndarray)
+    array.flags.writeable = False
+    return array  # type: ignore[no-any-return]  # epicscorelibs has no types
+
+
+_PLAIN: dict[type, Callable[[Any], Value]] = {
+    dbr.ca_float: float,
+    dbr.ca_int: int,
+    dbr.ca_str: str,
+    dbr.ca_array: _plain_array,
+}
+
+
+def plain(value: Any) -> Value:
+    """An augmented value as plain Python; arrays are read-only views of the same memory."""
+    return _PLAIN[type(value)](value)
+
+
+def reading_of(name: str, value: Any, received: float, *, unconfirmed: bool = False) -> Reading:
+    """A reading from a value with FORMAT_TIME that came at `received`, by the loop's clock."""
+    severity = value.severity
+    return Reading(
+        name,
+        _PLAIN[type(value)](value),
+        value.timestamp,
+        _SEVERITIES[severity] if 0 <= severity < len(_SEVERITIES) else Severity.INVALID,
+        value.status,
+        unconfirmed,
+        received,
+        value.raw_stamp[1],
+    )
+
+
+def bad_reading(name: str, received: float) -> Reading:
+    """What stands for an update that could not be read; without a stamp, as none came."""
+    return Reading(name, math.nan, 0.0, Severity.INVALID, Alarm.READ, received=received)
+
+
+def metadata_of(channel: Any, details: Details | None, *, text: bool) -> Metadata:
+    """What libca knows of a connected channel, and what the server sent with FORMAT_CTRL.
+
+    Args:
+        channel: aioca's, connected.
+        details: What was sent; None where the server lets nobody read.
+        text: Whether a CHAR array is to be text.
+
+    Raises:
+        cadef.Disconnected: The channel isn't connected any more.
+    """
+    native = NativeType(cadef.ca_field_type(channel))
+    count = cadef.ca_element_count(channel)
+    details = details or Details()
+    return Metadata(
+        native=native,
+        count=count,
+        units=details.units,
+        precision=details.precision,
+        labels=details.labels,
+        control=details.control,
+        display=details.display,
+        warning=details.warning,
+        alarm=details.alarm,
+        readable=bool(cadef.ca_read_access(channel)),
+        writable=bool(cadef.ca_write_access(channel)),
+        host=cadef.ca_host_name(channel),
+        text=text and native is NativeType.CHAR and count > 1,
+    )
+
+
+def with_rights(metadata: Metadata, channel: Any) -> Metadata:
+    """The same with the access rights that a channel has now."""
+    readable, writable = cadef.ca_read_access(channel), cadef.ca_write_access(channel)
+    return replace(metadata, readable=bool(readable), writable=bool(writable))
+
+
+# To libca ---------------------------------------------------------------------------------------
+
+
+def request_type(native: int, *, text: bool) -> int | None:
+    """The aioca datatype in which to ask for a channel; None is its own."""
+    return int(dbr.DBR_CHAR_STR) if text and native == NativeType.CHAR else None
+
+
+def outgoing(label: str, value: Value, native: NativeType, count: int) -> Outgoing:
+    """A value as libca takes it: the type in which to send it, and a contiguous 1-D array.
+
+    Nothing is changed in silence, as numpy would: a fraction put to an integer channel, a number
+    out of its range, text cut at 39 bytes and an array longer than the channel are errors.
+
+    Args:
+        label: How messages name the channel.
+        value: What is to be written.
+        native: The channel's type.
+        count: The most elements that it takes.
+
+    Raises:
+        PutError: The channel can't hold this value.
+    """
+    if isinstance(value, str):
+        if native is NativeType.CHAR and count > 1:
+            return NativeType.CHAR, _char_array(label, value, count)
+        return _strings(label, (value,))
+    if isinstance(value, tuple):
+        _check_length(label, len(value), count)
+        return _strings(label, value)
+    if isinstance(value, np.ndarray):
+        _check_length(label, value.size, count)
+    if native in _INTEGERS:
+        return native, _integers(label, value, native)
+    if native is NativeType.STRING:
+        return _strings(label, tuple(str(part) for part in np.atleast_1d(value).tolist()))
+    dtype = np.float32 if native is NativeType.FLOAT else np.float64
+    return native, _one_row(value, dtype)
+
+
+def _one_row(value: Any, dtype: Any) -> Any:
+    # epicscorelibs would set the shape of a scalar, which numpy 2.5 deprecates.
+    if not isinstance(value, np.ndarray):
+        return np.array((value,), dtype)
+    return np.ascontiguousarray(value, dtype).ravel()
+
+
+def _check_length(label: str, length: int, count: int) -> None:
+    if length > count:
+        raise PutError(f"{label}: {length} elements were to be written, it takes at most {count}")
+    if length == 0 and count == 1:  # libca would do nothing, and call it a success
+        raise PutError(f"{label}: an empty array was to be written, it takes one value")
+
+
+def _char_array(label: str, text: str, count: int) -> Any:
+    data = text.encode()
+    if len(data) > count:
+        raise PutError(f"{label}: the text has {len(data)} bytes, it takes at most {count}")
+    # With its NUL where there is room for it, as caput -S of EPICS base sends it.
+    return np.frombuffer(data + b"\0" if len(data) < count else data, dtype=np.uint8)
+
+
+def _strings(label: str, texts: tuple[str, ...]) -> Outgoing:
+    sent = [text.encode() for text in texts]
+    longest = max((len(data) for data in sent), default=0)
+    if longest > STRING_BYTES:
+        raise PutError(
+            f"{label}: the text has {longest} bytes, DBR_STRING takes at most {STRING_BYTES}"
+        )
+    return NativeType.STRING, np.array(sent, dtype=dbr.str_dtype)
+
+
+def _integers(label: str, value: Any, native: NativeType) -> Any:
+    dtype, low, high = _INTEGERS[native]
+    array = np.atleast_1d(np.asarray(value))
+    if array.dtype == dtype:
+        return np.ascontiguousarray(array)
+    if array.dtype.kind == "f" and not np.array_equal(array, np.trunc(array)):  # NaN neither
+        raise PutError(f"{label}: {value} was to be written, it takes whole numbers only")
+    if array.size and not (low <= array.min() and array.max() <= high):
+        raise PutError(f"{label}: {value} was to be written, it takes {low} to {high}")
+    return array.astype(np.int64).astype(dtype)

@@ -1,0 +1,113 @@
+"""The engine's ports with a desk between: what is asked of the outside passes over it.
+
+A recording writes down what passes; a replay answers from what was written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from orchestrator.engine import Library
+from orchestrator.ports import Channels, Recorder, Store
+from orchestrator.types import Place, Reading, RunStatus, Value
+
+T = TypeVar("T")
+
+
+class Desk(Protocol):
+    """Where the engine's questions to the outside arrive."""
+
+    async def ask(
+        self, kind: str, about: Mapping[str, object], work: Callable[[], Awaitable[T]]
+    ) -> T:
+        """The answer to a question; `work` gets it, where there is an outside."""
+
+    def look(self, kind: str, about: Mapping[str, object], see: Callable[[], T]) -> T:
+        """The answer to a question that is answered at once."""
+
+    def note(self, line: Mapping[str, object]) -> None:
+        """Something went out that is not answered."""
+
+
+class AskedChannels:
+    """Implements `ports.Channels`."""
+
+    def __init__(self, desk: Desk, outside: Channels) -> None:
+        self._desk = desk
+        self._outside = outside
+
+    async def connect(self, names: Iterable[str], timeout: float) -> list[str]:
+        """See `ports.Channels.connect`."""
+        wanted = list(names)
+        about = {"pvs": wanted, "timeout": timeout}
+        return await self._desk.ask(
+            "connect", about, lambda: self._outside.connect(wanted, timeout)
+        )
+
+    async def put(self, name: str, value: Value, *, completion: bool, timeout: float) -> None:
+        """See `ports.Channels.put`."""
+        about = {"pv": name, "value": value, "completion": completion, "timeout": timeout}
+        await self._desk.ask(
+            "put",
+            about,
+            lambda: self._outside.put(name, value, completion=completion, timeout=timeout),
+        )
+
+    async def get(self, names: Sequence[str], timeout: float) -> dict[str, Reading | Exception]:
+        """See `ports.Channels.get`."""
+        about = {"pvs": list(names), "timeout": timeout}
+        return await self._desk.ask("get", about, lambda: self._outside.get(names, timeout))
+
+    def outstanding(self, name: str) -> float | None:
+        """See `ports.Channels.outstanding`."""
+        return self._desk.look("owed", {"pv": name}, lambda: self._outside.outstanding(name))
+
+
+class AskedStore:
+    """Implements `ports.Store`."""
+
+    def __init__(self, desk: Desk, outside: Store) -> None:
+        self._desk = desk
+        self._outside = outside
+
+    def open(self, run_id: str, name: str, channels: Sequence[str]) -> AskedRecorder:
+        """See `ports.Store.open`."""
+        return AskedRecorder(self._desk, self._outside.open(run_id, name, channels))
+
+
+class AskedRecorder:
+    """Implements `ports.Recorder`."""
+
+    def __init__(self, desk: Desk, outside: Recorder) -> None:
+        self._desk = desk
+        self._outside = outside
+
+    @property
+    def file(self) -> str:
+        """See `ports.Recorder.file`."""
+        return self._outside.file
+
+    def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
+        """See `ports.Recorder.row`."""
+        values = {name: r and r.value for name, r in readings.items()}
+        self._desk.note({"row": {"loops": list(at.loops), "values": values}})
+        self._outside.row(at, readings)
+
+    async def close(self, status: RunStatus) -> str:
+        """See `ports.Recorder.close`."""
+        return await self._desk.ask("close", {}, lambda: self._outside.close(status))
+
+
+class AskedLibrary(Library):
+    """A library that has its functions called outside."""
+
+    desk: Desk
+    """Set by who made it, before its first use."""
+
+    async def invoke(self, name: str, args: Mapping[str, object]) -> Any:
+        """See `Library.invoke`."""
+        about = {"function": name, "args": dict(args)}
+        return await self.desk.ask(
+            "call", about, lambda: super(AskedLibrary, self).invoke(name, args)
+        )

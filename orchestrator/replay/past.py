@@ -1,0 +1,84 @@
+"""The outside of a replay: documents as they were read then, and nothing to write to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from orchestrator.errors import InputError
+from orchestrator.replay.desk import AskedLibrary
+from orchestrator.replay.index import Index
+from orchestrator.types import Place, PushItem, Reading, RunStatus
+
+
+class PlayedLibrary(AskedLibrary):
+    """The documents as they were read then, but for those that are replaced."""
+
+    listed: set[str]
+
+    def replace(self, sequences: Mapping[str, Path], index: Index) -> None:
+        """Take these files in place of the recorded documents.
+
+        Raises:
+            InputError: There is no such document, or its file can't be read.
+        """
+        self.listed = set()
+        self._read: dict[str, Mapping[str, str]] = {}
+        self._replaced: dict[str, tuple[str, str]] = {}
+        for name, file in sequences.items():
+            if name not in index.names:
+                known = ", ".join(sorted(index.names)) or "none"
+                raise InputError(f"--sequence {name}: not in the recording; it has {known}")
+            try:
+                self._replaced[name] = file.read_text(encoding="utf-8"), file.name
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(f"--sequence {name}: can't read {file}: {error}") from error
+
+    def take_source(self, read: Mapping[str, str]) -> None:
+        """A document was read: its text is new, or it could not be."""
+        self._read[read["name"]] = read
+
+    def source(self, name: str) -> tuple[str, str]:
+        """See `Library.source`."""
+        if name in self._replaced:
+            return self._replaced[name]
+        read = self._read.get(name)
+        if read is None:
+            raise InputError(f"there is no sequence {name!r} in the recording")
+        if "error" in read:
+            raise InputError(read["error"])
+        return read["text"], read["file"]
+
+    def files(self) -> set[str]:
+        """See `Library.files`."""
+        return self.listed
+
+
+class NoStore:
+    """Implements `ports.Store`; what is kept of a row passes over the desk."""
+
+    def open(self, run_id: str, name: str, channels: Sequence[str]) -> NoRecorder:
+        """See `ports.Store.open`."""
+        del run_id, name, channels
+        return NoRecorder()
+
+
+class NoRecorder:
+    """Implements `ports.Recorder`."""
+
+    file = ""
+
+    def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
+        """See `ports.Recorder.row`."""
+
+    async def close(self, status: RunStatus) -> str:
+        """See `ports.Recorder.close`; never called: the recording answers."""
+        del status
+        return ""
+
+
+class Nowhere:
+    """Where what the device publishes goes."""
+
+    def offer(self, item: PushItem) -> None:
+        """As a queue does."""

@@ -1,0 +1,126 @@
+"""Channels made after a remote one: same type, labels, units and limits, read-only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import caproto as ca
+import numpy as np
+
+from orchestrator.ioc import ReadOnly, TextChannel
+from orchestrator.server.pvs import ReadOnlyDouble, ReadOnlyEnum, ReadOnlyInteger
+from orchestrator.types import Alarm, Metadata, NativeType, Severity
+
+_BACKLOG_BYTES = 4_000_000
+"""What updates of one waveform may wait for one slow client."""
+
+_MOST_BACKLOG = 50
+
+
+class _Short(ReadOnly, ca.ChannelShort):  # type: ignore[misc] # caproto is untyped
+    pass
+
+
+class _Float(ReadOnly, ca.ChannelFloat):  # type: ignore[misc]
+    pass
+
+
+class _Byte(ReadOnly, ca.ChannelByte):  # type: ignore[misc]
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(strip_null_terminator=False, **kwargs)  # zeros are data here
+
+
+class _String(ReadOnly, ca.ChannelString):  # type: ignore[misc]
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(string_encoding="utf-8", **kwargs)
+
+    async def _read(self, data_type: Any) -> tuple[Any, Any]:
+        try:
+            return await super()._read(data_type)  # type: ignore[no-any-return] # untyped
+        except ValueError:
+            # A client wants the number in a text that is none; caproto would fail whoever posts.
+            text = self._data["value"]
+            self._data["value"] = "0" if self.max_length == 1 else ["0"] * len(text)
+            try:
+                return await super()._read(data_type)  # type: ignore[no-any-return]
+            finally:
+                self._data["value"] = text
+
+
+class _Text(ReadOnly, TextChannel):
+    pass
+
+
+def shape(metadata: Metadata) -> tuple[NativeType, int, bool]:
+    """What can't change without the clients' connecting anew."""
+    is_text = metadata.text and metadata.native is NativeType.CHAR
+    return metadata.native, max(metadata.count, 1), is_text
+
+
+def make_mirror(metadata: Metadata) -> Any:
+    """A channel like the one that `metadata` describes; UDF/INVALID until it is written."""
+    native, count, is_text = shape(metadata)
+    alarm = ca.ChannelAlarm(status=int(Alarm.UDF), severity=int(Severity.INVALID))
+    common = {"alarm": alarm, "max_length": count, "max_subscription_backlog": backlog(count)}
+    if is_text:
+        return _as_undefined(_Text(value="", **common))
+    match native:
+        case NativeType.STRING:
+            return _String(value="" if count == 1 else [""], **common)
+        case NativeType.ENUM if count == 1:
+            return ReadOnlyEnum(value=0, enum_strings=_labels(metadata), **common)
+        case NativeType.CHAR:
+            return _Byte(value=b"\0", **common, **_numeric(metadata))
+        case NativeType.SHORT | NativeType.ENUM:  # caproto has no arrays of enums
+            kind = _Short
+        case NativeType.LONG:
+            kind = ReadOnlyInteger
+        case NativeType.FLOAT:
+            return _Float(value=_zero(count), **common, **_precise(metadata))
+        case NativeType.DOUBLE:
+            return ReadOnlyDouble(value=_zero(count), **common, **_precise(metadata))
+    return kind(value=_zero(count), **common, **_numeric(metadata))
+
+
+async def take_metadata(mirror: Any, metadata: Metadata) -> None:
+    """Give a mirror of the same shape new labels, units, precision and limits."""
+    if isinstance(mirror, ca.ChannelEnum):
+        await mirror.write_metadata(publish=False, enum_strings=_labels(metadata))
+    else:
+        await mirror.write_metadata(publish=False, **_precise(metadata))
+
+
+def backlog(count: int, bytes_each: int = 8) -> int:
+    """Updates of a waveform of `count` elements that may wait for a slow client."""
+    return max(2, min(_MOST_BACKLOG, _BACKLOG_BYTES // (count * bytes_each)))
+
+
+def _as_undefined(text: TextChannel) -> TextChannel:
+    text.alarm = ca.ChannelAlarm(status=int(Alarm.UDF), severity=int(Severity.INVALID))
+    return text
+
+
+def _labels(metadata: Metadata) -> tuple[str, ...]:
+    return tuple(label[:25] for label in metadata.labels) or tuple(str(i) for i in range(16))
+
+
+def _zero(count: int) -> Any:
+    return 0 if count == 1 else np.zeros(0)
+
+
+def _precise(metadata: Metadata) -> dict[str, Any]:
+    return {"precision": metadata.precision or 0, **_numeric(metadata)}
+
+
+def _numeric(metadata: Metadata) -> dict[str, Any]:
+    return {
+        "units": metadata.units,
+        "lower_ctrl_limit": metadata.control.low,
+        "upper_ctrl_limit": metadata.control.high,
+        "lower_disp_limit": metadata.display.low,
+        "upper_disp_limit": metadata.display.high,
+        "lower_warning_limit": metadata.warning.low,
+        "upper_warning_limit": metadata.warning.high,
+        "lower_alarm_limit": metadata.alarm.low,
+        "upper_alarm_limit": metadata.alarm.high,
+    }

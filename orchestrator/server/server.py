@@ -1,0 +1,105 @@
+"""The service's IOC: serves the PVs and drains the push queue into them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+from orchestrator.config import Config
+from orchestrator.ioc import IocServer, serve
+from orchestrator.ports import Offer
+from orchestrator.queues import MergeQueue
+from orchestrator.server.requests import Requests
+from orchestrator.server.table import PVTable
+from orchestrator.types import Command, MirrorOpened, PushItem, Reply, Update
+
+_BATCH = 200
+"""Items published before other tasks have their turn; some 20 µs each."""
+
+_A_TURN_S = 0.002
+"""s after which they have it in any case: the first value of a mirror or an array costs more."""
+
+_DRAIN_S = 1.0
+"""How long stopping waits for what is still to be published."""
+
+logger = structlog.get_logger(__name__)
+
+
+class Server:
+    """The service's IOC. It decides nothing: puts leave as commands, updates arrive as items."""
+
+    def __init__(
+        self,
+        config: Config,
+        pull: Offer[Command],
+        push: MergeQueue[PushItem],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Makes the PVs; nothing is served yet.
+
+        Args:
+            config: What is chained, and where to serve. Its port may be 0: a free one.
+            pull: Where puts go, as commands.
+            push: What is published; the server is its only reader.
+            clock: Measures the turns in which it is published.
+
+        Raises:
+            InputError: Two PVs would have the same name.
+        """
+        self._where = config.server
+        self._push = push
+        self._clock = clock
+        self._requests = Requests(pull)
+        self._table = PVTable(config, self._requests)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[IocServer]:
+        """Serve for the time of the `async with` block; clients can connect once it is entered.
+
+        On leaving, what waits in the push queue is published first.
+
+        Raises:
+            PortTakenError: The configured port is in use.
+        """
+        pvdb, where = self._table.pvdb, self._where
+        async with serve(pvdb, port=where.port, interfaces=where.interfaces) as ioc:
+            ioc.spawn(self._drain(ioc), "push queue to PVs")
+            yield ioc
+            await self._drained()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with self.running():
+            await asyncio.Event().wait()
+
+    async def _drain(self, ioc: IocServer) -> None:
+        while True:
+            items = await self._push.batch(_BATCH)
+            until = self._clock() + _A_TURN_S
+            for item in items:
+                await self._take(item, ioc)
+                if self._clock() > until:
+                    await asyncio.sleep(0)
+                    until = self._clock() + _A_TURN_S
+            if ioc.backlog:  # `batch` has suspended already
+                await ioc.room()
+
+    async def _take(self, item: PushItem, ioc: IocServer) -> None:
+        match item:
+            case Update():
+                await self._table.publish(item, ioc)
+            case MirrorOpened():
+                await self._table.open_mirror(item, ioc)
+            case Reply():
+                self._requests.resolve(item)
+
+    async def _drained(self) -> None:
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                await self._push.idle()
+        except TimeoutError:
+            logger.warning("not all was published", waiting=self._push.figures.waiting)

@@ -1,0 +1,226 @@
+"""The data files of runs: CSV, a row a sample, written by a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import os
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from orchestrator.types import Place, Reading, RunStatus, path_text
+
+_FINISH = 30.0
+"""s that the last rows may take to reach the disk."""
+
+_PIECE = 4096
+"""Elements of an array that are turned into text at a time. Python does nothing else meanwhile:
+16 million at once held up every client of the service for five seconds."""
+
+_BLOCK = 65536
+"""Characters of a file that are copied at a time."""
+
+log = structlog.get_logger(__name__)
+
+_Cell = str | float | npt.NDArray[np.generic]
+_Row = list[_Cell]
+_Columns = tuple[str, ...]
+"""The channels that a row has cells for."""
+
+
+class CsvStore:
+    """Implements `ports.Store`: one file a run, `{directory}/{run_id}-{name}.csv`.
+
+    Columns: point (from 0), step, loop (indices, outermost first), try (which try of each retried
+    step around it, from 1; a row of a failed try stays), then for each channel its value,
+    `{channel}:timestamp` (the IOC's, Unix s) and `{channel}:severity` (0 … 3). A channel that the
+    row did not sample, or that did not answer, has empty cells. Arrays are JSON lists.
+
+    A channel that was not known at the start, as Python may sample any, gets its columns behind the
+    others with its first row; the file is then replaced by a wider one.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """The directory is made with the first file."""
+        self._directory = directory
+
+    def open(self, run_id: str, name: str, channels: Sequence[str]) -> CsvRecorder:
+        """See `ports.Store.open`."""
+        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name) or "sequence"
+        return CsvRecorder(self._directory / f"{run_id}-{safe}.csv", channels)
+
+
+class CsvRecorder:
+    """Implements `ports.Recorder`."""
+
+    def __init__(self, file: Path, channels: Sequence[str]) -> None:
+        """Nothing is made before the first row."""
+        self._path = file
+        self._channels: _Columns = tuple(channels)
+        self._rows: queue.SimpleQueue[tuple[_Columns, _Row] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._taken = 0
+        self._written = 0
+        self._whole: int | None = None  # bytes of the file up to its last whole row
+        self._error = ""
+
+    @property
+    def file(self) -> str:
+        """The file's path; empty before the first row."""
+        return str(self._path) if self._thread is not None else ""
+
+    def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
+        """See `ports.Recorder.row`."""
+        loops, tries = (" ".join(map(str, numbers)) for numbers in (at.loops, at.tries))
+        self._channels += tuple(name for name in readings if name not in self._channels)
+        row: _Row = [self._taken, path_text(at.path), loops, tries]
+        for name in self._channels:
+            row += _cells(readings.get(name))
+        self._taken += 1
+        if self._error:
+            return  # nobody would take it
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write, name="data file", daemon=True)
+            self._thread.start()
+        self._rows.put((self._channels, row))
+
+    async def close(self, status: RunStatus) -> str:
+        """See `ports.Recorder.close`."""
+        del status  # the CSV file holds rows only
+        if self._thread is None:
+            return ""
+        self._rows.put(None)
+        await asyncio.to_thread(self._thread.join, _FINISH)
+        if self._written == self._taken:
+            return ""
+        lost = self._taken - self._written
+        why = self._error or f"the disk did not take them within {_FINISH:g} s"
+        return f"{lost} of {self._taken} rows are not in {self._path}: {why}"
+
+    def _write(self) -> None:
+        columns: _Columns = ()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.open("x", encoding="utf-8").close()  # never that of another run
+            item = self._rows.get()
+            while item is not None:
+                _widen(self._path, columns, item[0])
+                columns = item[0]
+                with self._path.open("a", newline="", encoding="utf-8") as file:
+                    self._is_whole(file, 0)
+                    item = self._write_rows(file, item)
+        except Exception as error:
+            known = isinstance(error, OSError)
+            self._error = str(error) if known else repr(error)
+            where = str(self._path)
+            log.error("No more rows are kept", file=where, why=self._error, exc_info=not known)
+            self._cut_off()
+
+    def _write_rows(
+        self, file: TextIO, item: tuple[_Columns, _Row] | None
+    ) -> tuple[_Columns, _Row] | None:
+        """Write rows of the same columns; the first one of others, or None at the end."""
+        columns = item[0] if item else ()
+        writer = csv.writer(file)
+        unflushed = 0
+        while item is not None and item[0] == columns:
+            if any(isinstance(cell, np.ndarray) for cell in item[1]):
+                file.writelines(_pieces(item[1]))
+            else:
+                writer.writerow(item[1])
+            unflushed += 1
+            if self._rows.empty():
+                self._is_whole(file, unflushed)
+                unflushed = 0
+            item = self._rows.get()
+        self._is_whole(file, unflushed)
+        return item
+
+    def _is_whole(self, file: TextIO, rows: int) -> None:
+        """So many rows more make the file whole."""
+        file.flush()
+        self._written += rows
+        self._whole = os.fstat(file.fileno()).st_size
+
+    def _cut_off(self) -> None:
+        """Take away what stands behind the last whole row: half of one where the disk is full."""
+        if self._whole is not None:
+            with suppress(OSError):
+                os.truncate(self._path, self._whole)
+
+
+def _widen(path: Path, before: _Columns, after: _Columns) -> None:
+    """Replace the file by one with more columns: their names in the header, empty cells in rows.
+
+    In pieces, whatever its size: it is neither kept nor looked through in one go.
+    """
+    former = _header(before) if before else []
+    header = _header(after)
+    more = "," * (len(header) - len(former))
+    wider = path.with_suffix(".part")
+    try:
+        with (
+            path.open(newline="", encoding="utf-8") as old,
+            wider.open("w", newline="", encoding="utf-8") as new,
+        ):
+            old.read(len(_line(former)))
+            new.write(_line(header))
+            quoted = False
+            while piece := old.read(_BLOCK):
+                parts = piece.split('"')
+                for number in range(int(quoted), len(parts), 2):  # what no quotes enclose
+                    parts[number] = parts[number].replace("\r", f"{more}\r")  # a row's end
+                quoted ^= len(parts) % 2 == 0
+                new.write('"'.join(parts))
+            new.flush()
+            os.fsync(new.fileno())  # all that was taken is in it, and takes the other's place
+        wider.replace(path)
+    finally:
+        wider.unlink(missing_ok=True)
+
+
+def _line(cells: Sequence[str]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(cells)
+    return text.getvalue()
+
+
+def _header(channels: Sequence[str]) -> list[str]:
+    own = [(name, f"{name}:timestamp", f"{name}:severity") for name in channels]
+    return ["point", "step", "loop", "try", *(cell for cells in own for cell in cells)]
+
+
+def _cells(reading: Reading | None) -> _Row:
+    if reading is None:
+        return ["", "", ""]
+    value = reading.value
+    cell: _Cell = json.dumps(value) if isinstance(value, tuple) else value
+    return [cell, f"{reading.timestamp:.9f}", int(reading.severity)]
+
+
+def _pieces(row: _Row) -> Iterator[str]:
+    """The text of a row in pieces, none of which takes long; `csv` would need it as a whole."""
+    for number, cell in enumerate(row):
+        if number:
+            yield ","
+        if isinstance(cell, np.ndarray):
+            yield '"['
+            for start in range(0, cell.size, _PIECE):
+                text = json.dumps(cell[start : start + _PIECE].tolist())[1:-1]
+                yield f", {text}" if start else text
+            yield ']"'
+        else:
+            text = str(cell)
+            quoted = any(mark in text for mark in ',"\r\n')
+            yield '"' + text.replace('"', '""') + '"' if quoted else text
+    yield "\r\n"

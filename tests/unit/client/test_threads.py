@@ -1,0 +1,154 @@
+"""Thread states of threads that Python did not start."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from orchestrator.client import threads
+from sim_iocs.testing import until
+
+pytestmark = pytest.mark.skipif(
+    not threads._TASKS.exists(), reason="states are kept where threads can be seen to end"
+)
+
+_api = ctypes.pythonapi
+_api.PyInterpreterState_Get.restype = ctypes.c_void_p
+for _call in (_api.PyInterpreterState_ThreadHead, _api.PyThreadState_Next):
+    _call.argtypes = [ctypes.c_void_p]
+    _call.restype = ctypes.c_void_p
+_libc = ctypes.CDLL(None)
+_Write = ctypes.CFUNCTYPE(ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+_Close = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
+
+
+class _Functions(ctypes.Structure):
+    """cookie_io_functions_t of stdio.h."""
+
+    _fields_: ClassVar = [
+        ("read", ctypes.c_void_p),
+        ("write", _Write),
+        ("seek", ctypes.c_void_p),
+        ("close", _Close),
+    ]
+
+
+_libc.fopencookie.argtypes = [ctypes.c_void_p, ctypes.c_char_p, _Functions]
+_libc.fopencookie.restype = ctypes.c_void_p
+_libc.fputs.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
+
+
+def states() -> int:
+    """How many thread states Python has."""
+    count, state = 0, _api.PyInterpreterState_ThreadHead(_api.PyInterpreterState_Get())
+    while state:
+        count, state = count + 1, _api.PyThreadState_Next(state)
+    return count
+
+
+def in_foreign_thread(first: Callable[[], None], second: Callable[[], None]) -> None:
+    """Have C call these, one after the other, in a thread of its own; return when it has ended.
+
+    The thread is one that closes a stream, which writes what is left, and closes what is behind it.
+    """
+
+    def write(_cookie: object, _data: object, size: int) -> int:
+        first()
+        return size
+
+    def close(_cookie: object) -> int:
+        second()
+        return 0
+
+    functions = _Functions(write=_Write(write), close=_Close(close))
+    stream = ctypes.c_void_p(_libc.fopencookie(None, b"w", functions))
+    _libc.fputs(b"something to write", stream)
+    thread = ctypes.c_ulong()
+    assert _libc.pthread_create(ctypes.byref(thread), None, _libc.fclose, stream) == 0
+    assert _libc.pthread_join(thread, None) == 0
+
+
+@pytest.fixture(autouse=True)
+def others() -> Iterator[set[int]]:
+    """Threads of libca that other tests of this process have left, whose states are kept too."""
+    before = threads.keeping()
+    yield before
+    threads.free_states()
+    until(lambda: threads.keeping() <= before)
+
+
+def test_a_foreign_thread_keeps_its_state_from_one_call_to_the_next() -> None:
+    found: list[object] = []
+    mine = threading.local()
+
+    def first() -> None:
+        threads.keep_state()
+        mine.value = "kept"
+
+    in_foreign_thread(first, lambda: found.append(getattr(mine, "value", "a new state")))
+
+    assert found == ["kept"]
+
+
+def test_the_states_of_threads_that_have_ended_are_freed() -> None:
+    before = states()
+
+    for _ in range(20):
+        in_foreign_thread(threads.keep_state, threads.keep_state)
+    assert states() >= before + 20
+
+    threads.free_states()
+    until(lambda: states() <= before)
+
+
+def test_a_thread_that_runs_keeps_its_state_while_others_are_freed(others: set[int]) -> None:
+    goes_on, began = threading.Event(), threading.Event()
+    mine = threading.local()
+    found: list[object] = []
+
+    def first() -> None:
+        threads.keep_state()
+        mine.value = "kept"
+
+    def second() -> None:
+        began.set()
+        goes_on.wait(10)
+        found.append(mine.value)
+
+    runs = threading.Thread(target=in_foreign_thread, args=(first, second))
+    runs.start()
+    began.wait(10)
+    in_foreign_thread(threads.keep_state, threads.keep_state)
+    threads.free_states()
+    until(lambda: len(threads.keeping() - others) == 1)
+    goes_on.set()
+    runs.join()
+
+    assert found == ["kept"]
+
+
+def test_where_it_can_not_be_seen_which_threads_have_ended_nothing_is_freed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, others: set[int]
+) -> None:
+    in_foreign_thread(threads.keep_state, threads.keep_state)
+    kept = threads.keeping()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threads, "_TASKS", tmp_path / "unreadable")
+        threads.free_states()
+
+    assert len(kept - others) == 1
+    assert threads.keeping() == kept
+
+
+def test_a_thread_of_pythons_frees_its_state_itself(others: set[int]) -> None:
+    thread = threading.Thread(target=threads.keep_state)
+    thread.start()
+    thread.join()
+
+    assert threads.keeping() <= others

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import numpy as np
+
+from orchestrator import ioc  # noqa: F401 - first: caproto reads its settings when it is imported
+from orchestrator.server.lazy import LazyPVs
+from orchestrator.server.mirrors import make_mirror
+from orchestrator.server.values import write
+from orchestrator.types import Alarm, Metadata, NativeType, Severity, Update
+
+
+def test_a_pv_of_later_has_its_name_at_once_and_is_made_once_when_asked_for():
+    made = []
+    pvs = LazyPVs()
+    pvs["A"] = "a"
+    pvs.later("B", lambda: made.append("B") or "b")
+    assert list(pvs) == ["A", "B"]
+    assert "B" in pvs
+    assert dict(pvs.items()) == {"A": "a", "B": None}
+    assert pvs.made("B") is None
+    assert made == []
+    assert pvs["B"] == pvs.get("B") == pvs.made("B") == "b"
+    assert made == ["B"]
+    assert pvs.get("C", "none") == "none"
+
+
+async def test_an_array_reaches_its_mirror_without_a_copy_of_ours():
+    array = np.arange(1000.0)
+    array.flags.writeable = False
+    mirror = make_mirror(Metadata(NativeType.DOUBLE, 1000))
+    await write(mirror, Update("mon", array, "x", timestamp=1.5e9))
+    assert np.shares_memory(mirror.value, array)
+
+
+async def test_stamp_and_alarm_are_passed_on():
+    mirror = make_mirror(Metadata(NativeType.DOUBLE))
+    stamp = 1_700_000_000.123457
+    await write(mirror, Update("mon", 2.5, "x", Severity.MAJOR, Alarm.STATE, stamp))
+    assert (mirror.value, mirror.alarm.severity, mirror.alarm.status) == (2.5, 2, 7)
+    assert abs(mirror.epics_timestamp.nanoSeconds - 123_457_000) < 500
+    await write(mirror, Update("mon", 3.5, "x", timestamp=stamp))
+    assert (mirror.alarm.severity, mirror.alarm.status) == (0, 0)

@@ -1,0 +1,49 @@
+from orchestrator.config import ChainConfig, ChannelConfig, Config
+from orchestrator.server import pv_names, reference
+from orchestrator.types import NativeType
+
+
+def test_every_pv_has_words_and_what_is_measured_has_units() -> None:
+    rows = [row for row in reference() if not row.name.startswith("STATS:")]
+    assert [row.name for row in rows if len(row.doc) < 5] == []
+    units = {row.name: row.units for row in rows}
+    assert [units[name] for name in ("ELAPSED", "REMAINING", "HUNG_SEC", "LOOP_LAG")] == ["s"] * 4
+    assert (units["PROGRESS"], units["PULL:RATE"]) == ("%", "1/s")
+
+
+def test_the_reference_names_what_belongs_to_any_ioc_and_channel() -> None:
+    types = {row.name: row.type for row in reference()}
+    assert types["MON:{ioc}:{channel}"] == "as the channel"
+    assert types["CHAIN:{ioc}:STATUS"] == "enum (Disconnected, Partial, Connected)"
+    assert types["CMD"] == "long string (65536)"
+
+
+def test_names_that_are_known_before_a_channel_connects_have_no_mirror_of_unknown_type() -> None:
+    channels = {
+        "s.a": ChannelConfig("s.a", "A", buffer=5),
+        "s.b.c": ChannelConfig("s.b.c", "B", type=NativeType.LONG),
+        "s.d": ChannelConfig("s.d", "D", mirror=False, type=NativeType.LONG),
+    }
+    names = pv_names(Config(prefix="P:", chain={"s": ChainConfig("s", "", channels=channels)}))
+    assert [name for name in names if name.startswith(("P:MON", "P:DATA:s", "P:CHAIN:s"))] == [
+        "P:CHAIN:s:STATUS",
+        "P:CHAIN:s:RECONNECTS",
+        "P:MON:s:a:BUF",
+        "P:MON:s:a:MEAN",
+        "P:MON:s:a:STD",
+        "P:MON:s:a:RATE",
+        "P:DATA:s:a",
+        "P:MON:s:b:c",
+        "P:DATA:s:b:c",
+        "P:DATA:s:d",
+    ]
+
+
+def test_what_later_issues_bring_is_not_shown() -> None:
+    text = "\n".join(
+        f"{row.name} {row.type} {row.doc}"
+        for row in reference()
+        if row.name != "STATS:SUSP_TASK_CNT"
+    )
+    for word in ("Interrupted", "SYSRESET"):
+        assert word not in text

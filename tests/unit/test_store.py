@@ -1,0 +1,202 @@
+"""The data files of runs."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator import store
+from orchestrator.store import CsvStore
+from orchestrator.types import Place, Reading, RunStatus, Severity
+
+
+def reading(name: str, value: object) -> Reading:
+    return Reading(name, value, timestamp=1.5, severity=Severity.NO_ALARM, status=0)  # type: ignore[arg-type] # of any type
+
+
+def rows_of(file: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(Path(file).read_text().splitlines()))
+
+
+async def test_a_channel_that_was_not_known_at_the_start_gets_columns_with_its_first_row(
+    tmp_path: Path,
+) -> None:
+    """What Python samples is known only when it does."""
+    recorder = CsvStore(tmp_path / "runs").open("1", "plan", ["a.x"])
+    recorder.row(Place((), (), ()), {"a.x": reading("a.x", 1.0)})
+    recorder.row(Place((), (), ()), {"b.y": reading("b.y", 2.0), "a.x": reading("a.x", 3.0)})
+    recorder.row(Place((), (), ()), {"c.z": reading("c.z", 4.0)})
+    assert await recorder.close(RunStatus.SUCCESS) == ""
+    rows = rows_of(recorder.file)
+    assert [[row[name] for name in ("a.x", "b.y", "c.z")] for row in rows] == [
+        ["1.0", "", ""], ["3.0", "2.0", ""], ["", "", "4.0"],
+    ]  # fmt: skip
+    assert rows[1]["b.y:timestamp"] == "1.500000000"
+    assert [file.name for file in (tmp_path / "runs").iterdir()] == ["1-plan.csv"]
+
+
+async def test_a_file_that_is_there_already_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "1-plan.csv").write_text("precious\n")
+    recorder = CsvStore(tmp_path).open("1", "plan", [])
+    recorder.row(Place((), (), ()), {"a.x": reading("a.x", 1.0)})
+    assert "1 of 1 rows are not in" in await recorder.close(RunStatus.SUCCESS)
+    assert (tmp_path / "1-plan.csv").read_text() == "precious\n"
+
+
+def cells_of(file: str | Path) -> list[list[str]]:
+    most = csv.field_size_limit(10**7)
+    try:
+        with open(file, newline="") as stream:
+            return list(csv.reader(stream))[1:]
+    finally:
+        csv.field_size_limit(most)
+
+
+async def written(directory: Path, *values: object) -> list[list[str]]:
+    """The rows of a file of two channels, of which the first has these values."""
+    recorder = CsvStore(directory).open("1", "scan", ["a", "b"])
+    for value in values:
+        recorder.row(Place(), {"a": reading("a", value), "b": reading("b", 2.5)})
+    assert await recorder.close(RunStatus.SUCCESS) == ""
+    return cells_of(recorder.file)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.array([1.5, 2.0]), "[1.5, 2.0]"),
+        (np.array([1, 2], np.uint8), "[1, 2]"),
+        (np.array([]), "[]"),
+        (np.array([np.nan]), "[NaN]"),
+        (("a", 'b"c'), '["a", "b\\"c"]'),
+        ('long, "quoted"\ntext', 'long, "quoted"\ntext'),
+        (3, "3"),
+    ],
+)
+async def test_a_cell_holds_the_value(tmp_path: Path, value: object, text: str) -> None:
+    (row,) = await written(tmp_path, value)
+    assert row[4:] == [text, "1.500000000", "0", "2.5", "1.500000000", "0"]
+
+
+async def test_rows_with_arrays_and_others_stand_in_their_order(tmp_path: Path) -> None:
+    found = await written(tmp_path, 1, np.array([2, 3]), 'a "text", too', np.array([4]))
+    assert [row[0] for row in found] == ["0", "1", "2", "3"]
+    assert [row[4] for row in found] == ["1", "[2, 3]", 'a "text", too', "[4]"]
+
+
+async def test_an_array_of_several_pieces_is_whole(tmp_path: Path) -> None:
+    values = np.random.default_rng(1).normal(size=3 * store._PIECE + 1)
+    (row,) = await written(tmp_path, values)
+    np.testing.assert_array_equal(json.loads(row[4]), values)
+
+
+def test_nothing_that_takes_long_is_done_in_one_go() -> None:
+    """No thread but that of the data file could run meanwhile."""
+    assert max(map(len, store._pieces([np.full(10**6, 0.123456789)]))) < 100_000
+
+
+async def test_a_text_beside_an_array_is_quoted(tmp_path: Path) -> None:
+    recorder = CsvStore(tmp_path).open("1", "scan", ["a", "b"])
+    recorder.row(Place(), {"a": reading("a", np.arange(3)), "b": reading("b", 'x, "y"\nz')})
+    await recorder.close(RunStatus.SUCCESS)
+    (row,) = cells_of(recorder.file)
+    assert [row[4], row[7]] == ["[0, 1, 2]", 'x, "y"\nz']
+
+
+async def test_a_large_array_does_not_keep_a_later_channel_out(tmp_path: Path) -> None:
+    """`csv` reads no cell of more than 131,072 characters unless told to."""
+    recorder = CsvStore(tmp_path).open("1", "plan", ["a"])
+    recorder.row(Place(), {"a": reading("a", np.zeros(100_000))})
+    recorder.row(Place(), {"b": reading("b", 2.0)})
+    assert await recorder.close(RunStatus.SUCCESS) == ""
+    assert [len(row) for row in cells_of(recorder.file)] == [10, 10]
+
+
+@given(
+    texts=st.lists(st.text('a,"\r\n€', max_size=6), min_size=1, max_size=5),
+    size=st.integers(store._BLOCK - 20, store._BLOCK + 20),
+)
+def test_a_file_with_more_columns_has_the_cells_that_it_had(texts: list[str], size: int) -> None:
+    """Whatever they hold, and wherever one that is copied in pieces is cut."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "1-plan.csv"
+        file.touch()
+        store._widen(file, (), ("a",))
+        rows = [["0", "1", "", "", "x" * size + text, "1.5", "0"] for text in texts]
+        with file.open("a", newline="") as stream:
+            csv.writer(stream).writerows(rows)
+        store._widen(file, ("a",), ("a", 'b, "c"'))
+        assert cells_of(file) == [[*row, "", "", ""] for row in rows]
+        header = next(csv.reader(file.read_text().splitlines()))
+        assert header[4:8] == ["a", "a:timestamp", "a:severity", 'b, "c"']
+        assert [each.name for each in Path(directory).iterdir()] == ["1-plan.csv"]
+
+
+def test_a_file_that_gets_more_columns_is_not_kept_in_memory(tmp_path: Path) -> None:
+    file = tmp_path / "1-plan.csv"
+    file.touch()
+    store._widen(file, (), ("a",))
+    with file.open("a", newline="") as stream:
+        csv.writer(stream).writerows([n, "1", "", "", "x" * 1000, "1.5", "0"] for n in range(5000))
+    tracemalloc.start()
+    store._widen(file, ("a",), ("a", "b"))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1_000_000 < 5_000_000 < file.stat().st_size
+
+
+FULL = """
+import asyncio, resource, sys
+from pathlib import Path
+from orchestrator.store import CsvStore
+from orchestrator.types import Place, Reading, RunStatus
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+
+async def main():
+    recorder = CsvStore(Path(sys.argv[1])).open("1", "scan", ["a"])
+    for number in range(100):
+        recorder.row(Place(), {"a": Reading("a", "x" * 997, 1.5, 0, 0)})
+    print(await recorder.close(RunStatus.SUCCESS))
+    kept = recorder._rows.qsize()
+    recorder.row(Place(), {"a": Reading("a", 1.0, 1.5, 0, 0)})
+    print(recorder._rows.qsize() - kept)
+
+asyncio.run(main())
+"""
+
+
+def test_a_disk_that_is_full_leaves_no_half_row_and_the_rows_lost_are_told(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    rows = cells_of(tmp_path / "1-scan.csv")
+    assert all(len(row) == 7 and len(row[4]) == 997 for row in rows)
+    told, waiting = done.stdout.splitlines()[-2:]
+    assert told.startswith(f"{100 - len(rows)} of 100 rows are not in ")
+    assert told.endswith("[Errno 27] File too large")
+    assert waiting == "0", "what nobody takes is not kept either"
+
+
+async def test_a_row_that_can_t_be_written_is_told_and_those_before_it_stay(tmp_path: Path) -> None:
+    """Whatever it is: here half of a pair of surrogates, which UTF-8 has not."""
+    recorder = CsvStore(tmp_path).open("1", "scan", ["a"])
+    recorder.row(Place(), {"a": reading("a", "fine")})
+    while recorder._written < 1:  # noqa: ASYNC110 - a thread writes it
+        await asyncio.sleep(0.001)
+    recorder.row(Place(), {"a": reading("a", "x" * 10_000 + "\ud800")})
+    told = await recorder.close(RunStatus.SUCCESS)
+    assert told.startswith("1 of 2 rows are not in ")
+    assert "UnicodeEncodeError" in told
+    assert [row[4] for row in cells_of(recorder.file)] == ["fine"]
