@@ -1,0 +1,111 @@
+"""Values, stamps and alarms as text, as camonitor of EPICS base prints them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+
+from orchestrator.types import LinkChange, Metadata, Reading, Value
+
+ALARM_NAMES = (
+    "NO_ALARM",
+    "READ",
+    "WRITE",
+    "HIHI",
+    "HIGH",
+    "LOLO",
+    "LOW",
+    "STATE",
+    "COS",
+    "COMM",
+    "TIMEOUT",
+    "HWLIMIT",
+    "CALC",
+    "SCAN",
+    "LINK",
+    "SOFT",
+    "BAD_SUB",
+    "UDF",
+    "DISABLE",
+    "SIMM",
+    "READ_ACCESS",
+    "WRITE_ACCESS",
+)
+"""Alarm conditions by status code (epicsAlarmConditionStrings of EPICS base)."""
+
+_NAME_WIDTH = 30
+
+
+def alarm_name(status: int) -> str:
+    """The name of an alarm status code; the code where EPICS knows none."""
+    return ALARM_NAMES[status] if 0 <= status < len(ALARM_NAMES) else str(status)
+
+
+def format_value(value: Value, metadata: Metadata | None = None, *, most: int = 10) -> str:
+    """A value for people: the label of an enum, as many digits as the server says, its units.
+
+    Args:
+        value: As a reading has it.
+        metadata: What the server says of it; None where that is not known.
+        most: Elements of an array that are shown; how many there are is said in front.
+    """
+    if isinstance(value, np.ndarray | tuple):
+        return _format_elements(value, metadata, most)
+    text = _format_one(value, metadata)
+    return f"{text} {metadata.units}" if metadata is not None and metadata.units else text
+
+
+def _format_one(value: float | int | str, metadata: Metadata | None) -> str:
+    if metadata is None or isinstance(value, str):
+        return str(value)
+    if isinstance(value, int):
+        return metadata.labels[value] if 0 <= value < len(metadata.labels) else str(value)
+    # Without digits in the record (PREC = 0, the default) a number is shown as it is.
+    if not metadata.precision or metadata.precision < 0:
+        return f"{value:.10g}"
+    return f"{value:.{metadata.precision}f}"
+
+
+def _format_elements(
+    value: np.ndarray[tuple[int, ...], np.dtype[np.generic]] | tuple[str, ...],
+    metadata: Metadata | None,
+    most: int,
+) -> str:
+    shown = value[:most]
+    elements = shown.tolist() if isinstance(shown, np.ndarray) else [repr(text) for text in shown]
+    texts = [_format_one(element, metadata) for element in elements]
+    if len(value) > most:
+        texts.append("…")
+    return f"{len(value)} [{' '.join(texts)}]"
+
+
+def format_stamp(timestamp: float) -> str:
+    """A server's stamp as local time, with microseconds; `<undefined>` where it set none."""
+    if timestamp <= _EPICS_EPOCH:
+        return "<undefined>"
+    return datetime.fromtimestamp(timestamp).astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+_EPICS_EPOCH = 631152000.0
+"""1990-01-01 in Unix seconds: the stamp of a record that was never processed."""
+
+
+def format_update(
+    update: Reading | LinkChange, metadata: Metadata | None = None, *, most: int = 10
+) -> str:
+    """A line for an update: `name  date time  value  STATUS SEVERITY`, the last two in alarm only.
+
+    Args:
+        update: A reading, or a channel's loss: `*** disconnected`.
+        metadata: Of its channel.
+        most: As in `format_value`.
+    """
+    name = f"{update.channel:<{_NAME_WIDTH}}"
+    if isinstance(update, LinkChange):
+        return f"{name} *** {'connected' if update.connected else 'disconnected'}"
+    value = format_value(update.value, metadata, most=most)
+    line = f"{name} {format_stamp(update.timestamp)} {value}"
+    if not update.severity and not update.status:
+        return line
+    return f"{line} {alarm_name(update.status)} {update.severity.name}"

@@ -1,0 +1,203 @@
+"""The check of a sequence against the live IOCs: connects and reads, writes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from orchestrator.client import Client
+from orchestrator.config import Config, names_of
+from orchestrator.device import Device
+from orchestrator.engine.consistency import inconsistent
+from orchestrator.engine.environment import in_words
+from orchestrator.engine.preflight import Preflight
+from orchestrator.engine.python_program import PythonProgram
+from orchestrator.errors import NotConnectedError
+from orchestrator.language.checks import Finding, Level, check_suspenders
+from orchestrator.language.duration import Estimate, estimate
+from orchestrator.language.nodes import (
+    LoopNode,
+    NestedNode,
+    Node,
+    SampleNode,
+    SetNode,
+    Suspender,
+    Target,
+    TrajectoriesNode,
+    WaitNode,
+    walk,
+)
+from orchestrator.language.program import Program, compile_suspenders
+from orchestrator.queues import MergeQueue, pull_queue
+from orchestrator.types import EngineItem, PullItem, PushItem, path_text
+
+_SECOND_ANSWER = 0.3
+"""s that a second server of the same PV gets to answer, once the first is connected."""
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a check has found."""
+
+    findings: Sequence[Finding] = ()
+    """Errors and warnings, as they stand in the document."""
+    not_connected: str = ""
+    """The channels that are not connected; empty if all are."""
+    duration: Estimate = field(default_factory=Estimate)
+    """How long it would take from where the channels are now."""
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether a run would be refused."""
+        return any(finding.level is Level.ERROR for finding in self.findings)
+
+
+class _Nowhere:
+    """Where decisions go of which nobody hears here."""
+
+    def offer(self, item: PushItem | EngineItem) -> None:
+        """Forget it."""
+
+
+async def dry_run(
+    config: Config, program: Program | PythonProgram, speeds: Mapping[str, float]
+) -> DryRun:
+    """Connect every channel of a program, and tell what a run of it would find.
+
+    Args:
+        config: Whose channels and suspenders hold.
+        program: As compiled. Of a Python sequence only the suspenders are looked at.
+        speeds: Of the channels that move, by canonical name, in their units per s.
+    """
+    async with _Look(config).opened() as look:
+        return await look.at(program, speeds)
+
+
+class _Look:
+    """A client and a device without server, engine and store."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._timeout = config.ca.connect_timeout
+        self._device = Device(config)
+        self._pull: MergeQueue[PullItem] = pull_queue()
+        # Only what the program uses is connected.
+        channels = {n: replace(c, monitor=False) for n, c in config.channels.items()}
+        self._client = Client(channels, self._pull)
+        self._preflight = Preflight(
+            self._client, self._device.world, config.channels, names_of(config), self._timeout
+        )
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[_Look]:
+        async with asyncio.TaskGroup() as tasks:
+            work = self._device.run(self._pull, _Nowhere(), _Nowhere())
+            device = tasks.create_task(work, name="device")
+            try:
+                async with self._client:
+                    yield self
+            finally:
+                device.cancel()
+
+    async def at(self, program: Program | PythonProgram, speeds: Mapping[str, float]) -> DryRun:
+        origin = str(self._config.file or "")
+        configured = compile_suspenders(self._config.suspend, names_of(self._config), origin)
+        suspenders = (*configured, *program.suspend)
+        if isinstance(program, PythonProgram):
+            return DryRun([*await self._unguarded(suspenders), *self._misspelt(configured)])
+        async with asyncio.TaskGroup() as tasks:  # what is not there is waited for once
+            guards = tasks.create_task(self._unguarded(suspenders), name="connect suspenders")
+            missing = await self._missing(sorted(program.reads | program.writes))
+        unguarded = guards.result()
+        await asyncio.sleep(_SECOND_ANSWER)
+        await self._pull.idle()
+        findings = [
+            *self._doubled(program),
+            *await self._preflight.findings(program),
+            *inconsistent(program, self._device.world),
+            *self._misspelt(configured),
+            *unguarded,
+        ]
+        return DryRun(findings, missing, estimate(program, speeds, self._values(program)))
+
+    async def _missing(self, names: Sequence[str]) -> str:
+        try:
+            await self._preflight.connect(names)
+        except NotConnectedError as error:
+            return str(error)
+        return ""
+
+    async def _unguarded(self, suspenders: Sequence[Suspender]) -> list[Finding]:
+        """Suspenders that would hold the run up as nobody knows what their channels are."""
+        channels = {name for s in suspenders for name in _watched(s)}
+        missing = set(await self._client.connect(sorted(channels), self._timeout))
+        return [
+            Finding(
+                Level.WARNING,
+                s.where,
+                (),
+                f"suspend.{s.name}: {', '.join(sorted(lost))}: not connected; "
+                "the run would be suspended until it is",
+            )
+            for s in suspenders
+            if (lost := missing & _watched(s))
+        ]
+
+    def _misspelt(self, suspenders: Iterable[Suspender]) -> list[Finding]:
+        return check_suspenders(suspenders, lambda name: self._device.world.channel(name).metadata)
+
+    def _doubled(self, program: Program) -> Iterator[Finding]:
+        """PVs that two servers have: which one is connected is chance."""
+        for name in sorted(program.reads | program.writes):
+            if servers := self._client.doubled(name):
+                taken, ignored = servers
+                pv = self._client.pv(name)
+                text = f"{name}: two servers have the PV {pv}, {taken} and {ignored}; stop one"
+                user = next(_users(program, name), None)
+                if user is None:
+                    yield Finding(Level.ERROR, program.origin, (), text)
+                else:
+                    step = f"{path_text(user.path)} {user.label}"
+                    yield Finding(Level.ERROR, user.where, user.path, f"{step}: {text}")
+
+    def _values(self, program: Program) -> dict[str, object]:
+        """What the channels hold now, of those that have told."""
+        states = [self._device.world.channel(n) for n in program.reads | program.writes]
+        return {
+            s.name: in_words(s.reading, s.metadata)
+            for s in states
+            if s.connected and s.reading is not None
+        }
+
+
+def _watched(suspender: Suspender) -> frozenset[str]:
+    resume = suspender.resume.channels if suspender.resume is not None else frozenset()
+    return suspender.when.channels | resume
+
+
+def _users(program: Program, channel: str) -> Iterator[Node]:
+    """The steps that name a channel."""
+    for node in walk(program.steps + program.finally_):
+        if channel in _named(node):
+            yield node
+
+
+def _named(node: Node) -> set[str | None]:
+    match node:
+        case SetNode():
+            return {name for target in node.targets for name in (target.pv, target.readback)}
+        case LoopNode(target=Target(pv=pv, readback=readback)):
+            return {pv, readback}
+        case WaitNode():
+            until = frozenset() if node.until is None else node.until.channels
+            return {*until, None if node.comparison is None else node.comparison.pv}
+        case SampleNode():
+            return set(node.channels)
+        case TrajectoriesNode():
+            return {name for server, _ in node.loads for name in server.all}
+        case NestedNode():
+            return {name for level in node.levels for name in level.server.all}
+        case _:
+            return set()

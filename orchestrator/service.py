@@ -1,0 +1,308 @@
+"""The composition root: builds everything, owns every task, knows the order of start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import structlog
+
+from orchestrator.client import Client
+from orchestrator.config import ChannelConfig, Config, names_of
+from orchestrator.device import Device
+from orchestrator.engine import Engine, Library, registry_of
+from orchestrator.language.program import compile_suspenders
+from orchestrator.lock import hold_store
+from orchestrator.ports import Channels, Offer, Store
+from orchestrator.queues import MergeQueue, QueueFigures, pull_queue, push_queue, request_queue
+from orchestrator.replay import ENDING, Recording
+from orchestrator.server import Server
+from orchestrator.store import CsvStore
+from orchestrator.types import (
+    Command,
+    EngineItem,
+    PullItem,
+    PushItem,
+    RunEnded,
+    RunEvent,
+    RunRefused,
+    SequencesListed,
+    Tick,
+    Verb,
+)
+
+log = structlog.get_logger(__name__)
+
+_TICK = 0.2
+"""s between two pulses."""
+_LISTING = 2.0
+"""s between two looks at the directory of sequences."""
+_DRAIN = 2.0
+"""s that clients get at the end to be sent what was published."""
+
+Observer: TypeAlias = Callable[[RunEvent], None]
+
+
+class Service:
+    """A running service: what the command line and tests do with it in the same process.
+
+    Made by `open_service`.
+    """
+
+    def __init__(self, config: Config, observe: Observer | None, record: Path | None) -> None:
+        """`observe` is told of every event of a run, in order; it must not raise or wait.
+
+        With `record`, the device and the engine run as guests of a recording, which stands
+        between them and all that reaches them.
+        """
+        self.config = config
+        channels = config.channels | _followed(config)
+        keep_all = frozenset(c.name for c in channels.values() if c.keep_all)
+        self._pull: MergeQueue[PullItem] = pull_queue(keep_all)
+        self._push: MergeQueue[PushItem] = push_queue()
+        self._requests: MergeQueue[EngineItem] = request_queue()
+        self._observe = observe
+        self._numbers = itertools.count(-1, -1)
+        self._asked: dict[int, asyncio.Future[RunEnded | RunRefused]] = {}
+        self._device = Device(config)
+        self._client = Client(channels, self._pull)
+        self._port = 0
+        self._server = Server(config, self._pull, self._push)
+        self._recording: Recording | None = None
+        self._examined = self._pull
+        self._published: Offer[PushItem] = self._push
+        port: Channels = self._client
+        store: Store = CsvStore(config.store)
+        registry = registry_of(config)
+        library, wall = Library(config.sequences, names_of(config), registry), _now
+        if record is not None:
+            recording = self._recording = Recording(record, config, registry, port, store)
+            self._examined = recording.pull
+            self._published = recording.watched(self._push)
+            port, store = recording.channels, recording.store
+            library, wall = recording.library, recording.wall
+        self._engine = Engine(
+            config,
+            names_of(config),
+            self._device.world,
+            port,
+            self,
+            store,
+            wall,
+            library,
+            compile_suspenders(config.suspend, names_of(config), str(config.file or "")),
+        )
+
+    @property
+    def recording(self) -> Path | None:
+        """The file that is recorded to, if one is."""
+        return None if self._recording is None else self._recording.path
+
+    @property
+    def port(self) -> int:
+        """The TCP and UDP port at which our PVs are served."""
+        return self._port
+
+    def offer(self, item: RunEvent) -> None:
+        """The engine's events pass here on their way to the pull queue."""
+        if self._recording is None:
+            self._pull.offer(item)
+        else:
+            self._recording.event(item)
+        if self._observe is not None:
+            self._observe(item)
+        if isinstance(item, RunEnded | RunRefused):
+            future = self._asked.pop(item.request, None)
+            if future is not None and not future.done():
+                future.set_result(item)
+
+    async def run(
+        self,
+        name: str = "",
+        *,
+        text: str = "",
+        origin: str = "",
+        args: Mapping[str, object] | None = None,
+        owner: str = "",
+    ) -> RunEnded | RunRefused:
+        """Run a sequence, by name or from its text, and return its last event.
+
+        Arguments are checked as those of START; `origin` is the file's name for messages.
+        """
+        number = next(self._numbers)
+        future: asyncio.Future[RunEnded | RunRefused] = asyncio.get_running_loop().create_future()
+        self._asked[number] = future
+        self._pull.offer(
+            Command(
+                Verb.START,
+                number,
+                text=name,
+                args=dict(args or {}),
+                document=text,
+                origin=origin,
+                owner=owner,
+            )
+        )
+        return await future
+
+    def control(self, verb: Verb, reason: str = "") -> None:
+        """Pause, resume, stop, abort or skip, as by the PVs."""
+        self._pull.offer(Command(verb, text=reason))
+
+    # Tasks --------------------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        clock = asyncio.get_running_loop().time
+        began = last = clock()
+        pulled = 0
+        while True:
+            await asyncio.sleep(_TICK)
+            now = clock()
+            pull, push = self._pull.figures, self._push.figures
+            rate = (pull.total - pulled) / (now - last)
+            pulled = pull.total
+            lag = max(now - last - _TICK, 0.0)
+            self._pull.offer(Tick(int(now - began), lag, now - last, _figures(pull, push, rate)))
+            last = now
+
+    async def _list_sequences(self) -> None:
+        told: tuple[str, ...] | None = None
+        names: tuple[str, ...]
+        trouble = ""
+        while True:
+            before, trouble = trouble, ""
+            try:
+                names = await asyncio.to_thread(self._engine.library.names)
+            except OSError as error:
+                names, trouble = (), str(error)
+                if trouble != before:
+                    log.warning("the directory of sequences can't be read", error=trouble)
+            if names != told:
+                told = names
+                self._pull.offer(SequencesListed(names))
+            await asyncio.sleep(_LISTING)
+
+    async def _drained(self) -> None:
+        """Return when what has happened is examined and published, after `_DRAIN` s at most."""
+        try:
+            async with asyncio.timeout(_DRAIN):
+                await self._pull.idle()
+                await self._push.idle()
+        except TimeoutError:
+            log.warning("not all was published before the end", waiting=self._push.figures.waiting)
+
+    async def _host(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run what is to be recorded, where it is recorded."""
+        if self._recording is None:
+            await work
+        else:
+            await self._recording.host(name, work)
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        async with self._server.running() as ioc:
+            self._port = ioc.port
+            async with self._working():
+                yield
+
+    @asynccontextmanager
+    async def _working(self) -> AsyncIterator[None]:
+        """The device examines from before the first monitor until after the last."""
+        for item in self._device.first_decisions():
+            self._push.offer(item)
+        async with asyncio.TaskGroup() as tasks:
+            work = self._device.run(self._examined, self._published, self._requests)
+            working = [tasks.create_task(self._host("device", work), name="device")]
+            if self._recording is not None:
+                feed = self._recording.feed(self._pull)
+                working.append(tasks.create_task(feed, name="recording"))
+            try:
+                async with self._client, self._engaged():
+                    yield
+            finally:
+                await self._drained()
+                for task in working:
+                    task.cancel()
+
+    @asynccontextmanager
+    async def _engaged(self) -> AsyncIterator[None]:
+        """The engine takes requests; a run under way is ended in good order."""
+        async with asyncio.TaskGroup() as tasks:
+            working = [
+                tasks.create_task(
+                    self._host("engine", self._engine.run(self._requests)), name="engine"
+                ),
+                tasks.create_task(self._tick(), name="pulse"),
+                tasks.create_task(self._list_sequences(), name="list sequences"),
+            ]
+            try:
+                yield
+            finally:
+                await self._host("close", self._engine.close(ENDING))
+                for task in working:
+                    task.cancel()
+
+
+def spare_the_collector() -> None:
+    """Tell the garbage collector of a process that serves what it need not look through.
+
+    What is there already (modules, classes, the configuration) lives as long as the process; what a
+    channel takes mostly too. With Python's own settings (700 new objects) the collector took a
+    third of the start with 10,000 channels.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+@asynccontextmanager
+async def open_service(
+    config: Config, *, observe: Observer | None = None, record: Path | None = None
+) -> AsyncIterator[Service]:
+    """Start a service on the running loop; when the block is left, end it in good order.
+
+    The order of the end: a run under way is aborted and its finalisers run; monitors and libca's
+    channels; what was published reaches the clients; the server.
+
+    With `record`, all that comes from outside is written to that file, for `orchestrator replay`.
+
+    Raises:
+        OrchestratorError: The configured port can't be had, another service uses the store, or
+            the recording can't be made.
+    """
+    with hold_store(config.store, config.prefix):
+        service = Service(config, observe, record)
+        try:
+            async with service._running():  # noqa: SLF001 - the other half of the class
+                yield service
+        finally:
+            if service._recording is not None:  # noqa: SLF001 - as above
+                await service._recording.close()  # noqa: SLF001 - as above
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone()
+
+
+def _followed(config: Config) -> dict[str, ChannelConfig]:
+    """The master's Nested_Indices, where the service is a sequence server of one."""
+    pv = config.server.master
+    return {pv: ChannelConfig(pv, pv, keep_all=True, text=True, write=False)} if pv else {}
+
+
+def _figures(pull: QueueFigures, push: QueueFigures, rate: float) -> dict[str, float]:
+    return {
+        "pull_len": pull.waiting,
+        "pull_max": pull.most,
+        "pull_merged": pull.merged,
+        "pull_rate": rate,
+        "push_len": push.waiting,
+        "push_max": push.most,
+        "push_merged": push.merged,
+    }
