@@ -1,0 +1,170 @@
+"""`check`: everything that can be told of a sequence before it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from orchestrator.cli.codes import Code
+from orchestrator.cli.embedded import load
+from orchestrator.cli.guard import complain
+from orchestrator.cli.logs import level_of, set_up_logs
+from orchestrator.cli.settings import choose, settings
+from orchestrator.client import configure_environment
+from orchestrator.config import Config, names_of
+from orchestrator.dryrun import DryRun, dry_run
+from orchestrator.engine.counting import count_steps
+from orchestrator.engine.python_program import PythonProgram
+from orchestrator.errors import CheckError, InputError
+from orchestrator.language.arguments import parse_assignments
+from orchestrator.language.checks import Level, check_program
+from orchestrator.language.duration import estimate
+from orchestrator.language.program import Program
+from orchestrator.language.template import as_text
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to look."""
+
+    offline: bool
+    """At the files only."""
+    speeds: Sequence[str]
+    """CHANNEL=UNITS_PER_SECOND each."""
+    as_json: bool
+
+
+def check(
+    sequence: str, arguments: Sequence[str], file: Path | None, verbose: int, options: Options
+) -> int:
+    """Tell what is wrong with a sequence, what it would use and how long it would take.
+
+    Raises:
+        InputError: Every finding of the files, with file, line and column.
+    """
+    set_up_logs(level_of(verbose))
+    try:
+        config = settings(file)
+        speeds = _speeds(options.speeds, config)
+        program = load(config, choose(sequence), parse_assignments(arguments))
+    except InputError as error:
+        if not options.as_json:
+            raise
+        typer.echo(json.dumps(_refused(sequence, error), indent=1))
+        return Code.INPUT
+    found = _offline(program, speeds) if options.offline else _live(config, program, speeds)
+    code = _code(found)
+    if options.as_json:
+        typer.echo(json.dumps(_json(sequence, program, found, code), indent=1))
+    else:
+        _tell(sequence, program, found)
+    return code
+
+
+def _live(config: Config, program: Program | PythonProgram, speeds: Mapping[str, float]) -> DryRun:
+    configure_environment(config)
+    return asyncio.run(dry_run(config, program, speeds))
+
+
+def _offline(program: Program | PythonProgram, speeds: Mapping[str, float]) -> DryRun:
+    if isinstance(program, PythonProgram):
+        return DryRun()
+    return DryRun(check_program(program), duration=estimate(program, speeds, {}))
+
+
+def _code(found: DryRun) -> Code:
+    if found.not_connected:
+        return Code.NOT_CONNECTED
+    return Code.INPUT if found.has_errors else Code.SUCCESS
+
+
+def _speeds(texts: Sequence[str], config: Config) -> dict[str, float]:
+    names = names_of(config)
+    speeds = {}
+    for text in texts:
+        channel, _, number = text.rpartition("=")
+        try:
+            speed = float(number)
+        except ValueError:
+            speed = math.nan
+        if not (channel and 0 < speed < math.inf):
+            raise InputError(
+                f"--speed {text}: expected CHANNEL=UNITS_PER_SECOND, as in stage.x=0.5"
+            )
+        speeds[names.resolve(channel)] = speed
+    return speeds
+
+
+# For people -----------------------------------------------------------------------------------
+
+
+def _tell(sequence: str, program: Program | PythonProgram, found: DryRun) -> None:
+    for finding in found.findings:
+        colour = "red" if finding.level is Level.ERROR else "yellow"
+        typer.secho(finding.line(), fg=colour, err=True)
+    if found.not_connected:
+        complain(found.not_connected)
+    if _code(found) is Code.SUCCESS:
+        typer.echo("\n".join(_facts(program, sequence, found)))
+
+
+def _facts(program: Program | PythonProgram, sequence: str, found: DryRun) -> list[str]:
+    facts = [f"OK: {program.name or sequence}"]
+    if program.arguments:
+        values = (f"{name}={as_text(value)}" for name, value in program.arguments.items())
+        facts.append(f"parameters: {' '.join(values)}")
+    if isinstance(program, PythonProgram):
+        return [*facts, "in Python: what it does is known only when it runs"]
+    return [
+        *facts,
+        f"steps: {_steps(program) or 'not known before it runs'}",
+        f"writes: {_listed(program.writes)}",
+        f"reads: {_listed(program.reads)}",
+        f"takes: {found.duration}",
+    ]
+
+
+def _steps(program: Program) -> int | None:
+    return count_steps((*program.steps, *program.finally_))
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"
+
+
+# For programs ---------------------------------------------------------------------------------
+
+
+def _refused(sequence: str, error: InputError) -> dict[str, object]:
+    texts = error.findings if isinstance(error, CheckError) else [str(error)]
+    findings = [{"level": Level.ERROR.value, "where": "", "text": text} for text in texts]
+    return {"sequence": sequence, "ok": False, "findings": findings, "exit_code": int(Code.INPUT)}
+
+
+def _json(
+    sequence: str, program: Program | PythonProgram, found: DryRun, code: Code
+) -> dict[str, object]:
+    findings = [{"level": f.level.value, "where": f.where, "text": f.text} for f in found.findings]
+    facts: dict[str, object] = {
+        "sequence": program.name or sequence,
+        "ok": code is Code.SUCCESS,
+        "findings": findings,
+        "not_connected": found.not_connected,
+        "parameters": dict(program.arguments),
+        "exit_code": int(code),
+    }
+    if isinstance(program, PythonProgram):
+        return facts
+    return facts | {
+        "steps": _steps(program),
+        "writes": sorted(program.writes),
+        "reads": sorted(program.reads),
+        "seconds": round(found.duration.seconds, 3),
+        "takes": str(found.duration),
+    }

@@ -1,0 +1,81 @@
+"""What reads and writes channels: `monitor`, `get`, `put`, `info`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import ConfigFile, Json, Numbers, Pvs, Timeout, Verbose
+from orchestrator.cli.panel import Panel
+
+panel = Panel("Channels")
+
+
+@panel.command()
+def monitor(
+    pvs: Pvs,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="End after N updates.", show_default=False),
+    ] = None,
+    numbers: Numbers = False,
+    as_json: Json = False,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Print each update: name, date, time, value, alarm. Ctrl-C ends it, with exit code 3."""
+    from orchestrator.cli import channels
+
+    return channels.monitor(pvs, count, config, verbose, numbers=numbers, as_json=as_json)
+
+
+@panel.command()
+def get(
+    pvs: Pvs,
+    timeout: Timeout = None,
+    numbers: Numbers = False,
+    as_json: Json = False,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Print the values of PVs."""
+    from orchestrator.cli import channels
+
+    return channels.get(pvs, timeout, config, verbose, numbers=numbers, as_json=as_json)
+
+
+@panel.command(ignore_unknown_options=True)  # negative numbers
+def put(
+    pairs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PV VALUE", help="What to write where; an enum takes a label or an index."
+        ),
+    ],
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Put-callback: wait until the IOC has done it.")
+    ] = False,
+    timeout: Timeout = None,
+    as_json: Json = False,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Write values to PVs, and print what they then hold."""
+    from orchestrator.cli import channels
+
+    return channels.put(pairs, timeout, config, verbose, wait=wait, as_json=as_json)
+
+
+@panel.command()
+def info(
+    pvs: Pvs,
+    timeout: Timeout = None,
+    as_json: Json = False,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Print type, size, host, access, units, limits and labels of PVs."""
+    from orchestrator.cli import channels
+
+    return channels.info(pvs, timeout, config, verbose, as_json=as_json)

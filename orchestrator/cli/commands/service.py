@@ -1,0 +1,118 @@
+"""What talks to a running service: `status` to `queue`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import Arguments, ConfigFile, Json, Server, Verbose
+from orchestrator.cli.panel import Panel
+
+panel = Panel("A running service")
+
+
+@panel.command()
+def status(
+    server: Server = "",
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it until Ctrl-C.")] = False,
+    as_json: Json = False,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Show what the service does, how its last run ended, and which channels it has."""
+    from orchestrator.cli import status as work
+
+    return work.status(server, config, verbose, watch=watch, as_json=as_json)
+
+
+@panel.command()
+def pause(server: Server = "", config: ConfigFile = None, verbose: Verbose = 0) -> int:
+    """Pause the run; what is in flight is awaited."""
+    from orchestrator.cli import control
+
+    return control.send("pause", "", server, config, verbose)
+
+
+@panel.command()
+def resume(server: Server = "", config: ConfigFile = None, verbose: Verbose = 0) -> int:
+    """Go on with a paused run."""
+    from orchestrator.cli import control
+
+    return control.send("resume", "", server, config, verbose)
+
+
+@panel.command()
+def stop(server: Server = "", config: ConfigFile = None, verbose: Verbose = 0) -> int:
+    """End the run at its next boundary; its finalisers run."""
+    from orchestrator.cli import control
+
+    return control.send("stop", "", server, config, verbose)
+
+
+@panel.command()
+def abort(
+    reason: Annotated[
+        list[str] | None, typer.Argument(metavar="REASON", help="Why.", show_default=False)
+    ] = None,
+    server: Server = "",
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Interrupt the run at once; its finalisers run. Again: harder."""
+    from orchestrator.cli import control
+
+    return control.send("abort", " ".join(reason or []), server, config, verbose)
+
+
+@panel.command()
+def skip(server: Server = "", config: ConfigFile = None, verbose: Verbose = 0) -> int:
+    """Interrupt the step that runs and go on with the next."""
+    from orchestrator.cli import control
+
+    return control.send("skip", "", server, config, verbose)
+
+
+@panel.command()
+def submit(
+    sequence: Annotated[
+        str, typer.Argument(metavar="SEQUENCE", help="The name of a sequence of the service.")
+    ],
+    arguments: Arguments = None,
+    server: Server = "",
+    as_json: Json = False,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Put a run into the queue of a service; it begins when those before it have ended well.
+
+    Does not wait for it. What can't be run is refused at once, with exit code 2.
+    """
+    from orchestrator.cli import queue as work
+
+    return work.submit(sequence, arguments or [], server, config, verbose, as_json=as_json)
+
+
+@panel.command()
+def queue(
+    action: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ACTION",
+            help="list, start, hold, clear, remove N, or move N POSITION (1 = the next one).",
+            show_default="list",
+        ),
+    ] = None,
+    server: Server = "",
+    as_json: Json = False,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Show or change the runs that wait.
+
+    A run that does not succeed stays in front and holds the others: start tries it again, remove
+    and start goes on without it. hold lets the run under way end and begins no other.
+    """
+    from orchestrator.cli import queue as work
+
+    return work.queue(action or ["list"], server, config, verbose, as_json=as_json)

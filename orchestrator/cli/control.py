@@ -1,0 +1,45 @@
+"""`pause`, `resume`, `stop`, `abort`, `skip`: what operators ask of a running service."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from pathlib import Path
+
+import typer
+
+from orchestrator.cli.codes import Code
+from orchestrator.cli.guard import complain
+from orchestrator.cli.logs import level_of, set_up_logs
+from orchestrator.cli.remote import RemoteService, reach
+from orchestrator.cli.settings import settings
+from orchestrator.config import Config
+
+_HARMLESS = ("stop", "abort")
+"""What is no failure where nothing runs: afterwards nothing runs."""
+
+
+def send(verb: str, reason: str, prefix: str, file: Path | None, verbose: int) -> int:
+    """Ask a service for something; the exit code tells whether there was a run to take it.
+
+    Raises:
+        OrchestratorError: The service isn't there, or refused it.
+    """
+    set_up_logs(level_of(verbose))
+    return asyncio.run(_send(verb, reason, prefix, settings(file)))
+
+
+async def _send(verb: str, reason: str, prefix: str, config: Config) -> int:
+    async with reach(config, prefix) as service:
+        if not service.values["BUSY"]:
+            complain(f"{service.prefix} nothing is running to {verb}")
+            return Code.SUCCESS if verb in _HARMLESS else Code.FAILED
+        await service.command(f"{verb} {shlex.quote(reason)}" if reason else verb)
+        typer.echo(await _now(service))
+        return Code.SUCCESS
+
+
+async def _now(service: RemoteService) -> str:
+    now = await service.fresh("STATE", "RUN_NAME", "message")
+    text = f"{service.prefix} {now['STATE']}: {now['RUN_NAME']}"
+    return f"{text}: {now['message']}" if now["message"] else text

@@ -1,0 +1,127 @@
+"""`run`: a service for the time of one run."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator import loops
+from orchestrator.cli.codes import code_of_run
+from orchestrator.cli.interrupts import interrupts
+from orchestrator.cli.logs import level_of, set_up_logs
+from orchestrator.cli.settings import Chosen, choose, settings
+from orchestrator.client import configure_environment
+from orchestrator.config import Config, ServerConfig
+from orchestrator.display.outcome import show_outcome
+from orchestrator.display.run import RunDisplay, open_display
+from orchestrator.engine import library_of
+from orchestrator.engine.python_program import PythonProgram
+from orchestrator.errors import InputError
+from orchestrator.language.arguments import parse_assignments
+from orchestrator.language.program import NestedNode, Program, walk
+from orchestrator.service import Service, open_service
+from orchestrator.types import RunEnded, RunRefused, RunRequest, RunStatus, Verb
+
+LOOPBACK = ServerConfig(port=0, interfaces=("127.0.0.1",))
+"""Where an embedded service serves its PVs: for nobody outside, on a free port."""
+
+PRESSED = (
+    "aborting: finalisers run (Ctrl-C again gives up on outstanding completions)",
+    "giving up on outstanding completions (Ctrl-C again drops the finalisers)",
+    "dropping the finalisers",
+)
+"""What is told on the first, second and third Ctrl-C."""
+
+
+def run(
+    sequence: str,
+    arguments: Sequence[str],
+    file: Path | None,
+    verbose: int,
+    *,
+    as_json: bool,
+) -> int:
+    """Run one sequence with a service of its own.
+
+    Raises:
+        InputError: The configuration, the sequence or its arguments are wrong.
+    """
+    set_up_logs(level_of(verbose))
+    config = settings(file)
+    chosen, args = choose(sequence), parse_assignments(arguments)
+    # What is wrong with the files is told without starting anything.
+    config = replace(config, server=_place(config, load(config, chosen, args)))
+    configure_environment(config)
+    with open_display(quiet=as_json) as display:
+        end = loops.run(Embedded(config, display).run(chosen, args))
+    show_outcome(end, display.progress, as_json=as_json, code=code_of_run(end))
+    return code_of_run(end)
+
+
+def _place(config: Config, program: Program | PythonProgram) -> ServerConfig:
+    """Where the service serves: sequence servers have to find the indices that it walks."""
+    if isinstance(program, Program):
+        nodes = walk((*program.steps, *program.finally_))
+        walks = any(isinstance(node, NestedNode) for node in nodes)
+    else:
+        walks = any(chain.server is not None for chain in config.chain.values())
+    return replace(config.server, master="", name="") if walks else LOOPBACK
+
+
+def load(config: Config, chosen: Chosen, args: Mapping[str, object]) -> Program | PythonProgram:
+    """Parse, bind and compile a sequence.
+
+    Raises:
+        InputError: Whatever is wrong with it or with its arguments.
+    """
+    library = library_of(config)
+    if not chosen.text and config.sequences is None and not config.python:
+        nowhere = f"{config.file} names no" if config.file else "no orchestrator.toml names a"
+        raise InputError(f"there is no file {chosen.name!r}, and {nowhere} [sequences] directory")
+    request = RunRequest(0, chosen.name, chosen.text, chosen.origin, args)
+    return library.load(request)
+
+
+class Embedded:
+    """One run, from the start of its service to the end of it."""
+
+    def __init__(self, config: Config, display: RunDisplay) -> None:
+        """Nothing is started yet."""
+        self._config = config
+        self._display = display
+        self._service: Service | None = None
+        self._pressed = 0
+
+    async def run(self, chosen: Chosen, args: Mapping[str, object]) -> RunEnded | RunRefused:
+        """Run it; signals abort it, each harder than the one before.
+
+        Raises:
+            OrchestratorError: The service could not be started.
+        """
+        with interrupts(self._press):
+            async with open_service(self._config, observe=self._display.take) as service:
+                if self._pressed:
+                    return RunEnded("", RunStatus.ABORTED, "aborted before it began", 0)
+                self._service = service
+                return await service.run(
+                    chosen.name, text=chosen.text, origin=chosen.origin, args=args, owner=owner()
+                )
+
+    def _press(self, count: int) -> None:
+        self._pressed = count
+        self._display.note(PRESSED[min(count, len(PRESSED)) - 1])
+        if self._service is not None:
+            self._service.control(Verb.ABORT, "Ctrl-C")
+
+
+def owner() -> str:
+    """user@host, as Channel Access clients tell it."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container may run as a user without a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,162 @@
+"""`run --server`: hand a sequence to a running service, and follow it over Channel Access."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.cli.codes import code_of_run
+from orchestrator.cli.embedded import PRESSED, owner
+from orchestrator.cli.interrupts import interrupts
+from orchestrator.cli.logs import level_of, set_up_logs
+from orchestrator.cli.remote import RemoteService, reach
+from orchestrator.cli.settings import Chosen, choose, settings
+from orchestrator.cli.translate import FINAL, Translator
+from orchestrator.config import Config
+from orchestrator.display.outcome import show_outcome
+from orchestrator.display.run import RunDisplay, open_display
+from orchestrator.errors import InputError, NotConnectedError, PutError
+from orchestrator.language.arguments import bind, parse_assignments
+from orchestrator.language.document import parse
+from orchestrator.language.tree import read
+from orchestrator.types import Cause, RunEnded, RunRefused, RunStatus
+
+_MOST = 65535
+"""Bytes that CMD takes."""
+
+
+def run(
+    sequence: str,
+    arguments: Sequence[str],
+    prefix: str,
+    file: Path | None,
+    verbose: int,
+    *,
+    as_json: bool,
+) -> int:
+    """Run one sequence on the service with this prefix.
+
+    Raises:
+        InputError: The configuration, the sequence or its arguments are wrong.
+        NotConnectedError: The service isn't there, or was lost during the run.
+    """
+    set_up_logs(level_of(verbose))
+    config = settings(file)
+    text = command_text(choose(sequence), arguments)
+    with open_display(quiet=as_json) as display:
+        end = asyncio.run(Follower(display).run(config, prefix, text))
+    show_outcome(end, display.progress, as_json=as_json, code=code_of_run(end))
+    return code_of_run(end)
+
+
+def command_text(chosen: Chosen, arguments: Sequence[str]) -> str:
+    """What is written to CMD: `run NAME k=v`, or the document with the arguments put in.
+
+    Raises:
+        InputError: The document or the arguments are wrong, or it is too long.
+    """
+    args = parse_assignments(arguments)
+    if not chosen.text:
+        return shlex.join(
+            ["run", chosen.name, *(f"{name}={value}" for name, value in args.items())]
+        )
+    text = json.dumps(_with_defaults(chosen, args))
+    if len(text.encode()) > _MOST:
+        raise InputError(f"{chosen.origin}: too long for CMD, which takes {_MOST} bytes as JSON")
+    return text
+
+
+def _with_defaults(chosen: Chosen, args: dict[str, str]) -> object:
+    values = bind(parse(chosen.text, chosen.origin), args)
+    tree = read(chosen.text, chosen.origin).value
+    assert isinstance(tree, dict)  # noqa: S101 - `parse` has seen to it
+    parameters = dict(tree.get("parameters", {}))
+    for name in args:
+        given = parameters[name]
+        fields = given if isinstance(given, dict) else {"default": given}
+        parameters[name] = {**fields, "default": values[name]}
+    named = {"name": chosen.name, **tree}
+    return _json(named | ({"parameters": parameters} if parameters else {}))
+
+
+def _json(value: object) -> object:
+    """JSON has no NaN; where a document means one (`missing`), its word does as well."""
+    match value:
+        case dict():
+            return {key: _json(inner) for key, inner in value.items()}
+        case list():
+            return [_json(inner) for inner in value]
+        case float() if not math.isfinite(value):
+            return str(value)
+        case _:
+            return value
+
+
+class Follower:
+    """One run on a service, from the command to the end."""
+
+    def __init__(self, display: RunDisplay) -> None:
+        """Nothing is sent yet."""
+        self._display = display
+        self._pressed = 0
+        self._presses: asyncio.Queue[int] = asyncio.Queue()
+
+    async def run(self, config: Config, prefix: str, text: str) -> RunEnded | RunRefused:
+        """Send it and follow it; signals abort that run, each harder than the one before.
+
+        Raises:
+            NotConnectedError: The service isn't there, or was lost during the run.
+        """
+        translator = Translator(self._display.take)
+        with interrupts(self._press):
+            async with reach(config, prefix, translator.take) as service:
+                if self._pressed:
+                    return RunEnded("", RunStatus.ABORTED, "aborted before it began", 0)
+                if service.values["BUSY"]:
+                    return RunRefused(0, await _busy(service), Cause.DURING)
+                translator.begin()
+                try:
+                    await service.command(text)
+                except PutError as error:
+                    return RunRefused(0, str(error))
+                return await self._until_ended(service, translator)
+
+    async def _until_ended(self, service: RemoteService, translator: Translator) -> RunEnded:
+        async with asyncio.TaskGroup() as tasks:
+            aborting = tasks.create_task(self._pass_on(service), name="pass on Ctrl-C")
+            try:
+                await translator.ended.wait()
+            finally:
+                aborting.cancel()
+        if not service.connected:
+            raise NotConnectedError(
+                f"the service {service.prefix} was lost during the run; if it still runs, so "
+                f"does the sequence: see orchestrator status --server {service.prefix}"
+            )
+        final = await service.fresh(*FINAL)
+        return translator.end(final, service.alarm("STATUS"))
+
+    def _press(self, count: int) -> None:
+        self._pressed = count
+        self._display.note(PRESSED[min(count, len(PRESSED)) - 1])
+        self._presses.put_nowait(count)
+
+    async def _pass_on(self, service: RemoteService) -> None:
+        while True:
+            await self._presses.get()
+            try:
+                await service.command(f"abort {shlex.quote(f'Ctrl-C by {owner()}')}")
+            except (PutError, NotConnectedError) as error:
+                self._display.note(str(error))
+
+
+async def _busy(service: RemoteService) -> str:
+    now = await service.fresh("RUN_NAME", "OWNER", "STATE")
+    return (
+        f"{service.prefix} is busy with {now['RUN_NAME'] or 'a run'} of {now['OWNER']} "
+        f"({now['STATE']}); wait for its end, or stop or abort it"
+    )

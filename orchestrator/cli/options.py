@@ -1,0 +1,65 @@
+"""Options and arguments that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="The configuration; ./orchestrator.toml if there is one.",
+        show_default=False,
+    ),
+]
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "-v",
+        "--verbose",
+        count=True,
+        metavar="",
+        help="Say more, with tracebacks; -vv says all.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON, for programs.")]
+Numbers = Annotated[
+    bool, typer.Option("--numbers", help="Show arrays of CHAR as numbers, not as text.")
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        min=0.0,
+        help="How long to wait for the IOCs; if not given, connect_timeout of the configuration.",
+        show_default=False,
+    ),
+]
+Server = Annotated[
+    str,
+    typer.Option(
+        "--server",
+        metavar="PREFIX",
+        help="The service's prefix; that of the configuration (ORCH:) if not given.",
+        show_default=False,
+    ),
+]
+Sequence = Annotated[
+    str,
+    typer.Argument(
+        metavar="SEQUENCE", help="A file, or a name from the directory in the configuration."
+    ),
+]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME=VALUE", help="Its parameters.", show_default=False),
+]
+Pvs = Annotated[
+    list[str],
+    typer.Argument(metavar="PV", help="PV names, or aliases of the configuration."),
+]

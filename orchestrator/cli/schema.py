@@ -1,0 +1,16 @@
+"""`schema`: the JSON Schema of sequence documents."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from orchestrator.cli.codes import Code
+from orchestrator.language.schema import json_schema
+
+
+def schema() -> int:
+    """Print it."""
+    typer.echo(json.dumps(json_schema(), indent=2))
+    return Code.SUCCESS

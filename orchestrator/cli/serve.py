@@ -1,0 +1,153 @@
+"""`serve`: the service until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TextIO
+
+import structlog
+import typer
+
+from orchestrator import loops
+from orchestrator.cli.codes import Code
+from orchestrator.cli.events import EventLines
+from orchestrator.cli.interrupts import interrupts
+from orchestrator.cli.logs import level_of, set_up_logs
+from orchestrator.cli.runlog import RunLog
+from orchestrator.cli.settings import settings
+from orchestrator.client import configure_environment
+from orchestrator.config import Config, check_prefix
+from orchestrator.errors import InputError
+from orchestrator.server import pv_names
+from orchestrator.service import Observer, Service, open_service, spare_the_collector
+from orchestrator.types import RunEvent, Verb
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says of the service; empty = as in the configuration."""
+
+    prefix: str = ""
+    list_pvs: bool = False
+    interfaces: Sequence[str] = ()
+    more_interfaces: Sequence[str] = ()
+    """The second and further ones of `--interfaces A B`, as caproto's IOCs take them."""
+    port: int | None = None
+    macros: Sequence[str] = ()
+    events: Path | None = None
+    """Where the events of runs are written."""
+    stop_with_stdin: bool = False
+    quiet: bool = False
+    verbose: int = 0
+    record: Path | None = None
+    """Where all that comes from outside is written."""
+
+
+def serve(file: Path | None, options: Options) -> int:
+    """Run the service until SIGINT or SIGTERM.
+
+    Raises:
+        OrchestratorError: The configuration is wrong, the port or the store is taken.
+    """
+    set_up_logs(level_of(options.verbose, quiet=options.quiet, normal=logging.INFO))
+    config = _with(settings(file, options.macros), options)
+    configure_environment(config)
+    if options.list_pvs:
+        typer.echo("\n".join(pv_names(config)))
+    spare_the_collector()
+    with ExitStack() as files:
+        observers = [RunLog().take]
+        if options.events is not None:
+            observers.append(EventLines(files.enter_context(_opened(options.events))).take)
+        loops.run(_serve(config, observers, options))
+    return Code.SUCCESS
+
+
+def _opened(file: Path) -> TextIO:
+    try:
+        return file.open("a", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--events {file}: {error.strerror}") from error
+
+
+async def _serve(config: Config, observers: Sequence[Observer], options: Options) -> None:
+    stopped = asyncio.Event()
+    service: Service | None = None
+
+    def press(count: int) -> None:
+        stopped.set()
+        if count > 1 and service is not None:
+            service.control(Verb.ABORT, "the service ends")
+
+    def observe(event: RunEvent) -> None:
+        for observer in observers:
+            observer(event)
+
+    with interrupts(press):
+        async with open_service(config, observe=observe, record=options.record) as service:
+            if options.stop_with_stdin:
+                _watch_stdin(stopped)
+            log.info(
+                "serving",
+                prefix=config.prefix,
+                port=service.port,
+                interfaces=list(config.server.interfaces),
+                channels=len(config.channels),
+                sequences=str(config.sequences or ""),
+                store=str(config.store),
+                loop=loops.name_of_loop(),
+            )
+            if config.sequences is not None and not config.sequences.is_dir():
+                log.warning("there is no directory of sequences", directory=str(config.sequences))
+            if service.recording is not None:
+                log.info("recording", file=str(service.recording))
+            await stopped.wait()
+            log.info("stopping")
+    log.info("stopped")
+
+
+def _watch_stdin(stopped: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        if not os.read(sys.stdin.fileno(), 4096):
+            loop.remove_reader(sys.stdin)
+            stopped.set()
+
+    loop.add_reader(sys.stdin, read)
+
+
+def _with(config: Config, options: Options) -> Config:
+    interfaces = _addresses(options)
+    server = config.server
+    if options.port is not None:
+        server = replace(server, port=options.port)
+    if interfaces:
+        server = replace(server, interfaces=interfaces)
+    try:
+        prefix = check_prefix(options.prefix or config.prefix)
+    except ValueError as error:
+        raise InputError(f"--prefix: {error}") from error
+    return replace(config, prefix=prefix, server=server)
+
+
+def _addresses(options: Options) -> tuple[str, ...]:
+    if options.more_interfaces and not options.interfaces:
+        raise InputError(f"serve takes no {options.more_interfaces[0]!r}; see serve --help")
+    addresses = (*options.interfaces, *options.more_interfaces)
+    for address in addresses:
+        try:
+            ip_address(address)
+        except ValueError as error:
+            raise InputError(f"--interfaces {address}: expected an IP address") from error
+    return addresses

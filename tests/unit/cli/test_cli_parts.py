@@ -1,0 +1,254 @@
+"""The parts of the command line that need no process."""
+
+import io
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from orchestrator.cli.codes import Code, NotThereError, code_of_error, code_of_run
+from orchestrator.cli.events import EventLines
+from orchestrator.cli.follow import command_text
+from orchestrator.cli.logs import set_up_logs
+from orchestrator.cli.settings import Chosen, choose
+from orchestrator.cli.translate import Translator
+from orchestrator.device.commands import RunText, parse_command
+from orchestrator.errors import CheckError, InputError, NotConnectedError
+from orchestrator.lock import hold_store
+from orchestrator.types import (
+    Alarm,
+    Cause,
+    Progressed,
+    RowTaken,
+    RunEnded,
+    RunEvent,
+    RunRefused,
+    RunStarted,
+    RunState,
+    RunStatus,
+    StateChanged,
+    StepStarted,
+    Told,
+)
+
+# Exit codes ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "cause", "code"),
+    [
+        (RunStatus.SUCCESS, Cause.NONE, Code.SUCCESS),
+        (RunStatus.FAILED, Cause.DURING, Code.FAILED),
+        (RunStatus.TIMEOUT, Cause.DURING, Code.FAILED),
+        (RunStatus.FAILED, Cause.INPUT, Code.INPUT),
+        (RunStatus.ABORTED, Cause.DURING, Code.ENDED),
+        (RunStatus.STOPPED, Cause.DURING, Code.ENDED),
+        (RunStatus.FAILED, Cause.NOT_CONNECTED, Code.NOT_CONNECTED),
+    ],
+)
+def test_the_exit_code_of_a_run_follows_from_status_and_cause(
+    status: RunStatus, cause: Cause, code: Code
+) -> None:
+    assert code_of_run(RunEnded("id", status, "", 1, cause)) is code
+
+
+def test_the_exit_code_of_an_error_is_that_of_its_kind() -> None:
+    assert code_of_run(RunRefused(1, "", Cause.INPUT)) is Code.INPUT
+    assert code_of_run(RunRefused(1, "", Cause.DURING)) is Code.FAILED
+    assert code_of_error(CheckError(["a"])) is Code.INPUT
+    assert code_of_error(NotConnectedError("during")) is Code.FAILED
+    assert code_of_error(NotThereError("before")) is Code.NOT_CONNECTED
+    assert code_of_error(ZeroDivisionError()) is Code.FAILED
+
+
+# What is run --------------------------------------------------------------------------------
+
+
+def test_a_sequence_is_a_file_if_it_looks_like_one_or_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert choose("align") == Chosen("align")
+    (tmp_path / "align").write_text("steps")
+    assert choose("align") == Chosen("align", "steps", "align")
+    for name in ("no.yaml", "no.json", "folder/no"):
+        with pytest.raises(InputError, match=f"can't read the sequence {name}"):
+            choose(name)
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="not UTF-8"):
+        choose("binary.yaml")
+    (tmp_path / "empty.yaml").write_text("\n")
+    with pytest.raises(InputError, match=r"empty\.yaml:1:1: the file is empty"):
+        choose("empty.yaml")
+
+
+def test_a_name_is_sent_as_a_command_that_the_service_reads_back() -> None:
+    text = command_text(Chosen("align"), ["label=two words", "a=-1", "empty="])
+    assert parse_command(text) == RunText(
+        "align", "", {"label": "two words", "a": "-1", "empty": ""}
+    )
+
+
+DOCUMENT = """
+parameters:
+  start: {default: -1.0, units: mm}
+  count: 3
+  label: {type: str}
+steps:
+  - sample: {channels: [stage.x], missing: .nan}
+  - delay: 1e-3
+"""
+
+
+def test_a_file_is_sent_as_json_with_the_arguments_as_defaults() -> None:
+    text = command_text(Chosen("own", DOCUMENT, "own.yaml"), ["start=2", "label=x y"])
+    assert parse_command(text) == RunText(document=text)
+    sent: dict[str, Any] = json.loads(text)
+    assert sent["name"] == "own"
+    assert sent["parameters"]["start"] == {"default": 2.0, "units": "mm"}
+    assert sent["parameters"]["label"] == {"type": "str", "default": "x y"}
+    assert sent["parameters"]["count"] == 3
+    assert sent["steps"][0]["sample"]["missing"] == "nan"
+    assert sent["steps"][1]["delay"] == 0.001
+
+
+def test_a_file_that_is_wrong_is_told_before_anything_is_sent() -> None:
+    with pytest.raises(CheckError, match=r"own\.yaml:2:1"):
+        command_text(Chosen("own", "parameters: {}\nstps: []\n", "own.yaml"), [])
+    with pytest.raises(InputError, match="'label'"):
+        command_text(Chosen("own", DOCUMENT, "own.yaml"), [])
+    long = "steps:\n" + "  - log: a long text that is repeated\n" * 3000
+    with pytest.raises(InputError, match="too long for CMD"):
+        command_text(Chosen("own", long, "own.yaml"), [])
+
+
+# Following ----------------------------------------------------------------------------------
+
+
+async def test_a_services_pvs_become_the_events_of_the_run_that_was_begun() -> None:
+    events: list[RunEvent] = []
+    translator = Translator(events.append)
+    before = {"BUSY": 0, "STATE": "Idle", "message": "old", "STEP_NAME": "old", "RUN_ID": "old"}
+    for field, value in before.items():
+        translator.take(field, value)
+    assert not events
+    translator.begin()
+    run = {"RUN_NAME": "align", "OWNER": "me", "message": "", "NSTEPS": 9, "STEP_NAME": ""}
+    for field, value in {**run, "RUN_ID": "id-1", "BUSY": 1}.items():
+        translator.take(field, value)
+    assert events == [RunStarted("id-1", "align", "me", 0, 9)]
+    events.clear()
+    running = [
+        ("STATE", "Running"),
+        ("STEP_NAME", "steps[0] loop"),
+        ("LOOP_INDEX", [2]),
+        ("PROGRESS", 50.0),
+        ("DATA:NPTS", 4),
+        ("message", "hello"),
+    ]
+    for name, told in running:
+        translator.take(name, told)
+    assert events[0] == StateChanged(RunState.RUNNING)
+    assert events[2] == StepStarted(("steps[0]",), "loop", 0, (2,))
+    assert isinstance(events[3], Progressed)
+    assert events[4] == RowTaken({}, (), 4)
+    assert events[5] == Told("hello")
+    assert not translator.ended.is_set()
+    translator.take("BUSY", 0)
+    assert translator.ended.is_set()
+
+
+async def test_what_came_in_front_of_busy_is_told_behind_the_start() -> None:
+    events: list[RunEvent] = []
+    translator = Translator(events.append)
+    translator.take("message", "of the run before")
+    translator.begin()
+    for field, value in {"message": "waiting", "RUN_ID": "id", "BUSY": 1}.items():
+        translator.take(field, value)
+    assert events == [RunStarted("id", "", "", 0, 0), Told("waiting")]
+
+
+async def test_an_end_before_the_run_began_is_not_its_end() -> None:
+    translator = Translator(lambda _event: None)
+    translator.begin()
+    translator.take("BUSY", 0)
+    assert not translator.ended.is_set()
+    translator.take("", False)
+    assert translator.ended.is_set()
+
+
+@pytest.mark.parametrize(
+    ("alarm", "cause"),
+    [
+        (Alarm.STATE, Cause.DURING),
+        (Alarm.SOFT, Cause.INPUT),
+        (Alarm.LINK, Cause.NOT_CONNECTED),
+    ],
+)
+async def test_the_alarm_of_status_tells_what_ended_the_run(alarm: Alarm, cause: Cause) -> None:
+    events: list[RunEvent] = []
+    translator = Translator(events.append)
+    final = {"RUN_ID": "id", "STATUS": "Failed", "message": "not connected: a text of any kind"}
+    numbers = {"STEP": 3, "PROGRESS": 50.0, "ELAPSED": 2.5, "DATA:NPTS": 7}
+    end = translator.end({**final, **numbers}, alarm)
+    assert end == RunEnded("id", RunStatus.FAILED, str(final["message"]), 0, cause)
+    assert isinstance(events[0], Progressed)
+    assert (events[0].done, events[0].elapsed) == (3, 2.5)
+    assert events[1] == RowTaken({}, (), 7)
+
+
+# The lock of a store ------------------------------------------------------------------------
+
+
+def test_a_store_is_held_by_one_at_a_time_and_free_again_afterwards(tmp_path: Path) -> None:
+    store = tmp_path / "deep" / "runs"
+    with hold_store(store, "A:"), pytest.raises(InputError) as caught, hold_store(store, "B:"):
+        pass
+    assert "--server A:" in str(caught.value)
+    with hold_store(store, "B:"):
+        pass
+
+
+def test_a_store_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(InputError, match="runs"), hold_store(tmp_path / "runs", "A:"):
+        pass
+
+
+# Logs ---------------------------------------------------------------------------------------
+
+
+def test_a_traceback_in_the_log_has_no_values_of_variables() -> None:
+    held = "a very long array"
+    stream = io.StringIO()
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    set_up_logs(logging.WARNING, stream)
+    try:
+        raise RuntimeError(f"{len(held)} letters")
+    except RuntimeError:
+        logging.getLogger("orchestrator").exception("a defect")
+    finally:
+        root.handlers[:], root.level = before
+        logging.captureWarnings(capture=False)
+        structlog.reset_defaults()
+    line = json.loads(stream.getvalue())
+    assert line["exception"][0]["exc_value"] == "17 letters"
+    assert held not in stream.getvalue()
+
+
+# What a service writes ----------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_ends_the_events_file_and_not_the_run_of_which_it_tells() -> None:
+    with Path("/dev/full").open("a", encoding="utf-8") as file, capture_logs() as log:
+        lines = EventLines(file)
+        for text in ("one", "two"):
+            lines.take(Told(text))
+    (told,) = log
+    assert (told["file"], told["error"]) == ("/dev/full", "No space left on device")
