@@ -1,0 +1,161 @@
+"""The orchestrator as master of sequence servers and as a server of another, all real processes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from chained_rig import calls, orchestrated, run
+from sim_helpers import RefusedError, until, values
+
+NAMES = ("a", "b", "c", "d")
+SIZES = (2, 5, 10, 10)
+
+
+def chain(name: str, server: str = "seq.") -> str:
+    return (
+        f'[chain.{name}]\nprefix = "{name.upper()}:"\naddress = "{{{name}}}"\n'
+        f'sequence_server = "{server}"\n'
+    )
+
+
+def serving(name: str, more: str = "") -> str:
+    port = f"{{{name}.port}}"
+    return f'server = {{ port = {port}, interfaces = ["127.0.0.1"]{more} }}\n'
+
+
+THOUSAND = """
+steps:
+  - trajectories:
+      servers: {a: [7, 8], b: "linear(0, 4, 1)", c: "linear(0, 9, 1)", d: "linear(9, 0, -1)"}
+  - nested: {over: [a, b, c, d]}
+"""
+
+
+def test_a_thousand_indices_over_four_servers_one_of_which_is_restarted(tmp_path: Path) -> None:
+    config = serving("top") + "".join(map(chain, NAMES))
+    masters = dict.fromkeys(NAMES, "TOP:")
+    with orchestrated(tmp_path, {"top": config}, {"all": THOUSAND}, **masters) as (iocs, client):
+        acks = client.monitor("A:seq.ACK")
+        client.put("TOP:SEQ", "all")
+        done = client.put_later("TOP:START", 1, timeout=90)
+        until(lambda: len(calls(tmp_path / "c.log")) > 300, 60, "it is on its way")
+        iocs["c"].kill()
+        iocs["c"].start()
+        outcome = finished(done, client)
+        assert outcome == ""
+        until(lambda: values(acks())[-1] == 1, what="the last ACK")
+        assert values(acks()).count(1) == 1 + 1000  # the trajectory, and each index once
+        seen = {name: asked(tmp_path / f"{name}.log") for name in NAMES}
+    seqs = sorted(seen["a"])
+    assert len(seqs) == 1000
+    for name in ("a", "b", "d"):
+        assert Counter(seen[name].values()) == {1: 1000}, f"{name}: some were lost or doubled"
+        assert sorted(seq for seq, _ in seen[name]) == sorted(seq for seq, _ in seqs)
+    assert len(seen["c"]) == 1000
+    assert sum(seen["c"].values()) <= 1001  # the one that it was at when it was killed
+
+
+def finished(done, client) -> str:
+    """Why a run has failed, if it has."""
+    try:
+        done()
+    except RefusedError as error:
+        return f"{error}: {client.text('TOP:message')}"
+    return ""
+
+
+def asked(log: Path) -> Counter[tuple[int, int]]:
+    """What a server was moved by: (seq, index) -> times."""
+    requests = [request for call in calls(log) for request in call[3] if "INDEX" in request]
+    assert len(requests) == len(calls(log))
+    return Counter(tuple(request["INDEX"]) for request in requests)
+
+
+INNER = """
+parameters: {first: 0, note: {type: str, default: ""}}
+steps:
+  - trajectories: {servers: {stage: ["=first", "=first + 1"]}}
+  - nested: {over: [stage]}
+  - if: "note == 'fail'"
+    then: [{wait: {pv: stage.seq.ACK, equals: 5, timeout: 0.1}}]
+    else: [{log: "was at $(first)"}]
+"""
+OUTER = """
+steps:
+  - set: {pv: mid.seq, value: inner}
+  - trajectories: {servers: {mid: [{first: 10}, 20, {first: 30, note: fine}]}}
+  - nested: {over: [mid], timeout: 20}
+"""
+
+
+@pytest.fixture(scope="module")
+def tower(tmp_path_factory):
+    """`TOP:` over `MID:`, which is over the sequence server of stage."""
+    folder = tmp_path_factory.mktemp("tower")
+    lower = serving("mid", ', master = "TOP:", name = "mid"') + chain("stage")
+    upper = serving("top") + chain("mid", "") + 'channels.seq = { pv = "SEQ", text = true }\n'
+    sequences = {"inner": INNER, "outer": OUTER}
+    services = {"top": upper, "mid": lower}
+    with orchestrated(folder, services, sequences, stage="MID:") as (iocs, client):
+        yield folder, iocs, client
+
+
+def test_three_levels_orchestrator_over_orchestrator_over_sequence_server(tower) -> None:
+    folder, _, client = tower
+    busy = client.monitor("MID:BUSY")
+    assert run(client, "TOP:", "outer") == ""
+    assert [call[1] for call in calls(folder / "stage.log")] == [10, 11, 20, 21, 30, 31]
+    assert values(busy())[1:] == [1, 0] * 3
+    seq, index = client.get("MID:INDEX")
+    assert index == 2
+    assert client.get("MID:ACK") == 1
+    assert client.text("MID:RUN_NAME") == "inner"
+    assert json.loads(client.text("TOP:Nested_Indices"))["seq"] > seq  # it asks nobody
+
+
+def test_a_run_that_fails_below_fails_above_with_its_reason(tower) -> None:
+    _, _, client = tower
+    client.put("MID:SEQ", "inner")
+    client.put("MID:CMD", '[{"first": 1, "note": "fail"}, {"frist": 1}]')
+    assert client.get("MID:ACK") == 1
+    assert list(client.get("MID:INDEX")) == [-1, -1]
+    client.put("TOP:Nested_Indices", '{"seq": 5, "mid": 0}')
+    ack = until(lambda: severe(client), 20, "it has failed")
+    assert ack["value"] == 0
+    assert "index 0 (seq 5): Timeout: inner.yaml" in client.text("MID:message")
+    client.put("TOP:Nested_Indices", '{"seq": 6, "mid": 1}')
+    until(lambda: "frist" in client.text("MID:message"), what="unknown argument")
+    client.put("TOP:Nested_Indices", '{"seq": 7, "mid": 2}')
+    until(lambda: "no index 2: 0 … 1" in client.text("MID:message"), what="out of range")
+    assert list(client.get("MID:INDEX")) == [-1, -1]
+
+
+def severe(client):
+    ack = client.reading("MID:ACK")
+    return ack if ack["severity"] == 2 else None
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("[1, NaN]", "NaN"), ("linear(start=0, end=1, step=-1)", "leads away"), ("[", "character 2")],
+)
+def test_a_bad_trajectory_fails_the_put_and_is_told(tower, text: str, why: str) -> None:
+    _, _, client = tower
+    with pytest.raises(RefusedError):
+        client.put("MID:CMD", text)
+    ack = client.reading("MID:ACK")
+    assert (ack["value"], ack["severity"]) == (0, 2)
+    assert why in client.text("MID:message")
+
+
+def test_a_bad_index_object_is_refused_and_not_shown_to_the_servers(tower) -> None:
+    _, _, client = tower
+    client.put("TOP:Nested_Indices", '{"seq": 8, "nobody": 1}')
+    shown = client.text("TOP:Nested_Indices")
+    with pytest.raises(RefusedError):
+        client.put("TOP:Nested_Indices", "{'stage': 1.5}")
+    assert client.text("TOP:Nested_Indices") == shown
+    assert "whole number" in client.text("TOP:message")

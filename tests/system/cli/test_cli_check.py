@@ -1,0 +1,183 @@
+"""check against live IOCs: what it finds, that it writes nothing; and schema."""
+
+from pathlib import Path
+
+from cli_rig import Shell
+
+from orchestrator.language.schema import json_schema
+from sim_iocs.fleet import Fleet, Member
+
+SCAN = """\
+parameters: {stop: 1.0}
+steps:
+  - loop: {pv: stage.x, from: -1, to: $(stop), num: 5, readback: stage.x_rbv, tolerance: 0.01}
+    do:
+      - delay: 0.5
+      - sample: [det.counts]
+finally:
+  - set: {pv: shutter.state, value: Closed}
+"""
+
+
+def written(shell: Shell, *pvs: str) -> list[object]:
+    """Values with their time stamps: a put, of the same value too, makes a new one."""
+    facts = shell.run("get", *pvs, "--json").json
+    return [(fact["value"], fact.get("timestamp")) for fact in facts]
+
+
+def test_a_sequence_that_can_run_is_told_with_its_duration_and_nothing_is_written(
+    shell: Shell,
+) -> None:
+    shell.write("scan.yaml", SCAN)
+    pvs = ("stage.x", "shutter.state", "stage.y")
+    before = written(shell, *pvs)
+    done = shell.run("check", "scan.yaml", "--speed", "stage.x=0.5")
+    assert done.code == 0, done.err
+    assert done.lines[0].startswith("OK")
+    assert "writes: shutter.state, stage.x" in done.lines
+    assert not done.noise
+    assert written(shell, *pvs) == before
+    facts = shell.run("check", "scan.yaml", "--speed", "stage.x=0.5", "--json").json
+    start = shell.value("stage.x")
+    assert facts["ok"]
+    assert facts["seconds"] == round(2.5 + (abs(start + 1) + 2) / 0.5, 3)
+
+
+def test_limits_of_all_points_labels_and_write_access_are_findings_with_their_lines(
+    shell: Shell,
+) -> None:
+    shell.write(
+        "wrong.yaml",
+        "parameters: {stop: 1.0}\n"
+        "steps:\n"
+        "  - loop: {pv: stage.x, from: 0, to: $(stop), num: 5}\n"
+        "    do:\n"
+        "      - set: {pv: stage.y, value: '=stop * 1000'}\n"
+        "  - set: {pv: shutter.state, value: Opne}\n"
+        "  - wait: {pv: shutter.state_rbv, equals: Shut, timeout: 5}\n"
+        "  - parallel:\n"
+        "      - set: {pv: dio.out0, value: 1}\n"
+        "      - set: {pv: dio.out0, value: 0}\n",
+    )
+    done = shell.run("check", "wrong.yaml", "stop=400")
+    assert done.code == 2
+    assert done.out == ""
+    lines = done.err.splitlines()
+    assert {line.split(":")[1] for line in lines} == {"3", "5", "6", "7", "10"}
+    assert all(word in done.err for word in ("limits", "Closed", "two branches"))
+    assert not done.noise
+
+
+def test_readbacks_that_do_not_agree_with_their_setpoints_now_are_warnings(shell: Shell) -> None:
+    shell.run("put", "stage.x", "1.5", "stage.y", "-1", "rec.ao", "4", "--wait")
+    shell.write(
+        "seq.yaml",
+        "steps:\n"
+        "  - set: {pv: stage.x, value: 1, readback: stage.x_rbv, tolerance: 0.01}\n"
+        "  - set: {pv: stage.y, value: 1, readback: stage.x_rbv, tolerance: 0.01}\n"
+        "  - set: {pv: temp.setpoint, value: 30, readback: stage.x_rbv, tolerance: 0.01}\n"
+        "  - set: {pv: rec.ao, value: 1, readback: rec.calc, readback_value: 2}\n",
+    )
+    done = shell.run("check", "seq.yaml")
+    assert done.code == 0
+    warnings = [
+        line for line in (done.out + done.err).splitlines() if "readback stage.x_rbv" in line
+    ]
+    assert [line.split(":")[1] for line in warnings] == ["3", "4"]
+    assert "stage.y is at -1 mm, but its readback stage.x_rbv is at 1.5 mm" in warnings[0]
+    assert "temp.setpoint is in degC, its readback stage.x_rbv in mm" in warnings[1]
+
+
+def test_what_the_configuration_or_the_ioc_does_not_let_write_is_a_finding(shell: Shell) -> None:
+    shell.write("seq.yaml", "steps: [{set: {pv: shutter.state_rbv, value: 1}}]\n")
+    done = shell.run("check", "seq.yaml", "--json")
+    assert done.code == 2
+    assert done.json["exit_code"] == 2
+    assert "write = false" in done.json["findings"][0]["text"]
+    assert done.json["findings"][0]["where"] == "seq.yaml:1:9"
+
+
+def test_channels_that_are_not_there_are_exit_code_4_beside_what_else_is_found(
+    shell: Shell,
+) -> None:
+    config = (shell.folder / "orchestrator.toml").read_text()
+    shell.write("orchestrator.toml", f"{config}\n[ca]\nconnect_timeout = 0.5\n")
+    shell.write(
+        "seq.yaml",
+        "steps:\n  - set: {pv: 'NO:SUCH', value: 1}\n  - set: {pv: stage.x, value: 5000}\n",
+    )
+    done = shell.run("check", "seq.yaml")
+    assert done.code == 4
+    assert "not connected within 0.5 s: NO:SUCH" in done.err
+    assert "seq.yaml:3:" in done.err
+    assert not done.noise
+
+
+def test_a_warning_does_not_change_the_exit_code(shell: Shell) -> None:
+    shell.write("seq.yaml", "steps:\n  - if: 'false'\n    then: [{log: never}]\n")
+    done = shell.run("check", "seq.yaml")
+    assert done.code == 0
+    assert "seq.yaml:3:" in done.err
+    assert "never reached" in done.err
+
+
+def test_a_suspender_without_its_channel_is_a_warning(shell: Shell) -> None:
+    config = (shell.folder / "orchestrator.toml").read_text()
+    more = "[ca]\nconnect_timeout = 0.5\n[suspend.beam]\nwhen = \"pv('NO:BEAM') < 1\"\n"
+    shell.write("orchestrator.toml", f"{config}\n{more}")
+    shell.write("seq.yaml", "steps: [{log: hello}]\n")
+    done = shell.run("check", "seq.yaml")
+    assert done.code == 0
+    assert "suspend.beam: NO:BEAM: not connected" in done.err
+
+
+def test_comparisons_of_an_enum_with_no_label_of_it_are_findings(shell: Shell) -> None:
+    config = (shell.folder / "orchestrator.toml").read_text()
+    more = "[suspend.beam]\nwhen = \"shutter.state == 'Shutt'\"\n"
+    shell.write("orchestrator.toml", f"{config}\n{more}")
+    shell.write("seq.yaml", "steps:\n  - wait: {until: shutter.state == 'Opne', timeout: 5}\n")
+    done = shell.run("check", "seq.yaml")
+    assert done.code == 2
+    assert "seq.yaml:2:5: steps[0]" in done.err
+    assert "the text 'Opne' is none of the labels of shutter.state" in done.err
+    assert "suspend.beam: `shutter.state == 'Shutt'`: the text 'Shutt' is none" in done.err
+
+
+def test_a_pv_on_two_servers_is_a_finding(tmp_path: Path) -> None:
+    with Fleet([Member("motor", "one", "TWO:")]) as one, Fleet([Member("motor", "b", "TWO:")]) as b:
+        addresses = f"{one['one'].address} {b['b'].address}"
+        shell = Shell({**one.env, "EPICS_CA_ADDR_LIST": addresses}, tmp_path)
+        shell.write("seq.yaml", "steps:\n  - set: {pv: 'TWO:X', value: 1}\n")
+        done = shell.run("check", "seq.yaml")
+        shell.close()
+    assert done.code == 2
+    assert "seq.yaml:2:" in done.err
+    assert "two servers have the PV TWO:X" in done.err
+    assert str(one["one"].port) in done.err
+    assert str(b["b"].port) in done.err
+    assert not done.noise
+
+
+def test_a_speed_that_is_none_is_told(shell: Shell) -> None:
+    shell.write("seq.yaml", "steps: [{log: hello}]\n")
+    for speed, told in {
+        "stage.x": "CHANNEL=",
+        "stage.x=0": "CHANNEL=",
+        "stage.xx=1": "stage.x",
+    }.items():
+        done = shell.run("check", "--offline", "seq.yaml", "--speed", speed)
+        assert done.code == 2
+        assert told in done.err
+
+
+def test_an_invalid_file_is_json_too(shell: Shell) -> None:
+    shell.write("seq.yaml", "steps:\n  - sett: {pv: stage.x, value: 1}\n")
+    done = shell.run("check", "seq.yaml", "--json")
+    assert done.code == 2
+    assert "did you mean 'set'?" in done.json["findings"][0]["text"]
+
+
+def test_schema_is_that_of_the_language(shell: Shell) -> None:
+    done = shell.run("schema")
+    assert done.code == 0
+    assert done.json == json_schema()

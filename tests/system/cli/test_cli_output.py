@@ -1,0 +1,100 @@
+"""What nobody reads, or what can not be written: the work is done all the same, or it is told."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_rig import COMMAND, Shell
+
+FULL = Path("/dev/full")
+"""Every write to it fails: no space left on device."""
+TALKS = """\
+steps:
+  - log: begins
+  - delay: 0.5
+  - log: goes on
+finally:
+  - set: {pv: "SIM:REC:LongOut", value: $(mark)}
+parameters: {mark: 0}
+"""
+
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
+
+
+def finished(shell: Shell, *args: str, redirected: str) -> tuple[int, str]:
+    """Exit code and stderr of a command whose stdout a shell has redirected."""
+    errors = shell.folder / "errors"
+    command = f'exec "$@" {redirected}'
+    with errors.open("w") as err:
+        code = subprocess.run(
+            ["/bin/sh", "-c", command, "sh", *COMMAND, *args],
+            env=shell.env,
+            cwd=shell.folder,
+            stderr=err,
+            timeout=60,
+            check=False,
+        ).returncode
+    return code, errors.read_text()
+
+
+def test_a_run_outlives_the_reader_of_its_output(shell: Shell) -> None:
+    shell.write("talks.yaml", TALKS)
+    with (
+        (shell.folder / "errors").open("w") as errors,
+        subprocess.Popen(
+            [*COMMAND, "run", "talks.yaml", "mark=41"],
+            env=shell.env,
+            cwd=shell.folder,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert b"talks: run" in process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(30) == 0
+    assert shell.value("SIM:REC:LongOut") == 41
+    assert not (shell.folder / "errors").read_text()
+
+
+@needs_full
+def test_a_run_outlives_a_full_disk_behind_its_output_and_says_so(shell: Shell) -> None:
+    shell.write("talks.yaml", TALKS)
+    code, errors = finished(shell, "run", "talks.yaml", "mark=42", redirected="> /dev/full")
+    assert code == 0
+    assert errors == "stdout: No space left on device: no more is shown\n"
+    assert shell.value("SIM:REC:LongOut") == 42
+
+
+@needs_full
+@pytest.mark.parametrize("command", [["get", "SIM:REC:LongOut"], ["schema"], ["sim", "--list"]])
+def test_what_can_not_be_written_is_told_in_a_line(shell: Shell, command: list[str]) -> None:
+    code, errors = finished(shell, *command, redirected="> /dev/full")
+    assert code == 1
+    assert errors == "can't write to stdout: No space left on device\n"
+
+
+@pytest.mark.parametrize("command", [["get", "SIM:REC:LongOut"], ["schema"]])
+def test_a_command_may_be_started_without_stdout(shell: Shell, command: list[str]) -> None:
+    assert finished(shell, *command, redirected=">&-") == (0, "")
+
+
+@pytest.mark.parametrize("moment", ["typer.models", "orchestrator.cli.guard", "numpy"])
+def test_ctrl_c_while_the_program_is_imported_is_no_traceback(shell: Shell, moment: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "orchestrator", "get", "SIM:REC:LongOut"],
+        env=shell.env,
+        cwd=shell.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        while not (line := process.stderr.readline()).rstrip().endswith(f" {moment}"):
+            assert line, f"{moment} was not imported"
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 3
+    assert "Traceback" not in rest
