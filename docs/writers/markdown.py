@@ -1,0 +1,54 @@
+"""What every page is made of: parts, tables, docstrings."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+REFERENCE = Path(__file__).resolve().parent.parent / "reference"
+
+# Parts ----------------------------------------------------------------------------------------
+
+
+def part(name: str) -> list[str]:
+    """The lines that are written by hand, of a page."""
+    return (REFERENCE / "parts" / f"{name}.md").read_text(encoding="utf-8").splitlines()
+
+
+def table(head: tuple[str, ...], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    """A table, and the empty line behind it."""
+    yield _row(head)
+    yield _row("---" for _ in head)
+    yield from map(_row, rows)
+    yield ""
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |"
+
+
+def code(text: object) -> str:
+    """In backquotes; nothing where there is nothing."""
+    return f"`{text}`" if str(text) else ""
+
+
+def words_of(owner: object) -> str:
+    """A docstring as one paragraph each."""
+    return inspect.cleandoc(getattr(owner, "__doc__", None) or "")
+
+
+def attribute_words(owner: type) -> dict[str, str]:
+    """The strings under the attributes of a class."""
+    (tree,) = ast.parse(inspect.getsource(owner)).body
+    assert isinstance(tree, ast.ClassDef)  # noqa: S101 - it is the source of a class
+    words = {}
+    for line, below in zip(tree.body, tree.body[1:], strict=False):
+        match line, below:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                words[name] = " ".join(text.split())
+    return words

@@ -1,0 +1,210 @@
+"""What those who run it set and read: configuration, commands, environment, errors."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
+from typer.models import ArgumentInfo, CommandInfo, ParameterInfo
+
+from orchestrator import errors
+from orchestrator.cli.app import app
+from orchestrator.cli.codes import Code
+from orchestrator.client.environment import DEFAULTS
+from orchestrator.config import form
+from orchestrator.ioc.settings import CAPROTO_SETTINGS
+from orchestrator.loops import LOOP_VARIABLE, LOOPS
+from orchestrator.types import STATUS_SEVERITY
+from writers.markdown import attribute_words, code, part, table, words_of
+
+# Configuration --------------------------------------------------------------------------------
+
+CONFIG_WORDS: Mapping[str, str] = {
+    "prefix": "Of the service's own PVs; no dot in it.",
+    "server.port": "TCP and UDP port of the service's PVs. Each IOC on a host has one of its own.",
+    "server.interfaces": "Addresses that the service listens on.",
+    "server.master": "Where the service is a sequence server itself: the master's prefix, or "
+    "the full name of its `Nested_Indices`.",
+    "server.name": "Its own name in there; without a master, in its own `Nested_Indices`.",
+    "ca.connect_timeout": "s in which the channels of a sequence must be there before it runs.",
+    "ca.auto_addr_list": "Whether libca searches by broadcast as well.",
+    "ca.max_array_bytes": "The largest array that is received, in bytes.",
+    "chain.*.prefix": "Stands before each of its PVs, but for those written `ca://NAME`.",
+    "chain.*.address": "`host:port`; extends the addresses at which all channels are searched.",
+    "chain.*.channels.*.pv": "The PV, after the prefix. A channel may be just this text.",
+    "chain.*.channels.*.monitor": "Subscribe to it all the time, not only in runs that use it.",
+    "chain.*.channels.*.mirror": "Serve it as `MON:{ioc}:{channel}`.",
+    "chain.*.channels.*.buffer": "Values in its circular buffer; 0 is none.",
+    "chain.*.channels.*.keep_all": "Never merge its updates, however fast they come.",
+    "chain.*.channels.*.write": "Whether sequences may write it.",
+    "chain.*.channels.*.text": "Whether its array of CHAR is text.",
+    "chain.*.channels.*.stop": (
+        "What stops a movement: a PV that is written 1, or `{ pv, value }`. Written without "
+        "callback when a step that moves the channel is ended early, but by a skip."
+    ),
+    "chain.*.channels.*.type": "Serve the mirror as this type before the channel first connects.",
+    "chain.*.channels.*.count": "Elements of that mirror.",
+    "chain.*.sequence_server.prefix": "Of the PVs of a sequence server in that IOC, after the "
+    'IOC\'s own prefix; short for the mapping: `sequence_server = "seq."`. With it there are the '
+    "channels `stage.seq.CMD`, `.ACK`, `.message`, `.values` and `.INDEX`.",
+    "chain.*.sequence_server.name": "The server's name in sequences and in `Nested_Indices`; the "
+    "IOC's by default.",
+    "sequences.directory": "Where sequences are found by name: `NAME.yaml`.",
+    "sequences.python": "Python modules whose sequences and functions are known by name.",
+    "access.write": "`user@host` that may write the service's PVs; empty lets everyone.",
+    "store.directory": "Where the data files are written. One service at a time uses it.",
+}
+"""What the keys mean; `*` is a name that the user chooses."""
+
+
+def configuration() -> Iterator[str]:
+    """Every key of the configuration."""
+    yield from part("configuration")
+    yield from table(("key", "takes", "default", "meaning"), _keys(form.File, ""))
+
+
+def _keys(model: type[BaseModel], path: str) -> Iterator[tuple[str, str, str, str]]:
+    schema = model.model_json_schema()
+    for name, field in model.model_fields.items():
+        key, properties = f"{path}{name}", schema["properties"][name]
+        inner = _mapping_in(field.annotation)
+        if inner is not None and name != "stop":
+            named = "additionalProperties" in properties
+            yield from _keys(inner, f"{key}.*." if named else f"{key}.")
+        else:
+            default = "must be given" if field.is_required() else _toml(properties.get("default"))
+            words = field.description or CONFIG_WORDS.get(key, "")
+            yield code(key), _kind(properties), default, words
+
+
+def _mapping_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that stands in a key's type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_mapping_in, get_args(annotation))), None)
+
+
+def _toml(default: object) -> str:
+    return "" if default in (None, "", []) else code(json.dumps(default))
+
+
+_KINDS: Mapping[str, str] = {
+    "string": "text",
+    "boolean": "`true`, `false`",
+    "number": "number",
+    "integer": "whole number",
+    "null": "",
+}
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    """What a key takes, in words."""
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(filter(None, map(_kind, schema["anyOf"]))))
+    match schema:
+        case {"enum": words}:
+            return ", ".join(map(code, words))
+        case {"const": word}:
+            return code(word)
+        case {"$ref": _}:
+            return "text or mapping"
+        case {"type": list()}:
+            return "value"
+        case {"type": "array", "items": items}:
+            return f"list: {_kind(items)}"
+    return _KINDS[schema["type"]]
+
+
+# Command line ---------------------------------------------------------------------------------
+
+
+def commands() -> Iterator[str]:
+    """Every command with its arguments and options."""
+    yield from part("cli")
+    for command in app.registered_commands:
+        assert command.callback is not None  # noqa: S101 - each is registered by a function
+        function = inspect.unwrap(command.callback)
+        parameters = [p for p in _parameters(function) if not p[1].hidden]
+        arguments = [usage for usage, info in parameters if isinstance(info, ArgumentInfo)]
+        usage = " ".join(["orchestrator", name_of(command), *arguments, "[OPTION]…"])
+        yield from (f"## {name_of(command)}", "", code(usage), "", words_of(function), "")
+        rows = ((code(usage), _help(info.help or "")) for usage, info in parameters)
+        yield from table(("", ""), rows)
+
+
+def name_of(command: CommandInfo) -> str:
+    """What is typed for a command."""
+    assert command.callback is not None  # noqa: S101 - each is registered by a function
+    return command.callback.__name__.replace("_", "-")
+
+
+def _parameters(function: Callable[..., object]) -> Iterator[tuple[str, ParameterInfo]]:
+    """How each is written, and what typer knows of it."""
+    for name, hint in get_type_hints(function, include_extras=True).items():
+        if name != "return":
+            kind, info = get_args(hint)
+            yield _usage(name, kind, info), info
+
+
+def _usage(name: str, kind: Any, info: ParameterInfo) -> str:
+    if isinstance(info, ArgumentInfo):
+        written = str(info.metavar or name.upper())
+        several = "…" if get_origin(_required(kind)) is list else ""
+        return f"{written}{several}" if kind == _required(kind) else f"[{written}]{several}"
+    given = (info.default, *(info.param_decls or ()))  # an Annotated has no default: it is a name
+    names = [each for each in given if isinstance(each, str)] or [f"--{name.replace('_', '-')}"]
+    if kind is bool or getattr(info, "count", False):
+        return ", ".join(names)
+    return f"{', '.join(names)} {(info.metavar or 'N').replace('...', ' …')}"
+
+
+def _required(kind: Any) -> Any:
+    """The type without its None."""
+    return get_args(kind)[0] if type(None) in get_args(kind) else kind
+
+
+def _help(text: str) -> str:
+    return " ".join(text.replace("\\[", "[").split())
+
+
+# Environment and errors -----------------------------------------------------------------------
+
+
+def environment() -> Iterator[str]:
+    """The variables that are read and set."""
+    before, after = "\n".join(part("environment")).split("<!-- libca -->")
+    yield from before.strip().splitlines()
+    yield ""
+    yield from table(("variable", "set to"), ((code(k), code(v)) for k, v in DEFAULTS.items()))
+    middle, end = after.split("<!-- caproto -->")
+    yield from middle.strip().splitlines()
+    yield ""
+    rows = ((code(k), code(v)) for k, v in CAPROTO_SETTINGS.items())
+    yield from table(("variable", "set to"), rows)
+    loops, end = end.split("<!-- loops -->")
+    yield from loops.strip().splitlines()
+    yield ""
+    choices = ((code(choice), words) for choice, words in LOOPS.items())
+    yield from table((code(LOOP_VARIABLE), "the loop is"), choices)
+    yield from end.strip().splitlines()
+
+
+def errors_page() -> Iterator[str]:
+    """Exit codes, outcomes and kinds of errors."""
+    before, after = "\n".join(part("errors")).split("<!-- codes -->")
+    yield from before.strip().splitlines()
+    yield ""
+    words = {"SUCCESS": "Success.", **attribute_words(Code)}
+    yield from table(("code", "when"), ((str(code.value), words[code.name]) for code in Code))
+    middle, end = after.split("<!-- outcomes -->")
+    yield from middle.strip().splitlines()
+    yield ""
+    rows = ((code(s.value), severity.name) for s, severity in STATUS_SEVERITY.items())
+    yield from table(("outcome", "severity"), rows)
+    yield from end.strip().splitlines()
+    yield ""
+    kinds = (kind for kind in vars(errors).values() if isinstance(kind, type))
+    yield from table(("kind", "what it says"), ((code(k.__name__), words_of(k)) for k in kinds))

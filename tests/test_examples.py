@@ -1,0 +1,71 @@
+"""Every example runs as its header says, against the simulated IOCs as they stand."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sim_iocs.fleet import Fleet
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SEQUENCES = sorted((EXAMPLES / "sequences").glob("*.yaml"))
+PLANS = EXAMPLES / "plans.py"
+IN_PYTHON = re.findall(r"^async def (\w+)", PLANS.read_text(), re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Fleet]:
+    header = (EXAMPLES / "orchestrator.toml").read_text()
+    command = next(line for line in header.splitlines() if "orchestrator sim" in line)
+    with Fleet(command.split("sim")[1].split()) as fleet:
+        yield fleet
+
+
+@pytest.mark.parametrize("name", [*(file.stem for file in SEQUENCES), *IN_PYTHON])
+def test_an_example_runs(fleet: Fleet, name: str, tmp_path: Path) -> None:
+    file = PLANS if name in IN_PYTHON else EXAMPLES / "sequences" / f"{name}.yaml"
+    assert f"orchestrator run {name}" in file.read_text()
+    config = (EXAMPLES / "orchestrator.toml").read_text()
+    config = config.replace('"sequences"', f'"{EXAMPLES / "sequences"}"')
+    (tmp_path / "orchestrator.toml").write_text(config)
+    (tmp_path / PLANS.name).write_text(PLANS.read_text())
+    with (tmp_path / "out").open("w") as out:
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator", "run", name],
+            env=os.environ | fleet.env,
+            cwd=tmp_path,
+            stdout=out,
+            stderr=out,
+            timeout=60,
+        )
+    assert done.returncode == 0, (tmp_path / "out").read_text()
+
+
+def test_chained_sequence_servers(tmp_path: Path) -> None:
+    config = (EXAMPLES / "chained" / "orchestrator.toml").read_text()
+    sequence = (EXAMPLES / "chained" / "raster.yaml").read_text()
+    assert "orchestrator run raster" in sequence
+    command = next(line for line in config.splitlines() if "orchestrator sim" in line)
+    with Fleet(command.split("sim", 1)[1].split()) as fleet:
+        served = config.replace("port = 5064", f"port = {fleet.service_port}")
+        served += "\n[ca]\nconnect_timeout = 15\n"
+        (tmp_path / "orchestrator.toml").write_text(served)
+        (tmp_path / "raster.yaml").write_text(sequence)
+        with (tmp_path / "out").open("w") as out:
+            done = subprocess.run(
+                [sys.executable, "-m", "orchestrator", "run", "raster", "columns=3"],
+                env=os.environ | fleet.env,
+                cwd=tmp_path,
+                stdout=out,
+                stderr=out,
+                timeout=60,
+            )
+    said = (tmp_path / "out").read_text()
+    assert done.returncode == 0, said
+    assert "The last point is at 1 and 1 mm" in said
+    [rows] = (tmp_path / "runs").glob("*raster.csv")
+    assert len([line for line in rows.read_text().splitlines() if line[:1].isdigit()]) == 6
