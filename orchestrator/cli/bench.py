@@ -48,7 +48,7 @@ def bench(
         with console.status(f"{row.name}: {row.title} …"):
             result = measure(row, quick=quick, rounds=rounds or (2 if quick else 5))
         results.append(result)
-        console.print(_table(result))
+        console.print(table_of(result))
         if result.error:
             console.print(Text(result.error, style="red"))
     if file is not None:
@@ -73,14 +73,15 @@ def _write(file: Path, mode: str, text: str) -> None:
         raise InputError(f"--json {file}: {error.strerror}") from error
 
 
-def _table(result: RowResult) -> Table:
+def table_of(result: RowResult) -> Table:
+    """The figures of a row, with their bars; the verdict is never cut."""
     title = f"{result.name}: {result.title} ({result.seconds:.0f} s)"
     table = Table(title=title, title_justify="left", expand=True)
     table.add_column("figure", ratio=5)
     table.add_column("median", justify="right", ratio=2)
     table.add_column("lowest … highest", justify="right", ratio=3)
     table.add_column("bar", justify="right", ratio=2)
-    table.add_column("", ratio=1)
+    table.add_column("", min_width=len("not met"), no_wrap=True)
     table.add_column("made of", ratio=4)
     for figure in result.figures:
         table.add_row(*_cells(figure))

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 import structlog
+from rich.console import Console
 from structlog.testing import capture_logs
 
+from orchestrator.bench import Figure, RowResult
+from orchestrator.cli.bench import table_of
 from orchestrator.cli.codes import Code, NotThereError, code_of_error, code_of_run
 from orchestrator.cli.events import EventLines
 from orchestrator.cli.follow import command_text
@@ -252,3 +255,11 @@ def test_a_full_disk_ends_the_events_file_and_not_the_run_of_which_it_tells() ->
             lines.take(Told(text))
     (told,) = log
     assert (told["file"], told["error"]) == ("/dev/full", "No space left on device")
+
+
+def test_the_verdict_of_a_figure_is_not_cut_in_a_narrow_terminal() -> None:
+    figure = Figure("exec to the first PV served", (4.3,), "s", at_most=1.0)
+    console = Console(file=io.StringIO(), width=80)
+    with console.capture() as shown:
+        console.print(table_of(RowResult("start", "service with 100 channels", [figure], 1.0)))
+    assert "not met" in shown.get()
