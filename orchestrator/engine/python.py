@@ -132,7 +132,7 @@ class Run:
         await self._do({"ask": _literal(text)})
 
     async def checkpoint(self, name: str = "") -> None:
-        """Say that a recovery could begin here; Python sequences never rewind by themselves."""
+        """Mark this place as the step does; Python sequences never rewind."""
         await self._do({"checkpoint": name} if name else "checkpoint")
 
     async def call(self, function: str, *, timeout: float | None = None, **args: object) -> object:

@@ -364,11 +364,11 @@ class LogStep(BaseStep):
     """Tell something."""
 
     log: OneValue
-    """Text, with `$(name)` of names and of channels; goes to the log, `message` and journal."""
+    """Text, with `$(name)` of names and of channels; goes to the log and to `message`."""
 
 
 class CheckpointStep(BaseStep):
-    """Mark a place from which a recovery or a rewind can start again."""
+    """Mark a place to which a suspender can rewind."""
 
     checkpoint: StrictStr
     """Its name; a checkpoint without one is just `- checkpoint`."""

@@ -342,7 +342,7 @@ class RunNode(Step):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointNode(Step):
-    """Where a recovery or a rewind starts again."""
+    """Where a rewind starts again."""
 
     name: str
     """Empty where it has none."""
