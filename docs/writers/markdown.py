@@ -18,10 +18,13 @@ def part(name: str) -> list[str]:
 
 
 def table(head: tuple[str, ...], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    """A table, and the empty line behind it."""
+    """A table, and the empty line behind it; nothing where there are no rows."""
+    lines = [_row(row) for row in rows]
+    if not lines:
+        return
     yield _row(head)
     yield _row("---" for _ in head)
-    yield from map(_row, rows)
+    yield from lines
     yield ""
 
 

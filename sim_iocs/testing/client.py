@@ -96,9 +96,9 @@ class Client:
 
     By itself:
 
-    with Client(fleet.env) as client:
-        client.put("SIM:STAGE:X", 1.5)
-        assert client.get("SIM:STAGE:X.RBV") == pytest.approx(1.5)
+        with Client(fleet.env) as client:
+            client.put("SIM:STAGE:X", 1.5)
+            assert client.get("SIM:STAGE:X.RBV") == pytest.approx(1.5)
     """
 
     def __init__(self, env: Mapping[str, str], *, raw: bool = False) -> None:

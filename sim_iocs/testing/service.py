@@ -43,9 +43,9 @@ class Service(ServicePvs):
     `prefix`, `port` and `env` say where it is, `aliases` which PV each alias is, `client` is its
     `Client`, `directory` has its files. By itself:
 
-    with Fleet(["motor", "detector"]) as fleet:
-        with Service(fleet, sequences="sequences") as service:
-            outcome = service.run("align", start=-1, stop=1)
+        with Fleet(["motor", "detector"]) as fleet:
+            with Service(fleet, sequences="sequences") as service:
+                outcome = service.run("align", start=-1, stop=1)
     """
 
     def __init__(
