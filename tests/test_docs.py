@@ -116,6 +116,14 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
 
 
+@pytest.mark.parametrize("index", ["README.md", "explanations/decisions/README.md"])
+def test_an_index_names_all_pages(index: str) -> None:
+    folder = (ROOT / "docs" / index).parent
+    named = {(folder / link).resolve() for link in _links(ROOT / "docs" / index)}
+    pages = folder.glob("*.md") if "decisions" in index else folder.glob("*/*.md")
+    assert [page.name for page in pages if page.name != "README.md" and page not in named] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in _links(page):
