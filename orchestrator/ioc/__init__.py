@@ -21,7 +21,7 @@ from orchestrator.ioc.device import (
 )
 from orchestrator.ioc.group import Group
 from orchestrator.ioc.monitor import Monitor
-from orchestrator.ioc.posting import limit_alarm, post
+from orchestrator.ioc.posting import fitting, limit_alarm, post
 from orchestrator.ioc.publish import publish
 from orchestrator.ioc.puts import CommandPV, CommandTextPV, Put, current_put
 from orchestrator.ioc.run import GroupFactory, run_ioc
@@ -60,6 +60,7 @@ __all__ = [
     "ThreadQueue",
     "WiringError",
     "current_put",
+    "fitting",
     "limit_alarm",
     "post",
     "publish",

@@ -67,15 +67,20 @@ def fitting(pv: Any, value: Any) -> Any:
     Raises:
         ValueError: It does not fit: names the PV, what it takes, and the value.
     """
+    if type(value) is float and pv.data_type == ca.ChannelType.DOUBLE and pv.max_length == 1:
+        return value  # nearly always
     try:
         return _fitting(pv, value)
     except (ValueError, TypeError, OverflowError) as error:
+        name = getattr(pv, "pvname", "this PV")  # a mirror knows no name
         shown = " ".join(repr(value).split())
-        raise ValueError(f"{pv.pvname} takes {_wanted(pv)}, not {shown:.80}") from error
+        raise ValueError(f"{name} takes {_wanted(pv)}, not {shown:.80}") from error
 
 
 def _fitting(pv: Any, value: Any) -> Any:
     match pv:
+        case ca.ChannelString() if pv.max_length > 1:
+            return _texts(pv, value)
         case TextChannel() | ca.ChannelString() | ca.ChannelChar() if not isinstance(value, str):
             raise TypeError
         case TextChannel() | ca.ChannelString() | ca.ChannelChar():
@@ -83,36 +88,52 @@ def _fitting(pv: Any, value: Any) -> Any:
         case ca.ChannelEnum():
             return _label(pv, value)
         case _ if pv.max_length == 1:
-            return _number(pv, np.asarray(value))
+            return _number(pv, value)
         case _:
             return _array(pv, np.asarray(value))
 
 
-def _label(pv: Any, value: Any) -> str:
+def _texts(pv: Any, value: Any) -> list[str]:
+    texts = [value] if isinstance(value, str) else list(value)
+    if len(texts) > pv.max_length or not all(isinstance(text, str) for text in texts):
+        raise ValueError
+    return texts
+
+
+def _label(pv: Any, value: Any) -> str | int:
+    labels = pv.enum_strings
     if isinstance(value, str):
-        return str(pv.enum_strings[pv.enum_strings.index(value)])
+        return str(labels[labels.index(value)])
     index = int(value)
-    if index != value or not 0 <= index < len(pv.enum_strings):
+    if index != value or not 0 <= index < len(labels):
         raise ValueError
-    return str(pv.enum_strings[index])
+    # Records may give two states one label: then only the index tells which.
+    return str(labels[index]) if labels.count(labels[index]) == 1 else index
 
 
-def _number(pv: Any, array: Any) -> int | float:
-    if array.dtype.kind not in "biuf" or array.size != 1:
-        raise ValueError
-    number = array.reshape(())[()]
-    if pv.data_type not in _WHOLE:
+def _number(pv: Any, value: Any) -> int | float:
+    number = value if type(value) in (int, float) else _of_numpy(value)
+    limits = _WHOLE.get(pv.data_type)
+    if limits is None:
         return float(number)
-    least, most = _WHOLE[pv.data_type]
+    least, most = limits
     if int(number) != number or not least <= number <= most:
         raise ValueError
     return int(number)
 
 
+def _of_numpy(value: Any) -> int | float:
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf" or array.size != 1:
+        raise ValueError
+    number: int | float = array.item()
+    return number
+
+
 def _array(pv: Any, array: Any) -> Any:
     if array.dtype.kind not in "biuf" or array.size > pv.max_length:
         raise ValueError
-    flat = array.ravel()
+    flat = array if array.ndim == 1 else array.ravel()
     if pv.data_type != ca.ChannelType.CHAR:
         return flat
     # caproto can't read an empty array of CHAR: whoever reads or posts would fail.
@@ -121,6 +142,8 @@ def _array(pv: Any, array: Any) -> Any:
 
 def _wanted(pv: Any) -> str:
     match pv:
+        case ca.ChannelString() if pv.max_length > 1:
+            return f"at most {pv.max_length} texts"
         case TextChannel() | ca.ChannelString() | ca.ChannelChar():
             return "text"
         case ca.ChannelEnum():

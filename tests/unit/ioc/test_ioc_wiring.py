@@ -103,6 +103,7 @@ class Kinds(Group):
     short = pvproperty(value=0, dtype=ChannelType.INT)
     state = pvproperty(value="Off", dtype=ChannelType.ENUM, enum_strings=["Off", "On"])
     text = pvproperty(dtype=TextPV, value="")
+    names = pvproperty(value=["a"], dtype=ChannelType.STRING, max_length=3)
     wave = pvproperty(value=[0.0], max_length=4)
     codes = pvproperty(value=b"0", max_length=4)
 
@@ -119,6 +120,7 @@ class Kinds(Group):
         ("state", 1, "On"),
         ("state", np.True_, "On"),
         ("text", "für", "für"),
+        ("names", ("a", "b"), ["a", "b"]),
         ("wave", [1, 2], [1, 2]),
         ("wave", np.eye(2), [1, 0, 0, 1]),
         ("wave", 7, [7]),
@@ -146,6 +148,8 @@ def test_a_value_in_the_terms_of_its_pv(pv: str, value: Any, kept: Any) -> None:
         ("state", 2, "an index, not 2"),
         ("state", None, "not None"),
         ("text", 5, "K:text takes text, not 5"),
+        ("names", ["a", "b", "c", "d"], "at most 3 texts"),
+        ("names", [1], "at most 3 texts"),
         ("wave", range(5), "at most 4 numbers"),
         ("wave", ["a"], "at most 4 numbers"),
     ],
