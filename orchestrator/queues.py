@@ -38,7 +38,10 @@ class QueueFigures:
     most: int
     """The most that ever waited at once."""
     merged: int
-    """Items replaced by a newer one before anybody took them."""
+    """Items replaced by a newer one before anybody took them; from 2^31 on it counts from 0 again.
+
+    An integer PV holds no more: a channel flat out comes there in some 50 hours.
+    """
     total: int
     """Items offered."""
 
@@ -84,7 +87,8 @@ class Merged(Generic[T]):
     @property
     def figures(self) -> QueueFigures:
         """Statistics since the start."""
-        return QueueFigures(len(self._items), self._most, self._merged, self._total)
+        merged = self._merged % 2**31
+        return QueueFigures(len(self._items), self._most, merged, self._total)
 
 
 class MergeQueue(Merged[T]):
