@@ -239,7 +239,7 @@ class RunControl:
 
     @property
     def stood_still(self) -> float:
-        """S for which the run's clock has stood still so far."""
+        """Seconds for which the run's clock has stood still so far."""
         if not self._still:
             return self._still_total
         return self._still_total + self._clock() - self._still_since

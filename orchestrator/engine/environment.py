@@ -81,7 +81,7 @@ class Environment:
         return int(self.reading(name).severity) if state.connected else 3
 
     def age(self, name: str) -> float:
-        """S since its last update reached us.
+        """Seconds since its last update reached us.
 
         Raises:
             NotConnectedError: It is disconnected.

@@ -53,7 +53,7 @@ class Index:
     wall: float = 0.0
     """When it began, Unix s."""
     offset: float = 0.0
-    """S by which local time was before UTC."""
+    """Seconds by which local time was ahead of UTC."""
     modules: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the Python modules."""
     names: set[str] = field(default_factory=set)

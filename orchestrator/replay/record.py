@@ -334,7 +334,7 @@ def _header(config: Config, wall: datetime) -> Line:
 
 
 def _offset(wall: datetime) -> float:
-    """S by which local time is before UTC."""
+    """Seconds by which local time is ahead of UTC."""
     offset = wall.utcoffset()
     return offset.total_seconds() if offset is not None else 0.0
 
