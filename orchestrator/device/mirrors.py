@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from orchestrator.types import (
     Update,
 )
 
-_NAMES_LENGTH = 4000
-"""Characters of CHAIN:DISCONNECTED; the rest is counted."""
+_NAMES_LENGTH = 60_000
+"""Characters of CHAIN:DISCONNECTED, whose PV holds 65,535; the rest is counted."""
 
 
 class Mirrors:
@@ -159,9 +159,10 @@ class Mirrors:
                 yield Update("mon_std", float(np.std(window)), name)
 
 
-def _names(names: Iterable[str]) -> str:
+def _names(names: Collection[str]) -> str:
     """The names, as many as fit, and how many more there are."""
-    text, left = "", list(names)
-    while left and len(text) + len(left[0]) < _NAMES_LENGTH:
-        text += (", " if text else "") + left.pop(0)
-    return text + (f" and {len(left)} more" if left else "")
+    text = ", ".join(names)
+    if len(text) <= _NAMES_LENGTH:
+        return text
+    text = text[:_NAMES_LENGTH].rpartition(", ")[0]
+    return f"{text} and {len(names) - text.count(', ') - 1} more"

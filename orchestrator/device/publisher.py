@@ -50,7 +50,7 @@ class RunPublisher:
     @property
     def busy_with(self) -> str:
         """What to tell somebody who asks for a second run."""
-        return f"{self._name or 'a run'} is running" if self._name else "a run is being prepared"
+        return f"{self._name} is running" if self._name else "a run is being prepared"
 
     def sequences(self, names: Iterable[str]) -> Update:
         """The names that can be run."""

@@ -25,6 +25,10 @@ _STYLES = {
 }
 
 
+_LONG = 1000
+"""Characters of the names of what is not connected; all of them are in `--json`."""
+
+
 def status_lines(facts: Mapping[str, object]) -> list[str]:
     """Lines for people; the first says it in short."""
     return [_head(facts), *(f"{name}: {value}" for name, value in _rows(facts))]
@@ -62,8 +66,8 @@ def _rows(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     if text := queue_text(facts["QUEUE"]):
         yield "queue", text
     yield "channels", f"{facts['CHAIN:CONNECTED']} of {facts['CHAIN:COUNT']} connected"
-    if facts["CHAIN:DISCONNECTED"]:
-        yield "missing", str(facts["CHAIN:DISCONNECTED"])
+    if missing := str(facts["CHAIN:DISCONNECTED"] or ""):
+        yield "missing", missing if len(missing) < _LONG else f"{missing[:_LONG]} …"
     if isinstance(names := facts["SEQUENCES"], list) and names:
         yield "sequences", ", ".join(names)
 

@@ -58,6 +58,22 @@ def values(decisions, field, key=""):
     ]
 
 
+def test_all_that_is_not_connected_is_named_as_far_as_the_pv_holds():
+    """Who waits for one of them to go from the list must not miss it for want of room."""
+
+    def named(count: int) -> str:
+        channels = {n: ChannelConfig(n, n) for n in (f"ioc.{i:06}" for i in range(count))}
+        device = Device(Config(chain={"ioc": ChainConfig("ioc", "S:", channels=channels)}))
+        (text,) = values(device.examine(Tick(1, 0.0, 0.2, {})), "chain_disconnected")
+        return text
+
+    assert named(2000).endswith("ioc.001998, ioc.001999")
+    text = named(10_000)
+    listed, _, more = text.rpartition(" and ")
+    assert len(text) < 2**16
+    assert more == f"{10_000 - len(listed.split(', '))} more"
+
+
 def test_first_connection_opens_the_mirror(device):
     assert MirrorOpened("s.a", DOUBLE) in up(device, "s.a")
 

@@ -58,6 +58,14 @@ def test_an_idle_service_tells_its_channels_and_what_it_can_run() -> None:
     ]
 
 
+def test_a_long_list_of_what_is_missing_is_cut() -> None:
+    many = ", ".join(f"stage.x{number}" for number in range(5000))
+    lines = status_lines(IDLE | {"CHAIN:DISCONNECTED": many})
+    (missing,) = (line for line in lines if line.startswith("missing"))
+    assert len(missing) < 1100
+    assert missing.endswith(" …")
+
+
 def test_a_run_is_told_with_step_position_and_times() -> None:
     lines = status_lines(BUSY)
     assert lines[0] == "T: Running align 52 % steps[3] loop"
