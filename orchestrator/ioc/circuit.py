@@ -97,9 +97,9 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
 
     async def serve(self) -> None:
         """Serve the client until it goes; its puts that are under way go on."""
-        commands = self.tasks.create(self._guarded(self.command_queue_loop()))
-        updates = self.tasks.create(self._guarded(self.subscription_queue_loop()))
-        delayed = self.tasks.create(self._guarded(self._send_delayed()))
+        commands = self.tasks.create(self._guarded(self.command_queue_loop))
+        updates = self.tasks.create(self._guarded(self.subscription_queue_loop))
+        delayed = self.tasks.create(self._guarded(self._send_delayed))
         try:
             await self._receive()
             await self._on_disconnect()
@@ -139,9 +139,9 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
         except (OSError, ca.CaprotoNetworkError):
             return b""
 
-    async def _guarded(self, loop: Awaitable[None]) -> None:
+    async def _guarded(self, loop: Callable[[], Awaitable[None]]) -> None:
         try:
-            await loop
+            await loop()  # made here: one that is cancelled before it begins was never made
         except Exception as error:  # noqa: BLE001 - top of a task
             self._complain("circuit failed", error=repr(error))
         finally:

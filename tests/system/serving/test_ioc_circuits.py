@@ -196,6 +196,24 @@ async def test_a_client_that_sends_nonsense_is_disconnected(nonsense: bytes) -> 
         await until(lambda: server.clients == 0)
 
 
+async def test_a_client_whose_nonsense_is_there_before_it_is_served_is_dropped_in_silence() -> None:
+    # Its loops were cancelled before they began; Python warned of each on the service's log.
+    accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+    async with small_ioc() as (_, server, _):
+        listener = await asyncio.start_server(
+            lambda *streams: accepted.put_nowait(streams), "127.0.0.1", 0
+        )
+        async with listener:
+            _, client = await asyncio.open_connection(*listener.sockets[0].getsockname())
+            reader, writer = await accepted.get()
+            reader.feed_data(struct.pack(">HHHHII", 999, 0, 0, 0, 0, 0))  # no such command
+            server._accept(reader, writer)
+            assert server.clients == 1
+            await until(lambda: server.clients == 0)
+            gc.collect()
+            client.close()
+
+
 async def test_gets_are_answered_while_a_put_of_that_client_is_outstanding() -> None:
     async with small_ioc() as (ioc, server, _), await RawClient.connect(server.port) as client:
         busy, other = await client.channel("T:busy"), await client.channel("T:other")
