@@ -97,7 +97,7 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
 
     async def serve(self) -> None:
         """Serve the client until it goes; its puts that are under way go on."""
-        commands = self.tasks.create(self._guarded(self.command_queue_loop))
+        commands = self.tasks.create(self._guarded(self._obey))
         updates = self.tasks.create(self._guarded(self.subscription_queue_loop))
         delayed = self.tasks.create(self._guarded(self._send_delayed))
         try:
@@ -138,6 +138,13 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
             return bytes(await self.client.recv(4096))
         except (OSError, ca.CaprotoNetworkError):
             return b""
+
+    async def _obey(self) -> None:
+        try:
+            await self.command_queue_loop()
+        finally:
+            while not self.command_queue.empty():  # _receive may wait for room in it
+                self.command_queue.get_nowait()
 
     async def _guarded(self, loop: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -214,6 +214,21 @@ async def test_a_client_whose_nonsense_is_there_before_it_is_served_is_dropped_i
             client.close()
 
 
+async def test_a_client_that_asks_for_more_than_it_reads_leaves_nothing_behind() -> None:
+    # Its circuit waited for ever for room in a queue of requests that nobody took from any more.
+    async with small_ioc() as (ioc, server, _), await RawClient.connect(server.port) as client:
+        await ioc.text.write("x" * 199)
+        text = await client.channel("T:text")
+        (circuit,) = server._context.circuits
+        sock = circuit.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        question = b"".join(bytes(part) for part in client.circuit.send(text.read()))
+        client.writer.write(question * 40_000)
+        await until(circuit.command_queue.full)
+        client.writer.transport.abort()
+        await until(lambda: not any(" client " in t.get_name() for t in asyncio.all_tasks()))
+
+
 async def test_gets_are_answered_while_a_put_of_that_client_is_outstanding() -> None:
     async with small_ioc() as (ioc, server, _), await RawClient.connect(server.port) as client:
         busy, other = await client.channel("T:busy"), await client.channel("T:other")
