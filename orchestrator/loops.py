@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -42,6 +43,22 @@ def name_of_loop() -> str:
     """What the loop that runs now is to be called: `uvloop` or `asyncio`."""
     kinds = type(asyncio.get_running_loop()).__mro__
     return "uvloop" if any(kind.__module__.startswith("uvloop") for kind in kinds) else "asyncio"
+
+
+def watch_stdin(take: Callable[[bytes], None]) -> None:
+    """Call `take` with whatever comes on stdin from now on, and once with nothing at its end."""
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        received = os.read(sys.stdin.fileno(), 4096)
+        if not received:
+            loop.remove_reader(sys.stdin)
+        take(received)
+
+    try:
+        loop.add_reader(sys.stdin, read)
+    except PermissionError:  # a plain file or /dev/null: nobody to wait for is behind it
+        take(b"")
 
 
 def _factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -96,7 +94,7 @@ async def _serve(config: Config, observers: Sequence[Observer], options: Options
     with interrupts(press):
         async with open_service(config, observe=observe, record=options.record) as service:
             if options.stop_with_stdin:
-                _watch_stdin(stopped)
+                loops.watch_stdin(lambda received: None if received else stopped.set())
             log.info(
                 "serving",
                 prefix=config.prefix,
@@ -114,17 +112,6 @@ async def _serve(config: Config, observers: Sequence[Observer], options: Options
             await stopped.wait()
             log.info("stopping")
     log.info("stopped")
-
-
-def _watch_stdin(stopped: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-
-    def read() -> None:
-        if not os.read(sys.stdin.fileno(), 4096):
-            loop.remove_reader(sys.stdin)
-            stopped.set()
-
-    loop.add_reader(sys.stdin, read)
 
 
 def _with(config: Config, options: Options) -> Config:

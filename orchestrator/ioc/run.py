@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -121,19 +121,19 @@ async def _serve_until_stopped(ioc: Any, options: argparse.Namespace) -> None:
             ioc.server = server
         if options.stop_with_stdin:
             lines: asyncio.Queue[str] = asyncio.Queue()
-            loop.add_reader(sys.stdin, _take_stdin, Lines(), lines, stopped)
+            loops.watch_stdin(partial(_take_stdin, Lines(), lines, stopped))
             server.spawn(_have_faults(lines, server.faults), "faults")
         log.info("serving", port=server.port, loop=loops.name_of_loop())
         _print(f"READY port={server.port}")
         await stopped.wait()
 
 
-def _take_stdin(split: Lines, lines: asyncio.Queue[str], stopped: asyncio.Event) -> None:
-    if received := os.read(sys.stdin.fileno(), 4096):
-        for line in split.take(received):
-            lines.put_nowait(line)
-    else:
-        asyncio.get_running_loop().remove_reader(sys.stdin)
+def _take_stdin(
+    split: Lines, lines: asyncio.Queue[str], stopped: asyncio.Event, received: bytes
+) -> None:
+    for line in split.take(received):
+        lines.put_nowait(line)
+    if not received:
         stopped.set()
 
 

@@ -180,6 +180,16 @@ async def test_run_ioc_stops_with_its_parent_if_asked() -> None:
         assert await ioc.end() == 0
 
 
+async def test_run_ioc_that_is_to_stop_with_a_stdin_that_has_no_end_stops_at_once() -> None:
+    # No event loop waits for a plain file or /dev/null: it was a traceback.
+    async with clients(0) as made:
+        options = ["--port", "0", "--interfaces", "127.0.0.1", "--stop-with-stdin"]
+        nothing = ["/bin/sh", "-c", 'exec "$0" "$@" < /dev/null']
+        ioc = await made.run(*nothing, sys.executable, "-c", IOC, *options)
+        assert await ioc.end() == 0
+        assert ioc.errors == ""
+
+
 async def test_run_ioc_on_a_taken_port_says_so_in_a_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
