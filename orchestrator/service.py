@@ -8,6 +8,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -197,12 +198,12 @@ class Service:
         except TimeoutError:
             log.warning("not all was published before the end", waiting=self._push.figures.waiting)
 
-    async def _host(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _host(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run what is to be recorded, where it is recorded."""
         if self._recording is None:
-            await work
+            await work()
         else:
-            await self._recording.host(name, work)
+            await self._recording.host(name, work())
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
@@ -217,7 +218,8 @@ class Service:
         for item in self._device.first_decisions():
             self._push.offer(item)
         async with asyncio.TaskGroup() as tasks:
-            work = self._device.run(self._examined, self._published, self._requests)
+            pull, push = self._examined, self._published
+            work = partial(self._device.run, pull, push, self._requests)
             working = [tasks.create_task(self._host("device", work), name="device")]
             if self._recording is not None:
                 feed = self._recording.feed(self._pull)
@@ -236,7 +238,7 @@ class Service:
         async with asyncio.TaskGroup() as tasks:
             working = [
                 tasks.create_task(
-                    self._host("engine", self._engine.run(self._requests)), name="engine"
+                    self._host("engine", partial(self._engine.run, self._requests)), name="engine"
                 ),
                 tasks.create_task(self._tick(), name="pulse"),
                 tasks.create_task(self._list_sequences(), name="list sequences"),
@@ -244,7 +246,7 @@ class Service:
             try:
                 yield
             finally:
-                await self._host("close", self._engine.close(ENDING))
+                await self._host("close", partial(self._engine.close, ENDING))
                 for task in working:
                     task.cancel()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from service_rig import PREFIX, Client, Process, Rig, rig_of, start_service
 from sim_helpers import RefusedError, until
 
 from sim_iocs.fleet import Fleet
-from sim_iocs.ports import LOOPBACK
+from sim_iocs.ports import LOOPBACK, PortHold
 
 MOVE = """
     steps:
@@ -135,6 +137,32 @@ def test_an_idle_service_ends_at_once_and_without_a_word_of_trouble(own: Rig) ->
     assert '"level": "warning"' not in own.service.errors
     with socket.socket() as tcp, pytest.raises(ConnectionRefusedError):
         tcp.connect((LOOPBACK, own.port))
+
+
+def test_a_service_that_is_stopped_before_its_tasks_began_says_nothing_of_them(
+    tmp_path: Path,
+) -> None:
+    # Python warned of coroutines that were never awaited.
+    (tmp_path / "orchestrator.toml").write_text("ca.auto_addr_list = false")
+    command = [sys.executable, "-m", "orchestrator", "serve", "--stop-with-stdin"]
+    with closing(PortHold()) as hold:
+        command += ["--port", str(hold.port), "--interfaces", LOOPBACK]
+    with (tmp_path / "log").open("w+") as log:
+        # To a file: a repeater that libca starts would hold a pipe.
+        ended = subprocess.run(
+            command,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            timeout=30,
+            check=False,
+        )
+        log.seek(0)
+        said = log.read()
+    assert ended.returncode == 0
+    assert "stopped" in said
+    assert "never awaited" not in said
 
 
 def test_sigkill_leaves_the_iocs_alone_and_a_new_service_can_follow(own: Rig) -> None:
