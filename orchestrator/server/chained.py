@@ -61,7 +61,7 @@ def mirror_name(prefix: str, alias: str) -> str:
     return _name(prefix, "MON", alias)
 
 
-def data_waveform(length: int, units: str = "", precision: int | None = None) -> Any:
+def data_waveform(length: int, units: str | bytes = "", precision: int | None = None) -> Any:
     """A waveform for samples that can hold `length` of them, and ten times as many next time."""
     most = _FIRST_POINTS
     while most < length:
@@ -93,7 +93,7 @@ def _channel_rows(prefix: str, channel: ChannelConfig) -> Iterator[Row]:
     yield Row("data", key, _name(prefix, "DATA", key), None, doc)
 
 
-def _waveform(most: int, units: str = "", precision: int | None = None) -> Any:
+def _waveform(most: int, units: str | bytes = "", precision: int | None = None) -> Any:
     return ReadOnlyDouble(
         value=np.zeros(0),
         max_length=most,

@@ -8,6 +8,7 @@ import caproto as ca
 import numpy as np
 
 from orchestrator.ioc import ReadOnly, TextChannel
+from orchestrator.ioc.text import encode
 from orchestrator.server.pvs import ReadOnlyDouble, ReadOnlyEnum, ReadOnlyInteger
 from orchestrator.types import Alarm, Metadata, NativeType, Severity
 
@@ -15,6 +16,12 @@ _BACKLOG_BYTES = 4_000_000
 """What updates of one waveform may wait for one slow client."""
 
 _MOST_BACKLOG = 50
+
+_UNITS_BYTES = 8
+"""MAX_UNITS_SIZE of db_access.h; that many need no NUL."""
+
+_LABEL_BYTES = 25
+"""MAX_ENUM_STRING_SIZE of db_access.h is 26, with a NUL."""
 
 
 class _Short(ReadOnly, ca.ChannelShort):  # type: ignore[misc] # caproto is untyped
@@ -68,7 +75,8 @@ def make_mirror(metadata: Metadata) -> Any:
         case NativeType.STRING:
             return _String(value="" if count == 1 else [""], **common)
         case NativeType.ENUM if count == 1:
-            return ReadOnlyEnum(value=0, enum_strings=_labels(metadata), **common)
+            labels = _labels(metadata)
+            return ReadOnlyEnum(value=0, enum_strings=labels, string_encoding="utf-8", **common)
         case NativeType.CHAR:
             return _Byte(value=b"\0", **common, **_numeric(metadata))
         case NativeType.SHORT | NativeType.ENUM:  # caproto has no arrays of enums
@@ -87,12 +95,23 @@ async def take_metadata(mirror: Any, metadata: Metadata) -> None:
     if isinstance(mirror, ca.ChannelEnum):
         await mirror.write_metadata(publish=False, enum_strings=_labels(metadata))
     else:
-        await mirror.write_metadata(publish=False, **_precise(metadata))
+        await describe(mirror, **_precise(metadata))
+
+
+async def describe(channel: Any, units: bytes, **more: Any) -> None:
+    """Give a channel new units, and more of its metadata."""
+    # caproto takes out what stands alone in a sequence: of b"V" that would be the number 86.
+    await channel.write_metadata(publish=False, units=[units], **more)
 
 
 def backlog(count: int, bytes_each: int = 8) -> int:
     """Updates of a waveform of `count` elements that may wait for a slow client."""
     return max(2, min(_MOST_BACKLOG, _BACKLOG_BYTES // (count * bytes_each)))
+
+
+def units_of(metadata: Metadata) -> bytes:
+    """The units as a channel is to send them: caproto would encode text as latin-1."""
+    return encode(metadata.units, _UNITS_BYTES)
 
 
 def _as_undefined(text: TextChannel) -> TextChannel:
@@ -101,7 +120,8 @@ def _as_undefined(text: TextChannel) -> TextChannel:
 
 
 def _labels(metadata: Metadata) -> tuple[str, ...]:
-    return tuple(label[:25] for label in metadata.labels) or tuple(str(i) for i in range(16))
+    labels = (encode(label, _LABEL_BYTES).decode() for label in metadata.labels)
+    return tuple(labels) or tuple(str(i) for i in range(16))
 
 
 def _zero(count: int) -> Any:
@@ -114,7 +134,7 @@ def _precise(metadata: Metadata) -> dict[str, Any]:
 
 def _numeric(metadata: Metadata) -> dict[str, Any]:
     return {
-        "units": metadata.units,
+        "units": units_of(metadata),
         "lower_ctrl_limit": metadata.control.low,
         "upper_ctrl_limit": metadata.control.high,
         "lower_disp_limit": metadata.display.low,

@@ -14,7 +14,7 @@ from orchestrator.errors import InputError
 from orchestrator.ioc import IocServer
 from orchestrator.server.chained import MIRROR_DOC, Row, chained_rows, data_waveform, mirror_name
 from orchestrator.server.lazy import LazyPVs
-from orchestrator.server.mirrors import make_mirror, shape, take_metadata
+from orchestrator.server.mirrors import describe, make_mirror, shape, take_metadata, units_of
 from orchestrator.server.pvs import ServicePVs, escaped
 from orchestrator.server.requests import Requests
 from orchestrator.server.stats import Stats
@@ -101,13 +101,15 @@ class PVTable:
 
     def _make_data(self, row: Row) -> Any:
         known = self._known.get(row.key)
-        channel = data_waveform(0, known.units, known.precision) if known else data_waveform(0)
+        channel = data_waveform(0)
+        if known is not None:
+            channel = data_waveform(0, units_of(known), known.precision)
         channel.__doc__ = row.doc
         return channel
 
     async def _grow(self, update: Update, channel: Any, server: IocServer) -> Any:
         larger = data_waveform(np.size(update.value))
-        await larger.write_metadata(publish=False, units=channel.units, precision=channel.precision)
+        await describe(larger, channel.units, precision=channel.precision)
         await server.replace_pv(self._names[update.field, update.key], larger)
         return larger
 
@@ -117,8 +119,5 @@ class PVTable:
         for field in _WITH_UNITS:
             channel = self.pvdb.made(self._names.get((field, opened.channel), ""))
             if channel is not None:
-                await channel.write_metadata(
-                    publish=False,
-                    units=opened.metadata.units,
-                    precision=opened.metadata.precision or channel.precision,
-                )
+                precision = opened.metadata.precision or channel.precision
+                await describe(channel, units_of(opened.metadata), precision=precision)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from orchestrator.ioc import TextChannel, fitting
-from orchestrator.server.mirrors import make_mirror
+from orchestrator.server.mirrors import make_mirror, take_metadata
 from orchestrator.server.values import write
 from orchestrator.types import Metadata, NativeType, Update
 
@@ -100,3 +100,39 @@ def test_a_value_that_no_client_could_read_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="this PV takes "):
         fitting(channel, value)
+
+
+@pytest.mark.parametrize(
+    "native", [NativeType.CHAR, NativeType.SHORT, NativeType.LONG, NativeType.FLOAT]
+)
+@pytest.mark.parametrize(
+    ("units", "sent"),
+    [
+        ("V", b"V"),
+        ("µm", "µm".encode()),
+        ("kΩ", "kΩ".encode()),
+        ("�" * 8, "��".encode()),  # 8 bytes at most
+    ],
+)
+async def test_units_reach_the_clients_of_a_mirror_as_utf8(
+    native: NativeType, units: str, sent: bytes
+) -> None:
+    """caproto encodes as latin-1: what that has not could neither be read nor be posted."""
+    mirror = make_mirror(Metadata(native, units=units))
+    metadata, _ = await mirror.read(ca.ChannelType[f"CTRL_{mirror.data_type.name}"])
+    assert metadata.units == sent
+    mirror = make_mirror(Metadata(native))
+    await take_metadata(mirror, Metadata(native, units=units))
+    metadata, _ = await mirror.read(ca.ChannelType[f"CTRL_{mirror.data_type.name}"])
+    assert metadata.units == sent
+
+
+async def test_labels_reach_the_clients_of_a_mirror_as_utf8() -> None:
+    mirror = make_mirror(Metadata(NativeType.ENUM, labels=("1 kΩ", "�" * 25)))
+    metadata, _ = await mirror.read(ca.ChannelType.CTRL_ENUM)
+    assert [bytes(label) for label in metadata.enum_strings] == [
+        "1 kΩ".encode(),
+        ("�" * 8).encode(),  # 26 bytes with the NUL (MAX_ENUM_STRING_SIZE)
+    ]
+    _, data = await mirror.read(ca.ChannelType.STRING)
+    assert list(data) == ["1 kΩ".encode()]
