@@ -7,10 +7,11 @@ from typing import Any
 
 
 class LazyPVs(dict[str, Any]):
-    """PVs by name. One that is made `later` has its name, and a place, from the start.
+    """PVs by name, or name and `.VAL`.
 
-    `values` and `items` give None for those that nobody has asked for yet, so that caproto, which
-    looks through them for hooks, makes none of them.
+    One that is made `later` has its name, and a place, from the start:
+    `values` and `items` give None for it until somebody has asked, so that caproto, which looks
+    through them for hooks, makes none of them.
     """
 
     def __init__(self) -> None:
@@ -35,3 +36,11 @@ class LazyPVs(dict[str, Any]):
         if channel is None:
             channel = self[name] = self._makers.pop(name)()
         return channel
+
+    def __missing__(self, name: str) -> Any:
+        # Here and not by caproto's `get_field`: what that gives is kept by the name with its field,
+        # also when the PV has been replaced.
+        record = name.removesuffix(".VAL")
+        if record == name or record not in self:
+            raise KeyError(name)
+        return self[record]

@@ -40,6 +40,7 @@ async def test_a_mirror_appears_when_its_channel_connects_with_all_that_is_known
             v = await caget("ORCH:MON:stage:x", format=FORMAT_TIME)
             say(v.timestamp, v.severity, v.status)
             say((await cainfo("ORCH:MON:stage:x")).write)
+            say(float(await caget("ORCH:MON:stage:x.VAL")))
         """)
         stamp = 1_700_000_000.25
         service.publish(
@@ -47,6 +48,7 @@ async def test_a_mirror_appears_when_its_channel_connects_with_all_that_is_known
             Update("mon", 8.5, "stage.x", Severity.MINOR, 4, stamp),
         )
         await says(client, [8.5, "mm", 4, -10.0, 10.0], [-11.0, 9.0, -8.0], [stamp, 1, 4], [False])
+        await says(client, [8.5])
 
 
 async def test_an_enum_is_mirrored_with_its_labels() -> None:

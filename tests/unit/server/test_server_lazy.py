@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from orchestrator import ioc  # noqa: F401 - first: caproto reads its settings when it is imported
 from orchestrator.server.lazy import LazyPVs
@@ -22,6 +23,19 @@ def test_a_pv_of_later_has_its_name_at_once_and_is_made_once_when_asked_for():
     assert pvs["B"] == pvs.get("B") == pvs.made("B") == "b"
     assert made == ["B"]
     assert pvs.get("C", "none") == "none"
+
+
+def test_val_is_the_field_that_a_pv_without_fields_has():
+    pvs = LazyPVs()
+    pvs["A"] = "a"
+    pvs.later("B", lambda: "b")
+    assert (pvs["A.VAL"], pvs["B.VAL"]) == ("a", "b")
+    pvs["A"] = "another"
+    assert pvs["A.VAL"] == "another"
+    assert list(pvs) == ["A", "B"]
+    for name in ("C.VAL", "A.EGU", "A.VAL.VAL"):
+        with pytest.raises(KeyError, match=name):
+            pvs[name]
 
 
 async def test_an_array_reaches_its_mirror_without_a_copy_of_ours():
