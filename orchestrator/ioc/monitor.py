@@ -119,6 +119,7 @@ async def _client() -> AsyncIterator[Any]:
     from caproto.asyncio.client import Context
 
     client = Context()
+    client.broadcaster.protocol = None  # its disconnect() looks there, though it never searched
     try:
         yield client
     finally:

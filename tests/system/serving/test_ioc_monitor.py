@@ -57,3 +57,32 @@ def test_it_ends_though_its_cancellation_was_swallowed(pv: str, patience: float)
     with closing(Process("the monitor", command, env)) as process:
         assert process.end(60) == 0, process.errors
         assert process.output.splitlines()[-1] == "True 1", process.errors
+
+
+AT_ONCE = """
+import asyncio
+from orchestrator.ioc import Monitor
+
+async def nothing(*_):
+    pass
+
+async def main():
+    monitor = Monitor("NO:SUCH:PV", nothing, nothing)
+    for turns in range(1, 30):
+        watching = asyncio.create_task(monitor.watch())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        watching.cancel()
+        await asyncio.wait([watching])
+        print(turns, watching.cancelled() or watching.exception())
+
+asyncio.run(main())
+"""
+
+
+def test_it_ends_quietly_though_its_client_has_not_begun_to_search() -> None:
+    """An IOC that was stopped in the moment in which it was ready ended in a traceback."""
+    env = os.environ | {"EPICS_CA_ADDR_LIST": "127.0.0.1", "EPICS_CA_AUTO_ADDR_LIST": "NO"}
+    with closing(Process("the monitor", [sys.executable, "-c", AT_ONCE], env)) as process:
+        assert process.end(60) == 0, process.errors
+        assert process.output.splitlines() == [f"{turns} True" for turns in range(1, 30)]
