@@ -28,6 +28,7 @@ here is a calcout record with an output delay. (EPICS record reference manual: c
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import signal
@@ -120,8 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parse(argv)
     hold = None if options.port else PortHold()
     port = hold.port if hold else options.port
-    if hold is None and _taken(port, options.interfaces[0]):
-        sys.stderr.write(f"port {port} is in use: give another one (0 finds a free one)\n")
+    if why := _refused(port, options.interfaces):
+        sys.stderr.write(f"{why}\n")
         return 1
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -189,15 +190,20 @@ def _silent_stdout() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _taken(port: int, interface: str) -> bool:
-    """Whether someone listens there: the C server would take another port, and only warn."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((interface, port))
-        except OSError:
-            return True
-    return False
+def _refused(port: int, interfaces: Sequence[str]) -> str:
+    """Why it can't listen there, or empty: the C server would take what it gets, and only warn."""
+    for interface in interfaces:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((interface, port))
+            except OverflowError as error:
+                return f"port {port}: {error}"
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    return f"port {port} is in use: give another one (0 finds a free one)"
+                return f"can't listen on {interface}:{port}: {error.strerror}"
+    return ""
 
 
 def _found(name: str, interface: str, port: int, timeout: float = 5) -> bool:

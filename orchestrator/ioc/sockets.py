@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from orchestrator.errors import InputError
 
 _TRIES = 50
+_HIGHEST = 65_535
 
 
 class PortTakenError(InputError):
@@ -38,7 +39,10 @@ def bind(port: int, interfaces: Sequence[str]) -> BoundSockets:
     Raises:
         PortTakenError: `port` is in use. caproto would take another in silence, on which
             nobody searches.
+        InputError: There is no such port or interface.
     """
+    if not 0 <= port <= _HIGHEST:
+        raise InputError(f"port {port}: expected 0, for a free one, to {_HIGHEST}")
     if port:
         return _bind(port, interfaces)
     for _ in range(_TRIES):

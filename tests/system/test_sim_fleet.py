@@ -171,6 +171,22 @@ def test_an_ioc_by_itself_finds_a_free_port_and_says_so_when_it_is_reachable(kin
         assert all(pv.startswith("T:") for pv in pvs)
 
 
+@pytest.mark.parametrize("kind", ["motor", "records"])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--port", "99999", "--interfaces", "127.0.0.1"], "99999"),
+        (["--port", "0", "--interfaces", "no such host"], "no such host"),
+    ],
+)
+def test_a_port_or_an_interface_that_there_is_not_is_told_in_a_line(kind, options, told):
+    command = [sys.executable, "-m", f"sim_iocs.{kind}", *options]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert told in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
 def test_a_seed_makes_what_is_drawn_repeatable():
     centers = []
     for seed in (5, 5, 6):
