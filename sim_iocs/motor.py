@@ -84,6 +84,16 @@ def _choice(name: str, *labels: str, value: str = "", read_only: bool = False) -
     )
 
 
+def _finite(pv: Any, value: float) -> None:
+    """Refuse what is no position: NaN would stay in all that is reckoned from it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"{pv.pvname} takes a finite position: {value}")
+
+
 class Axis(SimGroup):
     """One motor."""
 
@@ -140,8 +150,7 @@ class Axis(SimGroup):
     @val.putter
     async def val(self, instance: Any, value: float) -> float:
         """Go there; returns when the motor stands, wherever that is by then."""
-        if not math.isfinite(value):
-            raise ValueError(f"{instance.pvname} takes a finite position: {value}")
+        _finite(instance, value)
         if self.set_mode.value == "Set":
             await self._shift(value - self.rbv.value)
             raise SkipWrite
@@ -214,12 +223,14 @@ class Axis(SimGroup):
     @off.putter
     async def off(self, instance: Any, value: float) -> float:
         """Call the same places by other positions."""
+        _finite(instance, value)
         await self._shift(value - instance.value)
         raise SkipWrite  # it has been posted
 
     @hlm.putter
     async def hlm(self, instance: Any, value: float) -> None:
         """Clients see the limit in the metadata of VAL, and are refused beyond it."""
+        _finite(instance, value)
         await self.val.write_metadata(upper_ctrl_limit=value, upper_disp_limit=value)
         await post(instance, value)
         await self._judge()
@@ -228,6 +239,7 @@ class Axis(SimGroup):
     @llm.putter
     async def llm(self, instance: Any, value: float) -> None:
         """As `hlm`."""
+        _finite(instance, value)
         await self.val.write_metadata(lower_ctrl_limit=value, lower_disp_limit=value)
         await post(instance, value)
         await self._judge()

@@ -46,6 +46,7 @@ _CURRENT = {"units": "mA", "precision": 2, "lower_disp_limit": 0.0, "upper_disp_
 # No upper alarm limit that a current ever reaches:
 _ALARMS = {"lower_alarm_limit": 10.0, "upper_alarm_limit": 1e6}
 _FULL = {"units": "mA", "precision": 1, "lower_ctrl_limit": 0.0, "upper_ctrl_limit": 1000.0}
+_RATE = {"units": "mA/s", "precision": 1, "lower_ctrl_limit": 0.0, "upper_ctrl_limit": 1e6}
 _TIME = {"units": "s", "precision": 1, "lower_ctrl_limit": 0.0, "upper_ctrl_limit": 1e6}
 
 
@@ -65,7 +66,7 @@ class RingIOC(SimGroup):
     )
     full_current = pvproperty(name="FullCurrent", value=200.0, doc="filled to", **_FULL)
     lifetime = pvproperty(name="Lifetime", value=3600.0, doc="to 37 %", **_TIME)
-    fill_rate = pvproperty(name="FillRate", value=100.0, units="mA/s", precision=1)
+    fill_rate = pvproperty(name="FillRate", value=100.0, **_RATE)
     dump = pvproperty(name="Dump", value=0, doc="1 dumps the beam")
     dump_every = pvproperty(name="DumpEvery", value=0.0, doc="mean time; 0: never", **_TIME)
     dark_time = pvproperty(name="DarkTime", value=3.0, doc="from a dump to the filling", **_TIME)

@@ -62,6 +62,13 @@ def test_a_dump_takes_all_beam_and_it_is_filled_after_the_dark_time():
     assert ring_after(9, *dumped)[1] == "Beam"
 
 
+@pytest.mark.parametrize("rate", [-1.0, -1e308, math.nan, math.inf])
+def test_a_rate_that_fills_nothing_is_refused(rate):
+    """A negative one drew the current below zero, to minus infinity and for ever."""
+    with pytest.raises(ValueError, match="Limits"):
+        ring_after(1, ("fill_rate", rate))
+
+
 def test_dumps_come_by_chance_which_a_seed_repeats():
     def dark(seed):
         async def main():

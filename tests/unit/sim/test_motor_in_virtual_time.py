@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -171,3 +172,18 @@ def test_relative_moves_and_tweaks_start_from_the_target():
             return seen
 
     assert run_virtual(main()) == [(0.5, 0), (0.6, 0), (0.5, 0), (0.0, 0)]
+
+
+def test_what_is_no_position_is_refused_by_all_that_positions_are_reckoned_from():
+    """NaN as an offset or a limit stayed in every position until the IOC was started anew."""
+
+    async def main():
+        async with standing_axis() as axis:
+            for pv in (axis.off, axis.hlm, axis.llm):
+                for value in (math.nan, math.inf):
+                    with pytest.raises(ValueError, match="finite position"):
+                        await pv.write(value)
+            await axis.val.write(1.0)
+            return axis.rbv.value, axis.off.value, axis.hlm.value, axis.llm.value
+
+    assert run_virtual(main()) == (1, 0, 10, -10)
