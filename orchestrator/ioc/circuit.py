@@ -150,7 +150,8 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
         try:
             await loop()  # made here: one that is cancelled before it begins was never made
         except Exception as error:  # noqa: BLE001 - top of a task
-            self._complain("circuit failed", error=repr(error))
+            if not self.writer.is_closing():  # else it is we who hung up
+                self._complain("circuit failed", error=repr(error))
         finally:
             self.client.close()  # wakes _receive
 

@@ -16,6 +16,7 @@ from ioc_kit_pvs import small_ioc
 from ioc_kit_raw import RawClient
 
 from orchestrator.ioc.circuit import MAX_REQUEST_BYTES, CircuitQueue
+from sim_iocs.fleet import Fleet
 
 DBR_LONG = 5
 
@@ -238,3 +239,19 @@ async def test_gets_are_answered_while_a_put_of_that_client_is_outstanding() -> 
         assert ioc.busy.value == "Busy"
         ioc.work.set()
         await client.receive(ca.WriteNotifyResponse)
+
+
+async def test_an_ioc_that_hangs_up_on_a_client_in_its_put_does_not_complain_of_it() -> None:
+    # uvloop's transport raises RuntimeError for the reply, not ConnectionError as asyncio's does.
+    with Fleet(["faulty"]) as fleet:
+        for _ in range(10):
+            async with await RawClient.connect(fleet["faulty"].port) as client:
+                rate = await client.channel("SIM:FAULTY:FloodRate")
+                await client.send(rate.write([5000.0], notify=True))
+                flood = await client.channel("SIM:FAULTY:Flood")
+                disconnect = await client.channel("SIM:FAULTY:Disconnect")
+                await client.send(flood.subscribe())
+                await client.receive(ca.EventAddResponse)
+                await client.send(disconnect.write([1], notify=True))
+                assert await client.is_disconnected()
+    assert not fleet["faulty"].errors
