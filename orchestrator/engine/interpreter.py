@@ -56,6 +56,7 @@ from orchestrator.language.nodes import (
     TrajectoriesNode,
     WaitNode,
     While,
+    walk,
 )
 from orchestrator.language.points import range_points
 from orchestrator.types import Place, Severity, path_text
@@ -79,7 +80,15 @@ class Interpreter:
         """Makes what a Python sequence within this run is given; set by who made this."""
         self.entered = False
         self.tolerated = 0
-        self.mark: Mark | None = None
+        self.root: Scope | None = None
+        """Of the document that is run; where there is none (Python), nothing can be gone back to.
+        """
+        self._marks: list[Mark] = []
+
+    @property
+    def mark(self) -> Mark | None:
+        """The last checkpoint that is in force: no sub-sequence in which it stands was left."""
+        return self._marks[-1] if self._marks else None
 
     async def run(
         self, nodes: Sequence[Node], scope: Scope, place: Place, entry: Entry | None = None
@@ -122,13 +131,16 @@ class Interpreter:
             case Abort():
                 raise AssertionError("is not guarded")
             case Retry(tries, delay):
-                await self._retried(node, scope, place, tries, delay)
+                await self._retried(node, scope, place, tries, delay, entry)
             case Continue():
                 try:
                     await self._placed(node, scope, place, entry)
                 except OrchestratorError as error:
                     self._tolerate(error)
             case Handler(body):
+                if entry is not None and entry.enters("on_error"):
+                    await self.run(body, scope, place, entry)
+                    return
                 try:
                     await self._placed(node, scope, place, entry)
                 except OrchestratorError as error:
@@ -143,13 +155,20 @@ class Interpreter:
             raise
 
     async def _retried(
-        self, node: Node, scope: Scope, place: Place, tries: int, delay: Operand
+        self,
+        node: Node,
+        scope: Scope,
+        place: Place,
+        tries: int,
+        delay: Operand,
+        entry: Entry | None,
     ) -> None:
         for number in range(1, tries + 2):
             at = Place(place.path, place.loops, (*place.tries, number))
             try:
-                await self._placed(node, scope, at, None)
+                await self._placed(node, scope, at, entry if number == 1 else None)
             except OrchestratorError as error:
+                self._forget(place)
                 if number > tries:
                     raise
                 self._verbs.tell(f"try {number} of {tries + 1}: {error.placed()}", Severity.MINOR)
@@ -187,6 +206,8 @@ class Interpreter:
             case IfNode():
                 await self._if(node, scope, place, entry, held=held)
             case ParallelNode():
+                if any(isinstance(inner, CheckpointNode) for inner in walk((node,))):
+                    self._check_in(place, scope)  # all of it begins again: see `_check_in`
                 await run_all([(b.label, self.run([b], scope, place)) for b in node.branches])
             case RunNode():
                 await self._run(node, scope, place, entry)
@@ -288,32 +309,26 @@ class Interpreter:
     async def _run(self, node: RunNode, scope: Scope, place: Place, entry: Entry | None) -> None:
         values = {name: await self._verbs.evaluate(value, scope) for name, value in node.args}
         if node.document is None:
-            await self._calls.python(node.sequence, values).run(self.make_run(node.sequence))
+            program = self._calls.python(node.sequence, values)
+            await program.run(self.make_run(node.sequence))
             return
-        program = await self._calls.program(node, values)
-        inner = Scope(program.arguments, scope)
+        document = await self._calls.program(node, values)
+        inner = Scope(document.arguments, scope)
         if entry is not None:
             entry.branch()
             inner = entry.scope()
             entry.branch()
         stays = False
         try:
-            await self.run(program.steps, inner, place, entry)
+            await self.run(document.steps, inner, place, entry)
         except RewindRun:
-            stays = self._goes_back_into(node, place)
+            stays = self.mark is not None and self.mark.stands_in(place)
             raise
         finally:
-            if program.finally_ and not stays:
-                await self._control.finalise(self.finalise(program.finally_, inner, place))
-
-    def _goes_back_into(self, node: RunNode, place: Place) -> bool:
-        """Whether a rewind goes on within a sub-sequence, so that it is not left."""
-        mark, within = self.mark, (*node.path, "run")
-        return (
-            mark is not None
-            and mark.path[: len(within)] == within
-            and mark.loops[: len(place.loops)] == place.loops
-        )
+            if not stays:
+                self._forget(place)
+                if document.finally_:
+                    await self._control.finalise(self.finalise(document.finally_, inner, place))
 
     async def finalise(self, nodes: Sequence[Node], scope: Scope, place: Place) -> None:
         """Run each of these even if the one before has failed; then tell the first error."""
@@ -335,9 +350,23 @@ class Interpreter:
             scope[node.variable] = result
 
     def _check_in(self, place: Place, scope: Scope) -> None:
+        if (
+            self._control.finalising
+            or "parallel" in place.path
+            or scope.lineage()[0] is not self.root
+        ):
+            return  # no way leads back into finalisers, into branches, into what Python runs
+        self._marks = [mark for mark in self._marks if mark.path != place.path]
         # A copy: what is bound later is bound again when the run goes on from here.
         at_mark = Scope(scope, scope.parent)
-        self.mark = Mark(place.path, place.loops, at_mark, self._reporter.done)
+        self._marks.append(Mark(place.path, place.loops, at_mark, self._reporter.done))
+
+    def _forget(self, place: Place) -> None:
+        """A step is left, or begun anew: the checkpoints in it are no longer in force."""
+        left = [mark for mark in self._marks if not mark.stands_in(place)]
+        if self._marks and not left:
+            self._control.rewound()  # it can only go on
+        self._marks = left
 
     # Loops ------------------------------------------------------------------------------------
 

@@ -135,7 +135,7 @@ class Runner:
             control,
             verbs.tell,
             world.wall,
-            lambda: self._interpreter.mark is not None and isinstance(program, Program),
+            lambda: self._interpreter.mark is not None,
         )
         calls = Calls(world.library, control, self._preflight.connect, verbs.tell)
         self._interpreter = Interpreter(verbs, control, self._reporter, calls)
@@ -208,18 +208,19 @@ class Runner:
         if isinstance(self._program, PythonProgram):
             await self._program.run(self._python(self._program.name))
             return
+        scope = self._interpreter.root = Scope(self._program.arguments)
         while True:
             try:
                 place = Place(tries=(rewinds + 1,) if rewinds else ())
-                scope = Scope(self._program.arguments)
                 await self._interpreter.run(self._program.steps, scope, place, entry)
             except RewindRun:
                 mark = self._interpreter.mark
                 rewinds += 1
                 self._control.rewound()
                 entry = None if mark is None else Entry(mark)
-                if entry is not None:
+                if mark is not None and entry is not None:
                     entry.branch()
+                    self._reporter.done = mark.done
             else:
                 return
 

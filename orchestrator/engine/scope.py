@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.types import Path
+from orchestrator.types import Path, Place
 
 
 class Scope(dict[str, object]):
@@ -43,25 +43,35 @@ class Mark:
     done: int
     """Steps done before it."""
 
+    def stands_in(self, place: Place) -> bool:
+        """Whether it stands in the step that is executed at a place."""
+        own_path, own_loops = self.path[: len(place.path)], self.loops[: len(place.loops)]
+        return (own_path, own_loops) == (place.path, place.loops)
+
 
 class Entry:
     """The way to a mark, taken level by level by the interpreter."""
 
     def __init__(self, mark: Mark) -> None:
-        self._path: Iterator[str | int] = iter(mark.path)
-        self._left = len(mark.path)
+        self._path = list(reversed(mark.path))
+        """What is left of it, the next level last."""
         self._loops = iter(mark.loops)
         self._scopes = iter(mark.scope.lineage()[1:])
 
     def branch(self) -> str:
         """The list to enter, as the path names it: `steps`, `do`, `then`."""
-        self._left -= 1
-        return str(next(self._path))
+        return str(self._path.pop())
+
+    def enters(self, name: str) -> bool:
+        """Whether this is the list to enter; it is taken then."""
+        if self._path[-1] != name:
+            return False
+        self.branch()
+        return True
 
     def index(self) -> int:
         """The step in that list."""
-        self._left -= 1
-        return int(next(self._path))
+        return int(self._path.pop())
 
     def loop(self) -> int:
         """The pass of the loop that is entered."""
@@ -74,4 +84,4 @@ class Entry:
     @property
     def arrived(self) -> bool:
         """Whether the step just told by `index` is the marked one."""
-        return self._left == 0
+        return not self._path

@@ -368,7 +368,7 @@ class LogStep(BaseStep):
 
 
 class CheckpointStep(BaseStep):
-    """Mark a place to which a suspender can rewind."""
+    """Mark a place to which a suspender can rewind while its sub-sequence runs."""
 
     checkpoint: StrictStr
     """Its name; a checkpoint without one is just `- checkpoint`."""

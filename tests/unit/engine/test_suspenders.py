@@ -300,3 +300,107 @@ def test_a_rewind_into_a_sub_sequence_does_not_leave_it_one_before_it_does(play,
     status, x, rows, y = play(scenario, directory=tmp_path)
     assert (status, rows) == (RunStatus.SUCCESS, [1, 2, 2, 3])
     assert x == y == ([1, 2, 3] if inside else [1, 2, 2, 3])
+
+
+REWINDS = "suspend: {beam: {when: sim.counts < 50, rewind: checkpoint}}\nsteps:\n"
+
+
+def played(play, steps, *beam, before=None, **options):
+    """How a document with a rewinding suspender ends: status, puts to x, puts to y."""
+
+    async def scenario(it):
+        await with_beam(it)
+        counts(it, *beam)
+        if before is not None:
+            before(it)
+        ended = await it.run(REWINDS + steps)
+        return ended.status, it.puts("x"), it.puts("y")
+
+    return play(scenario, **options)
+
+
+SUB = (
+    "steps: [{set: {pv: sim.x, value: 5}}, checkpoint, {delay: 1}]\n"
+    "finally: [{set: {pv: sim.y, value: 9}}]"
+)
+DARK = (6, 0.0), (20, 100.0)
+
+
+def test_checkpoint_of_a_sub_sequence_counts_only_while_that_is_running(play, tmp_path):
+    """Its finalisers have run: going back into its middle would find the shutter closed."""
+    (tmp_path / "sub.yaml").write_text(SUB)
+    around = "- checkpoint\n- set: {pv: sim.x, value: 2}\n- run: sub\n- delay: 10\n"
+    status, x, y = played(play, around, *DARK, directory=tmp_path)
+    assert (status, x, y) == (RunStatus.SUCCESS, [2, 5, 2, 5], [9, 9])
+
+
+def test_with_no_checkpoint_but_in_a_sub_sequence_that_was_left_it_goes_on(play, tmp_path):
+    (tmp_path / "sub.yaml").write_text(SUB)
+    status, x, y = played(play, "- run: sub\n- delay: 10\n", *DARK, directory=tmp_path)
+    assert (status, x, y) == (RunStatus.SUCCESS, [5], [9])
+
+
+def test_rewind_that_the_end_of_a_sub_sequence_overtakes_goes_on(play, tmp_path):
+    """Its suspender clears while its last put is in flight: then there is nothing to go back to."""
+    (tmp_path / "sub.yaml").write_text(
+        "steps: [checkpoint, {set: {pv: sim.x, value: 5}}]\nfinally: [{set: {pv: sim.y, value: 9}}]"
+    )
+
+    def slow(it):
+        it.sim.channels["sim.x"].put_takes = 5.0
+
+    steps = "- set: {pv: sim.y, value: 1}\n- run: sub\n- set: {pv: sim.y, value: 3}\n"
+    beam = (2, 0.0), (3, 100.0)
+    status, x, y = played(play, steps, *beam, before=slow, directory=tmp_path)
+    assert (status, x, y) == (RunStatus.SUCCESS, [5], [1, 9, 3])
+
+
+def test_rewind_goes_back_into_a_retried_step(play):
+    steps = (
+        "- group: [{set: {pv: sim.x, value: 1}}, checkpoint, "
+        "{set: {pv: sim.x, value: 2}}, {delay: 10}]\n  on_error: {retry: 1}\n"
+    )
+    assert played(play, steps, *DARK) == (RunStatus.SUCCESS, [1, 2, 2], [])
+
+
+def test_checkpoint_of_a_failed_try_does_not_count(play):
+    """The next try may not have come so far when the run is to go back."""
+    steps = (
+        "- checkpoint\n"
+        "- group: [{set: {pv: sim.x, value: 1}}, {delay: 2}, checkpoint, "
+        "{wait: {pv: sim.det, above: 1, timeout: 3}}]\n  on_error: {retry: 1}\n"
+    )
+
+    def detected_late(it):
+        later(15, it.sim.post, "sim.det", 2.0)
+
+    # 0 … 5: first try; 5 … 7: the delay of the second, held up from 6 to 20.
+    assert played(play, steps, *DARK, before=detected_late) == (RunStatus.SUCCESS, [1, 1, 1], [])
+
+
+def test_rewind_goes_back_into_an_error_handler(play):
+    steps = (
+        "- group: [{set: {pv: sim.y, value: 1}}, {wait: {pv: sim.det, above: 1, timeout: 1}}]\n"
+        "  on_error: [{set: {pv: sim.x, value: 1}}, checkpoint, {set: {pv: sim.x, value: 2}}, "
+        "{delay: 10}]\n- set: {pv: sim.x, value: 3}\n"
+    )
+    assert played(play, steps, *DARK) == (RunStatus.SUCCESS, [1, 2, 2, 3], [1])
+
+
+def test_rewind_to_a_checkpoint_in_a_branch_begins_all_branches_again(play, tmp_path):
+    """… and what was open in them has been closed before."""
+    (tmp_path / "sub.yaml").write_text(SUB.replace("delay: 1", "delay: 10"))
+    steps = "- set: {pv: sim.x, value: 1}\n- parallel: [{run: sub}, {delay: 12}]\n"
+    status, x, y = played(play, steps, *DARK, directory=tmp_path)
+    assert (status, x, y) == (RunStatus.SUCCESS, [1, 5, 5], [9, 9])
+
+
+def test_steps_done_are_counted_from_the_checkpoint_again(play):
+    async def scenario(it):
+        await with_beam(it)
+        counts(it, *DARK)
+        await it.run(REWINDS + "- checkpoint\n- log: a\n- log: b\n- delay: 10\n")
+        return it.values("step")[-1], it.values("nsteps")[-1]
+
+    step, steps = play(scenario)
+    assert step == steps == 4
