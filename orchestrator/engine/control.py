@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -15,6 +16,8 @@ _YIELD_EVERY = 20
 """Steps, some 10 µs each where they do not suspend by themselves."""
 
 _finalising: ContextVar[bool] = ContextVar("finalising", default=False)
+_cancelled: ContextVar[tuple[asyncio.Task[Any], int] | None] = ContextVar("cancelled", default=None)
+"""The task of a Python sequence that cleans up, and how often it had been cancelled then."""
 
 
 class StopRun(BaseException):
@@ -181,18 +184,37 @@ class RunControl:
             self._finalisers.remove(scope)
         return True
 
-    def unwinding(self) -> None:
-        """The steps of this task are being left early: what it still does are its finalisers."""
-        _finalising.set(True)
+    def unwinding(self, way_out: BaseException) -> None:
+        """A Python sequence is being left early: what it still does are its finalisers.
+
+        After a cancellation only as long as that lasts: its own `asyncio.timeout` ends as one.
+        """
+        task = asyncio.current_task()
+        if isinstance(way_out, asyncio.CancelledError) and task is not None:
+            _cancelled.set((task, task.cancelling()))
+        else:
+            _finalising.set(True)
+
+    @contextmanager
+    def python(self) -> Iterator[None]:
+        """Around a Python sequence within a run: what goes on after it is no finaliser of its."""
+        was = _finalising.get()
+        try:
+            yield
+        finally:
+            _finalising.set(was)
 
     @property
     def finalising(self) -> bool:
         """Whether the calling task runs finalisers."""
-        return _finalising.get()
+        if _finalising.get():
+            return True
+        task, cancellations = _cancelled.get() or (None, 0)
+        return task is not None and task.cancelling() >= cancellations
 
     def leaf(self, *, moving: bool, seconds: float | None = None) -> Leaf:
         """The scope of one step; `seconds` on the run's clock, None = no limit."""
-        return Leaf(self._enter, self._leave, moving, _finalising.get(), seconds)
+        return Leaf(self._enter, self._leave, moving, self.finalising, seconds)
 
     def timer(self, seconds: float) -> Leaf:
         """A scope around many steps, ended only by time: the document's timeout."""
@@ -210,7 +232,7 @@ class RunControl:
             await asyncio.sleep(0)
         if self.aborts > 2 and self._task is not None:
             raise asyncio.CancelledError  # the clean-up of the steps is dropped, whoever does it
-        finalising = _finalising.get()
+        finalising = self.finalising
         while self._paused or (self._suspended and not finalising and not self.stopped):
             await self._opened.wait()
         if not finalising:

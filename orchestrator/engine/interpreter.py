@@ -310,7 +310,8 @@ class Interpreter:
         values = {name: await self._verbs.evaluate(value, scope) for name, value in node.args}
         if node.document is None:
             program = self._calls.python(node.sequence, values)
-            await program.run(self.make_run(node.sequence))
+            with self._control.python():
+                await program.run(self.make_run(node.sequence))
             return
         document = await self._calls.program(node, values)
         inner = Scope(document.arguments, scope)

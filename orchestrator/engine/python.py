@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.engine.branches import run_all
-from orchestrator.engine.control import RunControl, StopRun
+from orchestrator.engine.control import RewindRun, RunControl, StopRun
 from orchestrator.engine.interpreter import Interpreter
 from orchestrator.engine.machine import Machine, State
 from orchestrator.engine.nesting import points
@@ -287,8 +287,8 @@ class Run:
     def _leaving(self) -> Iterator[None]:
         try:
             yield
-        except (StopRun, asyncio.CancelledError):
-            self._control.unwinding()  # from here on the sequence cleans up
+        except (StopRun, RewindRun, asyncio.CancelledError) as way_out:
+            self._control.unwinding(way_out)  # from here on the sequence cleans up
             raise
 
 

@@ -90,8 +90,32 @@ def broken() -> None:
     raise RuntimeError("out of paper")
 
 
-SEQUENCES = {f.__name__: f for f in (scan, tidy, wrong, branches, reads)}
+@sequence
+async def impatient(run: Run) -> None:
+    try:
+        async with asyncio.timeout(2):
+            await run.wait("sim.gate", above=3, timeout=None)
+    except TimeoutError:
+        await run.log("no gate")
+    await run.set("sim.y", 1)
+    await run.delay(0)
+    await run.set("sim.y", 2)
+
+
+@sequence
+async def marked(run: Run) -> None:
+    try:
+        await run.checkpoint()
+        await run.delay(5)
+    finally:
+        await run.parallel(run.set("sim.fin", 1), run.set("sim.y", 1))
+
+
+SEQUENCES = {f.__name__: f for f in (scan, tidy, wrong, branches, reads, impatient, marked)}
 REGISTRY = Registry(SEQUENCES, {f.__name__: f for f in (add, slow, broken)})
+
+
+DARK = "suspend: {beam: {when: sim.counts < 0, rewind: checkpoint}}\n"
 
 
 async def run_named(it, name, **args):
@@ -288,6 +312,43 @@ def test_document_runs_a_python_sequence(python):
         return ended.status, it.puts("x")
 
     assert python(scenario) == (RunStatus.SUCCESS, [-1.0, 1.0])
+
+
+def test_a_timeout_of_its_own_does_not_make_the_rest_a_clean_up(python):
+    """STOP and suspenders would have acted no more: the timeout ends by a cancellation too."""
+
+    async def scenario(it):
+        it.sim.channels["sim.y"].put_takes = 2.0
+        start_named(it, "impatient")
+        await asyncio.sleep(3)
+        it.ask(Verb.STOP)
+        return (await it.ended()).status, it.puts("y")
+
+    assert python(scenario) == (RunStatus.STOPPED, [1])
+
+
+def test_a_rewind_of_the_document_around_leaves_it_by_its_clean_up(python):
+    async def scenario(it):
+        loop = asyncio.get_running_loop()
+        for at, value in ((4, -1.0), (9, 0.0), (11, -1.0), (12, 0.0)):
+            loop.call_later(at, it.sim.post, "sim.counts", value)
+        ended = await it.run(DARK + "steps: [checkpoint, {run: marked}, {delay: 3}]")
+        return ended.status, len(it.puts("fin")), len(it.puts("y")), loop.time() - 1000
+
+    status, fin, y, took = python(scenario)
+    # Left at 9 and begun again, left at 12, done at 17; what follows can be suspended as before.
+    assert (status, fin, y, took) == (RunStatus.SUCCESS, 3, 3, pytest.approx(20, abs=0.1))
+
+
+def test_no_document_goes_back_to_a_checkpoint_in_it(python):
+    async def scenario(it):
+        loop = asyncio.get_running_loop()
+        loop.call_later(2, it.sim.post, "sim.counts", -1.0)
+        loop.call_later(9, it.sim.post, "sim.counts", 0.0)
+        ended = await it.run(DARK + "steps: [{set: {pv: sim.x, value: 1}}, {run: marked}]")
+        return ended.status, it.puts("x"), it.puts("fin")
+
+    assert python(scenario) == (RunStatus.SUCCESS, [1], [1])
 
 
 def test_sequence_that_is_no_coroutine_function_is_refused_at_once():
