@@ -205,7 +205,7 @@ class Mover:
                 try:
                     await self._once(attempt, timeout, held=held)
                 except NotConnectedError:
-                    if not held:
+                    if not held or self._control.gives_up:
                         raise
                     await asyncio.sleep(_AGAIN)
         except BaseException:
@@ -216,9 +216,10 @@ class Mover:
 
     async def _once(self, attempt: Attempt, timeout: float, *, held: bool) -> None:
         if held:
-            channels = attempt.channels
-            names = [channel.name for channel in channels]
-            await until(self._view, names, lambda: all(c.connected for c in channels))
+            if not self._control.gives_up:
+                channels = attempt.channels
+                names = [channel.name for channel in channels]
+                await until(self._view, names, lambda: all(c.connected for c in channels))
             attempt.prepare()
         await self._put(attempt, timeout)
         if attempt.readback is not None and not self._control.gives_up:

@@ -434,3 +434,24 @@ def test_after_a_second_abort_no_readback_is_waited_for(play):
         return loop.time() - began, it.puts("x")
 
     assert play(scenario) == (pytest.approx(6), [1.0])
+
+
+def test_after_a_second_abort_no_put_is_held_for_its_channel(play):
+    """Neither the one under way nor those that follow in `finally`."""
+
+    async def scenario(it):
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.5, it.sim.disconnect, "sim.y")
+        for at in (2, 3):
+            loop.call_later(at, it.ask, Verb.ABORT)
+        held = "{set: {pv: sim.y, value: 1, timeout: 60}, on_disconnect: wait}"
+        both = "{set: {all: [{pv: sim.x, value: 1}, {pv: sim.y, value: 1}]}, on_disconnect: wait}"
+        last = "{set: {pv: sim.fin, value: 1}}"
+        ended = await it.run(
+            f"steps: [{{delay: 1}}, {held}]\nfinally: [{held}, {held}, {both}, {last}]"
+        )
+        return ended, it.puts("fin"), loop.time() - 1000
+
+    ended, fin, took = play(scenario)
+    assert (ended.status, fin, took) == (RunStatus.ABORTED, [1], pytest.approx(3))
+    assert ended.message.count("sim.y is disconnected") == 2
