@@ -359,7 +359,7 @@ class Interpreter:
             return  # no way leads back into finalisers, into branches, into what Python runs
         self._marks = [mark for mark in self._marks if mark.path != place.path]
         # A copy: what is bound later is bound again when the run goes on from here.
-        at_mark = Scope(scope, scope.parent)
+        at_mark = scope.copied()
         self._marks.append(Mark(place.path, place.loops, at_mark, self._reporter.done))
 
     def _forget(self, place: Place) -> None:

@@ -22,6 +22,10 @@ class Scope(dict[str, object]):
         """A scope of an inner list or pass."""
         return Scope(self, self)
 
+    def copied(self) -> Scope:
+        """This one as it is now, and those around it but for the outermost, which never changes."""
+        return self if self.parent is None else Scope(self, self.parent.copied())
+
     def lineage(self) -> list[Scope]:
         """All scopes from the outermost to this one."""
         own: Scope | None = self

@@ -404,3 +404,13 @@ def test_steps_done_are_counted_from_the_checkpoint_again(play):
 
     step, steps = play(scenario)
     assert step == steps == 4
+
+
+@pytest.mark.parametrize("checkpoint", ["checkpoint", "group: [checkpoint]"])
+def test_what_was_bound_after_the_checkpoint_is_bound_anew(play, checkpoint):
+    """… in the lists around as well: counted on, x would be put 2 and then 3."""
+    steps = (
+        f"- let: {{a: 1}}\n- {checkpoint}\n- let: {{a: a + 1}}\n"
+        "- set: {pv: sim.x, value: $(a)}\n- delay: 10\n"
+    )
+    assert played(play, steps, *DARK) == (RunStatus.SUCCESS, [2, 2], [])
