@@ -75,6 +75,8 @@ def test_readbacks_that_do_not_agree_with_their_setpoints_now_are_warnings(shell
         "steps:\n"
         "  - set: {pv: stage.x, value: 1, readback: stage.x_rbv, tolerance: 0.01}\n"
         "  - set: {pv: stage.y, value: 1, readback: stage.x_rbv, tolerance: 0.01}\n"
+        "  - loop: {pv: stage.y, values: [1, 2], readback: stage.x_rbv, tolerance: 0.01}\n"
+        "    do: [{set: {pv: stage.y, value: 3, readback: stage.x_rbv, tolerance: 0.01}}]\n"
         "  - set: {pv: temp.setpoint, value: 30, readback: stage.x_rbv, tolerance: 0.01}\n"
         "  - set: {pv: rec.ao, value: 1, readback: rec.calc, readback_value: 2}\n",
     )
@@ -83,7 +85,7 @@ def test_readbacks_that_do_not_agree_with_their_setpoints_now_are_warnings(shell
     warnings = [
         line for line in (done.out + done.err).splitlines() if "readback stage.x_rbv" in line
     ]
-    assert [line.split(":")[1] for line in warnings] == ["3", "4"]
+    assert [line.split(":")[1] for line in warnings] == ["3", "6"]  # each pair once
     assert "stage.y is at -1 mm, but its readback stage.x_rbv is at 1.5 mm" in warnings[0]
     assert "temp.setpoint is in degC, its readback stage.x_rbv in mm" in warnings[1]
 

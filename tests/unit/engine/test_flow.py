@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from orchestrator.engine.registry import Registry, function
 from orchestrator.types import Cause, Progressed, RunEnded, RunStarted, RunStatus
 
 
@@ -86,6 +87,39 @@ def test_if_reads_the_world_not_older_than_the_last_put(run):
     )
     assert ended.status is RunStatus.SUCCESS
     assert it.puts("fin") == [1.0]
+
+
+@pytest.mark.parametrize(
+    "moving",
+    [
+        "call: move",
+        "trajectories: {servers: {stage: [1, 2]}}",
+        "nested: {over: stage}\n  do: [{delay: 0}]",
+    ],
+)
+def test_what_a_step_has_moved_by_other_means_than_a_put_is_read_anew_as_well(play, moving):
+    """No monitor comes before it is done, as with a put."""
+
+    async def scenario(it):
+        def move(_at=None):
+            it.sim.channels["sim.counts"].value = 10.0
+
+        stage = it.servers["stage"]
+        load, asked = it.sim.channels["stage.CMD"].on_put, stage.asked
+        moves["move"] = move
+        if moving.startswith("trajectories"):
+            it.sim.channels["stage.CMD"].on_put = lambda *put: (move(), load(*put))
+        else:
+            load(None, "[1, 2]")
+            stage.asked = lambda text: (move() if "stage" in text else None, asked(text))
+        await it.pull.idle()
+        document = f"steps:\n- {moving}\n- let: {{seen: sim.counts}}\n"
+        ended = await it.run(document + "- set: {pv: sim.fin, value: $(seen)}\n")
+        return ended.status, it.puts("fin")
+
+    moves = {}
+    registry = Registry(functions={"move": function(lambda: moves["move"]())})
+    assert play(scenario, registry=registry) == (RunStatus.SUCCESS, [10.0])
 
 
 def test_if_on_a_disconnected_channel_fails_the_run(play):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from orchestrator.language.names import Names
+from orchestrator.language.operand import Operand
 from orchestrator.language.program import compile_suspenders
 from orchestrator.language.suspend import Suspend
 from orchestrator.types import Metadata, NativeType, RunStatus, StateChanged, Verb
@@ -414,3 +416,29 @@ def test_what_was_bound_after_the_checkpoint_is_bound_anew(play, checkpoint):
         "- set: {pv: sim.x, value: $(a)}\n- delay: 10\n"
     )
     assert played(play, steps, *DARK) == (RunStatus.SUCCESS, [2, 2], [])
+
+
+def test_a_suspender_that_breaks_ends_the_run_by_its_finalisers(play):
+    """A fault of ours: the run must not go on unguarded."""
+
+    def code(env):
+        if env.channel("sim.counts") < 50:
+            raise RuntimeError("broken")
+        return False
+
+    condition = Operand("mine", code, channels=frozenset({"sim.counts"}))
+    (beam,) = compile_suspenders(
+        {"beam": Suspend(when="sim.counts < 50")}, Names(frozenset({"sim"}), {"sim.counts": "C"})
+    )
+
+    async def scenario(it):
+        await with_beam(it)
+        counts(it, (2, 0.0))
+        began = now()
+        ended = await it.run("steps: [{delay: 10}]" + FINALLY)
+        return ended, it.puts("fin"), now() - began
+
+    broken = (replace(beam, when=condition),)
+    ended, fin, took = play(scenario, suspenders=broken)
+    assert (ended.status, fin, took) == (RunStatus.ABORTED, [1.0], pytest.approx(2))
+    assert "the suspender beam failed: broken" in ended.message
