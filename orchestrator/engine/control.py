@@ -218,7 +218,7 @@ class RunControl:
 
     def timer(self, seconds: float) -> Leaf:
         """A scope around many steps, ended only by time: the document's timeout."""
-        return Leaf(self._enter_timer, self._leave_timer, True, False, seconds)
+        return Leaf(self._enter_timer, self._leave_timer, True, self.finalising, seconds)
 
     async def gate(self) -> None:
         """Stand here before each step: lets other tasks run, waits while paused or suspended.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
@@ -52,6 +53,7 @@ from orchestrator.language.nodes import (
     RunNode,
     SampleNode,
     SetNode,
+    Suspender,
     Target,
     TrajectoriesNode,
     WaitNode,
@@ -78,6 +80,8 @@ class Interpreter:
         self._calls = calls
         self.make_run: Callable[[str], Run]
         """Makes what a Python sequence within this run is given; set by who made this."""
+        self.guarded: Callable[[Sequence[Suspender]], AbstractAsyncContextManager[None]]
+        """Around the steps of a document with suspenders; set likewise."""
         self.entered = False
         self.tolerated = 0
         self.root: Scope | None = None
@@ -319,9 +323,12 @@ class Interpreter:
             entry.branch()
             inner = entry.scope()
             entry.branch()
+        guards = () if self._control.finalising else document.suspend
         stays = False
         try:
-            await self.run(document.steps, inner, place, entry)
+            async with self.guarded(guards):
+                with self.timed(document.timeout):
+                    await self.run(document.steps, inner, place, entry)
         except RewindRun:
             stays = self.mark is not None and self.mark.stands_in(place)
             raise
@@ -330,6 +337,26 @@ class Interpreter:
                 self._forget(place)
                 if document.finally_:
                     await self._control.finalise(self.finalise(document.finally_, inner, place))
+
+    @contextmanager
+    def timed(self, timeout: Operand | None) -> Iterator[None]:
+        """Around all steps of a document that may have a timeout.
+
+        Raises:
+            StepTimeoutError: They did not end within it.
+        """
+        if timeout is None:
+            yield
+            return
+        value = timeout.evaluate(NOTHING)
+        seconds = float(value) if isinstance(value, int | float) else 0.0
+        with self._control.timer(seconds) as timer:
+            yield
+        if timer.ended is not None:
+            raise StepTimeoutError(
+                f"the sequence did not end within its timeout of {seconds:g} s; "
+                f"it was at {self._reporter.where}"
+            )
 
     async def finalise(self, nodes: Sequence[Node], scope: Scope, place: Place) -> None:
         """Run each of these even if the one before has failed; then tell the first error."""

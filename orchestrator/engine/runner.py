@@ -14,7 +14,6 @@ from orchestrator.engine.calls import Calls
 from orchestrator.engine.chained import Memory
 from orchestrator.engine.control import RewindRun, RunControl, StopRun
 from orchestrator.engine.counting import count_steps
-from orchestrator.engine.environment import NOTHING
 from orchestrator.engine.interpreter import Interpreter
 from orchestrator.engine.library import Library
 from orchestrator.engine.preflight import Preflight
@@ -22,7 +21,7 @@ from orchestrator.engine.python import Run
 from orchestrator.engine.python_program import PythonProgram
 from orchestrator.engine.report import Reporter
 from orchestrator.engine.scope import Entry, Scope
-from orchestrator.engine.suspenders import Suspenders
+from orchestrator.engine.suspenders import Suspenders, channels_of
 from orchestrator.engine.verbs import Verbs
 from orchestrator.errors import (
     InputError,
@@ -129,8 +128,8 @@ class Runner:
             world.names,
             world.config.ca.connect_timeout,
         )
+        self._guards = (*world.suspenders, *program.suspend)
         self._suspenders = Suspenders(
-            (*world.suspenders, *program.suspend),
             world.view,
             control,
             verbs.tell,
@@ -140,6 +139,7 @@ class Runner:
         calls = Calls(world.library, control, self._preflight.connect, verbs.tell)
         self._interpreter = Interpreter(verbs, control, self._reporter, calls)
         self._interpreter.make_run = self._python
+        self._interpreter.guarded = self._suspenders.watching
 
     async def run(self) -> Outcome:
         """Check, steps, finalisers. Never raises but when cancelled from outside."""
@@ -169,9 +169,10 @@ class Runner:
         try:
             async with scope:
                 await self._check()
-                async with self._suspenders.watching():
+                async with self._suspenders.watching(self._guards):
                     self._control.begin()
-                    await self._timed()
+                    with self._interpreter.timed(self._program.timeout):
+                        await self._steps()
         except StopRun:
             log.debug("stopped at a boundary")
         except asyncio.CancelledError:
@@ -185,21 +186,6 @@ class Runner:
                 self._outcome.broken(error)
         finally:
             self._control.left_body()
-
-    async def _timed(self) -> None:
-        """The steps, within the document's timeout if it has one."""
-        if self._program.timeout is None:
-            await self._steps()
-            return
-        value = self._program.timeout.evaluate(NOTHING)
-        seconds = float(value) if isinstance(value, int | float) else 0.0
-        with self._control.timer(seconds) as timer:
-            await self._steps()
-        if timer.ended is not None:
-            raise StepTimeoutError(
-                f"the sequence did not end within its timeout of {seconds:g} s; "
-                f"it was at {self._reporter.where}"
-            )
 
     async def _steps(self) -> None:
         """The steps, from the start; after a rewind from the last checkpoint."""
@@ -238,7 +224,8 @@ class Runner:
 
     async def _check(self) -> None:
         world = self._world
-        await world.channels.connect(sorted(self._suspenders.channels), 0.0)
+        guarding = frozenset(name for s in self._guards for name in channels_of(s))
+        await world.channels.connect(sorted(guarding), 0.0)
         if isinstance(self._program, Program):
             for warning in await self._preflight.check(self._program):
                 self._verbs.tell(warning, Severity.MINOR)

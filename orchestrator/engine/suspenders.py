@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -31,7 +32,6 @@ class Suspenders:
 
     def __init__(
         self,
-        suspenders: Sequence[Suspender],
         view: View,
         control: RunControl,
         tell: Callable[[str, Severity], None],
@@ -43,31 +43,24 @@ class Suspenders:
         `can_rewind`: whether there is a checkpoint to go back to.
         """
         self._can_rewind = can_rewind
-        self._suspenders = suspenders
         self._view = view
         self._control = control
         self._tell = tell
         self._wall = wall
         self._environment = Environment(view, {}, {}, {}, Trust())
-        self._active: dict[str, str] = {}
+        self._active: dict[int, str] = {}
+        """Why they suspend, by `id`: two sequences of one run may name theirs alike."""
         self._rewind = False
 
-    @property
-    def channels(self) -> frozenset[str]:
-        """All channels that the conditions read."""
-        return frozenset(name for s in self._suspenders for name in _channels(s))
-
     @asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        """Act from here to the end of the block; what is tripped already suspends at once."""
-        for suspender in self._suspenders:
+    async def watching(self, suspenders: Sequence[Suspender]) -> AsyncIterator[None]:
+        """Have these act too, to the end of the block; what is tripped already suspends at once."""
+        own = [replace(suspender) for suspender in suspenders]
+        for suspender in own:
             if self._is_tripped(suspender):
                 self._trip(suspender)
         # No TaskGroup: it would wrap the errors of the steps, which pass through here.
-        following = [
-            asyncio.create_task(self._guarded(s), name=f"suspender {s.name}")
-            for s in self._suspenders
-        ]
+        following = [asyncio.create_task(self._guarded(s), name=f"suspender {s.name}") for s in own]
         try:
             yield
         finally:
@@ -75,8 +68,15 @@ class Suspenders:
                 task.cancel()
             if following:
                 await asyncio.wait(following)
-            if self._active:
-                self._control.release(rewind=False)
+            self._let_go(own)
+
+    def _let_go(self, suspenders: Sequence[Suspender]) -> None:
+        held = bool(self._active)
+        for suspender in suspenders:
+            self._active.pop(id(suspender), None)
+        if held and not self._active:
+            self._rewind = False
+            self._control.release(rewind=False)
 
     async def _guarded(self, suspender: Suspender) -> None:
         try:
@@ -87,7 +87,7 @@ class Suspenders:
 
     async def _follow(self, suspender: Suspender) -> None:
         while True:
-            if suspender.name not in self._active:
+            if id(suspender) not in self._active:
                 await self._until(suspender, lambda: self._is_tripped(suspender))
                 self._trip(suspender)
             await self._settled(suspender)
@@ -106,16 +106,16 @@ class Suspenders:
     async def _until(self, suspender: Suspender, holds: Callable[[], bool]) -> None:
         operands = (suspender.when, suspender.resume)
         timed = any(operand.timed for operand in operands if operand is not None)
-        await until(self._view, _channels(suspender), holds, timed=timed)
+        await until(self._view, channels_of(suspender), holds, timed=timed)
 
     def _trip(self, suspender: Suspender) -> None:
         since = self._wall().strftime("%H:%M:%S")
-        self._active[suspender.name] = f"{suspender.name} since {since}: {self._why(suspender)}"
+        self._active[id(suspender)] = f"{suspender.name} since {since}: {self._why(suspender)}"
         self._control.suspend()
         self._say()
 
     def _clear(self, suspender: Suspender) -> None:
-        del self._active[suspender.name]
+        del self._active[id(suspender)]
         self._rewind = self._rewind or (suspender.rewind and self._can_rewind())
         if self._active:
             self._say()
@@ -155,6 +155,7 @@ class Suspenders:
         return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _channels(suspender: Suspender) -> frozenset[str]:
+def channels_of(suspender: Suspender) -> frozenset[str]:
+    """All channels that its conditions read."""
     operands = (suspender.when, suspender.resume)
     return frozenset().union(*(o.channels | o.links for o in operands if o is not None))

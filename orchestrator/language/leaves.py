@@ -351,7 +351,7 @@ class Run(Strict):
 
 
 class RunStep(BaseStep):
-    """Run another sequence, with its own parameters, names and finalisers."""
+    """Run another sequence, with its own parameters, names, finalisers, suspenders and timeout."""
 
     run: Annotated[Run, OrText("The sequence's name.")]
     """A document or a Python sequence; none may run itself, not even by way of others."""

@@ -75,3 +75,22 @@ def test_a_suspension_ends_with_the_steps(play):
         return states, (await it.ended()).status
 
     assert play(scenario) == (["Suspended", "Running"], RunStatus.TIMEOUT)
+
+
+def test_timeout_of_a_sub_sequence_ends_it_by_its_finalisers(play, tmp_path):
+    (tmp_path / "sub.yaml").write_text(
+        "timeout: 3\nsteps: [{delay: 10}]\nfinally: [{set: {pv: sim.y, value: 1}}]"
+    )
+
+    async def scenario(it):
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        later(1, it.ask, Verb.PAUSE)
+        later(5, it.ask, Verb.RESUME)
+        ended = await it.run("steps: [{run: sub}, {set: {pv: sim.x, value: 1}}]")
+        return ended, loop.time() - began, it.puts("y"), it.puts("x")
+
+    ended, took, closed, after = play(scenario, directory=tmp_path)
+    assert (ended.status, took) == (RunStatus.TIMEOUT, pytest.approx(7))
+    assert (closed, after) == ([1], [])
+    assert "steps[0] run sub: the sequence did not end within its timeout of 3 s" in ended.message

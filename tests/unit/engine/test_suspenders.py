@@ -442,3 +442,75 @@ def test_a_suspender_that_breaks_ends_the_run_by_its_finalisers(play):
     ended, fin, took = play(scenario, suspenders=broken)
     assert (ended.status, fin, took) == (RunStatus.ABORTED, [1.0], pytest.approx(2))
     assert "the suspender beam failed: broken" in ended.message
+
+
+GUARDED = (
+    "suspend: {beam: {when: sim.counts < least}}\nparameters: {least: {default: 50}}\n"
+    "steps: [{delay: 3}, {set: {pv: sim.x, value: 1}}]\nfinally: [{set: {pv: sim.y, value: 1}}]"
+)
+
+
+def test_suspender_of_a_sub_sequence_acts_as_long_as_that_is_running(play, tmp_path):
+    (tmp_path / "sub.yaml").write_text(GUARDED)
+
+    async def scenario(it):
+        await with_beam(it)
+        counts(it, (2, 0.0), (20, 100.0), (22, 0.0))
+        began = now()
+        ended = await it.run("steps: [{run: sub}, {delay: 10}]")
+        states = [e.state.value for e in it.events if isinstance(e, StateChanged)]
+        return ended.status, now() - began, it.sim.channels["sim.x"].puts[0][0] - began, states
+
+    status, took, put, states = play(scenario, directory=tmp_path)
+    assert (status, put, took) == (RunStatus.SUCCESS, pytest.approx(21), pytest.approx(31))
+    assert states == ["Checking", "Running", "Suspended", "Running"]
+
+
+def test_suspenders_of_several_sequences_may_have_one_name(play, tmp_path):
+    """The run goes on when none acts, and what a left one held is let go."""
+    (tmp_path / "sub.yaml").write_text(GUARDED)
+    (tmp_path / "other.yaml").write_text(
+        GUARDED.replace("sim.x", "sim.fin").replace("sim.y", "sim.det")
+    )
+
+    async def scenario(it):
+        await with_beam(it)
+        counts(it, (2, 0.0), (4, 60.0), (20, 100.0))
+        ended = await it.run(
+            f"{BEAM.replace('settle: 5', 'settle: 0')}steps:\n"
+            "- parallel: [{run: sub}, {run: {sequence: other, args: {least: 70}}}]\n"
+            "  on_error: continue\n- delay: 5\n"
+        )
+        return ended.status, now() - 1000, it.values("state")
+
+    status, took, states = play(scenario, directory=tmp_path)
+    assert (status, took) == (RunStatus.SUCCESS, pytest.approx(26))
+    assert states == ["Checking", "Running", "Suspended", "Running", "Idle"]
+
+
+def test_suspender_of_a_sub_sequence_that_is_left_lets_go(play, tmp_path):
+    (tmp_path / "sub.yaml").write_text(
+        "suspend: {beam: {when: sim.counts < 50}}\n"
+        "steps: [{set: {pv: sim.x, value: 1, timeout: 3}}]"
+    )
+
+    async def scenario(it):
+        await with_beam(it)
+        it.sim.channels["sim.x"].put_takes = 100.0
+        counts(it, (2, 0.0))
+        began = now()
+        ended = await it.run("steps: [{run: sub, on_error: continue}, {delay: 5}]")
+        return ended.status, now() - began
+
+    assert play(scenario, directory=tmp_path) == (RunStatus.SUCCESS, pytest.approx(8))
+
+
+def test_suspender_of_a_sub_sequence_does_not_act_in_finally(play, tmp_path):
+    (tmp_path / "sub.yaml").write_text(GUARDED)
+
+    async def scenario(it):
+        began = now()
+        ended = await it.run("steps: [{delay: 1}]\nfinally: [{run: sub}]")
+        return ended.status, now() - began
+
+    assert play(scenario, directory=tmp_path) == (RunStatus.SUCCESS, pytest.approx(4))
