@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
@@ -49,6 +50,7 @@ from orchestrator.language.nodes import (
     OnDisconnect,
     ParallelNode,
     Range,
+    Relation,
     Retry,
     RunNode,
     SampleNode,
@@ -67,6 +69,9 @@ if TYPE_CHECKING:
     from orchestrator.engine.python import Run
 
 log = structlog.get_logger(__name__)
+
+_FROM_NOW = (Relation.INCREASE_BY, Relation.DECREASE_BY)
+"""Conditions that count from the value when the step begins."""
 
 
 class Interpreter:
@@ -259,8 +264,13 @@ class Interpreter:
             edge=node.edge,
             fail_when_lost=node.on_disconnect is OnDisconnect.FAIL,
         )
-        await self._fresh(node, timeout)
-        await self._verbs.waiter.wait(await self._condition(node, scope), timeout, how)
+        counts_on = node.comparison and node.comparison.relation in _FROM_NOW
+        if counts_on:
+            await self._fresh(node, timeout)
+        condition = await self._condition(node, scope)
+        # An edge needs no value, and a pulse that comes meanwhile would be no edge.
+        fresh = None if counts_on or node.edge else partial(self._fresh, node, timeout)
+        await self._verbs.waiter.wait(condition, timeout, how, fresh)
 
     async def _fresh(self, node: WaitNode, timeout: float | None) -> None:
         """A value from before this run's last put is no reason to go on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.engine.control import RewindRun, RunControl, StopRun
@@ -64,8 +64,21 @@ class Waiter:
         self._control = control
         self._trust = trust
 
-    async def wait(self, condition: Condition, timeout: float | None, how: How) -> None:
+    async def wait(
+        self,
+        condition: Condition,
+        timeout: float | None,
+        how: How,
+        refresh: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """Return as soon as the condition has come true.
+
+        Args:
+            condition: What is waited for.
+            timeout: s for all of it, `refresh` included; None = for ever.
+            how: How it has to come true.
+            refresh: Makes sure that what is known is not too old to be looked at. What updates
+                tell meanwhile counts.
 
         Raises:
             StepTimeoutError: It did not within `timeout` s; tells the last values seen.
@@ -74,7 +87,7 @@ class Waiter:
         """
         with self._control.leaf(moving=False, seconds=timeout) as leaf:
             watch = self._watch(condition, how)
-            await self._until(watch, condition)
+            await self._until(watch, condition, refresh)
         if leaf.ended is End.TIMEOUT:
             told = [self._seen(name, condition.accept) for name in condition.channels]
             told += [_NO_EDGE] if watch.began_true else []
@@ -166,13 +179,20 @@ class Waiter:
     def _watch(self, condition: Condition, how: How) -> _Watch:
         return _Watch(condition, how, [self._view.channel(n) for n in condition.channels])
 
-    async def _until(self, watch: _Watch, condition: Condition) -> None:
+    async def _until(
+        self,
+        watch: _Watch,
+        condition: Condition,
+        refresh: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         def look(_channel: ChannelView) -> None:
             self._control.touch()
             watch.look()
 
         unwatch = self._view.watch(condition.channels, look)
         try:
+            if refresh is not None:
+                await refresh()
             watch.look()
             await watch.done
         finally:

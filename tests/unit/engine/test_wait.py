@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 
@@ -258,3 +259,41 @@ def test_what_can_not_be_known_breaks_a_hold_and_makes_no_edge(play, fields, act
         return ended.status, asyncio.get_running_loop().time() - began
 
     assert play(scenario) == (RunStatus.SUCCESS, pytest.approx(met_at))
+
+
+def after_a_put(play, step, *, get_takes=1.0, acts=()):
+    """A wait on sim.counts right behind a put, where gets take long: status, when it ended."""
+
+    async def scenario(it):
+        loop = asyncio.get_running_loop()
+        it.sim.channels["sim.counts"].get_takes = get_takes
+        for at, action in acts:
+            loop.call_later(at, action, it)
+        ended = await it.run(f"steps: [{{set: {{pv: sim.x, value: 1}}}}, {step}]")
+        return ended.status, loop.time() - 1000
+
+    return play(scenario)
+
+
+def posting(value):
+    return lambda it: it.sim.post("sim.counts", value)
+
+
+@pytest.mark.parametrize("how", ["edge: true", "hold: 0"])
+def test_a_pulse_right_behind_a_put_is_not_missed(play, how):
+    """The value then is read anew, as it may be from before the put: nobody must look away."""
+    step = f"{{wait: {{pv: sim.counts, equals: 1, {how}, timeout: 9}}}}"
+    acts = (0.3, posting(1.0)), (0.301, posting(0.0))
+    status, took = after_a_put(play, step, acts=acts)
+    assert (status, took) == (RunStatus.SUCCESS, pytest.approx(0.3 if "edge" in how else 1))
+
+
+def test_the_timeout_of_a_wait_is_for_reading_a_value_anew_as_well(play):
+    step = "{wait: {pv: sim.counts, equals: 1, timeout: 3}}"
+    assert after_a_put(play, step, get_takes=math.inf) == (RunStatus.TIMEOUT, pytest.approx(3))
+
+
+def test_a_wait_is_skipped_while_a_value_is_read_anew(play):
+    step = "{wait: {pv: sim.counts, equals: 1, timeout: 30}}"
+    acts = ((0.5, lambda it: it.ask(Verb.SKIP)),)
+    assert after_a_put(play, step, acts=acts) == (RunStatus.SUCCESS, pytest.approx(0.5))
