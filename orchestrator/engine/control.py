@@ -28,6 +28,10 @@ class RewindRun(BaseException):
     """A suspender that rewinds has cleared: go on from the last checkpoint."""
 
 
+class SkipStep(BaseException):
+    """A step was skipped before it could begin, so that the rest of it is not done either."""
+
+
 class RunControl:
     """What operators and suspenders have asked of one run, and the clock that stands with it."""
 

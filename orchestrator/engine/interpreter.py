@@ -12,7 +12,7 @@ import structlog
 
 from orchestrator.engine.branches import run_all
 from orchestrator.engine.calls import Calls
-from orchestrator.engine.control import RewindRun, RunControl
+from orchestrator.engine.control import RewindRun, RunControl, SkipStep
 from orchestrator.engine.counting import count_steps
 from orchestrator.engine.environment import NOTHING
 from orchestrator.engine.moves import Move
@@ -159,6 +159,8 @@ class Interpreter:
     async def _placed(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
         try:
             await self._step(node, scope, place, entry)
+        except SkipStep:
+            log.debug("skipped while a channel was waited for", step=node.label)
         except OrchestratorError as error:
             error.place = error.place or f"{node.where}: {path_text(node.path)} {node.label}"
             raise

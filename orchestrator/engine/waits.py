@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.engine.control import RewindRun, RunControl, StopRun
+from orchestrator.engine.control import RewindRun, RunControl, SkipStep, StopRun
 from orchestrator.engine.environment import UnmetError
 from orchestrator.engine.leaf import End
 from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust, seen
@@ -121,6 +121,7 @@ class Waiter:
         Raises:
             StepTimeoutError: They are not within `timeout` s; names those that are not.
             StopRun: STOP was asked for.
+            SkipStep: What needs them is skipped.
         """
         channels = [self._view.channel(name) for name in names]
         if all(channel.connected for channel in channels):
@@ -131,6 +132,8 @@ class Waiter:
         if leaf.ended is End.TIMEOUT:
             lost = ", ".join(c.name for c in channels if not c.connected)
             raise StepTimeoutError(f"waited {timeout:g} s for the connection of {lost}")
+        if leaf.ended is End.SKIP:
+            raise SkipStep
         leave(leaf.ended)
 
     def compare(

@@ -227,3 +227,29 @@ def test_service_that_ends_aborts_the_run_and_waits_for_its_finalisers(play):
     status, message, fin = play(scenario)
     assert (status, fin) == (RunStatus.ABORTED, [1.0])
     assert "the service ends" in message
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "sample: [sim.counts]",
+        "let: {a: sim.counts}",
+        "log: 'at $(sim.counts)'",
+        "if: sim.counts > 1\n  then: [{set: {pv: sim.y, value: 1}}]",
+        "loop: {while: sim.counts > 1}\n  do: [{set: {pv: sim.y, value: 1}}]",
+        "set: {pv: sim.counts, value: 1}",
+    ],
+)
+def test_a_step_that_waits_for_its_channel_is_skipped_as_a_whole(play, step):
+    """Otherwise it went on with a channel that is not there, and failed."""
+
+    async def scenario(it):
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.5, it.sim.disconnect, "sim.counts")
+        loop.call_later(2, it.ask, Verb.SKIP)
+        ended = await it.run(
+            f"steps:\n- delay: 1\n- {step}\n  on_disconnect: wait\n- set: {{pv: sim.fin, value: 1}}"
+        )
+        return ended.status, it.puts("fin"), it.puts("y"), loop.time() - 1000
+
+    assert play(scenario) == (RunStatus.SUCCESS, [1.0], [], pytest.approx(2))
