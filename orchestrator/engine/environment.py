@@ -50,7 +50,13 @@ class Environment:
         self._accept = accept
 
     def variable(self, name: str) -> object:
-        """A parameter, loop variable or `let` name."""
+        """A parameter, loop variable or `let` name.
+
+        Raises:
+            ExpressionError: The step that binds it was skipped, or has failed and was tolerated.
+        """
+        if name not in self._scope:
+            raise ExpressionError(f"{name} has no value: the step that gives it one did not end")
         return self._scope[name]
 
     def channel(self, name: str) -> object:

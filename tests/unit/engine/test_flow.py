@@ -283,3 +283,15 @@ def test_stop_channel_that_is_not_there_fails_the_run_before_anything_moves(run)
     )
     assert (ended.cause, it.puts("y")) == (Cause.NOT_CONNECTED, [])
     assert "sim.stop" in ended.message
+
+
+@pytest.mark.parametrize(
+    "use",
+    ["set: {pv: sim.y, value: $(a)}", "log: at $(a)", "if: a > 1\n  then: [delay: 1]"],
+)
+def test_a_name_that_a_tolerated_error_left_without_value_is_told_where_it_is_used(run, use):
+    text = f"steps:\n- let: {{a: 1 / sim.counts}}\n  on_error: continue\n- {use}\n"
+    ended, _ = run(text)
+    assert ended.status is RunStatus.FAILED
+    assert "steps[1]" in ended.message
+    assert "a has no value: the step that gives it one did not end" in ended.message
