@@ -153,19 +153,20 @@ class RunControl:
     async def finalise(self, work: Coroutine[Any, Any, None]) -> bool:
         """Run finalisers to their end, whatever is stopped or aborted but for a third abort.
 
-        A first cancellation (an abort of the steps around, a sibling's failure) is held back
-        until they have ended; a second one, or one of the whole run's finalisers, ends them.
+        Cancellations (an abort of the steps around, a timeout, a sibling's failure) are held back
+        until they have ended. One of the whole run's finalisers ends them: it is from outside.
 
         Returns:
             Whether they came to their end.
         """
+        outermost = self.in_finally and not self.finalising
         task = asyncio.create_task(self._finalise(work), name="finalisers")
         cancelled: asyncio.CancelledError | None = None
         while not task.done():
             try:
                 await asyncio.wait({task})
             except asyncio.CancelledError as error:
-                if cancelled is not None or self.in_finally:
+                if outermost:
                     task.cancel()
                 cancelled = error
         if cancelled is not None:

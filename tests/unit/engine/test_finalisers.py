@@ -94,3 +94,26 @@ def test_timeout_of_a_sub_sequence_ends_it_by_its_finalisers(play, tmp_path):
     assert (ended.status, took) == (RunStatus.TIMEOUT, pytest.approx(7))
     assert (closed, after) == ([1], [])
     assert "steps[0] run sub: the sequence did not end within its timeout of 3 s" in ended.message
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        # The sibling's failure, the timeout and the abort: each cancels the branch.
+        "timeout: 2\nsteps: [{parallel: [{run: sub}, {wait: {pv: sim.x, above: 1, timeout: 1}}]}]",
+        "steps: [{delay: 0.2}]\n"
+        "finally: [{parallel: [{run: sub}, {wait: {pv: sim.x, above: 1, timeout: 1.8}}]}]",
+    ],
+)
+def test_finalisers_of_a_sub_sequence_are_not_dropped_before_a_third_abort(play, tmp_path, around):
+    (tmp_path / "sub.yaml").write_text(
+        "steps: [{delay: 1}]\nfinally: [{delay: 5}, {set: {pv: sim.y, value: 1}}]"
+    )
+
+    async def scenario(it):
+        later(3, it.ask, Verb.ABORT)
+        ended = await it.run(around)
+        return ended.status, it.puts("y"), asyncio.get_running_loop().time() - 1000
+
+    status, y, took = play(scenario, directory=tmp_path)
+    assert (status, y, took) == (RunStatus.ABORTED, [1.0], pytest.approx(6.1, abs=0.11))
