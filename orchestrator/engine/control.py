@@ -271,6 +271,11 @@ class RunControl:
             return self._still_total
         return self._still_total + self._clock() - self._still_since
 
+    @property
+    def clock(self) -> float:
+        """S on the run's clock, from some beginning."""
+        return self._clock() - self.stood_still
+
     def touch(self) -> None:
         """Something moved: the run is not hung."""
         self.moved = self._clock()

@@ -301,12 +301,13 @@ class Interpreter:
 
     async def _sample(self, node: SampleNode, scope: Scope, place: Place, *, held: bool) -> None:
         timeout = await self._number(node.timeout, scope)
+        began = self._control.clock
         if held:
             await self._verbs.waiter.connected(node.channels, timeout)
         await self._verbs.sampler.sample(
             node.channels,
             fresh=node.fresh,
-            timeout=timeout,
+            timeout=timeout - (self._control.clock - began),
             missing_nan=node.missing_nan,
             at=place,
         )

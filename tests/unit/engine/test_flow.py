@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from orchestrator.engine.registry import Registry, function
-from orchestrator.types import Cause, Progressed, RunEnded, RunStarted, RunStatus
+from orchestrator.types import Cause, Progressed, RunEnded, RunStarted, RunStatus, Verb
 
 
 def test_loop_visits_its_points_by_index(run):
@@ -295,3 +295,18 @@ def test_a_name_that_a_tolerated_error_left_without_value_is_told_where_it_is_us
     assert ended.status is RunStatus.FAILED
     assert "steps[1]" in ended.message
     assert "a has no value: the step that gives it one did not end" in ended.message
+
+
+def test_the_timeout_of_a_held_sample_is_for_the_connection_and_the_row(play):
+    async def scenario(it):
+        loop = asyncio.get_running_loop()
+        it.sim.channels["sim.x"].get_takes = math.inf
+        loop.call_later(0.5, it.sim.disconnect, "sim.x")
+        loop.call_later(2, it.ask, Verb.PAUSE)
+        loop.call_later(12, it.ask, Verb.RESUME)
+        loop.call_later(13, it.sim.reconnect, "sim.x")
+        sample = "{sample: {channels: [sim.x], timeout: 4}, on_disconnect: wait}"
+        ended = await it.run(f"steps: [{{delay: 1}}, {sample}]")
+        return ended.status, loop.time() - 1000
+
+    assert play(scenario) == (RunStatus.TIMEOUT, pytest.approx(15))
