@@ -10,7 +10,7 @@ from orchestrator.errors import CheckError, NotConnectedError
 from orchestrator.language.checks import Finding, Level, check_program
 from orchestrator.language.names import Names
 from orchestrator.language.nodes import LoopNode, Node, Program, SetNode, TrajectoriesNode, walk
-from orchestrator.ports import Channels, View
+from orchestrator.ports import Channels, ChannelView, View
 from orchestrator.types import path_text
 
 
@@ -75,6 +75,29 @@ class Preflight:
                 f"not connected within {self._timeout:g} s: {listed}; "
                 "is the IOC running, and its address in the configuration or EPICS_CA_ADDR_LIST?"
             )
+        await self._examined(names)
+
+    async def _examined(self, names: Sequence[str]) -> None:
+        """Wait for the device: what the client has offered of them may be in the pull queue yet."""
+        waiting = {name for name in names if not _is_known(self._view.channel(name))}
+        if not waiting:
+            return
+        known = asyncio.get_running_loop().create_future()
+
+        def changed(channel: ChannelView) -> None:
+            if _is_known(channel):
+                waiting.discard(channel.name)
+            if not waiting and not known.done():
+                known.set_result(None)
+
+        unwatch = self._view.watch(waiting, changed)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await known
+        except TimeoutError:
+            pass  # lost again meanwhile: whoever needs it tells
+        finally:
+            unwatch()
 
     def _stop(self, name: str) -> str | None:
         config = self._configs.get(name)
@@ -99,6 +122,12 @@ class Preflight:
                 yield _finding(node, f"{name}: the configuration says write = false")
             elif metadata is not None and not metadata.writable:
                 yield _finding(node, f"{name}: the IOC gives no write access")
+
+
+def _is_known(channel: ChannelView) -> bool:
+    """Whether the device has seen it connect, and its first value where it may be read."""
+    readable = channel.metadata is not None and channel.metadata.readable
+    return channel.connected and (channel.reading is not None or not readable)
 
 
 def _finding(node: Node, text: str) -> Finding:

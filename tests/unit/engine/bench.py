@@ -281,4 +281,4 @@ def at_iteration(number: int, action: Callable[[], None]) -> None:
     """Call `action` at the n-th iteration of the running loop from now."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
-    loop.at_iteration(number, action)
+    loop.at_iteration(loop.iterations + number, action)

@@ -17,6 +17,8 @@ from orchestrator.types import (
     Verb,
 )
 
+from .bench import at_iteration
+
 ENUM = Metadata(NativeType.ENUM, labels=("Closed", "Open"))
 
 
@@ -235,6 +237,22 @@ def test_unknown_label_is_found_before_anything_is_written_and_lists_the_labels(
     assert "Closed" in ended.message
     assert "Open" in ended.message
     assert it.puts("y") == []
+
+
+@pytest.mark.parametrize("moment", range(1, 8))
+def test_unknown_label_is_found_before_the_run_whenever_its_channel_connects(play, moment):
+    # The client offers the link; the check must not look before the device has examined it.
+    async def scenario(it):
+        def connect():
+            for number in range(500):
+                it.sim.add(f"SIM:{number}")
+            it.sim.add("SIM:late", 0, metadata=ENUM)
+
+        at_iteration(moment, connect)
+        return await it.run("steps: [{set: {pv: 'SIM:late', value: Opne}}]")
+
+    ended = play(scenario)
+    assert ended.cause is Cause.INPUT, ended.message
 
 
 def test_label_is_written_as_its_index(run):
