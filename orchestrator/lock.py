@@ -39,8 +39,11 @@ def hold_store(directory: Path, prefix: str) -> Iterator[None]:
         raise InputError(f"can't write in the store {directory}: {error.strerror}") from error
     try:
         _lock(file, directory)
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{prefix} {os.getpid()}".encode(), 0)
+        try:
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"{prefix} {os.getpid()}".encode(), 0)
+        except OSError as error:  # the disk is full
+            raise InputError(f"can't write in the store {directory}: {error.strerror}") from error
         yield
     finally:
         os.close(file)

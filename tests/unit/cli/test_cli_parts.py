@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +222,19 @@ def test_a_store_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(InputError, match="runs"), hold_store(tmp_path / "runs", "A:"):
         pass
+
+
+def test_a_store_on_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+    # The lock's file can still be made, but nothing written to it.
+    full = (
+        "import resource, sys; from pathlib import Path; from orchestrator.lock import hold_store;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY));"
+        "hold_store(Path(sys.argv[1]), 'A:').__enter__()"
+    )
+    done = subprocess.run([sys.executable, "-c", full, tmp_path], capture_output=True, text=True)
+    assert done.stderr.endswith(
+        f"InputError: can't write in the store {tmp_path}: File too large\n"
+    )
 
 
 # Logs ---------------------------------------------------------------------------------------
