@@ -98,7 +98,7 @@ class Recorder(Protocol):
 
     @property
     def file(self) -> str:
-        """The file's path; empty before the first row."""
+        """The path of the file with the rows; empty before the first, and if some are lost."""
 
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """Keep a row; None where a channel did not answer. At once; written by a thread."""

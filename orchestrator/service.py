@@ -34,7 +34,9 @@ from orchestrator.types import (
     RunEvent,
     RunRefused,
     SequencesListed,
+    Severity,
     Tick,
+    Told,
     Verb,
 )
 
@@ -79,7 +81,8 @@ class Service:
         self._examined = self._pull
         self._published: Offer[PushItem] = self._push
         port: Channels = self._client
-        store: Store = CsvStore(config.store)
+        loop = asyncio.get_running_loop()
+        store: Store = CsvStore(config.store, partial(loop.call_soon_threadsafe, self._rows_lost))
         registry = registry_of(config)
         library, wall = Library(config.sequences, names_of(config), registry), _now
         if record is not None:
@@ -109,6 +112,13 @@ class Service:
     def port(self) -> int:
         """The TCP and UDP port at which our PVs are served."""
         return self._port
+
+    def _rows_lost(self, why: str) -> None:
+        """The data file tells, not the engine: to a recording it comes from outside."""
+        told = Told(why, Severity.MAJOR)
+        self._pull.offer(told)
+        if self._observe is not None:
+            self._observe(told)
 
     def offer(self, item: RunEvent) -> None:
         """The engine's events pass here on their way to the pull queue."""

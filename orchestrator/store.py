@@ -9,7 +9,7 @@ import json
 import os
 import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
@@ -32,6 +32,11 @@ _BLOCK = 65536
 
 log = structlog.get_logger(__name__)
 
+
+def _nobody(_why: str) -> None:
+    """For those who ask when they close it."""
+
+
 _Cell = str | float | npt.NDArray[np.generic]
 _Row = list[_Cell]
 _Columns = tuple[str, ...]
@@ -50,21 +55,29 @@ class CsvStore:
     others with its first row; the file is then replaced by a wider one.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """The directory is made with the first file."""
+    def __init__(self, directory: Path, lost: Callable[[str], None] = _nobody) -> None:
+        """The directory is made with the first file.
+
+        Args:
+            directory: Where the files go.
+            lost: Called in a thread, once a file, with why no more rows are kept.
+        """
         self._directory = directory
+        self._lost = lost
 
     def open(self, run_id: str, name: str, channels: Sequence[str]) -> CsvRecorder:
         """See `ports.Store.open`."""
         safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name) or "sequence"
-        return CsvRecorder(self._directory / f"{run_id}-{safe}.csv", channels)
+        return CsvRecorder(self._directory / f"{run_id}-{safe}.csv", channels, self._lost)
 
 
 class CsvRecorder:
     """Implements `ports.Recorder`."""
 
-    def __init__(self, file: Path, channels: Sequence[str]) -> None:
-        """Nothing is made before the first row."""
+    def __init__(
+        self, file: Path, channels: Sequence[str], lost: Callable[[str], None] = _nobody
+    ) -> None:
+        """Nothing is made before the first row; `lost` as in `CsvStore`."""
         self._path = file
         self._channels: _Columns = tuple(channels)
         self._rows: queue.SimpleQueue[tuple[_Columns, _Row] | None] = queue.SimpleQueue()
@@ -73,11 +86,12 @@ class CsvRecorder:
         self._written = 0
         self._whole: int | None = None  # bytes of the file up to its last whole row
         self._error = ""
+        self._lost = lost
 
     @property
     def file(self) -> str:
-        """The file's path; empty before the first row."""
-        return str(self._path) if self._thread is not None else ""
+        """See `ports.Recorder.file`."""
+        return str(self._path) if self._thread is not None and not self._error else ""
 
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """See `ports.Recorder.row`."""
@@ -103,9 +117,9 @@ class CsvRecorder:
         await asyncio.to_thread(self._thread.join, _FINISH)
         if self._written == self._taken:
             return ""
+        self._error = self._error or f"the disk did not take them within {_FINISH:g} s"
         lost = self._taken - self._written
-        why = self._error or f"the disk did not take them within {_FINISH:g} s"
-        return f"{lost} of {self._taken} rows are not in {self._path}: {why}"
+        return f"{lost} of {self._taken} rows are not in {self._path}: {self._error}"
 
     def _write(self) -> None:
         columns: _Columns = ()
@@ -120,11 +134,12 @@ class CsvRecorder:
                     self._is_whole(file, 0)
                     item = self._write_rows(file, item)
         except Exception as error:
-            known = isinstance(error, OSError)
-            self._error = str(error) if known else repr(error)
-            where = str(self._path)
-            log.error("No more rows are kept", file=where, why=self._error, exc_info=not known)
+            reason = error.strerror if isinstance(error, OSError) else None
+            self._error = reason or repr(error)
+            if not reason:
+                log.exception("A row could not be written", file=str(self._path))
             self._cut_off()
+            self._lost(f"no more rows are kept in {self._path}: {self._error}")
 
     def _write_rows(
         self, file: TextIO, item: tuple[_Columns, _Row] | None
@@ -147,10 +162,14 @@ class CsvRecorder:
         return item
 
     def _is_whole(self, file: TextIO, rows: int) -> None:
-        """So many rows more make the file whole."""
+        """So many rows more make the file whole; raises if it is there no longer."""
         file.flush()
+        try:
+            self._whole = self._path.stat().st_size
+        except FileNotFoundError:
+            self._written, self._whole = 0, None
+            raise
         self._written += rows
-        self._whole = os.fstat(file.fileno()).st_size
 
     def _cut_off(self) -> None:
         """Take away what stands behind the last whole row: half of one where the disk is full."""

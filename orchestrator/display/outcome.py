@@ -70,7 +70,6 @@ def _table(end: RunEnded, progress: RunProgress) -> Table:
 
 
 def _rows(end: RunEnded, progress: RunProgress) -> list[tuple[str, str]]:
-    points = f"{progress.points} points"
     # A service's `message` stays what was told last, where a success says nothing more.
     told = end.status is RunStatus.SUCCESS and end.message == progress.message
     rows = [
@@ -78,8 +77,8 @@ def _rows(end: RunEnded, progress: RunProgress) -> list[tuple[str, str]]:
         ("message", "" if told else end.message),
         ("run", f"{progress.name} {end.run_id}".strip()),
         ("took", f"{duration(progress.elapsed)}, {progress.done} steps"),
-        ("data", f"{end.data_file} ({points})" if end.data_file else ""),
-        ("points", "" if end.data_file or not progress.points else points),
+        ("data", f"{end.data_file} ({progress.points} points)" if end.data_file else ""),
+        ("points", "" if end.data_file or not progress.points else f"{progress.points}"),
     ]
     return [(name, value) for name, value in rows if value]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -185,7 +186,7 @@ def test_a_disk_that_is_full_leaves_no_half_row_and_the_rows_lost_are_told(tmp_p
     assert all(len(row) == 7 and len(row[4]) == 997 for row in rows)
     told, waiting = done.stdout.splitlines()[-2:]
     assert told.startswith(f"{100 - len(rows)} of 100 rows are not in ")
-    assert told.endswith("[Errno 27] File too large")
+    assert told.endswith(": File too large")
     assert waiting == "0", "what nobody takes is not kept either"
 
 
@@ -199,4 +200,22 @@ async def test_a_row_that_can_t_be_written_is_told_and_those_before_it_stay(tmp_
     told = await recorder.close(RunStatus.SUCCESS)
     assert told.startswith("1 of 2 rows are not in ")
     assert "UnicodeEncodeError" in told
-    assert [row[4] for row in cells_of(recorder.file)] == ["fine"]
+    assert [row[4] for row in cells_of(tmp_path / "1-scan.csv")] == ["fine"]
+    assert recorder.file == "", "a file that lacks rows is not told as the run's data"
+
+
+async def test_rows_that_are_lost_are_told_at_once_a_file_that_was_removed_included(
+    tmp_path: Path,
+) -> None:
+    told: list[str] = []
+    recorder = CsvStore(tmp_path / "runs", told.append).open("1", "scan", ["a"])
+    recorder.row(Place(), {"a": reading("a", 1.0)})
+    while recorder._written < 1:  # noqa: ASYNC110 - a thread writes it
+        await asyncio.sleep(0.001)
+    shutil.rmtree(tmp_path / "runs")
+    recorder.row(Place(), {"a": reading("a", 2.0)})
+    while not told:  # noqa: ASYNC110 - a thread tells it
+        await asyncio.sleep(0.001)
+    assert told[0].startswith(f"no more rows are kept in {tmp_path / 'runs' / '1-scan.csv'}: ")
+    assert (await recorder.close(RunStatus.SUCCESS)).startswith("2 of 2 rows are not in ")
+    assert recorder.file == ""
