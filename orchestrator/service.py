@@ -8,7 +8,6 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -81,8 +80,8 @@ class Service:
         self._examined = self._pull
         self._published: Offer[PushItem] = self._push
         port: Channels = self._client
-        loop = asyncio.get_running_loop()
-        store: Store = CsvStore(config.store, partial(loop.call_soon_threadsafe, self._rows_lost))
+        self._loop = asyncio.get_running_loop()
+        store: Store = CsvStore(config.store, self._rows_lost)
         registry = registry_of(config)
         library, wall = Library(config.sequences, names_of(config), registry), _now
         if record is not None:
@@ -114,8 +113,11 @@ class Service:
         return self._port
 
     def _rows_lost(self, why: str) -> None:
-        """The data file tells, not the engine: to a recording it comes from outside."""
-        told = Told(why, Severity.MAJOR)
+        """Called in the thread of a data file."""
+        self._loop.call_soon_threadsafe(self._tell, Told(why, Severity.MAJOR))
+
+    def _tell(self, told: Told) -> None:
+        # Not by `offer`: to a recording it comes from outside, as the engine knows nothing of it.
         self._pull.offer(told)
         if self._observe is not None:
             self._observe(told)
