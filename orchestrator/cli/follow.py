@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.cli.codes import code_of_run
@@ -23,7 +25,7 @@ from orchestrator.errors import InputError, NotConnectedError, PutError
 from orchestrator.language.arguments import bind, parse_assignments
 from orchestrator.language.document import parse
 from orchestrator.language.tree import read
-from orchestrator.types import Cause, RunEnded, RunRefused, RunStatus
+from orchestrator.types import Cause, RunEnded, RunEvent, RunRefused, RunStatus, Told
 
 _MOST = 65535
 """Bytes that CMD takes."""
@@ -46,9 +48,11 @@ def run(
     """
     set_up_logs(level_of(verbose))
     config = settings(file)
-    text = command_text(choose(sequence), arguments)
+    chosen = choose(sequence)
+    text = command_text(chosen, arguments)
     with open_display(quiet=as_json) as display:
-        end = asyncio.run(Follower(display).run(config, prefix, text))
+        follower = Follower(display, retelling(chosen, text))
+        end = asyncio.run(follower.run(config, prefix, text))
     show_outcome(end, display.progress, as_json=as_json, code=code_of_run(end))
     return code_of_run(end)
 
@@ -96,12 +100,40 @@ def _json(value: object) -> object:
             return value
 
 
+def retelling(chosen: Chosen, sent: str) -> Callable[[str], str]:
+    """Puts the places of the user's file for those of the JSON that was sent of it.
+
+    Args:
+        chosen: The sequence, and the file that it came from.
+        sent: What the service got, on one line.
+    """
+    if not chosen.text:
+        return str
+    ours, theirs = read(chosen.text, chosen.origin), read(sent, "CMD")
+    places = {
+        place: own[path]
+        for own, given in ((ours.positions, theirs.positions), (ours.keys, theirs.keys))
+        for path, place in given.items()
+        if path in own
+    }
+
+    def place(match: re.Match[str]) -> str:
+        found = places.get((int(match[1]), int(match[2])))
+        return f"{chosen.origin}:{found[0]}:{found[1]}" if found else chosen.origin
+
+    return lambda text: _PLACE.sub(place, text)
+
+
+_PLACE = re.compile(r"\bCMD:(\d+):(\d+)")
+
+
 class Follower:
     """One run on a service, from the command to the end."""
 
-    def __init__(self, display: RunDisplay) -> None:
-        """Nothing is sent yet."""
+    def __init__(self, display: RunDisplay, retell: Callable[[str], str] = str) -> None:
+        """Nothing is sent yet; `retell` makes a user's text of one of the service's."""
         self._display = display
+        self._retell = retell
         self._pressed = 0
         self._presses: asyncio.Queue[int] = asyncio.Queue()
 
@@ -111,7 +143,7 @@ class Follower:
         Raises:
             NotConnectedError: The service isn't there, or was lost during the run.
         """
-        translator = Translator(self._display.take)
+        translator = Translator(self._take)
         with interrupts(self._press):
             async with reach(config, prefix, translator.take) as service:
                 if self._pressed:
@@ -122,7 +154,7 @@ class Follower:
                 try:
                     await service.command(text)
                 except PutError as error:
-                    return RunRefused(0, str(error))
+                    return RunRefused(0, self._retell(str(error)))
                 return await self._until_ended(service, translator)
 
     async def _until_ended(self, service: RemoteService, translator: Translator) -> RunEnded:
@@ -138,7 +170,13 @@ class Follower:
                 f"does the sequence: see orchestrator status --server {service.prefix}"
             )
         final = await service.fresh(*FINAL)
-        return translator.end(final, service.alarm("STATUS"))
+        end = translator.end(final, service.alarm("STATUS"))
+        return replace(end, message=self._retell(end.message))
+
+    def _take(self, event: RunEvent) -> None:
+        if isinstance(event, Told):
+            event = replace(event, text=self._retell(event.text))
+        self._display.take(event)
 
     def _press(self, count: int) -> None:
         self._pressed = count

@@ -24,6 +24,10 @@ FINAL = ("RUN_ID", "STATUS", "message", "STEP", "PROGRESS", "ELAPSED", "DATA:NPT
 """What has to be read anew at the end of a run: updates of other PVs may come behind BUSY's."""
 
 
+_AT_THE_END = ("PAUSE", "STATE", "STATUS")
+"""What a service posts between a run's last message and BUSY = 0."""
+
+
 class Translator:
     """Takes fields as they change, and gives events.
 
@@ -38,6 +42,7 @@ class Translator:
         self._following = False
         self._started = False
         self._early: list[tuple[str, object]] = []
+        self._message = ""
         self.ended = asyncio.Event()
         """The run is over, or the service lost."""
 
@@ -68,6 +73,10 @@ class Translator:
                 self._show(field, value)
 
     def _show(self, field: str, value: object) -> None:
+        if self._message and field not in _AT_THE_END:
+            # Not before: that of the run's end is part of its outcome.
+            self._take(Told(self._message))
+            self._message = ""
         match field:
             case "STATE":
                 self._take(StateChanged(self._state()))
@@ -78,7 +87,7 @@ class Translator:
             case "DATA:NPTS":
                 self._take(RowTaken({}, (), int(self._number("DATA:NPTS"))))
             case "message" if value:
-                self._take(Told(str(value)))
+                self._message = str(value)
 
     def _begun(self) -> RunStarted:
         text = self._text

@@ -17,7 +17,7 @@ from orchestrator.bench import Figure, RowResult
 from orchestrator.cli.bench import table_of
 from orchestrator.cli.codes import Code, NotThereError, code_of_error, code_of_run
 from orchestrator.cli.events import EventLines
-from orchestrator.cli.follow import command_text
+from orchestrator.cli.follow import command_text, retelling
 from orchestrator.cli.logs import set_up_logs
 from orchestrator.cli.settings import Chosen, choose
 from orchestrator.cli.translate import Translator
@@ -131,6 +131,16 @@ def test_a_file_that_is_wrong_is_told_before_anything_is_sent() -> None:
         command_text(Chosen("own", long, "own.yaml"), [])
 
 
+def test_a_place_in_what_was_sent_is_told_as_the_one_in_the_users_file() -> None:
+    chosen = Chosen("own", DOCUMENT, "own.yaml")
+    sent = command_text(chosen, ["start=2", "label=x y"])
+    retell = retelling(chosen, sent)
+    sampling, delay = (sent.index(part) + 1 for part in ('{"sample"', "0.001"))
+    assert retell(f"refused: CMD:1:{sampling}: steps[0]") == "refused: own.yaml:7:5: steps[0]"
+    assert retell(f"CMD:1:{delay}: x; CMD:1:2: y") == "own.yaml:8:12: x; own.yaml: y"
+    assert retelling(Chosen("align"), "run align")("CMD:1:2: x") == "CMD:1:2: x"
+
+
 # Following ----------------------------------------------------------------------------------
 
 
@@ -154,6 +164,7 @@ async def test_a_services_pvs_become_the_events_of_the_run_that_was_begun() -> N
         ("PROGRESS", 50.0),
         ("DATA:NPTS", 4),
         ("message", "hello"),
+        ("ELAPSED", 1.0),  # what the run says last comes before no such figure
     ]
     for name, told in running:
         translator.take(name, told)
@@ -174,7 +185,21 @@ async def test_what_came_in_front_of_busy_is_told_behind_the_start() -> None:
     translator.begin()
     for field, value in {"message": "waiting", "RUN_ID": "id", "BUSY": 1}.items():
         translator.take(field, value)
-    assert events == [RunStarted("id", "", "", 0, 0), Told("waiting")]
+    translator.take("ELAPSED", 0.1)
+    assert events[:2] == [RunStarted("id", "", "", 0, 0), Told("waiting")]
+
+
+async def test_the_message_of_a_runs_end_is_told_by_its_outcome_alone() -> None:
+    events: list[RunEvent] = []
+    translator = Translator(events.append)
+    translator.begin()
+    for field, value in {"RUN_ID": "id", "BUSY": 1}.items():
+        translator.take(field, value)
+    for field, value in {"message": "why", "PAUSE": 0, "STATE": "Idle", "STATUS": "Failed"}.items():
+        translator.take(field, value)
+    translator.take("BUSY", 0)
+    assert translator.ended.is_set()
+    assert not any(isinstance(event, Told) for event in events)
 
 
 async def test_an_end_before_the_run_began_is_not_its_end() -> None:
