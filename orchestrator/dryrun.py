@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from orchestrator.client import Client
-from orchestrator.config import Config, names_of
+from orchestrator.config import Config, key_place, names_of
 from orchestrator.device import Device
 from orchestrator.engine.consistency import inconsistent
 from orchestrator.engine.environment import in_words
@@ -102,8 +103,8 @@ class _Look:
                 device.cancel()
 
     async def at(self, program: Program | PythonProgram, speeds: Mapping[str, float]) -> DryRun:
-        origin = str(self._config.file or "")
-        configured = compile_suspenders(self._config.suspend, names_of(self._config), origin)
+        where = partial(key_place, self._config)
+        configured = compile_suspenders(self._config.suspend, names_of(self._config), where)
         suspenders = (*configured, *program.suspend)
         if isinstance(program, PythonProgram):
             return DryRun([*await self._unguarded(suspenders), *self._misspelt(configured)])

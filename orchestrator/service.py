@@ -8,13 +8,14 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import structlog
 
 from orchestrator.client import Client
-from orchestrator.config import ChannelConfig, Config, names_of
+from orchestrator.config import ChannelConfig, Config, key_place, names_of
 from orchestrator.device import Device
 from orchestrator.engine import Engine, Library, registry_of
 from orchestrator.language.program import compile_suspenders
@@ -99,7 +100,7 @@ class Service:
             store,
             wall,
             library,
-            compile_suspenders(config.suspend, names_of(config), str(config.file or "")),
+            compile_suspenders(config.suspend, names_of(config), partial(key_place, config)),
         )
 
     @property

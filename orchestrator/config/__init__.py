@@ -8,6 +8,7 @@ from orchestrator.config.model import (
     Config,
     ServerConfig,
     StopChannel,
+    key_place,
     names_of,
 )
 from orchestrator.config.reading import DEFAULT_FILE, load_config
@@ -21,6 +22,7 @@ __all__ = [
     "ServerConfig",
     "StopChannel",
     "check_prefix",
+    "key_place",
     "load_config",
     "names_of",
 ]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from orchestrator.language.names import Names, ServerChannels
 from orchestrator.language.suspend import Suspend
-from orchestrator.types import NativeType
+from orchestrator.types import NativeType, path_text
+from orchestrator.types import Path as KeyPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,21 @@ class Config:
     """user@host that may write; empty = everyone, as Channel Access does."""
     file: Path | None = None
     """Where it was read from."""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """On which line of it a key stands, by path; of those that may be found wrong later."""
 
     @property
     def channels(self) -> dict[str, ChannelConfig]:
         """Every channel of every chained IOC, by alias."""
         return {a: c for ioc in self.chain.values() for a, c in ioc.channels.items()}
+
+
+def key_place(config: Config, path: KeyPath) -> str:
+    """Where a key stands: `orchestrator.toml:7`."""
+    file = config.file or "orchestrator.toml"
+    while path and path_text(path) not in config.lines:
+        path = path[:-1]
+    return f"{file}:{config.lines[path_text(path)]}" if path else f"{file}"
 
 
 def names_of(config: Config) -> Names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias, cast
 
@@ -21,7 +22,7 @@ from orchestrator.config.model import (
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.findings import validate
 from orchestrator.language.names import SCHEME, ServerChannels, suggestion
-from orchestrator.types import NativeType, Path
+from orchestrator.types import NativeType, Path, path_text
 
 DEFAULT_FILE = FilePath("orchestrator.toml")
 """Read where it is there and no other is named."""
@@ -52,11 +53,22 @@ def load_config(file: FilePath | None, macros: Mapping[str, str] = {}) -> Config
     if not findings:
         findings = [(m.about, f"{_key(m.path)}{m.text}") for m in mistakes]
     if not findings:
-        config = _config(cast(File, parsed), file)
+        config = replace(_config(cast(File, parsed), file), lines=_lines(text, tree))
         findings = list(_clashes(config))
     if findings:
         raise CheckError(_told(findings, file, lines_of(text)))
     return config
+
+
+def _lines(text: str, tree: Mapping[str, Any]) -> dict[str, int]:
+    """The lines of the keys whose values are looked at only by those who use them."""
+    if not tree.keys() & _LATER:
+        return {}
+    found = {path: line for path, line in lines_of(text).items() if path[0] in _LATER}
+    return {path_text(path): line for path, line in found.items()}
+
+
+_LATER = {"suspend", "sequences"}
 
 
 def _told(findings: Iterable[Finding], file: FilePath, lines: Mapping[Path, int]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.config import Config, names_of
+from orchestrator.config import Config, key_place, names_of
 from orchestrator.engine.python_program import PythonProgram
 from orchestrator.engine.registry import Registry, load
 from orchestrator.errors import InputError
@@ -40,7 +40,11 @@ def registry_of(config: Config) -> Registry:
         InputError: One of them can't be imported.
     """
     beside = config.file.parent if config.file is not None else None
-    return load(config.python, beside)
+    try:
+        return load(config.python, beside)
+    except InputError as error:
+        where = key_place(config, ("sequences", "python"))
+        raise InputError(f"{where}: sequences.python: {error}") from error
 
 
 class Library:

@@ -95,7 +95,7 @@ def _import(name: str) -> Any:
         return importlib.import_module(name)
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        raise InputError(f"[sequences] python: {name} can't be imported: {text}") from error
+        raise InputError(f"{name} can't be imported: {text}") from error
 
 
 def _signature(function: Callable[..., object]) -> PythonSignature:

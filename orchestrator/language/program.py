@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import itemgetter
+
+from pydantic import PrivateAttr
 
 from orchestrator.errors import CheckError
 
@@ -147,20 +149,20 @@ def compile_program(
 
 
 def compile_suspenders(
-    given: Mapping[str, Suspend], names: Names, origin: str = "orchestrator.toml"
+    given: Mapping[str, Suspend], names: Names, where: Callable[[Path], str]
 ) -> tuple[Suspender, ...]:
     """Compile the suspenders of a configuration.
 
     Args:
         given: By name.
         names: The channels that there are.
-        origin: The file, for messages.
+        where: Where the value of a key stands, for messages.
 
     Raises:
-        CheckError: Everything that is wrong, by key: `orchestrator.toml: suspend.beam.when: …`.
+        CheckError: Everything that is wrong: `orchestrator.toml:7: suspend.beam.when: …`.
     """
     notes = Notes()
-    document = _Configuration.model_construct(steps=()).locate(origin, {})
+    document = _Configuration.model_construct(steps=()).stands(where)
     context = Context(document, names, notes, Shared(NONE), {})
     suspenders = compile_runs.compile_suspend(given, context)
     _refuse(notes)
@@ -168,11 +170,18 @@ def compile_suspenders(
 
 
 class _Configuration(Document):
-    """Stands where a document does; of keys the file is all that is known."""
+    """Stands where a document does."""
 
-    def where(self, path: Path) -> str:  # noqa: ARG002 - a key says where it is
-        """The file."""
-        return self.origin
+    _where: Callable[[Path], str] = PrivateAttr()
+
+    def stands(self, where: Callable[[Path], str]) -> Document:
+        """Say where its keys are."""
+        self._where = where
+        return self
+
+    def where(self, path: Path) -> str:
+        """The file and the line of a key."""
+        return self._where(path)
 
 
 def _refuse(notes: Notes) -> None:

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 import structlog
 
-from orchestrator.config import names_of
+from orchestrator.config import key_place, names_of
 from orchestrator.device import Device
 from orchestrator.engine import Engine
 from orchestrator.engine.registry import Registry, load
@@ -132,7 +133,7 @@ class Player:
             AskedStore(self._answers, NoStore()),
             lambda: self._wall,
             self._library,
-            compile_suspenders(config.suspend, names, str(config.file or "")),
+            compile_suspenders(config.suspend, names, partial(key_place, config)),
         )
 
     def _registry(self) -> Registry:

@@ -1,10 +1,13 @@
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from orchestrator.config import Config, StopChannel, load_config, names_of
+from orchestrator.config import Config, StopChannel, key_place, load_config, names_of
+from orchestrator.engine import registry_of
 from orchestrator.errors import CheckError, InputError
+from orchestrator.language.program import compile_suspenders
 from orchestrator.types import NativeType
 
 FULL = """
@@ -200,6 +203,23 @@ rewind = "checkpoint"
 def test_a_mistake_in_suspenders_and_modules_is_told(tmp_path: Path, text: str, told: str) -> None:
     lines = findings(tmp_path, text)
     assert any(told in line for line in lines), lines
+
+
+def test_a_mistake_found_by_those_who_use_a_key_is_told_with_its_line(tmp_path: Path) -> None:
+    text = """
+[chain.ring]
+channels.current = "R:C"
+[suspend.beam]
+settle = 5
+when = "ring.curent < 50"
+[sequences]
+python = ["not_there_at_all"]
+"""
+    config = load(tmp_path, text)
+    with pytest.raises(CheckError, match=r"orchestrator\.toml:6: suspend\.beam\.when: "):
+        compile_suspenders(config.suspend, names_of(config), partial(key_place, config))
+    with pytest.raises(InputError, match=r"orchestrator\.toml:8: sequences\.python: not_there"):
+        registry_of(config)
 
 
 def test_one_pv_has_one_alias(tmp_path: Path) -> None:

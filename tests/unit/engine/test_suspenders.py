@@ -112,7 +112,7 @@ def test_lost_channel_of_a_suspender_suspends(play):
 def test_suspender_of_the_configuration_that_compares_an_enum_with_no_label_of_it_suspends(play):
     """It would never trip: nobody knows that it is safe. In a document the check refuses it."""
     names = Names(frozenset({"sim"}), {"sim.shutter": "SIM:shutter"})
-    closed = compile_suspenders({"closed": Suspend(when="sim.shutter == 'Closd'")}, names)
+    closed = compile_suspenders({"closed": Suspend(when="sim.shutter == 'Closd'")}, names, str)
 
     async def scenario(it):
         it.sim.add("sim.shutter", 1, metadata=Metadata(NativeType.ENUM, labels=("Closed", "Open")))
@@ -427,9 +427,8 @@ def test_a_suspender_that_breaks_ends_the_run_by_its_finalisers(play):
         return False
 
     condition = Operand("mine", code, channels=frozenset({"sim.counts"}))
-    (beam,) = compile_suspenders(
-        {"beam": Suspend(when="sim.counts < 50")}, Names(frozenset({"sim"}), {"sim.counts": "C"})
-    )
+    names = Names(frozenset({"sim"}), {"sim.counts": "C"})
+    (beam,) = compile_suspenders({"beam": Suspend(when="sim.counts < 50")}, names, str)
 
     async def scenario(it):
         await with_beam(it)

@@ -236,15 +236,15 @@ def test_warnings_of_a_sub_sequence_say_who_runs_it() -> None:
 
 
 def test_suspenders_of_the_configuration_are_compiled_by_key() -> None:
-    [beam] = compile_suspenders({"beam": Suspend(when="stage.x < 50", settle=5)}, NAMES)
+    [beam] = compile_suspenders({"beam": Suspend(when="stage.x < 50", settle=5)}, NAMES, str)
     assert beam.when.channels == {"stage.x"}
     assert (beam.name, beam.rewind, beam.settle.evaluate(World())) == ("beam", False, 5.0)
     with pytest.raises(CheckError) as caught:
         compile_suspenders(
             {"a": Suspend(when="stage.q > 1"), "b": Suspend(when="stage.x", resume="stage.z")},
             NAMES,
-            "o.toml",
+            lambda path: f"o.toml:{len(path)}",
         )
     first, second = caught.value.findings
-    assert first.startswith("o.toml: suspend.a.when: `stage.q > 1`: unknown channel 'stage.q'")
-    assert second.startswith("o.toml: suspend.b.resume: `stage.z`: unknown channel 'stage.z'")
+    assert first.startswith("o.toml:3: suspend.a.when: `stage.q > 1`: unknown channel 'stage.q'")
+    assert second.startswith("o.toml:3: suspend.b.resume: `stage.z`: unknown channel 'stage.z'")
