@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from orchestrator.engine.branches import run_all
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.leaf import End, Leaf
+from orchestrator.engine.legs import Acks, Leg, Pair, pair_of, severe
 from orchestrator.engine.trust import seen
 from orchestrator.engine.watching import until
 from orchestrator.errors import InputError, NotConnectedError, PutError, StepTimeoutError
 from orchestrator.language.indices import LARGEST, NO_INDEX, Indices
 from orchestrator.language.names import ServerChannels
 from orchestrator.language.trajectory import parse_trajectory
-from orchestrator.ports import Channels, ChannelView, View
-from orchestrator.types import IndicesSet, Reading, Severity
+from orchestrator.ports import Channels, View
+from orchestrator.types import IndicesSet, Severity
 
 _REASON = 1.0
 """s that the reason of a refusal may take to arrive after the refusal itself."""
@@ -24,8 +25,6 @@ _AGAIN = 0.05
 """s until a held put looks again, where libca knew of a loss before the view did."""
 _EPOCH = 1_577_836_800.0
 """Where `seq` begins to count, 2020-01-01 in Unix seconds: 32 bits last until 2088."""
-
-Pair = tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -120,7 +119,7 @@ class Master:
         self._memory.servers[server.name] = known
 
     async def _write(self, server: ServerChannels, text: str, timeout: float) -> None:
-        ack = _Acks(self._view, server)
+        ack = Acks(self._view, server)
         try:
             # After a second abort nothing is waited for. The leaf's scope ends the put in time;
             # the client's timeout is only its backstop.
@@ -136,14 +135,14 @@ class Master:
         finally:
             ack.close()
 
-    def _is_loaded(self, server: ServerChannels, ack: _Acks) -> bool:
+    def _is_loaded(self, server: ServerChannels, ack: Acks) -> bool:
         if not self._view.channel(server.ack).connected:
             raise NotConnectedError(f"{server.name} was lost while it was loaded")
         if ack.failed:
             raise PutError(f"{server.name} refused its trajectory: {self._message(server)}")
         return ack.last == 1
 
-    async def _refusal(self, server: ServerChannels, ack: _Acks, otherwise: str) -> str:
+    async def _refusal(self, server: ServerChannels, ack: Acks, otherwise: str) -> str:
         """What the server says of a put that failed; it may come after the failure."""
         try:
             async with asyncio.timeout(_REASON):
@@ -185,7 +184,7 @@ class Master:
             StepTimeoutError: Not all have reached theirs within `timeout` s.
         """
         seq = self._memory.next()
-        legs = [_Leg(server, (seq, index), self._view) for server, index in indices.values()]
+        legs = [Leg(server, (seq, index), self._view) for server, index in indices.values()]
         try:
             with self._control.leaf(moving=True, seconds=timeout) as leaf:
                 await self._reach(legs, seq, timeout, hold=hold)
@@ -197,13 +196,13 @@ class Master:
                 leg.close()
         self._ended(legs, leaf, timeout)
 
-    def _ended(self, legs: Sequence[_Leg], leaf: Leaf, timeout: float) -> None:
+    def _ended(self, legs: Sequence[Leg], leaf: Leaf, timeout: float) -> None:
         self._tell_left(legs)
         if leaf.ended is End.TIMEOUT:
             texts = [f"{leg.text}: {self._state(leg.server)}" for leg in legs if not leg.done]
             raise StepTimeoutError(f"not reached within {timeout:g} s: {'; '.join(texts)}")
 
-    async def _reach(self, legs: Sequence[_Leg], seq: int, timeout: float, *, hold: bool) -> None:
+    async def _reach(self, legs: Sequence[Leg], seq: int, timeout: float, *, hold: bool) -> None:
         servers = [leg.server for leg in legs]
         await self._connected(servers, hold=hold)
         await self._load_again(legs, timeout)
@@ -219,7 +218,7 @@ class Master:
             # The same once more: for those that have reached it, it is a repetition.
             self._publish(object_)
 
-    def _look(self, legs: Sequence[_Leg], *, hold: bool) -> bool:
+    def _look(self, legs: Sequence[Leg], *, hold: bool) -> bool:
         """Whether there is something to do: all have arrived, or one has to be loaded again."""
         for leg in legs:
             server = leg.server
@@ -234,7 +233,7 @@ class Master:
                 raise NotConnectedError(f"{leg.text}: it was lost")
         return all(leg.done for leg in legs) or any(self._may_load(leg) for leg in legs)
 
-    async def _load_again(self, legs: Sequence[_Leg], timeout: float) -> bool:
+    async def _load_again(self, legs: Sequence[Leg], timeout: float) -> bool:
         """Load those that have lost their trajectory; whether there were any."""
         lost = [leg for leg in legs if self._may_load(leg)]
         for leg in lost:
@@ -249,12 +248,12 @@ class Master:
             leg.asked()
         return bool(lost)
 
-    def _may_load(self, leg: _Leg) -> bool:
+    def _may_load(self, leg: Leg) -> bool:
         """Whether a server is to be loaded again, and all of it is connected."""
         names = (leg.server.cmd, leg.server.ack)
         return self._has_lost(leg) and all(self._view.channel(name).connected for name in names)
 
-    def _has_lost(self, leg: _Leg) -> bool:
+    def _has_lost(self, leg: Leg) -> bool:
         """Whether a server no longer has what this service has loaded it with."""
         known = self._memory.servers.get(leg.server.name)
         shown = self._index(leg.server)
@@ -283,7 +282,7 @@ class Master:
         self._control.touch()
 
     def _index(self, server: ServerChannels) -> Pair | None:
-        return _pair(self._view.channel(server.index))
+        return pair_of(self._view.channel(server.index))
 
     def _message(self, server: ServerChannels) -> str:
         reading = self._view.channel(server.message).reading
@@ -299,115 +298,15 @@ class Master:
         # MINOR: it does not find its master, and so has not heard of the index. What is worse
         # stands with ACK, or is of a former index.
         warns = message is not None and message.severity == Severity.MINOR
-        said = f"; it says {self._message(server)!r}" if warns or _severe(ack.reading) else ""
+        said = f"; it says {self._message(server)!r}" if warns or severe(ack.reading) else ""
         return f"{where}, {seen(ack)}{said}"
 
-    def _tell_left(self, legs: Sequence[_Leg]) -> None:
+    def _tell_left(self, legs: Sequence[Leg]) -> None:
         left = [leg.text for leg in legs if not leg.done and leg.was_asked]
         if left:
             self._tell(f"may still be on their way: {', '.join(left)}", Severity.MINOR)
 
 
-class _Acks:
-    """The acknowledgements of a server from now on, each of which counts."""
-
-    def __init__(self, view: View, server: ServerChannels) -> None:
-        self.last: int | None = None
-        """The last one; None before the first."""
-        self.failed = False
-        """It was taken in hand and has failed: an alarm from before is none of ours."""
-        self.doubtful = False
-        """It was in alarm when it came back: perhaps of this, perhaps because it has nothing."""
-        self._heard = False
-        self._close = view.watch([server.ack], self._take)
-
-    def _take(self, channel: ChannelView) -> None:
-        reading = channel.reading
-        if not channel.connected or reading is None or not isinstance(reading.value, int):
-            return
-        self.last = reading.value
-        if reading.unconfirmed:
-            self._heard = False
-        if reading.value == 0 and not _severe(reading):
-            self._heard, self.failed = not reading.unconfirmed, False
-        elif reading.value == 0:
-            self.failed, self.doubtful = self._heard, reading.unconfirmed
-        else:
-            self.failed = False
-
-    def again(self) -> None:
-        """Count anew."""
-        self.last, self.failed, self.doubtful, self._heard = None, False, False, False
-
-    def close(self) -> None:
-        """Nobody asks any more."""
-        self._close()
-
-
-class _Leg:
-    """One server on its way to one index."""
-
-    def __init__(self, server: ServerChannels, pair: Pair, view: View) -> None:
-        self.server = server
-        self.pair = pair
-        self.index = view.channel(server.index)
-        self.acks = _Acks(view, server)
-        self.done = False
-        self.was_asked = False
-        self._ack = view.channel(server.ack)
-        self._links = self.index.links
-        self._before: Reading | None = None
-        """What INDEX showed before its last connection."""
-        self._close = view.watch([server.index], self._take)
-
-    def _take(self, channel: ChannelView) -> None:
-        if channel.links != self._links:
-            self._links, self._before = channel.links, channel.reading
-
-    def close(self) -> None:
-        """Nobody asks any more."""
-        self._close()
-        self.acks.close()
-
-    @property
-    def failed(self) -> bool:
-        """Whether it can't get there. After a reconnection INDEX has to tell that it could."""
-        told = self.index.connected and self.index.reading is not self._before
-        return self.acks.failed or (self.acks.doubtful and told)
-
-    @property
-    def text(self) -> str:
-        return f"{self.server.name}, index {self.pair[1]} (seq {self.pair[0]})"
-
-    def asked(self) -> None:
-        """From here on its acknowledgements are about this index."""
-        self.was_asked = True
-        self.acks.again()
-
-    def reached(self) -> bool:
-        """Whether it is there: INDEX shows it, and ACK is 1."""
-        ack = self._ack.reading
-        return (
-            self.index.connected
-            and self._ack.connected
-            and _pair(self.index) == self.pair
-            and ack is not None
-            and ack.value == 1
-        )
-
-
-def _pair(channel: ChannelView) -> Pair | None:
-    reading = channel.reading
-    if not channel.connected or reading is None or isinstance(reading.value, str | int | float):
-        return None
-    numbers = [int(number) for number in reading.value]
-    return (numbers[0], numbers[1]) if len(numbers) == 2 else NO_INDEX
-
-
 def _elements(value: object) -> int:
     """Elements of a value."""
     return len(value) if hasattr(value, "__len__") else 1
-
-
-def _severe(reading: Reading | None) -> bool:
-    return reading is not None and reading.severity >= Severity.MAJOR

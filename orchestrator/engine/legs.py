@@ -1,0 +1,116 @@
+"""What a sequence server has acknowledged: of its trajectory, and on its way to an index."""
+
+from __future__ import annotations
+
+from orchestrator.language.indices import NO_INDEX
+from orchestrator.language.names import ServerChannels
+from orchestrator.ports import ChannelView, View
+from orchestrator.types import Reading, Severity
+
+Pair = tuple[int, int]
+"""seq and index."""
+
+
+class Acks:
+    """The acknowledgements of a server from now on, each of which counts."""
+
+    def __init__(self, view: View, server: ServerChannels) -> None:
+        self.last: int | None = None
+        """The last one; None before the first."""
+        self.failed = False
+        """It was taken in hand and has failed: an alarm from before is none of ours."""
+        self.doubtful = False
+        """It was in alarm when it came back: perhaps of this, perhaps because it has nothing."""
+        self._heard = False
+        self._close = view.watch([server.ack], self._take)
+
+    def _take(self, channel: ChannelView) -> None:
+        reading = channel.reading
+        if not channel.connected or reading is None or not isinstance(reading.value, int):
+            return
+        self.last = reading.value
+        if reading.unconfirmed:
+            self._heard = False
+        if reading.value == 0 and not severe(reading):
+            self._heard, self.failed = not reading.unconfirmed, False
+        elif reading.value == 0:
+            self.failed, self.doubtful = self._heard, reading.unconfirmed
+        else:
+            self.failed = False
+
+    def again(self) -> None:
+        """Count anew."""
+        self.last, self.failed, self.doubtful, self._heard = None, False, False, False
+
+    def close(self) -> None:
+        """Nobody asks any more."""
+        self._close()
+
+
+class Leg:
+    """One server on its way to one index."""
+
+    def __init__(self, server: ServerChannels, pair: Pair, view: View) -> None:
+        self.server = server
+        self.pair = pair
+        """Where it is to go."""
+        self.index = view.channel(server.index)
+        self.acks = Acks(view, server)
+        self.done = False
+        """Set by the master, once it was `reached`."""
+        self.was_asked = False
+        self._ack = view.channel(server.ack)
+        self._links = self.index.links
+        self._before: Reading | None = None
+        """What INDEX showed before its last connection."""
+        self._close = view.watch([server.index], self._take)
+
+    def _take(self, channel: ChannelView) -> None:
+        if channel.links != self._links:
+            self._links, self._before = channel.links, channel.reading
+
+    def close(self) -> None:
+        """Nobody asks any more."""
+        self._close()
+        self.acks.close()
+
+    @property
+    def failed(self) -> bool:
+        """Whether it can't get there. After a reconnection INDEX has to tell that it could."""
+        told = self.index.connected and self.index.reading is not self._before
+        return self.acks.failed or (self.acks.doubtful and told)
+
+    @property
+    def text(self) -> str:
+        """Server and index, for messages."""
+        return f"{self.server.name}, index {self.pair[1]} (seq {self.pair[0]})"
+
+    def asked(self) -> None:
+        """From here on its acknowledgements are about this index."""
+        self.was_asked = True
+        self.acks.again()
+
+    def reached(self) -> bool:
+        """Whether it is there: INDEX shows it, and ACK is 1."""
+        ack = self._ack.reading
+        return (
+            self.index.connected
+            and self._ack.connected
+            and pair_of(self.index) == self.pair
+            and ack is not None
+            and ack.value == 1
+        )
+
+
+def pair_of(channel: ChannelView) -> Pair | None:
+    """What an INDEX shows; None while it is disconnected or has shown nothing."""
+    reading = channel.reading
+    if not channel.connected or reading is None or isinstance(reading.value, str | int | float):
+        return None
+    numbers = [int(number) for number in reading.value]
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else NO_INDEX
+
+
+def severe(reading: Reading | None) -> bool:
+    """Whether it is in MAJOR or INVALID alarm."""
+    return reading is not None and reading.severity >= Severity.MAJOR
