@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import ast
 import math
-import re
-import warnings
 from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
 from orchestrator.errors import InputError
+from orchestrator.language.expression_text import Refusal, parsed, refused
 from orchestrator.language.functions import FUNCTIONS
 from orchestrator.language.names import Names, suggestion
 from orchestrator.language.operand import (
@@ -48,8 +47,6 @@ __all__ = [
     "compile_expression",
 ]
 
-LONGEST = 4000
-"""Characters of an expression."""
 DEEPEST = 100
 """Levels of nesting."""
 MOST_NODES = 500
@@ -74,11 +71,11 @@ def compile_expression(
         InputError: It is not an expression of ours, names something unknown, is too large, or is a
             constant that can't be computed.
     """
-    tree = _parsed(text)
+    tree = parsed(text)
     compiler = _Compiler(names, frozenset(variables), constants)
     try:
         code = compiler.compile(tree)
-    except _Refusal as refusal:
+    except Refusal as refusal:
         raise InputError(f"{shortened(text)}: {refusal}") from refusal
     operand = Operand(
         text,
@@ -104,72 +101,6 @@ def compile_condition(
     """Compile an expression whose value is a bool; text, arrays and NaN are errors."""
     return as_condition(compile_expression(text, names, variables, constants))
 
-
-class _Refusal(Exception):  # noqa: N818 - becomes an InputError that names the expression
-    """Why something is not an expression of ours."""
-
-
-_SLIPS = (
-    *((right, "") for right in ("==", "!=", "<=", ">=", ":=")),
-    *(("&&", "and"), ("||", "or"), ("!", "not"), ("=", "==")),
-)
-"""What other languages write, and what it is here; what is right is taken out first."""
-
-
-_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
-
-
-def _parsed(text: str) -> ast.expr:
-    if len(text) > LONGEST:
-        raise InputError(f"{shortened(text)}: longer than {LONGEST} characters")
-    if "$(" in text:
-        raise InputError(f"{shortened(text)}: in an expression a name stands bare: x, not $(x)")
-    if "#" in _QUOTED.sub("", text):
-        raise InputError(f"{shortened(text)}: comments are not part of expressions")
-    try:
-        with warnings.catch_warnings():
-            # Python warns of such as '\d', which is text like any other here.
-            warnings.simplefilter("ignore")
-            return ast.parse(" ".join(text.split("\n")).strip(), mode="eval").body
-    except (RecursionError, MemoryError) as error:
-        raise InputError(f"{shortened(text)}: nested too deeply") from error
-    except (SyntaxError, ValueError) as error:
-        raise InputError(f"{shortened(text)}: {_syntax(text, error)}") from error
-
-
-def _syntax(text: str, error: Exception) -> str:
-    if not text.strip():
-        return "there is no expression"
-    for slip, right in _SLIPS:
-        if slip in text and right:
-            return f"not an expression; write {right!r} instead of {slip!r}"
-        text = text.replace(slip, "")
-    if not isinstance(error, SyntaxError):
-        return f"not an expression: {error}"
-    where = f" (character {error.offset})" if error.offset else "; it ends too early"
-    return f"not an expression: {error.msg}{where}"
-
-
-_REFUSED = {
-    "IfExp": "'a if b else c' is not part of expressions; use an if step",
-    "Lambda": "functions can't be defined here",
-    "JoinedStr": "f-text is not part of expressions; use $(name) in a text",
-    "NamedExpr": "':=' is not part of expressions; use a let step",
-    "Starred": "'*' before a name is not part of expressions",
-    "Dict": "{} is not part of expressions",
-    "Set": "{} is not part of expressions",
-    "Tuple": "a list is written in [ ]",
-    "ListComp": "comprehensions are not part of expressions; functions take whole arrays",
-    "SetComp": "comprehensions are not part of expressions; functions take whole arrays",
-    "DictComp": "comprehensions are not part of expressions; functions take whole arrays",
-    "GeneratorExp": "comprehensions are not part of expressions; functions take whole arrays",
-    "Is": "'is' is not part of expressions; compare with ==",
-    "IsNot": "'is not' is not part of expressions; compare with !=",
-    "BitAnd": "'&' is not part of expressions; write and",
-    "BitOr": "'|' is not part of expressions; write or",
-    "BitXor": "'^' is not part of expressions; a power is written **",
-    "Invert": "'~' is not part of expressions; write not",
-}
 
 _ABOUT_CHANNELS: Mapping[str, Callable[[Environment, str], object]] = {
     "connected": lambda env, channel: bool(env.connected(channel)),
@@ -211,9 +142,9 @@ class _Compiler:
         self._nodes += 1
         self._depth += 1
         if self._nodes > MOST_NODES:
-            raise _Refusal(f"more than {MOST_NODES} operators, names and numbers")
+            raise Refusal(f"more than {MOST_NODES} operators, names and numbers")
         if self._depth > DEEPEST:
-            raise _Refusal(f"nested more than {DEEPEST} levels deep")
+            raise Refusal(f"nested more than {DEEPEST} levels deep")
         code = self._node(node)
         self._depth -= 1
         return code
@@ -241,7 +172,7 @@ class _Compiler:
             case ast.List():
                 return self._list(node)
             case _:
-                raise _refused(node)
+                raise refused(node)
 
     def _name(self, name: str) -> Code:
         if name in self._variables:
@@ -252,13 +183,13 @@ class _Compiler:
             value = self._constants.get(name, WORDS.get(name))
             return lambda _env: value
         if name in KNOWN_FUNCTIONS:
-            raise _Refusal(f"{name} is a function: {name}(…)")
+            raise Refusal(f"{name} is a function: {name}(…)")
         known = {*self._variables, *self._constants, *WORDS, *self._names.aliases}
         known = {word for word in known if not word.startswith("$")}
         hint = suggestion(name, known, kind="names")
         is_text = name[:1].isupper() or not hint
         quotes = f" (a text needs quotes of its own: '{name}')" if is_text else ""
-        raise _Refusal(f"unknown name {name!r}{hint}{quotes}")
+        raise Refusal(f"unknown name {name!r}{hint}{quotes}")
 
     def _unary(self, node: ast.UnaryOp) -> Code:
         value = self.compile(node.operand)
@@ -270,12 +201,12 @@ class _Compiler:
             case ast.UAdd():
                 return lambda env: positive(value(env))
             case _:
-                raise _refused(node.op)
+                raise refused(node.op)
 
     def _binary(self, node: ast.BinOp) -> Code:
         operate = ARITHMETIC.get(type(node.op).__name__)
         if operate is None:
-            raise _refused(node.op)
+            raise refused(node.op)
         left, right = self.compile(node.left), self.compile(node.right)
         return lambda env: operate(left(env), right(env))
 
@@ -292,7 +223,7 @@ class _Compiler:
         for op, right in zip(node.ops, node.comparators, strict=True):
             compare = COMPARISONS.get(type(op).__name__)
             if compare is None:
-                raise _refused(op)
+                raise refused(op)
             rest.append((compare, self.compile(right)))
             self._note_texts(op, left, right)
             left = right
@@ -349,7 +280,7 @@ class _Compiler:
             index = self.compile(node.slice)
             return lambda env: item(value(env), index(env))
         if node.slice.step is not None:
-            raise _Refusal("a slice is x[i:j], without a step")
+            raise Refusal("a slice is x[i:j], without a step")
         start = self._bound(node.slice.lower)
         stop = self._bound(node.slice.upper)
         return lambda env: part(value(env), start(env), stop(env))
@@ -371,26 +302,26 @@ class _Compiler:
 
     def _call(self, node: ast.Call) -> Code:
         if not isinstance(node.func, ast.Name):
-            raise _Refusal("only functions of the list can be called")
+            raise Refusal("only functions of the list can be called")
         name = node.func.id
         if name not in KNOWN_FUNCTIONS:
             near = suggestion(name, KNOWN_FUNCTIONS)
             there_are = f"functions are {', '.join(sorted(KNOWN_FUNCTIONS))}"
             hint = f"{near} The {there_are}" if near else f"; the {there_are}"
-            raise _Refusal(f"unknown function {name!r}{hint}")
+            raise Refusal(f"unknown function {name!r}{hint}")
         if node.keywords:
-            raise _Refusal(f"{name} takes its arguments by position, without 'name='")
+            raise Refusal(f"{name} takes its arguments by position, without 'name='")
         if name in FUNCTIONS:
             return self._function(name, node.args)
         if len(node.args) != 1:
-            raise _Refusal(f"{name} takes one channel, not {len(node.args)} arguments")
+            raise Refusal(f"{name} takes one channel, not {len(node.args)} arguments")
         return self._about(name, node.args[0])
 
     def _function(self, name: str, arguments: list[ast.expr]) -> Code:
         function, fewest, most = FUNCTIONS[name]
         if not fewest <= len(arguments) <= most:
             wanted = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-            raise _Refusal(f"{name} takes {wanted} arguments, not {len(arguments)}")
+            raise Refusal(f"{name} takes {wanted} arguments, not {len(arguments)}")
         codes = [self.compile(argument) for argument in arguments]
 
         def call(env: Environment) -> object:
@@ -428,12 +359,12 @@ class _Compiler:
             case ast.Call(func=ast.Name(id="pv"), args=[argument], keywords=[]):
                 return self._pv(argument)
             case _:
-                raise _Refusal("this function takes a channel, such as 'stage.x'")
+                raise Refusal("this function takes a channel, such as 'stage.x'")
 
     def _pv(self, node: ast.expr) -> str:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return self._resolve(node.value)
-        raise _Refusal("pv takes a PV's name in quotes: pv('SIM:X')")
+        raise Refusal("pv takes a PV's name in quotes: pv('SIM:X')")
 
     def _alias(self, node: ast.Attribute) -> str:
         parts = [node.attr]
@@ -442,30 +373,25 @@ class _Compiler:
             parts.append(inner.attr)
             inner = inner.value
         if not isinstance(inner, ast.Name):
-            raise _Refusal(f"'.{parts[-1]}' can only follow the name of a chained IOC")
+            raise Refusal(f"'.{parts[-1]}' can only follow the name of a chained IOC")
         if inner.id not in self._names.iocs:
             hint = suggestion(inner.id, self._names.iocs, kind="chained IOCs")
-            raise _Refusal(f"'.{parts[-1]}' can't follow {inner.id!r}, which is no IOC{hint}")
+            raise Refusal(f"'.{parts[-1]}' can't follow {inner.id!r}, which is no IOC{hint}")
         return self._resolve(".".join([inner.id, *reversed(parts)]))
 
     def _resolve(self, text: str) -> str:
         try:
             return self._names.resolve(text)
         except InputError as error:
-            raise _Refusal(str(error)) from error
+            raise Refusal(str(error)) from error
 
 
 def _literal(value: object) -> Code:
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 63:
-        raise _Refusal("a whole number beyond 64 bits")
+        raise Refusal("a whole number beyond 64 bits")
     if isinstance(value, float) and not math.isfinite(value):
-        raise _Refusal("a number that is too large")
+        raise Refusal("a number that is too large")
     if not isinstance(value, bool | int | float | str):
         shown = "…" if value is ... else repr(value)
-        raise _Refusal(f"{shown} is neither a number nor a text")
+        raise Refusal(f"{shown} is neither a number nor a text")
     return lambda _env: value
-
-
-def _refused(node: ast.AST) -> _Refusal:
-    kind = type(node).__name__
-    return _Refusal(_REFUSED.get(kind, f"{kind} is not part of expressions"))
