@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import threading
 import warnings
 
 from orchestrator.errors import InputError
@@ -26,6 +27,11 @@ _SLIPS = (
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 
 
+_FILTERS = threading.Lock()
+"""The filters of warnings are the process's: of two threads that set them aside at once, the one
+would put back what the other has set, for ever."""
+
+
 def parsed(text: str) -> ast.expr:
     """The tree of a text, none of whose nodes has been looked at.
 
@@ -39,7 +45,7 @@ def parsed(text: str) -> ast.expr:
     if "#" in _QUOTED.sub("", text):
         raise InputError(f"{shortened(text)}: comments are not part of expressions")
     try:
-        with warnings.catch_warnings():
+        with _FILTERS, warnings.catch_warnings():
             # Python warns of such as '\d', which is text like any other here.
             warnings.simplefilter("ignore")
             return ast.parse(" ".join(text.split("\n")).strip(), mode="eval").body
