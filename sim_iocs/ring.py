@@ -14,7 +14,7 @@ Prefix `SIM:RING:`:
 | DumpEvery  | double | s    | Mean time between dumps that come by themselves; 0: none do.      |
 | DarkTime   | double | s    | From a dump to the next filling.                                  |
 
-Each PV that is not read-only may be written to see how a sequence bears it. The dumps come from
+Write any PV that is not read-only to see how a sequence copes with it. The dumps come from
 the seed, `--seed`.
 """
 

@@ -10,7 +10,7 @@ def test_threads_that_parse_at_once_leave_the_filters_of_warnings_alone() -> Non
     more, a verb that was never awaited included."""
     before, interval = list(warnings.filters), sys.getswitchinterval()
     threads = [
-        threading.Thread(target=lambda: [parsed("a + 1") for _ in range(4000)]) for _ in range(4)
+        threading.Thread(target=lambda: [parsed("a + 1") for _ in range(2000)]) for _ in range(4)
     ]
     sys.setswitchinterval(1e-6)
     try:
