@@ -656,11 +656,12 @@ COUNT = 'steps: [{set: {pv: rec.number, value: "=rec.number + 1"}}]'
 
 def test_a_poller_never_finds_the_service_finished_while_runs_are_left(queue: Rig) -> None:
     """It reads QUEUE_LEN, then BUSY: a run is under way before it no longer waits."""
+    runs = 100  # some 8 ms each: a poll takes some 10 ms where the machine is busy
     queue.client.put("SIM:REC:LongOut", 0)
     name = queue.sequence(COUNT)
-    for _ in range(20):
+    for _ in range(runs):
         queue.put("CMD", f"submit {name}")
-    assert queue.get("QUEUE_LEN") == 20
+    assert queue.get("QUEUE_LEN") == runs
     followed = queue.follow("BUSY", "QUEUE_LEN")
     poller = queue.spawn(
         sys.executable, str(POLLER), PREFIX + "QUEUE_LEN", PREFIX + "BUSY", "SIM:REC:LongOut"
@@ -671,11 +672,11 @@ def test_a_poller_never_finds_the_service_finished_while_runs_are_left(queue: Ri
 
     assert poller.end(30) == 0, poller.errors
     polls, done = json.loads(poller.output.splitlines()[-1])
-    assert done == 20, f"both were 0 after {done} runs"
+    assert done == runs, f"both were 0 after {done} runs"
     assert polls > 20
-    edges = [0, *[1, 0] * 20]  # the first is what it was when the monitor began
+    edges = [0, *[1, 0] * runs]  # the first is what it was when the monitor began
     until(lambda: [v for pv, v in followed.lines() if pv == "BUSY"] == edges, what="all edges")
-    busy, left, finished = 0, 20, 0
+    busy, left, finished = 0, runs, 0
     for pv, value in followed.lines():
         busy, left = (value, left) if pv == "BUSY" else (busy, value)
         finished += (busy, left) == (0, 0)
