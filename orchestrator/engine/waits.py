@@ -188,14 +188,17 @@ class Waiter:
         condition: Condition,
         refresh: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        def look(_channel: ChannelView) -> None:
+        def look(channel: ChannelView) -> None:
             self._control.touch()
+            watch.old.discard(channel.name)
             watch.look()
 
         unwatch = self._view.watch(condition.channels, look)
         try:
             if refresh is not None:
+                watch.old.update(condition.channels)
                 await refresh()
+                watch.old.clear()
             watch.look()
             await watch.done
         finally:
@@ -216,6 +219,8 @@ class _Watch:
         self.began_true = False
         """It was true with the first value that counted, which is no edge."""
         self._again: asyncio.TimerHandle | None = None
+        self.old: set[str] = set()
+        """Channels of which it is not known yet that what they last told is new enough."""
         self.done: asyncio.Future[None] = self._loop.create_future()
         if condition.timed:
             self._look_again()
@@ -226,7 +231,7 @@ class _Watch:
 
     def look(self) -> None:
         """An update has come, or the step begins."""
-        if self.done.done():
+        if self.done.done() or self.old:
             return
         lost = [c.name for c in self._channels if not c.connected]
         if lost and self._how.fail_when_lost:

@@ -288,6 +288,23 @@ def test_a_pulse_right_behind_a_put_is_not_missed(play, how):
     assert (status, took) == (RunStatus.SUCCESS, pytest.approx(0.3 if "edge" in how else 1))
 
 
+def test_an_update_behind_a_put_is_not_taken_together_with_what_is_older(play):
+    """One channel tells at once, the other has changed by the put, but tells of it later."""
+
+    async def scenario(it):
+        loop = asyncio.get_running_loop()
+        counts = it.sim.channels["sim.counts"]
+        counts.get_takes = 1.0
+        before = counts.value
+        it.sim.channels["sim.x"].on_put = lambda *_: setattr(counts, "value", before + 5)
+        loop.call_later(0.3, it.sim.post, "sim.gate", 1.0)
+        until = f"{{wait: {{until: sim.counts == {before} and sim.gate == 1, timeout: 3}}}}"
+        ended = await it.run(f"steps: [{{set: {{pv: sim.x, value: 1}}}}, {until}]")
+        return ended.status, loop.time() - 1000
+
+    assert play(scenario) == (RunStatus.TIMEOUT, pytest.approx(3))
+
+
 def test_the_timeout_of_a_wait_is_for_reading_a_value_anew_as_well(play):
     step = "{wait: {pv: sim.counts, equals: 1, timeout: 3}}"
     assert after_a_put(play, step, get_takes=math.inf) == (RunStatus.TIMEOUT, pytest.approx(3))
