@@ -95,7 +95,7 @@ class RunPublisher:
         yield Update("run_name", event.name)
         yield Update("owner", event.owner)
         yield Update("message", "")
-        yield Update("nsteps", event.steps)
+        yield Update("nsteps", event.steps if event.steps < 2**31 else 0)  # an integer PV
         yield from _progressed(Progressed(0, 0.0, 0.0, float("nan"), 0.0))
         yield Update("step_name", "")
         yield Update("loop_index", np.zeros(0, dtype=np.int32))

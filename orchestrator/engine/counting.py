@@ -41,7 +41,8 @@ def _inner(node: Node) -> int | None:
         case ParallelNode():
             return count_steps(node.branches)
         case RunNode():
-            return None if node.program is None else count_steps(node.program.steps)
+            program = node.program
+            return None if program is None else count_steps((*program.steps, *program.finally_))
         case IfNode():
             branches = count_steps(node.then), count_steps(node.else_)
             return None if None in branches else max(b for b in branches if b is not None)

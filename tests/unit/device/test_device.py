@@ -165,6 +165,13 @@ def test_run_by_cmd_is_acknowledged_once_it_has_started(device):
     assert started[-2:] == [Update("ack", 1), Reply(7)]
 
 
+def test_more_steps_than_an_integer_pv_holds_are_not_known(device):
+    """The PV was INVALID, and showed the run before."""
+    for steps, shown in ((2**31 - 1, 2**31 - 1), (2**31, 0)):
+        started = device.examine(RunStarted("id", "align", "", 0, steps))
+        assert values(started, "nsteps") == [shown]
+
+
 def test_refused_run_by_cmd_leaves_ack_0_major_and_says_why(device):
     device.examine(Command(Verb.COMMAND, 7, "run align"))
     refused = list(device.examine(RunRefused(7, "no such sequence")))

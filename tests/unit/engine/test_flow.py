@@ -277,6 +277,16 @@ def test_steps_of_the_branch_that_is_not_taken_count_as_done(run):
     assert [e.done for e in it.events if isinstance(e, Progressed)][-1] == known == 5
 
 
+def test_finalisers_of_a_sub_sequence_are_steps_too(play, tmp_path):
+    (tmp_path / "sub.yaml").write_text("steps: [log: a]\nfinally: [{log: b}, {log: c}]")
+
+    async def scenario(it):
+        await it.run("steps: [{run: sub}, {log: d}]")
+        return it.values("step")[-1], it.values("nsteps")[-1]
+
+    assert play(scenario, directory=tmp_path) == (5, 5)
+
+
 def test_stop_channel_that_is_not_there_fails_the_run_before_anything_moves(run):
     ended, it = run(
         "steps: [{set: {pv: sim.y, value: 1}}]", lambda it: it.sim.disconnect("sim.stop")
