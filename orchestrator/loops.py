@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from orchestrator.errors import InputError
 
 T = TypeVar("T")
+
+_STDIN, _STDERR = 0, 2
 
 LOOP_VARIABLE = "ORCHESTRATOR_LOOP"
 """The environment variable that chooses."""
@@ -35,6 +36,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     except InputError:
         main.close()
         raise
+    _fill_standard_streams()
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(main)
 
@@ -50,15 +52,25 @@ def watch_stdin(take: Callable[[bytes], None]) -> None:
     loop = asyncio.get_running_loop()
 
     def read() -> None:
-        received = os.read(sys.stdin.fileno(), 4096)
+        received = os.read(_STDIN, 4096)
         if not received:
-            loop.remove_reader(sys.stdin)
+            loop.remove_reader(_STDIN)
         take(received)
 
     try:
-        loop.add_reader(sys.stdin, read)
+        loop.add_reader(_STDIN, read)
     except PermissionError:  # a plain file or /dev/null: nobody to wait for is behind it
         take(b"")
+
+
+def _fill_standard_streams() -> None:
+    """Put /dev/null where stdin, stdout or stderr was closed (`<&-`).
+
+    A socket would take the number, and libuv aborts the process when it is to close such a one.
+    """
+    while (file := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(file, True)
+    os.close(file)
 
 
 def _factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -180,11 +180,15 @@ async def test_run_ioc_stops_with_its_parent_if_asked() -> None:
         assert await ioc.end() == 0
 
 
-async def test_run_ioc_that_is_to_stop_with_a_stdin_that_has_no_end_stops_at_once() -> None:
-    # No event loop waits for a plain file or /dev/null: it was a traceback.
+@pytest.mark.parametrize("stdin", ["< /dev/null", "<&-"])
+async def test_run_ioc_that_is_to_stop_with_a_stdin_that_has_no_end_stops_at_once(
+    stdin: str,
+) -> None:
+    # No event loop waits for a plain file or /dev/null: it was a traceback. Of one that is closed
+    # a socket took the number, and libuv aborted the process.
     async with clients(0) as made:
         options = ["--port", "0", "--interfaces", "127.0.0.1", "--stop-with-stdin"]
-        nothing = ["/bin/sh", "-c", 'exec "$0" "$@" < /dev/null']
+        nothing = ["/bin/sh", "-c", f'exec "$0" "$@" {stdin}']
         ioc = await made.run(*nothing, sys.executable, "-c", IOC, *options)
         assert await ioc.end() == 0
         assert ioc.errors == ""
