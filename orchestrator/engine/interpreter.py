@@ -83,7 +83,7 @@ class Interpreter:
         self._control = control
         self._reporter = reporter
         self._calls = calls
-        self.make_run: Callable[[str], Run]
+        self.make_run: Callable[[str, Place], Run]
         """Makes what a Python sequence within this run is given; set by who made this."""
         self.guarded: Callable[[Sequence[Suspender]], AbstractAsyncContextManager[None]]
         """Around the steps of a document with suspenders; set likewise."""
@@ -328,7 +328,7 @@ class Interpreter:
         if node.document is None:
             program = self._calls.python(node.sequence, values)
             with self._control.python():
-                await program.run(self.make_run(node.sequence))
+                await program.run(self.make_run(node.sequence, place))
             return
         document = await self._calls.program(node, values)
         inner = Scope(document.arguments, scope)

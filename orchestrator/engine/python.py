@@ -9,13 +9,17 @@ from collections.abc import (
     Awaitable,
     Callable,
     Coroutine,
+    Generator,
+    Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +35,7 @@ from orchestrator.engine.waits import Condition
 from orchestrator.language.document import document_of
 from orchestrator.language.expression import compile_expression
 from orchestrator.language.library import SequenceLibrary
-from orchestrator.language.names import Names
+from orchestrator.language.names import Names, ServerChannels
 from orchestrator.language.nodes import NestedNode, Program
 from orchestrator.language.points import Points, range_points
 from orchestrator.language.program import compile_program
@@ -39,6 +43,13 @@ from orchestrator.types import Place
 
 _OURS = str(Path(__file__).parents[1])
 """Whose frames are not the user's code."""
+
+_T = TypeVar("_T")
+_Servers: TypeAlias = Mapping[str, tuple[ServerChannels, int]]
+_Points: TypeAlias = Generator[_Servers, None, None]
+
+_loops: ContextVar[tuple[int, ...]] = ContextVar("loops", default=())
+"""The passes that the calling branch is in, outermost first; each task has its own."""
 
 
 class Run:
@@ -59,8 +70,13 @@ class Run:
         names: Names,
         library: SequenceLibrary,
         connect: Callable[[Sequence[str]], Awaitable[None]],
+        place: Place,
     ) -> None:
-        """Made by the engine, once a run; `connect` makes sure of channels before their use."""
+        """Made by the engine, in the task that is to run the sequence.
+
+        `connect` makes sure of channels before their use; `place` is where it is run from: its
+        loops are around those of the sequence.
+        """
         self._name = name
         self._interpreter = interpreter
         self._verbs = verbs
@@ -68,7 +84,8 @@ class Run:
         self._names = names
         self._library = library
         self._connect = connect
-        self._loops: tuple[int, ...] = ()
+        self._tries = place.tries
+        _loops.set(place.loops)
 
     # Steps --------------------------------------------------------------------------------------
 
@@ -153,7 +170,7 @@ class Run:
         fields = {"servers": dict(servers), "timeout": timeout}
         await self._do({"trajectories": fields}, name)
 
-    async def nested(
+    def nested(
         self,
         over: str | Sequence[str] | Mapping[str, Literal["all"] | Sequence[int]],
         *,
@@ -167,20 +184,25 @@ class Run:
         """
         given = list(over) if isinstance(over, tuple) else over
         step: dict[str, object] = {"nested": {"over": given, "timeout": timeout}, **fields}
+        return _Walk(partial(self._nested, step, name), self._move_servers)
+
+    async def _nested(self, step: Mapping[str, object], name: str) -> tuple[NestedNode, _Points]:
         program = await self._program(step, name)
         (node,) = program.steps
         assert isinstance(node, NestedNode)  # noqa: S101 - it is what was compiled
-        outer, master = self._loops, self._verbs.master
+        return node, self._over_servers(node)
+
+    def _over_servers(self, node: NestedNode) -> _Points:
+        master = self._verbs.master
         try:
-            for passes, at in points(node.levels, master):
-                self._loops = (*outer, *passes)
-                with self._leaving():
-                    place = Place(path=node.path, loops=self._loops)
-                    await self._interpreter.move_servers(node, at, Scope({}), place)
-                yield {server: index for server, (_, index) in at.items()}
+            yield from _looping(points(node.levels, master))
         finally:
-            self._loops = outer
             master.rest()
+
+    async def _move_servers(self, node: NestedNode, at: _Servers) -> None:
+        with self._leaving():
+            place = Place(node.path, _loops.get(), self._tries)
+            await self._interpreter.move_servers(node, at, Scope({}), place)
 
     async def run(self, sequence: str, **args: object) -> None:
         """Run another sequence within this run, a document or a Python one."""
@@ -252,16 +274,7 @@ class Run:
 
     def _over(self, pv: str, points: Points) -> Iterator[float]:
         self._verbs.check_points(self._names.resolve(pv), points)
-        return self._indexed(points)
-
-    def _indexed(self, points: Points) -> Iterator[float]:
-        outer = self._loops
-        try:
-            for index, point in enumerate(points):
-                self._loops = (*outer, index)
-                yield point
-        finally:
-            self._loops = outer
+        return _looping(((index,), point) for index, point in enumerate(points))
 
     # How a verb is carried out ------------------------------------------------------------------
 
@@ -269,7 +282,7 @@ class Run:
         program = await self._program(step, name)
         with self._leaving():
             scope = Scope({})
-            place = Place(loops=self._loops)
+            place = Place(loops=_loops.get(), tries=self._tries)
             return await self._interpreter.run_here(program.steps, scope, place)
 
     async def _program(self, step: Mapping[str, object] | str, name: str) -> Program:
@@ -290,6 +303,50 @@ class Run:
         except (StopRun, RewindRun, asyncio.CancelledError) as way_out:
             self._control.unwinding(way_out)  # from here on the sequence cleans up
             raise
+
+
+class _Walk(AsyncIterator[dict[str, int]]):
+    """The points of a `nested`, each with its servers there.
+
+    No asynchronous generator: left by `break`, it would end only later, in a task of its own, and
+    what is sampled until then would carry its indices.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], Awaitable[tuple[NestedNode, _Points]]],
+        move: Callable[[NestedNode, _Servers], Awaitable[None]],
+    ) -> None:
+        self._begin = begin
+        self._move = move
+        self._walk: tuple[NestedNode, _Points] | None = None
+
+    async def __anext__(self) -> dict[str, int]:
+        if self._walk is None:
+            self._walk = await self._begin()
+        node, to_come = self._walk
+        at = next(to_come, None)
+        if at is None:
+            raise StopAsyncIteration
+        try:
+            await self._move(node, at)
+        except BaseException:
+            to_come.close()  # here and now, whoever keeps the error
+            raise
+        return {server: index for server, (_, index) in at.items()}
+
+
+def _looping(passes: Iterable[tuple[tuple[int, ...], _T]]) -> Iterator[_T]:
+    """Give each point while the calling branch is in the passes that come with it."""
+    around = _loops.get()
+    token = _loops.set(around)
+    try:
+        for own, point in passes:
+            _loops.set((*around, *own))
+            yield point
+    finally:
+        with suppress(ValueError):  # it was left behind, and is cleared away by another task
+            _loops.reset(token)
 
 
 def _literal(text: str) -> str:

@@ -192,7 +192,7 @@ class Runner:
         entry: Entry | None = None
         rewinds = 0
         if isinstance(self._program, PythonProgram):
-            await self._program.run(self._python(self._program.name))
+            await self._program.run(self._python(self._program.name, Place()))
             return
         scope = self._interpreter.root = Scope(self._program.arguments)
         while True:
@@ -210,7 +210,7 @@ class Runner:
             else:
                 return
 
-    def _python(self, name: str) -> Run:
+    def _python(self, name: str, place: Place) -> Run:
         world = self._world
         return Run(
             name,
@@ -220,6 +220,7 @@ class Runner:
             world.names,
             world.library,
             self._preflight.connect,
+            place,
         )
 
     async def _check(self) -> None:

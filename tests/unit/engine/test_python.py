@@ -18,6 +18,7 @@ from orchestrator.types import (
     Metadata,
     NativeType,
     RunStatus,
+    StepStarted,
     Told,
     Verb,
 )
@@ -111,7 +112,30 @@ async def marked(run: Run) -> None:
         await run.parallel(run.set("sim.fin", 1), run.set("sim.y", 1))
 
 
-SEQUENCES = {f.__name__: f for f in (scan, tidy, wrong, branches, reads, impatient, marked)}
+@sequence
+async def both(run: Run) -> None:
+    async def rows(channel: str, points: int, seconds: float) -> None:
+        for _ in run.linspace(channel, 0, 1, points):
+            await run.delay(seconds)
+            await run.sample(channel)
+
+    for _ in run.linspace("sim.x", 0, 1, 2):
+        await run.parallel(rows("sim.x", 3, 1.0), rows("sim.y", 2, 1.7))
+        await run.sample("sim.fin")
+
+
+@sequence
+async def leaves(run: Run) -> None:
+    await run.trajectories({"stage": "[1, 2, 3]"})
+    async for at in run.nested(["stage"]):
+        if at["stage"] == 1:
+            break
+    await run.sample("sim.x")
+
+
+SEQUENCES = {
+    f.__name__: f for f in (scan, tidy, wrong, branches, reads, impatient, marked, both, leaves)
+}
 REGISTRY = Registry(SEQUENCES, {f.__name__: f for f in (add, slow, broken)})
 
 
@@ -159,6 +183,46 @@ def test_loop_index_and_rows_carry_the_place(python):
         return [loops for loops, _ in it.store.recorders[0].rows]
 
     assert python(scenario) == [(0,), (1,), (2,)]
+
+
+def test_branches_that_loop_at_the_same_time_have_indices_of_their_own(python):
+    async def scenario(it):
+        await run_named(it, "both")
+        rows = it.store.recorders[0].rows
+        told = [e for e in it.events if isinstance(e, StepStarted) and "sample" in e.name]
+        return rows, {(e.name.split()[-1], e.loops) for e in told}
+
+    rows, told = python(scenario)
+    for outer in (0, 1):
+        taken = [(*row, loops) for loops, row in rows if loops[0] == outer]
+        assert [loops for name, loops in taken if name == "sim.x"] == [(outer, i) for i in range(3)]
+        assert [loops for name, loops in taken if name == "sim.y"] == [(outer, i) for i in range(2)]
+        assert [loops for name, loops in taken if name == "sim.fin"] == [(outer,)]
+    assert {loops for name, loops in told if name == "sim.y"} <= {
+        (outer, i) for outer in range(2) for i in range(2)
+    }
+
+
+def test_rows_carry_the_place_of_the_document_around(python):
+    """They would not tell the passes of its loops apart, nor rows of failed tries."""
+
+    async def scenario(it):
+        await it.run(
+            "steps: [{loop: {count: 2}, do: [{run: {sequence: scan, args: {points: 2}}, "
+            "on_error: {retry: 1}}]}]"
+        )
+        recorder = it.store.recorders[0]
+        return [loops for loops, _ in recorder.rows], recorder.tries
+
+    assert python(scenario) == ([(0, 0), (0, 1), (1, 0), (1, 1)], [(1,)] * 4)
+
+
+def test_a_nested_that_is_left_early_leaves_no_index_behind(python):
+    async def scenario(it):
+        ended = await run_named(it, "leaves")
+        return ended.status, [loops for loops, _ in it.store.recorders[0].rows]
+
+    assert python(scenario) == (RunStatus.SUCCESS, [()])
 
 
 @pytest.mark.parametrize(
