@@ -86,7 +86,7 @@ class RunControl:
         self._suspended = False
         if rewind and not self.in_finally:
             self._rewind = True
-            self._end_leaves(End.REWIND, moving=False)
+            self._end_waiting(End.REWIND)
         self._changed()
 
     def stop(self) -> None:
@@ -97,7 +97,7 @@ class RunControl:
         if self.checking:
             _expire(self._body)
         else:
-            self._end_leaves(End.STOP, moving=False)
+            self._end_waiting(End.STOP)
 
     def skip(self) -> str:
         """End the innermost running step of every branch; returns why not, or an empty text."""
@@ -115,17 +115,19 @@ class RunControl:
         self._changed()
         _expire(self._body)
         if self.aborts == 2:
-            self._end_leaves(End.GIVE_UP, moving=True)
+            for leaf in list(self._leaves):
+                if leaf.given_up:
+                    leaf.end(End.GIVE_UP)
         elif self.aborts > 2:
             for scope in self._finalisers:
                 _expire(scope)
             if self._task is not None:
                 self._task.cancel()  # a Python sequence that cleans up after the first abort
 
-    def _end_leaves(self, reason: End, *, moving: bool) -> None:
-        """End the leaves that move, or those that don't and are no finaliser's."""
+    def _end_waiting(self, reason: End) -> None:
+        """End the leaves that do not move, but for the finalisers'."""
         for leaf in list(self._leaves):
-            if leaf.moving if moving else not (leaf.moving or leaf.finalising):
+            if not (leaf.moving or leaf.finalising):
                 leaf.end(reason)
 
     # What the run asks ------------------------------------------------------------------------
@@ -217,9 +219,15 @@ class RunControl:
         task, cancellations = _cancelled.get() or (None, 0)
         return task is not None and task.cancelling() >= cancellations
 
-    def leaf(self, *, moving: bool, seconds: float | None = None) -> Leaf:
-        """The scope of one step; `seconds` on the run's clock, None = no limit."""
-        return Leaf(self._enter, self._leave, moving, self.finalising, seconds)
+    def leaf(
+        self, *, moving: bool, seconds: float | None = None, given_up: bool | None = None
+    ) -> Leaf:
+        """The scope of one step; `seconds` on the run's clock, None = no limit.
+
+        `given_up`: whether a second abort ends it; None = if it is `moving`.
+        """
+        ends = moving if given_up is None else given_up
+        return Leaf(self._enter, self._leave, moving, self.finalising, seconds, ends)
 
     def timer(self, seconds: float) -> Leaf:
         """A scope around many steps, ended only by time: the document's timeout."""

@@ -39,6 +39,7 @@ class Leaf:
         "deadline",
         "ended",
         "finalising",
+        "given_up",
         "moving",
     )
 
@@ -49,10 +50,15 @@ class Leaf:
         moving: bool,
         finalising: bool,
         seconds: float | None,
+        given_up: bool = False,
     ) -> None:
-        """Made by `RunControl.leaf`; `moving`: in flight, so that a pause waits for its end."""
+        """Made by `RunControl.leaf`; `moving`: in flight, so that a pause waits for its end.
+
+        `given_up`: a second abort ends it.
+        """
         self.moving = moving
         self.finalising = finalising
+        self.given_up = given_up
         self.ended: End | None = None
         self.deadline: float | None = None
         """When its time is up, by the loop's clock; None: never, or its clock stands still."""

@@ -120,6 +120,7 @@ class Waiter:
 
         Raises:
             StepTimeoutError: They are not within `timeout` s; names those that are not.
+            NotConnectedError: The same, where a second abort gives them up.
             StopRun: STOP was asked for.
             SkipStep: What needs them is skipped.
         """
@@ -127,11 +128,14 @@ class Waiter:
         if all(channel.connected for channel in channels):
             return
         condition = Condition("", tuple(names), lambda: all(c.connected for c in channels))
-        with self._control.leaf(moving=False, seconds=timeout) as leaf:
-            await self._until(self._watch(condition, How()), condition)
+        with self._control.leaf(moving=False, seconds=timeout, given_up=True) as leaf:
+            if not self._control.gives_up:
+                await self._until(self._watch(condition, How()), condition)
+        lost = ", ".join(channel.name for channel in channels if not channel.connected)
         if leaf.ended is End.TIMEOUT:
-            lost = ", ".join(c.name for c in channels if not c.connected)
             raise StepTimeoutError(f"waited {timeout:g} s for the connection of {lost}")
+        if lost and self._control.gives_up:
+            raise NotConnectedError(f"{lost}: disconnected")
         if leaf.ended is End.SKIP:
             raise SkipStep
         leave(leaf.ended)

@@ -253,3 +253,34 @@ def test_a_step_that_waits_for_its_channel_is_skipped_as_a_whole(play, step):
         return ended.status, it.puts("fin"), it.puts("y"), loop.time() - 1000
 
     assert play(scenario) == (RunStatus.SUCCESS, [1.0], [], pytest.approx(2))
+
+
+HELD = [
+    "let: {a: sim.counts}",
+    "log: 'at $(sim.counts)'",
+    "if: sim.counts > 1\n  then: [{set: {pv: sim.y, value: 1}}]",
+    "loop: {while: sim.counts > 1}\n  do: [{set: {pv: sim.y, value: 1}}]",
+    "sample: {channels: [sim.counts], timeout: 900}",
+]
+
+
+@pytest.mark.parametrize("aborts_at", [(2, 5), (1, 1.2)])
+@pytest.mark.parametrize("step", HELD)
+def test_second_abort_gives_up_a_step_of_finally_that_waits_for_its_channel(play, step, aborts_at):
+    """It has no timeout; also where it begins to wait only after that abort."""
+
+    async def scenario(it):
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.5, it.sim.disconnect, "sim.counts")
+        for at in (*aborts_at, 30):  # the third ends it in any case
+            loop.call_later(at, it.ask, Verb.ABORT)
+        ended = await it.run(
+            "steps: [{delay: 100}]\nfinally:\n- delay: 0.5\n"
+            f"- {step}\n  on_disconnect: wait\n- set: {{pv: sim.fin, value: 1}}"
+        )
+        return ended.status, ended.message, it.puts("fin"), loop.time() - 1000
+
+    status, message, fin, took = play(scenario)
+    assert (status, fin) == (RunStatus.ABORTED, [1.0])
+    assert took == pytest.approx(5 if aborts_at[1] == 5 else 1.5)
+    assert "sim.counts: disconnected" in message
