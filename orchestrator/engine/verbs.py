@@ -130,7 +130,6 @@ class Verbs:
     ) -> Condition:
         """The condition that an expression is true."""
         names = tuple(sorted(operand.channels | operand.links))
-
         environment = self.environment(scope, accept)
 
         def met() -> bool:
@@ -139,4 +138,4 @@ class Verbs:
                 raise ExpressionError(f"{operand.text} is {value!r}, neither true nor false")
             return value
 
-        return Condition(operand.text, names, met, accept, operand.timed)
+        return Condition(operand.text, names, met, accept, operand.timed, operand.channels)

@@ -34,6 +34,10 @@ class Condition:
     accept: Accept = NOTHING_MORE
     timed: bool = False
     """It changes by itself as time goes by: it asks for the `age` of a channel."""
+    reads: frozenset[str] = frozenset()
+    """Those of the channels whose readings it needs; of the others it asks only whether they are
+    connected.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class How:
     edge: bool = False
     """It has to become true after the step began."""
     fail_when_lost: bool = False
-    """A disconnected channel is an error rather than a reason to wait."""
+    """A disconnected channel whose reading is needed is an error rather than a reason to wait."""
 
 
 class Waiter:
@@ -166,7 +170,7 @@ class Waiter:
             value = self._newest(name).value
             return meets(relation, value, operand, channel.metadata, tolerance)
 
-        return Condition(text, (name,), met, accept)
+        return Condition(text, (name,), met, accept, reads=frozenset({name}))
 
     def _threshold(
         self, channel: ChannelView, relation: Relation, step: object, accept: Accept
@@ -184,7 +188,7 @@ class Waiter:
         return seen(channel, self._trust.doubt(channel, accept))
 
     def _watch(self, condition: Condition, how: How) -> _Watch:
-        return _Watch(condition, how, [self._view.channel(n) for n in condition.channels])
+        return _Watch(condition, how, [self._view.channel(n) for n in sorted(condition.reads)])
 
     async def _until(
         self,

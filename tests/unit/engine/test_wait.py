@@ -121,6 +121,24 @@ def test_invalid_value_satisfies_no_wait(play):
     assert play(scenario).status is RunStatus.TIMEOUT
 
 
+@pytest.mark.parametrize(
+    ("expression", "status"),
+    [
+        ("not connected(sim.x)", RunStatus.SUCCESS),
+        ("not connected(sim.x) and sim.y > -1", RunStatus.SUCCESS),
+        ("not connected(sim.x) or sim.x > 5", RunStatus.FAILED),
+    ],
+)
+def test_loss_of_a_channel_fails_a_wait_only_where_its_value_is_asked_for(play, expression, status):
+    async def scenario(it):
+        later(1, it.sim.disconnect, "sim.x")
+        wait = f"{{until: {expression}, timeout: 5}}"
+        ended = await it.run(f"steps: [{{wait: {wait}, on_disconnect: fail}}]")
+        return ended.status, asyncio.get_running_loop().time() - 1000
+
+    assert play(scenario) == (status, pytest.approx(1))
+
+
 @pytest.mark.parametrize("expression", ["index(sim.shutter) == 1", "age(sim.shutter) < 1000"])
 def test_disconnected_channel_satisfies_no_function_of_it(play, expression):
     async def scenario(it):
