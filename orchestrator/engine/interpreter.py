@@ -50,7 +50,6 @@ from orchestrator.language.nodes import (
     OnDisconnect,
     ParallelNode,
     Range,
-    Relation,
     Retry,
     RunNode,
     SampleNode,
@@ -70,8 +69,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_FROM_NOW = (Relation.INCREASE_BY, Relation.DECREASE_BY)
-"""Conditions that count from the value when the step begins."""
+_FRESH = 5.0
+"""s that a server has to answer where the updates of a channel will tell as well."""
 
 
 class Interpreter:
@@ -266,22 +265,25 @@ class Interpreter:
             edge=node.edge,
             fail_when_lost=node.on_disconnect is OnDisconnect.FAIL,
         )
-        counts_on = node.comparison and node.comparison.relation in _FROM_NOW
-        if counts_on:
-            await self._fresh(node, timeout)
         condition = await self._condition(node, scope)
+        counts = condition.begun is not None
         # An edge needs no value, and a pulse that comes meanwhile would be no edge.
-        fresh = None if counts_on or node.edge else partial(self._fresh, node, timeout)
+        fresh = (
+            partial(self._fresh, node, timeout, must=counts) if counts or not node.edge else None
+        )
         await self._verbs.waiter.wait(condition, timeout, how, fresh)
 
-    async def _fresh(self, node: WaitNode, timeout: float | None) -> None:
-        """A value from before this run's last put is no reason to go on."""
+    async def _fresh(self, node: WaitNode, timeout: float | None, *, must: bool) -> None:
+        """A value from before this run's last put is no reason to go on; `must`: none will do."""
         names = {node.comparison.pv} if node.comparison else set[str]()
         names |= node.until.channels if node.until else set()
-        limit = 5.0 if timeout is None else min(timeout, 5.0)
+        # Where nothing else will do, the wait's own timeout ends it; the client's is its backstop.
+        limit = _FRESH if timeout is None else timeout + _FRESH
         try:
-            await self._verbs.refresh(names, limit)
+            await self._verbs.refresh(names, limit if must else _FRESH)
         except StepTimeoutError:
+            if must:
+                raise
             log.debug("no fresh value for a wait; its updates will tell", step=node.label)
 
     async def _condition(self, node: WaitNode, scope: Scope) -> Condition:

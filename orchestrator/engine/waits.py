@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from orchestrator.engine.control import RewindRun, RunControl, SkipStep, StopRun
 from orchestrator.engine.environment import UnmetError
@@ -37,6 +38,12 @@ class Condition:
     reads: frozenset[str] = frozenset()
     """Those of the channels whose readings it needs; of the others it asks only whether they are
     connected.
+    """
+    begun: Callable[[], Condition] | None = None
+    """Where it counts from a value: what it is from now on, counted from the value now.
+
+    Raises:
+        NotConnectedError: There is no value to count from.
     """
 
 
@@ -82,19 +89,25 @@ class Waiter:
             timeout: s for all of it, `refresh` included; None = for ever.
             how: How it has to come true.
             refresh: Makes sure that what is known is not too old to be looked at. What updates
-                tell meanwhile counts.
+                tell meanwhile counts, but for a condition that first needs a value to count from.
 
         Raises:
             StepTimeoutError: It did not within `timeout` s; tells the last values seen.
-            NotConnectedError: A channel is lost, where that is to fail.
+            NotConnectedError: A channel is lost, where that is to fail, or has no value to count
+                from.
             StopRun: STOP was asked for.
         """
+        watch: _Watch | None = None
         with self._control.leaf(moving=False, seconds=timeout) as leaf:
+            if condition.begun is not None:
+                if refresh is not None:
+                    await refresh()
+                condition, refresh = condition.begun(), None
             watch = self._watch(condition, how)
             await self._until(watch, condition, refresh)
         if leaf.ended is End.TIMEOUT:
             told = [self._seen(name, condition.accept) for name in condition.channels]
-            told += [_NO_EDGE] if watch.began_true else []
+            told += [_NO_EDGE] if watch is not None and watch.began_true else []
             raise StepTimeoutError(f"waited {timeout:g} s for {condition.text}: {'; '.join(told)}")
         leave(leaf.ended)
 
@@ -152,25 +165,27 @@ class Waiter:
         tolerance: float | None,
         accept: Accept = NOTHING_MORE,
     ) -> Condition:
-        """The condition that a channel relates to a value; `operand` as sequences write it.
-
-        Raises:
-            NotConnectedError: `increase_by` and `decrease_by` need the channel's value now.
-        """
+        """The condition that a channel relates to a value; `operand` as sequences write it."""
         channel = self._view.channel(name)
         text = f"{name} {relation.value.replace('_', ' ')} {operand!r}"
-        if relation in (Relation.INCREASE_BY, Relation.DECREASE_BY):
-            operand = self._threshold(channel, relation, operand, accept)
-            text += f" (to {operand:g})"
 
-        def met() -> bool:
+        def met(wanted: object) -> bool:
             doubt = self._trust.doubt(channel, accept)
             if doubt or channel.metadata is None:
                 raise UnmetError(doubt)
             value = self._newest(name).value
-            return meets(relation, value, operand, channel.metadata, tolerance)
+            return meets(relation, value, wanted, channel.metadata, tolerance)
 
-        return Condition(text, (name,), met, accept, reads=frozenset({name}))
+        reads = frozenset({name})
+        condition = Condition(text, (name,), partial(met, operand), accept, reads=reads)
+        if relation not in (Relation.INCREASE_BY, Relation.DECREASE_BY):
+            return condition
+
+        def begun() -> Condition:
+            to = self._threshold(channel, relation, operand, accept)
+            return replace(condition, text=f"{text} (to {to:g})", met=partial(met, to), begun=None)
+
+        return replace(condition, begun=begun)
 
     def _threshold(
         self, channel: ChannelView, relation: Relation, step: object, accept: Accept

@@ -332,3 +332,23 @@ def test_a_wait_is_skipped_while_a_value_is_read_anew(play):
     step = "{wait: {pv: sim.counts, equals: 1, timeout: 30}}"
     acts = ((0.5, lambda it: it.ask(Verb.SKIP)),)
     assert after_a_put(play, step, acts=acts) == (RunStatus.SUCCESS, pytest.approx(0.5))
+
+
+@pytest.mark.parametrize("relation", ["increase_by", "decrease_by"])
+def test_the_timeout_of_a_wait_is_for_reading_what_it_counts_from_as_well(play, relation):
+    step = f"{{wait: {{pv: sim.counts, {relation}: 1, timeout: 3}}}}"
+    assert after_a_put(play, step, get_takes=math.inf) == (RunStatus.TIMEOUT, pytest.approx(3))
+    acts = (1.5, posting(1.0)), (2.5, posting(-1.0))
+    met_at = 1.5 if relation == "increase_by" else 2.5
+    assert after_a_put(play, step, acts=acts) == (RunStatus.SUCCESS, pytest.approx(met_at))
+    # Pausable and skippable from its beginning, as any wait.
+    acts = ((0.5, lambda it: it.ask(Verb.SKIP)),)
+    assert after_a_put(play, step, acts=acts) == (RunStatus.SUCCESS, pytest.approx(0.5))
+
+
+def test_a_wait_counts_from_no_value_that_may_be_older_than_the_last_put(play):
+    """Where reading it anew fails, there is none to count from."""
+    step = "{wait: {pv: sim.counts, increase_by: 1, timeout: 30}}"
+    acts = ((20, posting(1.0)),)
+    status, _ = after_a_put(play, step, get_takes=math.inf, acts=acts)
+    assert status is RunStatus.TIMEOUT
