@@ -29,7 +29,7 @@ class RewindRun(BaseException):
 
 
 class SkipStep(BaseException):
-    """A step was skipped before it could begin, so that the rest of it is not done either."""
+    """A step was skipped before it had what it needs, so that nothing of it is done."""
 
 
 class RunControl:

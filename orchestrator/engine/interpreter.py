@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
@@ -120,10 +120,13 @@ class Interpreter:
         self.entered = True
         self._reporter.step(node.path, node.label, place.loops)
         at = Place(node.path, place.loops, place.tries)
-        if isinstance(node.on_error, Abort):
-            await self._placed(node, scope, at, entry)
-        else:
-            await self._guarded(node, scope, at, entry)
+        try:
+            if isinstance(node.on_error, Abort):
+                await self._placed(node, scope, at, entry)
+            else:
+                await self._guarded(node, scope, at, entry)
+        except SkipStep:
+            log.debug("skipped as a whole", step=node.label)
         self._reporter.finished()
 
     async def run_here(self, nodes: Sequence[Node], scope: Scope, place: Place) -> Scope:
@@ -158,8 +161,6 @@ class Interpreter:
     async def _placed(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
         try:
             await self._step(node, scope, place, entry)
-        except SkipStep:
-            log.debug("skipped while a channel was waited for", step=node.label)
         except OrchestratorError as error:
             error.place = error.place or f"{node.where}: {path_text(node.path)} {node.label}"
             raise
@@ -464,7 +465,8 @@ class Interpreter:
         elif node.target is not None:
             await self._control.gate()
             self._reporter.step(node.path, node.label, at.loops)
-            await self._set([node.target], node.timeout, inner, held=held)
+            with suppress(SkipStep):  # the body follows, as where its put is skipped
+                await self._set([node.target], node.timeout, inner, held=held)
             self._reporter.finished()
         await self.run(node.body, inner, at, entry)
 
@@ -521,9 +523,10 @@ class Interpreter:
         """Bring the servers to one point of a `nested`."""
         await self._control.gate()
         self._reporter.step(node.path, node.label, place.loops)
-        timeout = await self._number(node.timeout, scope)
         hold = node.on_disconnect is not OnDisconnect.FAIL
-        await self._verbs.master.move(at, timeout, hold=hold)
+        with suppress(SkipStep):  # as for a positioner
+            timeout = await self._number(node.timeout, scope)
+            await self._verbs.master.move(at, timeout, hold=hold)
         self._verbs.outdated()
         self._reporter.finished()
 

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.engine.branches import run_all
-from orchestrator.engine.control import RewindRun, RunControl, StopRun
+from orchestrator.engine.control import RewindRun, RunControl, SkipStep, StopRun
 from orchestrator.engine.interpreter import Interpreter
 from orchestrator.engine.machine import Machine, State
 from orchestrator.engine.nesting import points
@@ -231,7 +231,7 @@ class Run:
     async def _condition(self, expression: str) -> Condition:
         operand = compile_expression(expression, self._names, ())
         await self._connect(sorted(operand.channels | operand.links))
-        await self._verbs.refresh(operand.channels)
+        await _anyway(lambda: self._verbs.refresh(operand.channels))
         return self._verbs.until(operand, {})
 
     def _entered(self, state: str) -> None:
@@ -250,7 +250,7 @@ class Run:
         """
         operand = compile_expression(expression, self._names, ())
         await self._connect(sorted(operand.channels | operand.links))
-        return await self._verbs.evaluate(operand, {})
+        return await _anyway(lambda: self._verbs.evaluate(operand, {}))
 
     def data(self, channel: str) -> npt.NDArray[np.float64]:
         """This run's samples of a channel so far, shape (n_points,)."""
@@ -347,6 +347,15 @@ def _looping(passes: Iterable[tuple[tuple[int, ...], _T]]) -> Iterator[_T]:
     finally:
         with suppress(ValueError):  # it was left behind, and is cleared away by another task
             _loops.reset(token)
+
+
+async def _anyway(work: Callable[[], Awaitable[_T]]) -> _T:
+    """Do again what was skipped: it is no step, and without it the sequence can't go on."""
+    while True:
+        try:
+            return await work()
+        except SkipStep:
+            continue
 
 
 def _literal(text: str) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from orchestrator.config import Config
 from orchestrator.engine.chained import Master, Memory
-from orchestrator.engine.control import RunControl
+from orchestrator.engine.control import RunControl, SkipStep
 from orchestrator.engine.environment import NOTHING, Environment
 from orchestrator.engine.leaf import End
 from orchestrator.engine.moves import Mover
 from orchestrator.engine.samples import Sampler
 from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust
 from orchestrator.engine.waits import Condition, Waiter, leave
-from orchestrator.errors import ExpressionError, OrchestratorError
+from orchestrator.errors import ExpressionError, OrchestratorError, ReadError
 from orchestrator.language.compare import check_limits
 from orchestrator.language.expression import Operand
 from orchestrator.language.names import Names
@@ -74,6 +74,7 @@ class Verbs:
         Raises:
             NotConnectedError: It reads a disconnected channel.
             ExpressionError: It has no value on what its channels hold.
+            OrchestratorError, SkipStep: As `refresh`.
         """
         if operand.constant:
             return operand.evaluate(NOTHING)
@@ -86,18 +87,23 @@ class Verbs:
 
         Raises:
             StepTimeoutError: A server did not answer within `timeout` s.
-            ReadError: What it answered is no value.
+            ReadError: What it answered is no value, or a second abort has given it up.
+            SkipStep: What needs them is skipped: with older values it could do what is wrong.
         """
         wanted = [n for n in sorted(names) if n not in self._fresh] if self._stale else []
         if not wanted:
             return
-        with self._control.leaf(moving=True):
+        with self._control.leaf(moving=True) as leaf:
             replies = await self._channels.get(wanted, timeout)
             for name, reply in replies.items():
                 if isinstance(reply, Reading):
                     self._fresh[name] = reply
                 elif isinstance(reply, OrchestratorError) and self._view.channel(name).connected:
                     raise reply
+        if leaf.ended is End.SKIP:
+            raise SkipStep
+        if leaf.ended is End.GIVE_UP:
+            raise ReadError(f"{', '.join(wanted)}: not read anew, as it was given up by an abort")
 
     def check_points(self, name: str, points: Sequence[float]) -> None:
         """Look at the limits of a loop's ends before its first point.

@@ -284,3 +284,66 @@ def test_second_abort_gives_up_a_step_of_finally_that_waits_for_its_channel(play
     assert (status, fin) == (RunStatus.ABORTED, [1.0])
     assert took == pytest.approx(5 if aborts_at[1] == 5 else 1.5)
     assert "sim.counts: disconnected" in message
+
+
+def beside_a_slow_server(play, step, *acts, doc="steps:"):
+    """A step right behind a put, where reading sim.counts anew takes 3 s."""
+
+    async def scenario(it):
+        it.sim.channels["sim.counts"].get_takes = 3.0
+        for at, verb in acts:
+            asyncio.get_running_loop().call_later(at, it.ask, verb)
+        last = "- set: {pv: sim.fin, value: 1}"
+        ended = await it.run(f"{doc}\n- set: {{pv: sim.x, value: 1}}\n- {step}\n{last}")
+        return ended, it.puts("y"), it.puts("fin"), asyncio.get_running_loop().time() - 1000
+
+    return play(scenario)
+
+
+PUTS_Y = "[{set: {pv: sim.y, value: 1}}]"
+READING = [
+    f"if: sim.counts < 1\n  then: {PUTS_Y}\n  else: {PUTS_Y}",
+    "set: {pv: sim.y, value: =sim.counts}",
+    f"loop: {{while: sim.counts + sim.y < 1}}\n  do: {PUTS_Y}",
+    f"loop: {{count: =sim.counts + 1}}\n  do: {PUTS_Y}",
+    "wait: {pv: sim.y, equals: =sim.counts + 1, timeout: 9}",
+]
+
+
+@pytest.mark.parametrize("step", READING)
+def test_a_step_that_reads_a_value_anew_is_skipped_as_a_whole(play, step):
+    """It went on with the older value, which the put may have changed."""
+    ended, y, fin, took = beside_a_slow_server(play, step, (1, Verb.SKIP))
+    assert (ended.status, y, fin, took) == (RunStatus.SUCCESS, [], [1.0], pytest.approx(1))
+
+
+def test_the_body_of_a_loop_follows_where_its_positioner_is_skipped(play):
+    target = "pv: sim.x, values: [1, 2], tolerance: =sim.counts, readback: sim.x, timeout: 9"
+    step = f"loop: {{{target}}}\n  do: {PUTS_Y}"
+    ended, y, _, took = beside_a_slow_server(play, step, (1, Verb.SKIP))
+    assert (ended.status, y, took) == (RunStatus.SUCCESS, [1.0, 1.0], pytest.approx(4))
+
+
+def test_a_let_that_is_skipped_binds_nothing(play):
+    step = "let: {a: sim.counts}\n- set: {pv: sim.y, value: $(a)}"
+    ended, y, _, took = beside_a_slow_server(play, step, (1, Verb.SKIP))
+    assert (ended.status, y, took) == (RunStatus.FAILED, [], pytest.approx(1))
+    assert "a has no value: the step that gives it one did not end" in ended.message
+
+
+def test_a_skip_between_two_tries_goes_on_behind_the_step(play):
+    wait = "wait: {pv: sim.y, equals: 9, timeout: 0.5}"
+    step = f"{wait}\n  on_error: {{retry: 9, delay: =sim.counts + 5}}"
+    ended, _, fin, took = beside_a_slow_server(play, step, (1, Verb.SKIP))
+    assert (ended.status, fin, took) == (RunStatus.SUCCESS, [1.0], pytest.approx(1))
+
+
+def test_second_abort_gives_up_a_value_that_is_read_anew(play):
+    """An older one may be wrong: the step fails, and the finaliser behind it runs."""
+    aborts = (1, Verb.ABORT), (2, Verb.ABORT)
+    for step in (READING[0], READING[1]):
+        ended, y, fin, took = beside_a_slow_server(
+            play, step, *aborts, doc="steps: [{delay: 1}]\nfinally:"
+        )
+        assert (ended.status, y, fin, took) == (RunStatus.ABORTED, [], [1.0], pytest.approx(2))
+        assert "sim.counts" in ended.message

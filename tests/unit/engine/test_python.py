@@ -133,8 +133,15 @@ async def leaves(run: Run) -> None:
     await run.sample("sim.x")
 
 
+@sequence
+async def computes(run: Run) -> None:
+    await run.set("sim.x", 1)
+    await run.set("sim.y", await run.value("sim.counts + 1"))
+
+
 SEQUENCES = {
-    f.__name__: f for f in (scan, tidy, wrong, branches, reads, impatient, marked, both, leaves)
+    f.__name__: f
+    for f in (scan, tidy, wrong, branches, reads, impatient, marked, both, leaves, computes)
 }
 REGISTRY = Registry(SEQUENCES, {f.__name__: f for f in (add, slow, broken)})
 
@@ -330,6 +337,20 @@ def test_value_call_and_run(python):
         return ended.status, it.puts("y"), it.puts("fin"), it.puts("x")
 
     assert python(scenario) == (RunStatus.SUCCESS, [4.0], [3.0], [2.0, -1.0])
+
+
+def test_a_value_is_no_step_that_could_be_skipped(python):
+    """It was that from before the put, then."""
+
+    async def scenario(it):
+        counts = it.sim.channels["sim.counts"]
+        counts.get_takes = 3.0
+        asyncio.get_running_loop().call_later(0.5, setattr, counts, "value", 5.0)
+        asyncio.get_running_loop().call_later(1, it.ask, Verb.SKIP)
+        ended = await run_named(it, "computes")
+        return ended.status, it.puts("y")
+
+    assert python(scenario) == (RunStatus.SUCCESS, [6.0])
 
 
 def test_document_calls_functions_and_binds_their_results(python):
