@@ -96,19 +96,23 @@ class _Checker:
     def __init__(self, metadata: MetadataOf) -> None:
         self._metadata = metadata
         self.found = Findings()
+        self._marked = False
+        """Whether there is a checkpoint to go back to: in a sequence or in one around it."""
 
     def program(self, program: Program, reach: Reach) -> bool:
         """A program and its finalisers; whether its steps never end."""
+        around = self._marked
+        # No way leads back into finalisers.
+        self._marked |= any(isinstance(node, CheckpointNode) for node in walk(program.steps))
         endless = self._list(program.steps, reach)
         for node in program.finally_:
             self._list((node,), reach)
         self.found.all += check_suspenders(program.suspend, self._metadata)
-        nodes = walk(program.steps + program.finally_)
-        if not any(isinstance(node, CheckpointNode) for node in nodes):
-            for suspender in program.suspend:
-                if suspender.rewind:
-                    text = f"suspend.{suspender.name}.rewind: there is no checkpoint to go back to"
-                    self.found.all.append(Finding(Level.WARNING, suspender.where, (), text))
+        for suspender in program.suspend:
+            if suspender.rewind and not self._marked:
+                text = f"suspend.{suspender.name}.rewind: there is no checkpoint to go back to"
+                self.found.all.append(Finding(Level.WARNING, suspender.where, (), text))
+        self._marked = around
         return endless
 
     def _list(self, nodes: Sequence[Node], reach: Reach) -> bool:

@@ -298,6 +298,31 @@ def test_going_back_to_a_checkpoint_needs_one() -> None:
     assert check(text % ", {group: [checkpoint]}") == []
 
 
+REWINDS = "suspend: {b: {when: stage.x > 1, rewind: checkpoint}}"
+REWINDING = f"steps: [{{delay: 1}}]\n{REWINDS}"
+
+
+@pytest.mark.parametrize(
+    ("text", "inner", "warned"),
+    [
+        # A mark of a list around is in force in all that this runs, one inside while it is run.
+        ("steps: [checkpoint, {run: inner}]", REWINDING, False),
+        ("steps: [{loop: {count: 2}, do: [{run: inner}, checkpoint]}]", REWINDING, False),
+        (f"steps: [{{run: inner}}]\n{REWINDS}", "steps: [checkpoint, {delay: 1}]", False),
+        ("steps: [{run: inner}]", REWINDING, True),
+        # No way leads back into finalisers.
+        ("steps: [{run: inner}]\nfinally: [checkpoint]", REWINDING, True),
+        (f"{REWINDING}\nfinally: [checkpoint]", "steps: [{delay: 1}]", True),
+    ],
+)
+def test_the_checkpoint_to_go_back_to_may_stand_in_another_sequence(
+    text: str, inner: str, warned: bool
+) -> None:
+    library = Shelf({"inner": inner})
+    found = check_program(compile_program(parse(text), {}, NAMES, library))
+    assert ["no checkpoint to go back to" in finding.text for finding in found] == [True] * warned
+
+
 def test_warnings_of_the_compiler_are_findings_too() -> None:
     [finding] = check("{loop: {pv: stage.x, from: 0, to: 1, step: 0.3}, do: [checkpoint]}")
     assert (finding.level, finding.where) == (Level.WARNING, "a.yaml:2:12")
