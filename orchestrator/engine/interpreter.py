@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
-from functools import partial
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
-import numpy as np
 import structlog
 
 from orchestrator.engine.branches import run_all
@@ -15,16 +13,12 @@ from orchestrator.engine.calls import Calls
 from orchestrator.engine.control import RewindRun, RunControl, SkipStep
 from orchestrator.engine.counting import count_steps
 from orchestrator.engine.environment import NOTHING
-from orchestrator.engine.moves import Move
 from orchestrator.engine.nesting import points
 from orchestrator.engine.report import Reporter
 from orchestrator.engine.scope import Entry, Mark, Scope
-from orchestrator.engine.trust import accepted
+from orchestrator.engine.steps import Steps
 from orchestrator.engine.verbs import Verbs
-from orchestrator.engine.waits import Condition, How
 from orchestrator.errors import (
-    ExpressionError,
-    InputError,
     OrchestratorError,
     StepTimeoutError,
 )
@@ -32,45 +26,28 @@ from orchestrator.language.expression import Operand
 from orchestrator.language.names import ServerChannels
 from orchestrator.language.nodes import (
     Abort,
-    AskNode,
-    CallNode,
     CheckpointNode,
     Continue,
-    Count,
-    DelayNode,
     GroupNode,
     Handler,
     IfNode,
-    LetNode,
-    Listed,
-    LogNode,
     LoopNode,
     NestedNode,
     Node,
     OnDisconnect,
     ParallelNode,
-    Range,
     Retry,
     RunNode,
-    SampleNode,
-    SetNode,
     Suspender,
-    Target,
-    TrajectoriesNode,
-    WaitNode,
     While,
     walk,
 )
-from orchestrator.language.points import range_points
 from orchestrator.types import Place, Severity, path_text
 
 if TYPE_CHECKING:
     from orchestrator.engine.python import Run
 
 log = structlog.get_logger(__name__)
-
-_FRESH = 5.0
-"""s that a server has to answer where the updates of a channel will tell as well."""
 
 
 class Interpreter:
@@ -82,6 +59,7 @@ class Interpreter:
         self._control = control
         self._reporter = reporter
         self._calls = calls
+        self._steps = Steps(verbs, control, calls)
         self.make_run: Callable[[str, Place], Run]
         """Makes what a Python sequence within this run is given; set by who made this."""
         self.guarded: Callable[[Sequence[Suspender]], AbstractAsyncContextManager[None]]
@@ -183,7 +161,7 @@ class Interpreter:
                 if number > tries:
                     raise
                 self._verbs.tell(f"try {number} of {tries + 1}: {error.placed()}", Severity.MINOR)
-                await self._verbs.waiter.delay(await self._number(delay, scope))
+                await self._verbs.waiter.delay(await self._steps.number(delay, scope))
                 await self._control.gate()
             else:
                 return
@@ -197,17 +175,6 @@ class Interpreter:
     async def _step(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
         held = node.on_disconnect is OnDisconnect.WAIT
         match node:
-            case SetNode():
-                await self._set(node.targets, node.timeout, scope, held=held)
-            case WaitNode():
-                await self._wait(node, scope)
-            case DelayNode():
-                await self._verbs.waiter.delay(await self._number(node.seconds, scope))
-            case SampleNode():
-                await self._sample(node, scope, place, held=held)
-            case LetNode():
-                for name, operand in node.bindings:
-                    scope[name] = await self._value(operand, scope, held=held)
             case LoopNode():
                 await self._loop(node, scope, place, entry, held=held)
             case GroupNode():
@@ -222,98 +189,12 @@ class Interpreter:
                 await run_all([(b.label, self.run([b], scope, place)) for b in node.branches])
             case RunNode():
                 await self._run(node, scope, place, entry)
-            case CallNode():
-                await self._call(node, scope)
-            case TrajectoriesNode():
-                await self._load(node, scope, held=held)
             case NestedNode():
                 await self._nested(node, scope, place, entry)
             case CheckpointNode():
                 self._check_in(place, scope)
-            case AskNode():
-                text = str(await self._value(node.text, scope, held=held))
-                await self._verbs.ask(text)
-            case LogNode():
-                self._verbs.tell(str(await self._value(node.text, scope, held=held)))
             case _:
-                assert_never(node)
-
-    async def _set(
-        self, targets: Iterable[Target], timeout: Operand, scope: Scope, *, held: bool
-    ) -> None:
-        moves = [await self._move(target, scope) for target in targets]
-        await self._verbs.mover.set(moves, await self._number(timeout, scope), hold=held)
-        self._verbs.outdated()
-
-    async def _move(self, target: Target, scope: Scope) -> Move:
-        evaluate = self._verbs.evaluate
-        tolerance, wanted = target.tolerance, target.readback_value
-        return Move(
-            pv=target.pv,
-            value=await evaluate(target.value, scope),
-            completion=target.completion,
-            readback=target.readback,
-            readback_value=None if wanted is None else await evaluate(wanted, scope),
-            tolerance=None if tolerance is None else await self._number(tolerance, scope),
-            settle=await self._number(target.settle, scope),
-            accept=accepted(restart=target.accept_restart, invalid=target.accept_invalid),
-        )
-
-    async def _wait(self, node: WaitNode, scope: Scope) -> None:
-        timeout = None if node.timeout is None else await self._number(node.timeout, scope)
-        how = How(
-            hold=await self._number(node.hold, scope),
-            edge=node.edge,
-            fail_when_lost=node.on_disconnect is OnDisconnect.FAIL,
-        )
-        condition = await self._condition(node, scope)
-        counts = condition.begun is not None
-        # An edge needs no value, and a pulse that comes meanwhile would be no edge.
-        fresh = (
-            partial(self._fresh, node, timeout, must=counts) if counts or not node.edge else None
-        )
-        await self._verbs.waiter.wait(condition, timeout, how, fresh)
-
-    async def _fresh(self, node: WaitNode, timeout: float | None, *, must: bool) -> None:
-        """A value from before this run's last put is no reason to go on; `must`: none will do."""
-        names = {node.comparison.pv} if node.comparison else set[str]()
-        names |= node.until.channels if node.until else set()
-        # Where nothing else will do, the wait's own timeout ends it; the client's is its backstop.
-        limit = _FRESH if timeout is None else timeout + _FRESH
-        try:
-            await self._verbs.refresh(names, limit if must else _FRESH)
-        except StepTimeoutError:
-            if must:
-                raise
-            log.debug("no fresh value for a wait; its updates will tell", step=node.label)
-
-    async def _condition(self, node: WaitNode, scope: Scope) -> Condition:
-        accept = accepted(restart=node.accept_restart, invalid=node.accept_invalid)
-        if node.until is not None:
-            return self._verbs.until(node.until, scope, accept)
-        comparison = node.comparison
-        assert comparison is not None  # noqa: S101 - a wait has the one or the other
-        tolerance = comparison.tolerance
-        return self._verbs.waiter.compare(
-            comparison.pv,
-            comparison.relation,
-            await self._verbs.evaluate(comparison.operand, scope),
-            None if tolerance is None else await self._number(tolerance, scope),
-            accept,
-        )
-
-    async def _sample(self, node: SampleNode, scope: Scope, place: Place, *, held: bool) -> None:
-        timeout = await self._number(node.timeout, scope)
-        began = self._control.clock
-        if held:
-            await self._verbs.waiter.connected(node.channels, timeout)
-        await self._verbs.sampler.sample(
-            node.channels,
-            fresh=node.fresh,
-            timeout=timeout - (self._control.clock - began),
-            missing_nan=node.missing_nan,
-            at=place,
-        )
+                await self._steps.run(node, scope, place, held=held)
 
     async def _if(
         self, node: IfNode, scope: Scope, place: Place, entry: Entry | None, *, held: bool
@@ -321,7 +202,7 @@ class Interpreter:
         if entry is not None:
             value = entry.branch() == "then"
         else:
-            value = await self._truth(node.condition, scope, held=held)
+            value = await self._steps.truth(node.condition, scope, held=held)
         taken, left = (node.then, node.else_) if value else (node.else_, node.then)
         await self.run(taken, scope, place, entry)
         self._reporter.finished(max((count_steps(left) or 0) - (count_steps(taken) or 0), 0))
@@ -385,14 +266,6 @@ class Interpreter:
         if first is not None:
             raise first
 
-    async def _call(self, node: CallNode, scope: Scope) -> None:
-        args = {name: await self._verbs.evaluate(value, scope) for name, value in node.args}
-        timeout = None if node.timeout is None else await self._number(node.timeout, scope)
-        result = await self._calls.call(node.function, args, timeout)
-        self._verbs.outdated()
-        if node.variable is not None:
-            scope[node.variable] = result
-
     def _check_in(self, place: Place, scope: Scope) -> None:
         if (
             self._control.finalising
@@ -420,7 +293,7 @@ class Interpreter:
         if isinstance(node.points, While):
             await self._while(node, node.points.condition, scope, place, entry, held=held)
             return
-        points = await self._points(node, scope)
+        points = await self._steps.points(node, scope)
         if node.serpentine and place.loops and place.loops[-1] % 2:
             points = points[::-1]
         first = 0 if entry is None else entry.loop()
@@ -439,7 +312,7 @@ class Interpreter:
         held: bool,
     ) -> None:
         index = 0 if entry is None else entry.loop()
-        while entry is not None or await self._truth(condition, scope, held=held):
+        while entry is not None or await self._steps.truth(condition, scope, held=held):
             await self._control.gate()
             await self._pass(node, scope, place, index, index, entry, held=held)
             index, entry = index + 1, None
@@ -466,35 +339,11 @@ class Interpreter:
             await self._control.gate()
             self._reporter.step(node.path, node.label, at.loops)
             with suppress(SkipStep):  # the body follows, as where its put is skipped
-                await self._set([node.target], node.timeout, inner, held=held)
+                await self._steps.set([node.target], node.timeout, inner, held=held)
             self._reporter.finished()
         await self.run(node.body, inner, at, entry)
 
-    async def _points(self, node: LoopNode, scope: Scope) -> Sequence[object]:
-        evaluate = self._verbs.evaluate
-        match node.points:
-            case Count(count):
-                return range(int(await self._number(count, scope)))
-            case Listed(values):
-                listed = await evaluate(values, scope)
-                if not isinstance(listed, list | np.ndarray):
-                    raise InputError(f"the values of a loop have to be a list, not {listed!r}")
-                return list(listed)
-            case Range(start, stop, step, num):
-                fields = [o and await evaluate(o, scope) for o in (start, stop, step, num)]
-                return range_points(*fields)
-            case While():
-                raise AssertionError("has no points")
-            case _:
-                assert_never(node.points)
-
     # Sequence servers -------------------------------------------------------------------------
-
-    async def _load(self, node: TrajectoriesNode, scope: Scope, *, held: bool) -> None:
-        texts = [(s, str(await self._verbs.evaluate(o, scope))) for s, o in node.loads]
-        timeout = await self._number(node.timeout, scope)
-        await self._verbs.master.load(texts, timeout, hold=held)
-        self._verbs.outdated()
 
     async def _nested(
         self, node: NestedNode, scope: Scope, place: Place, entry: Entry | None
@@ -525,29 +374,7 @@ class Interpreter:
         self._reporter.step(node.path, node.label, place.loops)
         hold = node.on_disconnect is not OnDisconnect.FAIL
         with suppress(SkipStep):  # as for a positioner
-            timeout = await self._number(node.timeout, scope)
+            timeout = await self._steps.number(node.timeout, scope)
             await self._verbs.master.move(at, timeout, hold=hold)
         self._verbs.outdated()
         self._reporter.finished()
-
-    # Values -----------------------------------------------------------------------------------
-
-    async def _value(self, operand: Operand, scope: Scope, *, held: bool) -> object:
-        if held and operand.channels:
-            await self._verbs.waiter.connected(sorted(operand.channels), None)
-        return await self._verbs.evaluate(operand, scope)
-
-    async def _truth(self, operand: Operand, scope: Scope, *, held: bool) -> bool:
-        value = await self._value(operand, scope, held=held)
-        if not isinstance(value, bool):
-            raise ExpressionError(f"{operand.text} is {value!r}, neither true nor false")
-        return value
-
-    async def _number(self, operand: Operand, scope: Scope) -> float:
-        if operand.constant:  # nearly all are
-            value = operand.evaluate(NOTHING)
-        else:
-            value = await self._verbs.evaluate(operand, scope)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ExpressionError(f"{operand.text} has to be a number, not {value!r}")
-        return float(value)
