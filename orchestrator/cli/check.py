@@ -21,7 +21,7 @@ from orchestrator.config import Config, names_of
 from orchestrator.dryrun import DryRun, dry_run
 from orchestrator.engine.counting import count_steps
 from orchestrator.engine.python_program import PythonProgram
-from orchestrator.errors import CheckError, InputError
+from orchestrator.errors import InputError
 from orchestrator.language.arguments import parse_assignments
 from orchestrator.language.checks import Level, check_program
 from orchestrator.language.duration import estimate
@@ -49,15 +49,9 @@ def check(
         InputError: Every finding of the files, with file, line and column.
     """
     set_up_logs(level_of(verbose))
-    try:
-        config = settings(file)
-        speeds = _speeds(options.speeds, config)
-        program = load(config, choose(sequence), parse_assignments(arguments))
-    except InputError as error:
-        if not options.as_json:
-            raise
-        typer.echo(json.dumps(_refused(sequence, error), indent=1))
-        return Code.INPUT
+    config = settings(file)
+    speeds = _speeds(options.speeds, config)
+    program = load(config, choose(sequence), parse_assignments(arguments))
     found = _offline(program, speeds) if options.offline else _live(config, program, speeds)
     code = _code(found)
     if options.as_json:
@@ -141,10 +135,11 @@ def _listed(names: Collection[str]) -> str:
 # For programs ---------------------------------------------------------------------------------
 
 
-def _refused(sequence: str, error: InputError) -> dict[str, object]:
-    texts = error.findings if isinstance(error, CheckError) else [str(error)]
+def show_no_check(sequence: str, texts: Sequence[str], code: int) -> None:
+    """Print as JSON what kept a sequence from being looked at."""
     findings = [{"level": Level.ERROR.value, "where": "", "text": text} for text in texts]
-    return {"sequence": sequence, "ok": False, "findings": findings, "exit_code": int(Code.INPUT)}
+    told = {"sequence": sequence, "ok": False, "findings": findings, "exit_code": code}
+    typer.echo(json.dumps(told, indent=1))
 
 
 def _json(

@@ -1,4 +1,4 @@
-"""What every command shares: errors become a few lines on stderr and an exit code."""
+"""What every command shares: errors become a few lines on stderr, or JSON, and an exit code."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import functools
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import ParamSpec
+from functools import partial
+from typing import Any, ParamSpec, TypeAlias
 
 import typer
 
@@ -16,17 +17,30 @@ from orchestrator.display.output import leave_stdout
 
 P = ParamSpec("P")
 
+Answer: TypeAlias = Callable[[Mapping[str, Any], Sequence[str], int], None]
+"""Prints what a command answers with `--json` where an error ended it.
 
-def guarded(command: Callable[P, int]) -> Callable[P, None]:
+Gets the arguments of the command, what is wrong, an item a finding, and the exit code.
+"""
+
+_Tell: TypeAlias = Callable[[Sequence[str], int], None]
+
+
+def guarded(command: Callable[P, int], answer: Answer | None = None) -> Callable[P, None]:
     """Make a command that returns its exit code one that typer can call.
 
     Tracebacks are for `-v`. A reader that goes away (`| head -1`) is no error.
+
+    Args:
+        command: The command.
+        answer: Tells its errors where it was called with `as_json`; None = as to people.
     """
 
     @functools.wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        tell = partial(answer, kwargs) if answer and kwargs.get("as_json") else _to_people
         try:
-            code = _run(lambda: command(*args, **kwargs), verbose=bool(kwargs.get("verbose")))
+            code = _run(lambda: command(*args, **kwargs), tell, verbose=bool(kwargs.get("verbose")))
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the outcome is told: it stands
         except BrokenPipeError:
             leave_stdout()
@@ -36,7 +50,7 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
     return wrapper
 
 
-def _run(command: Callable[[], int], *, verbose: bool) -> int:
+def _run(command: Callable[[], int], tell: _Tell, *, verbose: bool) -> int:
     try:
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
             signal.signal(signal.SIGINT, signal.default_int_handler)  # until then the process left
@@ -50,25 +64,36 @@ def _run(command: Callable[[], int], *, verbose: bool) -> int:
             raise BrokenPipeError from error
         if verbose:
             traceback.print_exception(error)
-        return _report(error, verbose=verbose)
+        return _report(error, tell, verbose=verbose)
 
 
-def _report(error: Exception, *, verbose: bool) -> int:
-    """Tell a person what went wrong; the exit code that it gives."""
+def _report(error: Exception, tell: _Tell, *, verbose: bool) -> int:
+    """Tell what went wrong; the exit code that it gives."""
     from orchestrator.cli.codes import code_of_error
-    from orchestrator.errors import OrchestratorError
+    from orchestrator.errors import CheckError, OrchestratorError
 
+    findings: list[str] = []
     leaves = list(_leaves(error))
     for leaf in leaves:
-        with suppress(OSError):  # stderr is gone too: the exit code is left
-            if isinstance(leaf, OrchestratorError):
-                complain(leaf.placed())
-            elif isinstance(leaf, OSError) and _stdout_fails():
-                complain(f"can't write to stdout: {leaf.strerror}")
-            elif not verbose:
-                kind = type(leaf).__name__
-                complain(f"internal error: {kind}: {leaf} (-v shows the traceback)")
-    return max(code_of_error(leaf) for leaf in leaves)
+        if isinstance(leaf, CheckError) and not leaf.place:
+            findings += leaf.findings
+        elif isinstance(leaf, OrchestratorError):
+            findings.append(leaf.placed())
+        elif isinstance(leaf, OSError) and _stdout_fails():
+            findings.append(f"can't write to stdout: {leaf.strerror}")
+            tell = _to_people
+        elif not verbose or tell is not _to_people:
+            kind = type(leaf).__name__
+            findings.append(f"internal error: {kind}: {leaf} (-v shows the traceback)")
+    code = max(code_of_error(leaf) for leaf in leaves)
+    with suppress(OSError):  # stderr is gone too: the exit code is left
+        tell(findings, code)
+    return code
+
+
+def _to_people(findings: Sequence[str], _code: int) -> None:
+    for finding in findings:
+        complain(finding)
 
 
 def _stdout_fails() -> bool:

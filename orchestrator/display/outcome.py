@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -37,6 +38,12 @@ def show_outcome(
         _show(end, progress, as_json=as_json, code=code)
     except BrokenPipeError:  # nobody reads it; the exit code still tells
         leave_stdout()
+
+
+def show_no_run(name: str, findings: Sequence[str], code: int) -> None:
+    """Print as JSON what kept a run from its start, in the form of an outcome."""
+    end = RunEnded("", RunStatus.FAILED, "\n".join(findings), 0)
+    show_outcome(end, RunProgress(name), as_json=True, code=code)
 
 
 def _show(end: RunEnded | RunRefused, progress: RunProgress, *, as_json: bool, code: int) -> None:

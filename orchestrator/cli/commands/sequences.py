@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Sequence as Several
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,7 +39,13 @@ def demo(
     return work.demo(peak, verbose)
 
 
-@panel.command()
+def _no_run(given: Mapping[str, Any], findings: Several[str], code: int) -> None:
+    from orchestrator.display.outcome import show_no_run
+
+    show_no_run(Path(given["sequence"]).stem, findings, code)
+
+
+@panel.command(_no_run)
 def run(
     sequence: Sequence,
     arguments: Arguments = None,
@@ -69,7 +77,13 @@ def run(
     return embedded.run(sequence, arguments or [], config, verbose, as_json=as_json)
 
 
-@panel.command()
+def _no_check(given: Mapping[str, Any], findings: Several[str], code: int) -> None:
+    from orchestrator.cli import check as work
+
+    work.show_no_check(given["sequence"], findings, code)
+
+
+@panel.command(_no_check)
 def check(
     sequence: Sequence,
     arguments: Arguments = None,

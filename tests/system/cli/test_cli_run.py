@@ -153,6 +153,31 @@ def test_the_outcome_as_json_is_all_of_stdout(shell: Shell) -> None:
     assert done.json["name"] == "seq"
 
 
+@pytest.mark.parametrize("more", [[], ["--server", "T:"]])
+def test_a_file_that_is_refused_is_an_outcome_as_json_too(shell: Shell, more: list[str]) -> None:
+    """A program that reads the outcome of a run must not have to read stderr for some of them."""
+    shell.write("seq.yaml", "steps:\n  - sett: {pv: stage.x, value: 1}\n  - lgo: hello\n")
+    done = shell.run("run", "seq.yaml", "--json", *more)
+    assert (done.code, done.err) == (2, "")
+    assert done.json["message"].splitlines() == [
+        "seq.yaml:2:5: steps[0]: unknown step 'sett'; did you mean 'set'?",
+        "seq.yaml:3:5: steps[1]: unknown step 'lgo'; did you mean 'log'?",
+    ]
+    shell.write("live.yaml", "steps: [{set: {pv: stage.x, value: 1000}}]\n")
+    found = shell.run("run", "live.yaml", "--json")
+    assert (found.code, found.json["status"]) == (2, done.json["status"])
+    assert found.json.keys() == done.json.keys()
+
+
+def test_a_service_that_is_not_there_is_an_outcome_as_json_too(shell: Shell) -> None:
+    shell.write("seq.yaml", "steps: [log: hello]\n")
+    shell.write("near.toml", "[ca]\nconnect_timeout = 0.2\n")
+    told = ["--server", "NO:", "--config", "near.toml", "--json"]
+    done = shell.run("run", "seq.yaml", *told)
+    assert (done.code, done.err, done.json["exit_code"]) == (4, "", 4)
+    assert "no service NO:" in done.json["message"]
+
+
 def test_a_failed_run_is_exit_code_1_and_its_finalisers_ran(shell: Shell) -> None:
     shell.write(
         "seq.yaml",
