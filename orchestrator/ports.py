@@ -100,6 +100,13 @@ class Recorder(Protocol):
     def file(self) -> str:
         """The path of the file with the rows; empty before the first, and if some are lost."""
 
+    @property
+    def full(self) -> bool:
+        """Whether the disk is so far behind that no row should be taken; one more is kept still."""
+
+    async def room(self) -> None:
+        """Return when it is not full; by then rows may have been lost instead, see `close`."""
+
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """Keep a row; None where a channel did not answer. At once; written by a thread."""
 

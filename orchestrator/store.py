@@ -8,9 +8,11 @@ import io
 import json
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -26,6 +28,9 @@ _FINISH = 30.0
 _PIECE = 4096
 """Elements of an array that are turned into text at a time. Python does nothing else meanwhile:
 16 million at once held up every client of the service for five seconds."""
+
+_MOST_WAITING = 64 * 2**20
+"""Bytes of rows that may wait for the disk; then `sample` waits. One row may be larger."""
 
 _BLOCK = 65536
 """Characters of a file that are copied at a time."""
@@ -82,6 +87,9 @@ class CsvRecorder:
         self._channels: _Columns = tuple(channels)
         self._rows: queue.SimpleQueue[tuple[_Columns, _Row] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._bytes_in = 0  # of all rows that were offered; written to by the loop only
+        self._bytes_out = 0  # of those that wait no longer; by the thread only
+        self._wakes: list[Callable[[], object]] = []
         self._taken = 0
         self._written = 0
         self._whole: int | None = None  # bytes of the file up to its last whole row
@@ -92,6 +100,23 @@ class CsvRecorder:
     def file(self) -> str:
         """See `ports.Recorder.file`."""
         return str(self._path) if self._thread is not None and not self._error else ""
+
+    @property
+    def full(self) -> bool:
+        """See `ports.Recorder.full`."""
+        return self._bytes_in - self._bytes_out >= _MOST_WAITING and not self._error
+
+    async def room(self) -> None:
+        """See `ports.Recorder.room`."""
+        loop, freed = asyncio.get_running_loop(), asyncio.Event()
+        wake = partial(loop.call_soon_threadsafe, freed.set)
+        self._wakes.append(wake)  # before one looks
+        try:
+            while self.full:
+                await freed.wait()
+                freed.clear()
+        finally:
+            self._wakes.remove(wake)
 
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """See `ports.Recorder.row`."""
@@ -106,6 +131,7 @@ class CsvRecorder:
         if self._thread is None:
             self._thread = threading.Thread(target=self._write, name="data file", daemon=True)
             self._thread.start()
+        self._bytes_in += _size(row)
         self._rows.put((self._channels, row))
 
     async def close(self, status: RunStatus) -> str:
@@ -139,6 +165,7 @@ class CsvRecorder:
             if not reason:
                 log.exception("A row could not be written", file=str(self._path))
             self._cut_off()
+            self._freed(0)
             self._lost(f"no more rows are kept in {self._path}: {self._error}")
 
     def _write_rows(
@@ -153,6 +180,7 @@ class CsvRecorder:
                 file.writelines(_pieces(item[1]))
             else:
                 writer.writerow(item[1])
+            self._freed(_size(item[1]))
             unflushed += 1
             if self._rows.empty():
                 self._is_whole(file, unflushed)
@@ -160,6 +188,13 @@ class CsvRecorder:
             item = self._rows.get()
         self._is_whole(file, unflushed)
         return item
+
+    def _freed(self, size: int) -> None:
+        """So many bytes wait no longer."""
+        self._bytes_out += size
+        if self._wakes and not self.full:
+            for wake in tuple(self._wakes):
+                wake()
 
     def _is_whole(self, file: TextIO, rows: int) -> None:
         """So many rows more make the file whole; raises if it is there no longer."""
@@ -225,6 +260,11 @@ def _cells(reading: Reading | None) -> _Row:
     value = reading.value
     cell: _Cell = json.dumps(value) if isinstance(value, tuple) else value
     return [cell, f"{reading.timestamp:.9f}", int(reading.severity)]
+
+
+def _size(row: _Row) -> int:
+    """Bytes that a row holds in memory, about."""
+    return sum(c.nbytes if isinstance(c, np.ndarray) else sys.getsizeof(c) for c in row)
 
 
 def _pieces(row: _Row) -> Iterator[str]:

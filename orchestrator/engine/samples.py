@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -10,7 +11,10 @@ from orchestrator.engine.control import RunControl
 from orchestrator.engine.leaf import End
 from orchestrator.errors import NotConnectedError, OrchestratorError, ReadError, StepTimeoutError
 from orchestrator.ports import Channels, Recorder, View
-from orchestrator.types import Place, Reading, RowTaken
+from orchestrator.types import Place, Reading, RowTaken, Severity
+
+_UNTOLD = 1.0
+"""s for which a row waits for the disk before it is told."""
 
 
 class Samples(Mapping[str, Floats]):
@@ -46,13 +50,15 @@ class Sampler:
         control: RunControl,
         recorder: Recorder,
         took: Callable[[RowTaken], None],
+        tell: Callable[[str, Severity], None],
     ) -> None:
-        """`took` is told of each row."""
+        """`took` is told of each row; `tell` tells the operator."""
         self._channels = channels
         self._view = view
         self._control = control
         self._recorder = recorder
         self._took = took
+        self._tell = tell
         self.samples = Samples()
 
     async def sample(
@@ -64,12 +70,14 @@ class Sampler:
         missing_nan: bool,
         at: Place,
     ) -> None:
-        """Take one row of these channels.
+        """Take one row of these channels; first it waits, for ever, while the disk is far behind.
 
         Raises:
             ReadError: Not all answered, and `missing_nan` is not set; names each that did not.
             StepTimeoutError: The same, where all that failed only came too late.
         """
+        if self._recorder.full and not await self._has_room():
+            return  # skipped: no row
         if fresh:
             replies = await self._read(names, timeout)
             if replies is None:
@@ -81,6 +89,20 @@ class Sampler:
             raise _no_row(failed)
         readings = {n: r if isinstance(r, Reading) else None for n, r in replies.items()}
         self._keep(readings, at)
+
+    async def _has_room(self) -> bool:
+        """Wait until the disk has taken enough of the rows; False if that was skipped."""
+        with self._control.leaf(moving=False) as leaf:
+            try:
+                async with asyncio.timeout(_UNTOLD):
+                    await self._recorder.room()
+            except TimeoutError:
+                text = "the disk is too slow for the rows: sample waits, and nothing is lost"
+                self._tell(text, Severity.MINOR)
+                await self._recorder.room()
+                self._tell("the disk takes rows again", Severity.NO_ALARM)
+        await self._control.gate()
+        return leaf.ended is not End.SKIP
 
     async def _read(
         self, names: Sequence[str], timeout: float

@@ -51,7 +51,7 @@ class Verbs:
         environment = Environment(view, {}, {}, self._fresh)
         self.waiter = Waiter(view, control, self._trust, environment.reading)
         self.master = Master(channels, view, control, events.offer, self.tell, memory)
-        self.sampler = Sampler(channels, view, control, recorder, events.offer)
+        self.sampler = Sampler(channels, view, control, recorder, events.offer, self.tell)
 
     def tell(self, text: str, severity: Severity = Severity.NO_ALARM) -> None:
         """Tell the operator."""

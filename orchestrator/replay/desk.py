@@ -88,6 +88,15 @@ class AskedRecorder:
         """See `ports.Recorder.file`."""
         return self._outside.file
 
+    @property
+    def full(self) -> bool:
+        """See `ports.Recorder.full`; None, where an older recording is replayed, is as good."""
+        return self._desk.look("full", {}, lambda: self._outside.full)
+
+    async def room(self) -> None:
+        """See `ports.Recorder.room`."""
+        await self._desk.ask("room", {}, self._outside.room)
+
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """See `ports.Recorder.row`."""
         values = {name: r and r.value for name, r in readings.items()}

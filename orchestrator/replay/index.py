@@ -14,9 +14,9 @@ from orchestrator.replay.file import FORMAT, RecordingReader
 
 T = TypeVar("T")
 
-ASKED = ("put", "get", "connect", "call", "close", "job")
+ASKED = ("put", "get", "connect", "call", "room", "close", "job")
 """Kinds of questions that are answered later."""
-LOOKED = ("owed",)
+LOOKED = ("owed", "full")
 """Kinds of questions that are answered at once."""
 
 

@@ -67,6 +67,10 @@ class NoRecorder:
     """Implements `ports.Recorder`."""
 
     file = ""
+    full = False
+
+    async def room(self) -> None:
+        """See `ports.Recorder.room`; never called, as `close`."""
 
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """See `ports.Recorder.row`."""

@@ -219,3 +219,27 @@ async def test_rows_that_are_lost_are_told_at_once_a_file_that_was_removed_inclu
     assert told[0].startswith(f"no more rows are kept in {tmp_path / 'runs' / '1-scan.csv'}: ")
     assert (await recorder.close(RunStatus.SUCCESS)).startswith("2 of 2 rows are not in ")
     assert recorder.file == ""
+
+
+async def test_rows_that_the_disk_has_not_taken_are_bounded_and_room_is_told_to_all_who_wait(
+    tmp_path: Path,
+) -> None:
+    """An array takes long enough to be written that it waits; two branches may sample at once."""
+    recorder = CsvStore(tmp_path).open("1", "scan", ["a"])
+    recorder.row(Place(), {"a": reading("a", 1.0)})
+    assert not recorder.full
+    recorder.row(Place(), {"a": reading("a", np.broadcast_to(0.0, store._MOST_WAITING // 8))})
+    assert recorder.full
+    async with asyncio.timeout(60):
+        await asyncio.gather(recorder.room(), recorder.room())
+    assert not recorder.full
+    assert await recorder.close(RunStatus.SUCCESS) == ""
+
+
+async def test_a_disk_that_fails_makes_room(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("no directory")
+    recorder = CsvStore(tmp_path / "runs").open("1", "scan", ["a"])
+    recorder.row(Place(), {"a": reading("a", np.broadcast_to(0.0, store._MOST_WAITING // 8))})
+    async with asyncio.timeout(60):
+        await recorder.room()
+    assert not recorder.full

@@ -67,6 +67,17 @@ class MemoryRecorder:
     tries: list[tuple[int, ...]] = field(default_factory=list)
     closed: list[RunStatus] = field(default_factory=list)
     file: str = ""
+    has_room: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.has_room.set()
+
+    @property
+    def full(self) -> bool:
+        return not self.has_room.is_set()
+
+    async def room(self) -> None:
+        await self.has_room.wait()
 
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         self.rows.append((at.loops, dict(readings)))

@@ -51,6 +51,66 @@ def test_sample_takes_whole_rows_and_publishes_the_columns_then_their_number(run
     np.testing.assert_allclose(it.values("values")[-1], [300])
 
 
+SAMPLES = "steps:\n- loop: {count: 2}\n  do: [{sample: [sim.x]}, {delay: 1}]\n- log: done"
+
+
+async def until_the_disk_is_behind(it):
+    """One row is taken; the second waits for 20 s."""
+    it.start(SAMPLES)
+    await asyncio.sleep(0.5)
+    it.store.recorders[0].has_room.clear()
+    await asyncio.sleep(20)
+
+
+def test_sample_waits_while_the_disk_is_behind_and_that_is_told(play):
+    async def scenario(it):
+        await until_the_disk_is_behind(it)
+        (recorder,) = it.store.recorders
+        assert len(recorder.rows) == 1
+        assert "the disk is too slow" in it.values("message")[-1]
+        assert it.values("hung_sec")[-1] > 15
+        recorder.has_room.set()
+        ended = await it.ended()
+        assert (ended.status, len(recorder.rows)) == (RunStatus.SUCCESS, 2)
+        assert it.values("message")[-2:] == ["the disk takes rows again", "done"]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("verb", "status"),
+    [
+        (Verb.ABORT, RunStatus.ABORTED),
+        (Verb.STOP, RunStatus.STOPPED),
+        (Verb.SKIP, RunStatus.SUCCESS),
+    ],
+)
+def test_a_sample_that_waits_for_the_disk_can_be_ended(play, verb, status):
+    async def scenario(it):
+        await until_the_disk_is_behind(it)
+        it.ask(verb)
+        ended = await it.ended()
+        assert (ended.status, len(it.store.recorders[0].rows)) == (status, 1)
+
+    play(scenario)
+
+
+def test_a_pause_holds_a_sample_that_has_waited_for_the_disk(play):
+    async def scenario(it):
+        await until_the_disk_is_behind(it)
+        (recorder,) = it.store.recorders
+        it.ask(Verb.PAUSE)
+        await asyncio.sleep(1)
+        recorder.has_room.set()
+        await asyncio.sleep(20)
+        assert (it.values("state")[-1], len(recorder.rows)) == ("Paused", 1)
+        it.ask(Verb.RESUME)
+        ended = await it.ended()
+        assert (ended.status, len(recorder.rows)) == (RunStatus.SUCCESS, 2)
+
+    play(scenario)
+
+
 def test_sample_without_an_answer_takes_no_row_and_names_the_channel(run):
     def mute(it):
         it.sim.channels["sim.y"].get_takes = math.inf

@@ -131,6 +131,18 @@ def test_a_sample_more_is_answered_by_the_last_update_and_that_is_told(night: Ni
     assert replay.runs[0].rows == 2
 
 
+def test_a_sample_that_waited_for_the_disk_waits_as_long_again(night: Night) -> None:
+    def slow(it: RecordedBench) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(1, lambda: it.store.recorders[0].has_room.clear())
+        loop.call_later(20, lambda: it.store.recorders[0].has_room.set())
+
+    night.record(BEFORE, slow)
+    replay = night.replay()
+    assert replay.same, replay.differences
+    assert replay.runs[0].rows == 1
+
+
 def test_more_patience_than_there_was_ends_where_the_recorded_world_ends(night: Night) -> None:
     def never(it: RecordedBench) -> None:
         it.sim.channels["sim.x"].put_takes = 1e6
