@@ -149,7 +149,10 @@ class Device:
         match command.verb:
             case Verb.COMMAND:
                 yield Update("ack", 0)
-                yield from self._take_text(command)
+                if command.refused:
+                    yield from self._refuse(command, command.refused)
+                else:
+                    yield from self._take_text(command)
             case Verb.INDICES:
                 yield from self._take_indices(command)
             case Verb.SELECT:

@@ -43,6 +43,8 @@ class Command:
     """The file that `document` was read from, for its error messages."""
     owner: str = ""
     """user@host, as the client claims."""
+    refused: str = ""
+    """Why it is refused already; it is to be told only."""
 
 
 class RunState(StrEnum):

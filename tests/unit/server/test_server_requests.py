@@ -12,7 +12,7 @@ from orchestrator.errors import PutError
 from orchestrator.ioc.puts import Put, set_current_put
 from orchestrator.server.requests import Requests
 from orchestrator.testing import run_virtual
-from orchestrator.types import Command, Control, Reply, RunRefused, Verb
+from orchestrator.types import Command, Control, Reply, RunRefused, Severity, Update, Verb
 
 
 class Pull(list[Command]):
@@ -63,6 +63,40 @@ def test_a_reply_is_for_the_put_that_it_names() -> None:
 
 def test_a_reply_that_nobody_waits_for_is_no_fault() -> None:
     Requests(Pull()).resolve(Reply(7, "gone"))
+
+
+def test_a_flood_of_commands_is_refused_and_told_and_nothing_else_is() -> None:
+    """Puts without callback wait for nothing, so that a client can send them without end."""
+
+    async def flood() -> None:
+        pull = Pull()
+        requests = Requests(pull)
+        await requests.ask(Verb.COMMAND, "ping")
+        refused = 0
+        for _ in range(2000):
+            try:
+                await requests.ask(Verb.COMMAND, "ping")
+            except PutError:
+                refused += 1
+        assert len(pull) < 1000
+        assert refused == 2001 - len(pull) + 1, "the first one that is refused is told"
+        for verb in (Verb.ABORT, Verb.STOP, Verb.START, Verb.PAUSE, Verb.INDICES):
+            await requests.ask(verb)
+            assert pull.pop().verb is verb
+
+        device = Device(Config(prefix="ORCH:", chain={}))
+        decisions = [d for command in pull for d in device.examine(command)]
+        updates = [(d.field, d.value, d.severity) for d in decisions if isinstance(d, Update)]
+        assert updates[-1] == ("ack", 0, Severity.MAJOR)
+        assert updates[-2][0] == "message"
+        assert "commands wait already" in str(updates[-2][1])
+        for decision in decisions:
+            if isinstance(decision, Reply):
+                requests.resolve(decision)
+        await requests.ask(Verb.COMMAND, "ping")
+        assert pull[-1].text == "ping"
+
+    run_virtual(flood())
 
 
 async def _outcome(put: object) -> str:
