@@ -126,9 +126,13 @@ def _show(prefix: str, found: dict[str, Any], *, as_json: bool) -> None:
         return
     if found["held"]:
         typer.secho(f"{prefix} held; queue start lets it go on", fg="yellow", err=True)
-    if not waiting:
+    if not waiting and not found["left_out"]:
         typer.secho(f"{prefix} nothing waits", err=True)
-    elif sys.stdout.isatty():
+        return
+    if sys.stdout.isatty():
         Console().print(queue_table(waiting))
     else:
         typer.echo("\n".join(queue_lines(waiting)))
+    if found["left_out"]:
+        told = f"and {found['left_out']} more, for which the PV QUEUE has no room"
+        typer.secho(told, fg="yellow", err=True)

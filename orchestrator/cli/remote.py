@@ -82,10 +82,14 @@ class RemoteService:
 
     @property
     def queue(self) -> dict[str, object]:
-        """The runs that wait, and whether they are held, as they were last told or read."""
+        """The runs that wait, and whether they are held, as they were last told or read.
+
+        `left_out` counts those for which the PV had no room.
+        """
         waiting = json.loads(str(self._values.get("QUEUE") or "[]"))
+        left_out = waiting.pop()["left_out"] if waiting and "left_out" in waiting[-1] else 0
         held = self._alarms.get("QUEUE", (Severity.NO_ALARM, 0))[0] is not Severity.NO_ALARM
-        return {"held": held, "waiting": waiting}
+        return {"held": held, "waiting": waiting, "left_out": left_out}
 
     def alarm(self, field: str) -> int:
         """The alarm status of a field as it was last told or read."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
 from typing import assert_never
 
 import numpy as np
@@ -35,6 +36,9 @@ from orchestrator.types import (
 _EVERY_POINT = 1000
 """Up to here DATA:* is posted at every point; beyond, at the pulse: a column costs its length."""
 
+_MOST_TEXT = 65535
+"""Bytes that QUEUE and SEQUENCES hold."""
+
 
 class RunPublisher:
     """Turns the engine's events into updates; the order within each is part of the contract."""
@@ -54,7 +58,7 @@ class RunPublisher:
 
     def sequences(self, names: Iterable[str]) -> Update:
         """The names that can be run."""
-        return Update("sequences", json.dumps(list(names)))
+        return Update("sequences", _fitting(names, lambda count: f"… and {count} more"))
 
     def take(self, event: RunEvent) -> Iterator[PushItem]:
         """The updates of one event, in order."""
@@ -150,8 +154,19 @@ def _queued(event: QueueChanged) -> Iterator[PushItem]:
         | ({"ended": r.ended} if r.ended else {})
         for r in event.waiting
     ]
-    yield Update("queue", json.dumps(runs), severity=severity, status=alarm)
+    text = _fitting(runs, lambda count: {"left_out": count})
+    yield Update("queue", text, severity=severity, status=alarm)
     yield Update("queue_len", len(runs), severity=severity, status=alarm)
+
+
+def _fitting(items: Iterable[object], rest: Callable[[int], object]) -> str:
+    """A JSON list that a PV holds: of the items, or of the first ones and `rest` of a number."""
+    texts = [json.dumps(item) for item in items]  # ASCII: as many bytes
+    if sum(map(len, texts)) + 2 * len(texts) > _MOST_TEXT:
+        room = _MOST_TEXT - len(json.dumps([rest(len(texts))]))
+        fits = sum(size <= room for size in accumulate(len(text) + 2 for text in texts))
+        texts[fits:] = [json.dumps(rest(len(texts) - fits))]
+    return f"[{', '.join(texts)}]"
 
 
 def _entered(event: StepStarted) -> Iterator[PushItem]:

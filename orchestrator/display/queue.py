@@ -30,9 +30,11 @@ def queue_text(queue: object) -> str:
     """In short: `held, 2 wait: scan, ramp`; empty where nothing waits and nothing is held."""
     if not isinstance(queue, dict):
         return ""
-    waiting, held = queue["waiting"], queue["held"]
-    names = ", ".join(str(run["name"]) for run in waiting)
-    count = "1 waits" if len(waiting) == 1 else f"{len(waiting)} wait"
+    waiting, held, left_out = queue["waiting"], queue["held"], queue["left_out"]
+    more = [f"and {left_out} more"] if left_out else []
+    names = ", ".join([*(str(run["name"]) for run in waiting), *more])
+    number = len(waiting) + left_out
+    count = "1 waits" if number == 1 else f"{number} wait"
     return ", ".join(filter(None, ["held" if held else "", f"{count}: {names}" if names else ""]))
 
 

@@ -203,7 +203,12 @@ class ServicePVs(Group):
         max_length=CMD_BYTES,
         doc="Its arguments, a JSON object; read when START is written.",
     )
-    sequences = _text("SEQUENCES", CMD_BYTES, "The names that can be run, a JSON list.")
+    sequences = _text(
+        "SEQUENCES",
+        CMD_BYTES,
+        "The names that can be run, a JSON list; of more than it holds the last item is "
+        "“… and 12 more”.",
+    )
 
     start = _button(
         "START",
@@ -269,7 +274,7 @@ class ServicePVs(Group):
         "QUEUE",
         CMD_BYTES,
         "Them, next first: a JSON list of number, name, args, owner and, of one that did not "
-        "succeed, how it ended.",
+        "succeed, how it ended; of more than it holds the last item is left_out, how many more.",
     )
 
     chain_count = _int("CHAIN:COUNT", "Channels known.")

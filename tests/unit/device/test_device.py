@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import numpy as np
 import pytest
 
 from orchestrator.config import ChainConfig, ChannelConfig, Config
 from orchestrator.device import Device
+from orchestrator.ioc.text import encode
 from orchestrator.types import (
     Alarm,
     Cause,
@@ -16,6 +20,8 @@ from orchestrator.types import (
     Metadata,
     MirrorOpened,
     NativeType,
+    QueueChanged,
+    QueuedRun,
     Reading,
     Reply,
     RowTaken,
@@ -24,6 +30,7 @@ from orchestrator.types import (
     RunRequest,
     RunStarted,
     RunStatus,
+    SequencesListed,
     Severity,
     Tick,
     Update,
@@ -299,3 +306,43 @@ def test_beyond_a_thousand_rows_columns_are_shown_at_the_pulse_and_at_the_end(de
     assert shown(ended) == [("data", "s.a", 1003), ("data_npts", "", 1003)]
     fields = [d.field for d in ended if isinstance(d, Update)]
     assert fields.index("data_npts") < fields.index("start") < fields.index("busy")
+
+
+# Lists that a PV does not hold ------------------------------------------------------------------
+
+
+def held(text) -> list[Any]:
+    """What a client reads from a PV of 65,536 bytes, one of them for the NUL."""
+    found: list[Any] = json.loads(encode(text, 65_535))
+    return found
+
+
+@pytest.mark.parametrize("size", [10, 2000])
+def test_a_list_of_sequences_is_valid_json_and_counts_what_it_leaves_out(device, size):
+    names = tuple(f"séquence-{n:030}" for n in range(size))
+    (update,) = device.examine(SequencesListed(names))
+    *shown, last = held(update.value)
+    if size == 10:
+        assert (*shown, last) == names
+    else:
+        assert tuple(shown) == names[: len(shown)]
+        assert last == f"… and {size - len(shown)} more"
+        assert len(update.value) > 65_000, "as many as fit"
+
+
+@pytest.mark.parametrize("size", [0, 3, 2000])
+def test_a_long_queue_is_valid_json_and_counts_what_it_leaves_out(device, size):
+    runs = tuple(QueuedRun(n, "scan", {"note": "é" * 50}, "me@here") for n in range(size))
+    decisions = list(device.examine(QueueChanged(runs, False, True)))
+    (text,) = values(decisions, "queue")
+    shown = held(text)
+    left_out = shown.pop()["left_out"] if size > 3 else 0
+    assert [run["number"] for run in shown] == list(range(size - left_out))
+    assert values(decisions, "queue_len") == [size]
+
+
+def test_a_run_that_is_longer_than_the_pv_is_left_out(device):
+    run = QueuedRun(1, "scan", {"note": "é" * 20_000}, "me@here")
+    assert held(values(device.examine(QueueChanged((run,), False, True)), "queue")[0]) == [
+        {"left_out": 1}
+    ]

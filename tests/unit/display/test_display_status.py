@@ -31,7 +31,7 @@ IDLE: dict[str, Any] = {
     "CHAIN:DISCONNECTED": "stage.x",
     "SEQUENCES": ["align", "scan"],
     "QUEUE_LEN": 0,
-    "QUEUE": {"held": False, "waiting": []},
+    "QUEUE": {"held": False, "waiting": [], "left_out": 0},
 }
 BUSY = IDLE | {
     "STATE": "Running",
@@ -90,8 +90,8 @@ def test_a_lost_service_is_told_as_lost() -> None:
 
 def test_runs_that_wait_are_told_and_whether_they_are_held() -> None:
     run = {"number": 3, "name": "scan", "args": {}, "owner": "me@here"}
-    lines = status_lines(BUSY | {"QUEUE": {"held": False, "waiting": [run, run]}})
+    lines = status_lines(BUSY | {"QUEUE": {"held": False, "waiting": [run, run], "left_out": 0}})
     assert "queue: 2 wait: scan, scan" in lines
-    lines = status_lines(BUSY | {"QUEUE": {"held": True, "waiting": [run]}})
+    lines = status_lines(BUSY | {"QUEUE": {"held": True, "waiting": [run], "left_out": 0}})
     assert "queue: held, 1 waits: scan" in lines
     assert not any(line.startswith("queue") for line in status_lines(BUSY))
