@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
 from orchestrator.config.model import CaConfig, ServerConfig
-from orchestrator.language.findings import Strict
+from orchestrator.language.findings import Strict, expected
 from orchestrator.language.names import SCHEME
 from orchestrator.language.suspend import Suspend, SuspenderName
 
@@ -85,6 +85,15 @@ _Whole: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
 _TypeName = Literal["string", "short", "float", "enum", "char", "long", "double"]
 
 
+def _full(data: object, field: str, short: str, long: str) -> object:
+    """The mapping for which a text is short."""
+    if isinstance(data, str):
+        return {field: data}
+    if not isinstance(data, dict):
+        raise ValueError(expected(f"text such as {short} or a table such as {long}", data))
+    return data
+
+
 class _Stop(Strict):
     pv: _PvText
     value: StrictBool | Annotated[int, Field(strict=True)] | float | StrictStr = 1
@@ -92,7 +101,7 @@ class _Stop(Strict):
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, data: object) -> object:
-        return {"pv": data} if isinstance(data, str) else data
+        return _full(data, "pv", '"M1.STOP"', '{ pv = "M1.STOP", value = 1 }')
 
 
 class Channel(Strict):
@@ -112,7 +121,7 @@ class Channel(Strict):
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, data: object) -> object:
-        return {"pv": data} if isinstance(data, str) else data
+        return _full(data, "pv", '"X"', '{ pv = "X", buffer = 1000 }')
 
 
 class _SequenceServer(Strict):
@@ -122,7 +131,7 @@ class _SequenceServer(Strict):
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, data: object) -> object:
-        return {"prefix": data} if isinstance(data, str) else data
+        return _full(data, "prefix", '"seq."', '{ prefix = "seq.", name = "stage" }')
 
 
 class Chain(Strict):

@@ -16,6 +16,31 @@ def lines_of(text: str) -> dict[Path, int]:
         text: A whole file, which `tomllib` can read.
     """
     found: dict[Path, int] = {}
+    for begin, _, paths in _statements(text):
+        for path in paths:
+            found.setdefault(path, begin)
+    return found
+
+
+def written_twice(text: str, line: int) -> tuple[Path, int, int] | None:
+    """The key that the statement on a line has in common with one before it, and both lines.
+
+    Args:
+        text: A file that `tomllib` can't read.
+        line: Where it fails; None is returned where that is for another reason.
+    """
+    found: dict[Path, int] = {}
+    for begin, end, paths in _statements(text):
+        if begin <= line <= end:
+            again = [path for path in paths if path in found]
+            return (again[-1], found[again[-1]], begin) if again else None
+        for path in paths:
+            found.setdefault(path, begin)
+    return None
+
+
+def _statements(text: str) -> Iterator[tuple[int, int, list[Path]]]:
+    """First and last line of each statement, and the paths of what it writes."""
     table: Path = ()
     begin, statement = 1, ""
     for number, line in enumerate(text.split("\n"), 1):
@@ -29,10 +54,8 @@ def lines_of(text: str) -> dict[Path, int]:
             table = paths[-1]
         else:
             paths = [(*table, *path) for path in paths]
-        for path in paths:
-            found.setdefault(path, begin)
+        yield begin, number, paths
         begin, statement = number + 1, ""
-    return found
 
 
 def nearest_line(lines: Mapping[Path, int], path: Path) -> int:

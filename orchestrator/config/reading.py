@@ -10,7 +10,7 @@ from pathlib import Path as FilePath
 from typing import Any, TypeAlias, cast
 
 from orchestrator.config.form import Chain, Channel, File
-from orchestrator.config.lines import lines_of, nearest_line
+from orchestrator.config.lines import lines_of, nearest_line, written_twice
 from orchestrator.config.model import (
     CaConfig,
     ChainConfig,
@@ -92,6 +92,12 @@ def _tree(text: str, file: FilePath) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         # Python 3.11 tells the place only in the text.
         place = re.search(r" \(at line (\d+), column (\d+)\)", str(error))
+        if place and (twice := written_twice(text, int(place[1]))):
+            path, first, again = twice
+            raise InputError(
+                f"{file}:{again}: {_key(path)}is written already on line {first}; "
+                "keep one of the two, or put what both say into one"
+            ) from error
         where = f"{file}:{place[1]}:{place[2]}" if place else str(file)
         reason = str(error).replace(place[0], "") if place else str(error)
         raise InputError(f"{where}: {reason}") from error

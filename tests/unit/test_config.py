@@ -145,18 +145,54 @@ def test_without_a_file_there_are_defaults(tmp_path: Path, monkeypatch: pytest.M
         ("[chain.lambda]", "chain: 'lambda' can't be used in expressions"),
         ("[chain.a]\nchannels.x-y = 'X'", "chain.a.channels: 'x-y' can't be used in expressions"),
         ("[chain.a]\nchannels.if = 'X'", "'if' is a keyword"),
-        ("[chain.a]\nchannels.x = 5", "chain.a.channels.x: expected a mapping, got the number 5"),
+        (
+            "[chain.a]\nchannels.x = 5",
+            'chain.a.channels.x: expected text such as "X" or a table such as '
+            '{ pv = "X", buffer = 1000 }, got the number 5',
+        ),
         ("[chain.a]\nchannels.x = {}", "chain.a.channels.x: needs 'pv'"),
         ("[chain.a]\nchannels.x = { pv = 'X', bufer = 3 }", "did you mean 'buffer'?"),
         ("[chain.a]\nchannels.x = { pv = 'X', buffer = -1 }", "has to be at least 0, not -1"),
         ("[chain.a]\nchannels.x = { pv = 'X', type = 'int' }", "expected 'string', 'short'"),
-        ("[chain.a]\nchannels.x = { pv = 'X', stop = 3 }", "channels.x.stop: expected a mapping"),
+        (
+            "[chain.a]\nchannels.x = { pv = 'X', stop = 3 }",
+            'channels.x.stop: expected text such as "M1.STOP" or a table such as { pv = "M',
+        ),
+        ("[chain.a]\nsequence_server = 1", 'a.sequence_server: expected text such as "seq." or'),
         ("[chain.a]\nchannels.x = 'X Y'", "is no PV name"),
     ],
 )
 def test_a_mistake_is_told_by_file_and_key(tmp_path: Path, text: str, told: str) -> None:
     lines = findings(tmp_path, text)
     assert any(told in line for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('prefix = "A:"\n\nprefix = "B:"\n', "3: prefix: is written already on line 1; "),
+        (
+            '[chain.a]\nchannels.x = "X"\n# more\nchannels.x = [\n  "Y" ]\n',
+            "4: chain.a.channels.x: is written already on line 2; ",
+        ),
+        (
+            '[chain.a]\nchannels.x = "X"\nchannels.x.stop = "S"\n',
+            "3: chain.a.channels.x: is written already on line 2; ",
+        ),
+        (
+            '[chain.a]\nprefix = "A:"\n[chain.b]\n[chain.a]\nprefix = "B:"\n',
+            "4: chain.a: is written already on line 1; ",
+        ),
+    ],
+)
+def test_a_key_that_is_written_twice_is_named_with_both_lines(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    file = tmp_path / "orchestrator.toml"
+    file.write_text(text)
+    with pytest.raises(InputError) as error:
+        load_config(file)
+    assert str(error.value).startswith(f"{file}:{told}keep one of the two")
 
 
 def test_suspenders_and_python_modules_are_read_as_they_are_written(tmp_path: Path) -> None:
