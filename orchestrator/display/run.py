@@ -35,7 +35,8 @@ _PLAIN_PERIOD = 1.0
 _BAR_WIDTH = 40
 
 _SELF_EVIDENT = (RunState.RUNNING, RunState.IDLE)
-"""States that need no line of their own."""
+"""States that need no line of their own, but for the end of a pause."""
+_HELD = (RunState.PAUSING, RunState.PAUSED, RunState.SUSPENDED)
 
 _STATE_STYLES = {
     RunState.RUNNING: "green",
@@ -97,11 +98,12 @@ class PlainDisplay(RunDisplay):
     @unread()
     def take(self, event: RunEvent) -> None:
         """See `RunDisplay`."""
+        goes_on = self.progress.state in _HELD
         super().take(event)
         match event:
             case RunStarted():
                 self.note(f"{self.progress.name or 'sequence'}: run {event.run_id}")
-            case StateChanged(state) if state not in _SELF_EVIDENT:
+            case StateChanged(state) if goes_on or state not in _SELF_EVIDENT:
                 self.note(f"{state.value}")
             case Told(text):
                 self.note(text)

@@ -81,6 +81,7 @@ def _busy_rows(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     yield "elapsed", duration(_number(facts, "ELAPSED"))
     if facts["REMAINING"] is not None:
         yield "remaining", duration(_number(facts, "REMAINING"))
+    yield "hung", f"{duration(_number(facts, 'HUNG_SEC'))} since anything moved"
 
 
 def _ended_rows(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -85,6 +85,17 @@ def test_plain_lines_tell_start_messages_and_steps() -> None:
     ]
 
 
+@pytest.mark.parametrize("held", [RunState.PAUSED, RunState.SUSPENDED])
+def test_plain_lines_tell_that_a_run_goes_on_after_it_was_held(held: RunState) -> None:
+    console = Console(file=io.StringIO(), soft_wrap=True, highlight=False)
+    display = PlainDisplay(console)
+    for state in (RunState.RUNNING, RunState.PAUSING, held, RunState.RUNNING, RunState.IDLE):
+        display.take(StateChanged(state))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
+    told = [line.split("s  ", 1)[1] for line in lines]
+    assert told == ["Pausing", held.value, "Running"]
+
+
 def test_the_live_panel_has_name_state_bar_and_step() -> None:
     console = Console(file=io.StringIO(), width=100, highlight=False)
     console.print(live_panel(progress_after(EVENTS)))

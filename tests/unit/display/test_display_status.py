@@ -74,6 +74,11 @@ def test_a_run_is_told_with_step_position_and_times() -> None:
     assert "remaining: 9.0 s" in lines
 
 
+def test_for_how_long_nothing_moved_is_told_of_a_run_under_way() -> None:
+    assert "hung: 1:05 since anything moved" in status_lines(BUSY | {"HUNG_SEC": 65.2})
+    assert not [line for line in status_lines(IDLE) if line.startswith("hung")]
+
+
 def test_the_last_run_is_told_by_its_outcome() -> None:
     ended = BUSY | {"BUSY": 0, "STATE": "Idle", "STATUS": "Failed", "message": "why"}
     lines = status_lines(ended)
