@@ -52,9 +52,7 @@ class PlainIOC(SimGroup):
         enum_strings=["Red", "Green", "Blue"],
         doc="one of three",
     )
-    word = pvproperty(
-        name="Word", value="", dtype=ChannelType.STRING, string_encoding="utf-8", doc="short text"
-    )
+    word = pvproperty(name="Word", value="", dtype=ChannelType.STRING, doc="short text")
     text = pvproperty(name="Text", value="", dtype=TextPV, max_length=500, doc="long text")
     array = pvproperty(name="Array", value=[1.0, 2.0, 3.0], max_length=10, doc="numbers")
     fixed = pvproperty(name="Fixed", value=42, read_only=True, doc="read only")

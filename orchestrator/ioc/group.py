@@ -1,11 +1,11 @@
-"""A PVGroup of which each PV has an alarm of its own."""
+"""A PVGroup of which each PV has an alarm of its own, and units and labels are UTF-8."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from caproto import ChannelAlarm
+from caproto import MAX_ENUM_STRING_SIZE, MAX_UNITS_SIZE, ChannelAlarm, ChannelChar
 from caproto.server import PVGroup
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ class Group(PVGroup):  # type: ignore[misc] # caproto is untyped
     """caproto's PVGroup, but a PV without `alarm_group` shares its alarm with no other.
 
     In caproto all of them share one: a refused put to one PV puts every PV of the group in alarm.
+
+    Units, labels and strings are UTF-8, as clients read them, unless `string_encoding` says
+    otherwise; caproto's own default is latin-1. Arrays of CHAR stay as they are: they may hold any
+    bytes. `TextPV` is the one for text.
     """
 
     server: IocServer | None = None
@@ -31,3 +35,22 @@ class Group(PVGroup):  # type: ignore[misc] # caproto is untyped
     def _create_pvdb(self) -> None:
         self.alarms = _Alarms(ChannelAlarm)
         super()._create_pvdb()
+        for attr, prop in self._pvs_.items():
+            if "." not in attr and "string_encoding" not in (prop.pvspec.cls_kwargs or {}):
+                _take_utf8(self.attr_pvdb[attr])
+
+
+def _take_utf8(channel: Any) -> None:
+    texts = [] if isinstance(channel, ChannelChar) or not _fits(channel) else [channel]
+    # EGU of a mocked record has the units too; all of its CHAR fields are texts.
+    for data in (*texts, *(getattr(channel, "fields", None) or {}).values()):
+        if data.string_encoding == "latin-1":
+            data.string_encoding = "utf-8"
+
+
+def _fits(channel: Any) -> bool:
+    """Whether units and labels are short enough as UTF-8; caproto can't send them otherwise."""
+    units, labels = getattr(channel, "units", ""), getattr(channel, "enum_strings", None) or ()
+    return len(units.encode()) <= MAX_UNITS_SIZE and all(
+        len(label.encode()) < MAX_ENUM_STRING_SIZE for label in labels
+    )
