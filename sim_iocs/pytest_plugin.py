@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -89,7 +90,9 @@ def ioc_fleet(request: pytest.FixtureRequest) -> Iterator[FleetFactory]:
 
 
 @pytest.fixture
-def orchestrator_service(request: pytest.FixtureRequest) -> Iterator[ServiceFactory]:
+def orchestrator_service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServiceFactory]:
     """Starts a service for this test: `orchestrator_service(fleet, sequences="my_sequences")`.
 
     Takes what `Service` takes. `sequences` and `config` that are no absolute paths are looked for
@@ -109,6 +112,11 @@ def orchestrator_service(request: pytest.FixtureRequest) -> Iterator[ServiceFact
             for name in ("sequences", "config"):
                 options[name] = _found(options.get(name), homes)
             options["path"] = [*options.get("path", ()), *homes]
+            if options.get("directory") is None:
+                # Among pytest's own, which later sessions clear away where this one is killed.
+                among = tmp_path_factory.getbasetemp()
+                temporary = TemporaryDirectory(prefix="service-", dir=among)
+                options["directory"] = Path(services.enter_context(temporary))
             service = services.enter_context(Service(fleet, **options))
             started.append(service)
             return service

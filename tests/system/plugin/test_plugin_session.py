@@ -187,6 +187,25 @@ def test_an_ioc_of_yours_is_found_beside_the_test_and_from_the_root(session: Ses
     assert f"there is no IOC {below / 'none.py'}" in output
 
 
+def test_a_services_files_are_among_those_of_pytest_and_go_with_the_test(session: Session) -> None:
+    """A pytest that is killed can't remove them; a later one clears away what is among its own."""
+    session.tests(
+        "import pathlib, pytest\n"
+        "PLACES = []\n"
+        "def test_it(orchestrator_service, tmp_path_factory, tmp_path):\n"
+        "    PLACES.extend(orchestrator_service().directory for _ in range(2))\n"
+        "    for place in PLACES:\n"
+        "        assert place.parent == tmp_path_factory.getbasetemp()\n"
+        "        assert (place / 'events.jsonl').exists()\n"
+        "    (given := tmp_path / 'given').mkdir()\n"
+        "    PLACES.append(orchestrator_service(directory=given).directory)\n"
+        "def test_after():\n"
+        "    assert [place.exists() for place in PLACES] == [False, False, True]\n"
+    )
+    code, output = session.run()
+    assert code == 0, output
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 2)])
 def test_nothing_is_left_behind_however_pytest_ends(
     session: Session, number: signal.Signals, code: int
