@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
 from sim_iocs.ports import PortHold
@@ -154,8 +155,10 @@ def test_a_workflow_does_what_it_says(user: NewUser, kind: str) -> None:
     page = ROOT / "docs/how-to/test-your-sequences.md"
     user.follow(page, only=("file",))
     (own,) = [block.text.strip() for block in blocks(page) if block.does == "run"]
-    for line in (user.folder / "requirements.txt").read_text().split():
-        assert metadata.distribution(line)
+    wanted = map(Requirement, (user.folder / "requirements.txt").read_text().splitlines())
+    for requirement in wanted:
+        ours = metadata.distribution(requirement.name).name == "ioc-orchestrator"
+        assert bool(requirement.url) is ours, "we are on no index"
     workflow = YAML(typ="safe", pure=True).load(ROOT / f"examples/ci/{kind}.yml")
     installed, *commands = _commands(workflow)
     assert installed == "python -m pip install -r requirements.txt"
