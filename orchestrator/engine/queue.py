@@ -9,6 +9,9 @@ from dataclasses import replace
 from orchestrator.errors import InputError
 from orchestrator.types import QueueChanged, QueuedRun, RunRequest, RunStatus
 
+MOST = 1000
+"""Runs that may wait: nobody oversees more, and a client that submits in a loop ends here."""
+
 
 class RunQueue:
     """Runs in the order in which they will be started; held after one that did not succeed.
@@ -37,7 +40,13 @@ class RunQueue:
         return QueueChanged(waiting, self.held, self.autostart)
 
     def submit(self, request: RunRequest) -> QueuedRun:
-        """Add a run at the end."""
+        """Add a run at the end.
+
+        Raises:
+            InputError: There are `MOST` already.
+        """
+        if len(self._items) >= MOST:
+            raise InputError(f"the queue is full, {MOST} runs are in it; remove some, or clear it")
         args = request.args if isinstance(request.args, dict) else {}
         name = request.name or request.origin or "a sequence"
         item = QueuedRun(next(self._numbers), name, args, request.owner)

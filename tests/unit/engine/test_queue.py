@@ -8,10 +8,20 @@ import json
 import pytest
 
 from orchestrator.engine import Library
+from orchestrator.engine.queue import MOST, RunQueue
 from orchestrator.engine.registry import Registry
 from orchestrator.errors import InputError
 from orchestrator.language.names import Names
-from orchestrator.types import Accepted, Command, Reply, RunEnded, RunRefused, Update, Verb
+from orchestrator.types import (
+    Accepted,
+    Command,
+    Reply,
+    RunEnded,
+    RunRefused,
+    RunRequest,
+    Update,
+    Verb,
+)
 
 from .bench import bench
 
@@ -47,6 +57,18 @@ def test_submitted_runs_run_one_after_the_other_in_order(queued):
 
     ran = ["Success"] * 3
     assert queued(scenario) == (ran, [1, 2, 3], [1, 0, 1, 0, 1, 0], 0)
+
+
+def test_a_full_queue_refuses_a_run_and_keeps_those_that_it_has():
+    queue = RunQueue()
+    for _ in range(MOST):
+        queue.submit(RunRequest(0, "good"))
+    with pytest.raises(InputError, match=f"full, {MOST} runs are in it; remove some"):
+        queue.submit(RunRequest(0, "more"))
+    assert {run.name for run in queue} == {"good"}
+    assert len(queue) == MOST
+    queue.remove(1)
+    queue.submit(RunRequest(0, "more"))
 
 
 def test_submissions_wait_in_the_order_in_which_they_came_however_long_each_is(tmp_path):
