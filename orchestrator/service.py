@@ -6,7 +6,7 @@ import asyncio
 import gc
 import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -115,7 +115,8 @@ class Service:
 
     def _rows_lost(self, why: str) -> None:
         """Called in the thread of a data file."""
-        self._loop.call_soon_threadsafe(self._tell, Told(why, Severity.MAJOR))
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to tell but the log
+            self._loop.call_soon_threadsafe(self._tell, Told(why, Severity.MAJOR))
 
     def _tell(self, told: Told) -> None:
         # Not by `offer`: to a recording it comes from outside, as the engine knows nothing of it.
