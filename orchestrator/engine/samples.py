@@ -92,7 +92,7 @@ class Sampler:
 
     async def _has_room(self) -> bool:
         """Wait until the disk has taken enough of the rows; False if that was skipped."""
-        with self._control.leaf(moving=False) as leaf:
+        with self._control.leaf(moving=False, given_up=True) as leaf:  # then one row more is kept
             try:
                 async with asyncio.timeout(_UNTOLD):
                     await self._recorder.room()

@@ -95,6 +95,23 @@ def test_a_sample_that_waits_for_the_disk_can_be_ended(play, verb, status):
     play(scenario)
 
 
+def test_a_second_abort_ends_the_waiting_for_the_disk_of_a_finaliser(play):
+    async def scenario(it):
+        it.start("steps: [{sample: [sim.x]}, {delay: 1}]\nfinally: [{sample: [sim.x]}]")
+        await asyncio.sleep(0.5)
+        (recorder,) = it.store.recorders
+        recorder.has_room.clear()
+        it.ask(Verb.ABORT)
+        await asyncio.sleep(20)
+        assert (it.values("busy")[-1], len(recorder.rows)) == (1, 1)
+        it.ask(Verb.ABORT)
+        ended = await it.ended()
+        assert (ended.status, len(recorder.rows)) == (RunStatus.ABORTED, 2)
+        assert "dropped" not in ended.message
+
+    play(scenario)
+
+
 def test_a_pause_holds_a_sample_that_has_waited_for_the_disk(play):
     async def scenario(it):
         await until_the_disk_is_behind(it)
