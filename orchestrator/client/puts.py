@@ -19,12 +19,16 @@ from epicscorelibs.ca import cadef
 from orchestrator.client.arrivals import Arrivals
 from orchestrator.client.faults import FAULTS, not_connected, put_fault
 from orchestrator.client.threads import keep_state
-from orchestrator.client.values import outgoing
+from orchestrator.client.values import outgoing, outgoing_number
 from orchestrator.errors import OrchestratorError, PutError, StepTimeoutError
 from orchestrator.timers import DeadlineTimer
 from orchestrator.types import NativeType, Value
 
 log = structlog.get_logger(__name__)
+
+_counting = ctypes.PYFUNCTYPE(None, ctypes.py_object)  # its calls keep the GIL
+_keep = _counting(("Py_IncRef", ctypes.pythonapi))
+_let_go = _counting(("Py_DecRef", ctypes.pythonapi))
 
 
 @dataclass(slots=True, eq=False)
@@ -52,8 +56,9 @@ class _Owed:
 def _put_ended(arguments: Any) -> None:
     """Called once for each put-callback, in a thread of libca."""
     keep_state()
-    arrivals, end = arguments.usr
-    ctypes.pythonapi.Py_DecRef(arguments.usr)
+    context = arguments.usr
+    _let_go(context)
+    arrivals, end = context
     arrivals.report(end, arguments.status)
 
 
@@ -123,12 +128,18 @@ class PutLane:
         if not channel.connected():
             raise not_connected(label)
         try:
-            native = NativeType(cadef.ca_field_type(channel))
-            kind, data = outgoing(label, value, native, cadef.ca_element_count(channel))
-            if owed is None:
-                cadef.ca_array_put(kind, len(data), channel, data.ctypes.data)
+            kind, count = cadef.ca_field_type(channel), 1
+            data = outgoing_number(value, kind)
+            if data is None:
+                most = cadef.ca_element_count(channel)
+                kind, array = outgoing(label, value, NativeType(kind), most)
+                data, count = array.ctypes.data, len(array)
             else:
-                self._send_with_callback(kind, data, channel, owed)
+                data = ctypes.byref(data)
+            if owed is None:
+                cadef.ca_array_put(kind, count, channel, data)
+            else:
+                self._send_with_callback(kind, count, data, channel, owed)
             cadef.ca_flush_io()
         except FAULTS as fault:
             if cadef.ca_state(channel) != cadef.cs_conn:  # libca names other reasons first
@@ -137,16 +148,18 @@ class PutLane:
         except (TypeError, ValueError, OverflowError) as error:  # numpy could not convert it
             raise PutError(f"{label}: {brief(value)} can't be written: {error}") from error
 
-    def _send_with_callback(self, kind: int, data: Any, channel: Any, owed: _Owed) -> None:
+    def _send_with_callback(
+        self, kind: int, count: int, data: Any, channel: Any, owed: _Owed
+    ) -> None:
         context = (self._arrivals, partial(self._arrived, owed))
         # libca keeps a bare pointer to it; `_put_ended` lets go of it.
-        ctypes.pythonapi.Py_IncRef(context)
+        _keep(context)
         try:
             cadef.ca_array_put_callback(
-                kind, len(data), channel, data.ctypes.data, _put_ended, ctypes.py_object(context)
+                kind, count, channel, data, _put_ended, ctypes.py_object(context)
             )
         except FAULTS:
-            ctypes.pythonapi.Py_DecRef(context)
+            _let_go(context)
             raise
 
     def _arrived(self, owed: _Owed, status: int) -> None:

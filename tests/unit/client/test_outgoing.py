@@ -1,10 +1,11 @@
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
 from orchestrator.client.puts import brief
-from orchestrator.client.values import outgoing
+from orchestrator.client.values import outgoing, outgoing_number
 from orchestrator.errors import PutError
 from orchestrator.types import NativeType, Value
 
@@ -24,6 +25,26 @@ def test_a_number_that_the_type_holds_is_sent_as_it_is(
     native: NativeType, value: Value, sent: Any
 ) -> None:
     assert outgoing("x", value, native, 1)[1].tolist() == [sent]
+
+
+@pytest.mark.parametrize("native", NativeType)
+@pytest.mark.parametrize(
+    "value", [1, 1.0, -1.5, 2**15, 2**31, 10**40, math.inf, math.nan, True, "1", (), np.zeros(2)]
+)
+def test_the_quick_way_sends_the_same_or_leaves_it_to_the_other(
+    native: NativeType, value: Value
+) -> None:
+    quick = outgoing_number(value, native)
+    if quick is not None:
+        kind, array = outgoing("x", value, native, 1)
+        assert (native, array.tobytes(), array.size) == (kind, bytes(quick), 1)
+
+
+@pytest.mark.parametrize(
+    ("native", "value"), [(NativeType.DOUBLE, 1.0), (NativeType.LONG, 1), (NativeType.ENUM, 1)]
+)
+def test_common_numbers_go_the_quick_way(native: NativeType, value: Value) -> None:
+    assert outgoing_number(value, native) is not None
 
 
 @pytest.mark.parametrize(
