@@ -74,10 +74,8 @@ def resolve(program: Program, position: Position) -> Node:
         )
     for (loop, passes), index in zip([*around, *own], position.loops, strict=False):
         if passes is not None and index >= passes:
-            raise InputError(
-                f"{position}: {loop.label} ({loop.where}) has {passes} passes, "
-                f"0 … {passes - 1}, none is {index}"
-            )
+            which = f"{passes} passes, 0 … {passes - 1}, none is {index}" if passes else "no pass"
+            raise InputError(f"{position}: {loop.label} ({loop.where}) has {which}")
     return node
 
 
