@@ -16,7 +16,10 @@ from orchestrator.types import Path
 class Strict(BaseModel):
     """A frozen model that knows its fields, and tells an error's message of them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # Built when first used: each step may hold all others, so that building every model by itself
+    # would cost each command that reads a configuration some hundred ms. For the same reason the
+    # texts below the fields are left to `schema`, which reads them where they are asked for.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

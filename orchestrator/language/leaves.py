@@ -31,7 +31,7 @@ from orchestrator.language.fields import (
 from orchestrator.language.findings import Strict
 
 if TYPE_CHECKING:
-    from orchestrator.language.steps import Steps
+    from orchestrator.language.steps import OnError
 
 # What every step may have -------------------------------------------------------------------
 
@@ -45,13 +45,7 @@ class Retry(Strict):
     """s before each of them."""
 
 
-def _error_form(value: object) -> str:
-    if isinstance(value, dict | Retry):
-        return "<retry>"
-    return "<steps>" if isinstance(value, list | tuple) else "<word>"
-
-
-_ErrorWord: TypeAlias = Annotated[
+ErrorWord: TypeAlias = Annotated[
     str,
     PlainValidator(one_word("abort", "continue", more=", {retry: N, delay: s} or a list of steps")),
     WithJsonSchema({"enum": ["abort", "continue"]}),
@@ -66,12 +60,7 @@ class BaseStep(Strict):
 
     name: StrictStr = ""
     """How progress and messages call it; parameters may stand in it."""
-    on_error: Annotated[
-        Annotated[_ErrorWord, Tag("<word>")]
-        | Annotated[Retry, Tag("<retry>")]
-        | Annotated[Steps, Tag("<steps>")],
-        Discriminator(_error_form),
-    ] = "abort"
+    on_error: OnError = "abort"
     """What becomes of its failure: `abort` passes it on, `continue` goes on with the next step,
     `{retry: N, delay: s}` tries again, a list of steps is run in its place."""
     on_disconnect: _DisconnectWord | None = None

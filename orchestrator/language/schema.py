@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ast
+import inspect
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from textwrap import dedent
 from typing import Any, cast
 
 from orchestrator.language.document import Document
+from orchestrator.language.findings import Strict
 from orchestrator.language.steps import VERBS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -26,7 +31,36 @@ def json_schema() -> dict[str, Any]:
 def _described() -> dict[str, Any]:
     """The schema with `x-kind`, a few words for the reference, beside some types."""
     schema = Document.model_json_schema(by_alias=True, mode="validation")
+    models = {model.__name__: model for model in _subclasses(Strict)}
+    for name, definition in {"Document": schema, **schema["$defs"]}.items():
+        if name in models:
+            texts = _texts(models[name])
+            properties = definition["properties"]
+            for field in properties.keys() & texts.keys():
+                told = {**properties[field], "description": texts[field]}
+                properties[field] = dict(sorted(told.items()))
     return cast(dict[str, Any], _cleaned(schema))
+
+
+def _subclasses(model: type[Strict]) -> Iterator[type[Strict]]:
+    for inner in model.__subclasses__():
+        if inner.__module__.startswith(__package__):
+            yield inner
+            yield from _subclasses(inner)
+
+
+def _texts(model: type[Strict]) -> dict[str, str]:
+    """What stands below each field of a model in its source, by the field as it is written."""
+    texts = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, Strict):
+            (definition,) = ast.parse(dedent(inspect.getsource(base))).body
+            for field, text in pairwise(cast(ast.ClassDef, definition).body):
+                match field, text:
+                    case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(words))):
+                        texts[name] = words
+    fields = model.model_fields.items()
+    return {field.alias or name: texts[name] for name, field in fields if name in texts}
 
 
 def _without_kinds(schema: object) -> object:

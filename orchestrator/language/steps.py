@@ -39,6 +39,7 @@ from orchestrator.language.leaves import (
     CallStep,
     CheckpointStep,
     DelayStep,
+    ErrorWord,
     LetStep,
     LogStep,
     Retry,
@@ -278,8 +279,21 @@ Step: TypeAlias = Annotated[
 Steps = TypeAliasType("Steps", Annotated[tuple[Step, ...], Field(min_length=1)])
 """Steps in order; at least one. A named type, since it contains itself."""
 
-_MODELS: tuple[type[BaseStep], ...] = (BaseStep, *VERBS.values())
-for _model in _MODELS:
-    # Steps stand in steps, so that their models are complete only here, where both modules' names
-    # are known.
-    _model.model_rebuild(_types_namespace=vars(leaves) | vars(chained) | globals())
+
+def _error_form(value: object) -> str:
+    if isinstance(value, dict | Retry):
+        return "<retry>"
+    return "<steps>" if isinstance(value, list | tuple) else "<word>"
+
+
+OnError: TypeAlias = Annotated[
+    Annotated[ErrorWord, Tag("<word>")]
+    | Annotated[Retry, Tag("<retry>")]
+    | Annotated[Steps, Tag("<steps>")],
+    Discriminator(_error_form),
+]
+"""What becomes of a step's failure."""
+
+for _module in (leaves, chained):
+    # Steps stand in steps. Where pydantic builds a model, it looks for names in the model's module.
+    vars(_module).update(Steps=Steps, OnError=OnError)
