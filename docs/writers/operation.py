@@ -16,6 +16,7 @@ from orchestrator.cli.codes import Code
 from orchestrator.client.environment import DEFAULTS
 from orchestrator.config import form
 from orchestrator.ioc.settings import CAPROTO_SETTINGS
+from orchestrator.language.schema import field_texts
 from orchestrator.loops import LOOP_VARIABLE, LOOPS
 from orchestrator.types import STATUS_SEVERITY
 from writers.markdown import attribute_words, code, part, table, words_of
@@ -67,7 +68,7 @@ def configuration() -> Iterator[str]:
 
 
 def _keys(model: type[BaseModel], path: str) -> Iterator[tuple[str, str, str, str]]:
-    schema = model.model_json_schema()
+    schema, texts = model.model_json_schema(), field_texts(model)
     for name, field in model.model_fields.items():
         key, properties = f"{path}{name}", schema["properties"][name]
         inner = _mapping_in(field.annotation)
@@ -76,7 +77,7 @@ def _keys(model: type[BaseModel], path: str) -> Iterator[tuple[str, str, str, st
             yield from _keys(inner, f"{key}.*." if named else f"{key}.")
         else:
             default = "must be given" if field.is_required() else _toml(properties.get("default"))
-            words = field.description or CONFIG_WORDS.get(key, "")
+            words = texts.get(name) or CONFIG_WORDS.get(key, "")
             yield code(key), _kind(properties), default, words
 
 

@@ -10,6 +10,8 @@ from itertools import pairwise
 from textwrap import dedent
 from typing import Any, cast
 
+from pydantic import BaseModel
+
 from orchestrator.language.document import Document
 from orchestrator.language.findings import Strict
 from orchestrator.language.steps import VERBS
@@ -34,7 +36,7 @@ def _described() -> dict[str, Any]:
     models = {model.__name__: model for model in _subclasses(Strict)}
     for name, definition in {"Document": schema, **schema["$defs"]}.items():
         if name in models:
-            texts = _texts(models[name])
+            texts = field_texts(models[name])
             properties = definition["properties"]
             for field in properties.keys() & texts.keys():
                 told = {**properties[field], "description": texts[field]}
@@ -49,7 +51,7 @@ def _subclasses(model: type[Strict]) -> Iterator[type[Strict]]:
             yield from _subclasses(inner)
 
 
-def _texts(model: type[Strict]) -> dict[str, str]:
+def field_texts(model: type[BaseModel]) -> dict[str, str]:
     """What stands below each field of a model in its source, by the field as it is written."""
     texts = {}
     for base in reversed(model.__mro__):
