@@ -17,8 +17,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
-from epicscorelibs import path
 from epicscorelibs.ca import cadef
+
+from orchestrator.quick_libca import library
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +30,7 @@ _LONGEST = 2048
 
 _PrintfHandler = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _ErrlogListener = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)
-_libcom = ctypes.CDLL(path.get_lib("Com"))
+_libcom = ctypes.CDLL(library("Com"))
 _vsnprintf = ctypes.CDLL(None).vsnprintf
 # A va_list crosses as a pointer: that is how the calling conventions of x86-64 and AArch64 pass it.
 _vsnprintf.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_void_p]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.language.names import Names, ServerChannels
-from orchestrator.language.suspend import Suspend
 from orchestrator.types import NativeType, path_text
 from orchestrator.types import Path as KeyPath
+
+if TYPE_CHECKING:
+    from orchestrator.language.suspend import Suspend
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from orchestrator.errors import (
 )
 from orchestrator.language.compare import as_channel_value, check_limits, default_tolerance, meets
 from orchestrator.language.names import Names
-from orchestrator.language.nodes import Relation
+from orchestrator.language.relation import Relation
 from orchestrator.ports import Channels, ChannelView, View
 from orchestrator.types import Metadata, NativeType, Reading, Severity, Value
 

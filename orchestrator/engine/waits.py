@@ -14,7 +14,7 @@ from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust, seen
 from orchestrator.engine.watching import AGE_PERIOD
 from orchestrator.errors import ExpressionError, NotConnectedError, StepTimeoutError
 from orchestrator.language.compare import meets
-from orchestrator.language.nodes import Relation
+from orchestrator.language.relation import Relation
 from orchestrator.ports import ChannelView, View
 from orchestrator.types import Reading
 

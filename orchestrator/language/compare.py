@@ -11,8 +11,8 @@ import math
 import numpy as np
 
 from orchestrator.errors import InputError, PutError
-from orchestrator.language.nodes import Relation
 from orchestrator.language.operations import Fault, described, is_sequence, numbers, plain
+from orchestrator.language.relation import Relation
 from orchestrator.types import Metadata, NativeType, Value
 
 STRING_BYTES = 39

@@ -15,13 +15,13 @@ from orchestrator.language.nodes import (
     GroupNode,
     LetNode,
     LogNode,
-    Relation,
     SampleNode,
     SetNode,
     Target,
     WaitNode,
 )
 from orchestrator.language.operand import Operand
+from orchestrator.language.relation import Relation
 from orchestrator.language.scope import Context, not_negative, positive, some, two
 from orchestrator.types import Path
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from orchestrator.language.expression import Operand
 from orchestrator.language.names import ServerChannels
+from orchestrator.language.relation import Relation
 from orchestrator.types import Path
 
 if TYPE_CHECKING:
@@ -17,23 +18,6 @@ if TYPE_CHECKING:
 
 POINT = "$point"
 """The variable that holds the value of a loop that gives it no name of its own."""
-
-
-class Relation(StrEnum):
-    """What `wait` compares by; named as its fields."""
-
-    EQUALS = "equals"
-    NOT = "not"
-    ABOVE = "above"
-    AT_LEAST = "at_least"
-    BELOW = "below"
-    AT_MOST = "at_most"
-    BETWEEN = "between"
-    IN = "in"
-    INCREASE_BY = "increase_by"
-    """At or above the value when the step began plus the operand."""
-    DECREASE_BY = "decrease_by"
-    """At or below the value when the step began minus the operand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,6 @@ from orchestrator.language.nodes import (
     Points,
     Program,
     Range,
-    Relation,
     Retry,
     RunNode,
     SampleNode,
@@ -53,6 +52,7 @@ from orchestrator.language.nodes import (
     children,
     walk,
 )
+from orchestrator.language.relation import Relation
 from orchestrator.language.scope import Context, Notes, Shared
 from orchestrator.language.suspend import Suspend
 from orchestrator.types import Path

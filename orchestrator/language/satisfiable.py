@@ -12,8 +12,8 @@ from orchestrator.language.compare import (
     is_within,
     label_index,
 )
-from orchestrator.language.nodes import Relation
 from orchestrator.language.operations import described, is_sequence, plain
+from orchestrator.language.relation import Relation
 from orchestrator.types import Metadata, NativeType
 
 
