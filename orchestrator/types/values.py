@@ -133,9 +133,9 @@ class Metadata:
     """Whether a CHAR array is delivered as text."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, it would take 2 µs more of each update
 class Reading:
-    """One update of a channel, from a monitor or a get."""
+    """One update of a channel, from a monitor or a get. Nobody changes one."""
 
     channel: str
     """Our name of it: the alias `ioc.channel`, or the full PV name."""
