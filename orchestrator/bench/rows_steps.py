@@ -23,9 +23,10 @@ def set_steps(rig: Rig) -> Iterator[Figure]:
     count = rig.some(2000, 100)
     with ExitStack() as stack:
         enter = stack.enter_context
-        enter(rig.source(numbers={"N": 8}))
+        enter(rig.source(numbers={"N": 9}))
         ours = enter(rig.ours([Channel("N0"), Channel("N1", mirror=False)]))
         bare = enter(rig.program("bare"))
+        watching = enter(rig.program("bare", monitor=[f"{PREFIX}N8"]))
         # All else is measured on asyncio's loop, on which the peers run as well.
         installed = enter(rig.installed([Channel("N3")]))
         bare_there = enter(rig.program("bare", loop="auto"))
@@ -35,6 +36,7 @@ def set_steps(rig: Rig) -> Iterator[Figure]:
             "ours": partial(run_seconds, ours, mirrored),
             "not mirrored": partial(run_seconds, ours, unmirrored),
             "aioca": partial(bare.seconds, "puts", pv=f"{PREFIX}N2", count=count),
+            "aioca, watching": partial(watching.seconds, "puts", pv=f"{PREFIX}N8", count=count),
             "as installed": partial(run_seconds, installed, [_put_loop("b.N3", count)]),
             "aioca there": partial(bare_there.seconds, "puts", pv=f"{PREFIX}N4", count=count),
         }
@@ -48,6 +50,8 @@ def set_steps(rig: Rig) -> Iterator[Figure]:
         "a step / aioca's caput", taken, "ours", "aioca", scale=scale, unit="ms", at_most=1.2
     )
     yield ratio("the same, not mirrored", taken, "not mirrored", "aioca", scale=scale, unit="ms")
+    what = "a step / aioca's caput to what it monitors too"
+    yield ratio(what, taken, "ours", "aioca, watching", scale=scale, unit="ms")
     what = "the same, both on the loop that is installed"
     yield ratio(what, taken, "as installed", "aioca there", scale=scale, unit="ms")
     what = "as installed / aioca's caput on asyncio's"
