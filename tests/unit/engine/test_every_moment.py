@@ -9,31 +9,42 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 
+from orchestrator.engine import library
 from orchestrator.testing import VirtualTimeLoop, run_virtual
 from orchestrator.types import RunEnded, RunStatus, Verb
 
 from .bench import Bench, bench
 
-FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}, {delay: 1}]"
+FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}, {delay: 0.3}]"
 STEPS = {
     "set": "[{set: {pv: sim.x, value: 1}}]",
-    "set with readback": "[{set: {pv: sim.x, value: 1, readback: sim.x_rbv, settle: 1}}]",
+    "set with readback": "[{set: {pv: sim.x, value: 1, readback: sim.x_rbv, settle: 0.3}}]",
     "set all": "[{set: {all: [{pv: sim.x, value: 1}, {pv: sim.y, value: 2}], timeout: 9}}]",
     "wait": "[{wait: {pv: sim.counts, above: 1, timeout: 900}}]",
     "wait until": "[{wait: {until: sim.counts > 1, timeout: 900}}]",
-    "delay": "[{delay: 5}]",
+    "delay": "[{delay: 0.6}]",
     "sample": "[{sample: [sim.x, sim.counts]}]",
-    "let, log and if": "[{let: {a: sim.x + 1}}, {log: $(a)}, {if: a > 0, then: [{delay: 1}]}]",
+    "let, log and if": "[{let: {a: sim.x + 1}}, {log: $(a)}, {if: a > 0, then: [{delay: 0.3}]}]",
     "loop": "[{loop: {pv: sim.x, from: 0, to: 1, num: 2}, do: [{sample: [sim.counts]}]}]",
     "trajectories": "[{trajectories: {servers: {stage: [1, 2], laser: [3]}}}]",
     "nested": "[{trajectories: {servers: {stage: [1, 2]}}},"
-    " {nested: {over: [stage]}, do: [{delay: 1}]}]",
-    "group": "[{group: [{delay: 1}, {set: {pv: sim.y, value: 1}}]}]",
+    " {nested: {over: [stage]}, do: [{delay: 0.3}]}]",
+    "group": "[{group: [{delay: 0.3}, {set: {pv: sim.y, value: 1}}]}]",
 }
-"""One for each step kind; between them, every await of the engine."""
+"""One for each step kind; between them, every await of the engine.
+
+Times are short: each 0.25 s of them are several iterations more in which nothing new is met.
+"""
+
+
+@pytest.fixture(autouse=True)
+def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read each document once, not for each of a thousand runs: that was half of their time."""
+    monkeypatch.setattr(library, "parse", cache(library.parse))
 
 
 @dataclass(frozen=True)
@@ -97,20 +108,20 @@ def _behave(it: Bench, loop: VirtualTimeLoop) -> None:
     """Moves take a while, the readback follows, counts come later."""
 
     def moved(_channel: object, value: object) -> None:
-        loop.call_later(1.5, it.sim.post, "sim.x_rbv", value)
+        loop.call_later(0.4, it.sim.post, "sim.x_rbv", value)
 
     it.sim.channels["sim.x"].on_put = moved
-    it.servers["stage"].takes = 1.5
+    it.servers["stage"].takes = 0.4
     for name in ("x", "y", "fin"):
-        it.sim.channels[f"sim.{name}"].put_takes = 1.0
+        it.sim.channels[f"sim.{name}"].put_takes = 0.3
     for name in ("x", "counts"):
-        it.sim.channels[f"sim.{name}"].get_takes = 0.5
-    loop.call_later(3.0, it.sim.post, "sim.counts", 5.0)
+        it.sim.channels[f"sim.{name}"].get_takes = 0.2
+    loop.call_later(0.8, it.sim.post, "sim.counts", 5.0)
 
 
 def pause_then_resume(it: Bench) -> None:
     it.ask(Verb.PAUSE)
-    asyncio.get_running_loop().call_later(50.0, it.ask, Verb.RESUME)
+    asyncio.get_running_loop().call_later(3.0, it.ask, Verb.RESUME)
 
 
 COMMANDS: dict[str, tuple[Callable[[Bench], None], RunStatus]] = {
