@@ -14,7 +14,7 @@ from typing import Any
 
 from sim_iocs.ports import PortHold
 from sim_iocs.process import Process
-from sim_iocs.testing import until
+from sim_iocs.testing import Client, until
 from sim_iocs.testing.service import SERVING_TIMEOUT
 
 COMMAND = (sys.executable, "-m", "orchestrator")
@@ -109,24 +109,23 @@ class Shell:
         file.write_text(text)
         return file
 
-    def value(self, pv: str) -> Any:
-        answer: Any = self.run("get", pv, "--json").json
-        return answer[0].get("label", answer[0]["value"])
-
     def close(self) -> None:
         for running in self._started:
             if running.runs:
                 running.interrupt(signal.SIGTERM)
         for running in self._started:
             running.finish()
+        self._started.clear()
 
 
-@dataclass
 class Served:
-    """A service with the prefix T:, and a shell from which it is reached."""
+    """A service with the prefix T:, a shell from which it is reached, and a client of it."""
 
-    shell: Shell
-    service: Running
+    def __init__(self, service: Running, shell: Shell) -> None:
+        self.service = service
+        self.shell = shell
+        self.client = Client(shell.env)
+        self._told = 0
 
     def run(self, *args: str) -> Finished:
         return self.shell.run(*args, "--config", "client.toml")
@@ -134,26 +133,60 @@ class Served:
     def start(self, *args: str) -> Running:
         return self.shell.start(*args, "--config", "client.toml")
 
+    # Without a command: where not the command is what a test is about ---------------------------
+
+    def get(self, name: str) -> Any:
+        """One of its PVs."""
+        return self.client.get(f"T:{name}")
+
+    def until(self, name: str, value: Any) -> None:
+        self.client.until(f"T:{name}", value)
+
+    def ask(self, command: str) -> None:
+        """Have it do a text of CMD, `run slow`; returns when that is accepted."""
+        self.client.ask("put", pv="T:CMD", value=command, kind="long")
+
+    def begin(self, command: str) -> None:
+        """The same with a run that comes to a long delay; returns when it is there."""
+        self.ask(command)
+        self.until_delayed()
+
+    def until_delayed(self) -> None:
+        until(lambda: "long delay" in self.get("STEP_NAME"), what="long delay")
+
     @property
-    def facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = self.run("status", "--server", "T:", "--json").json
-        return facts
+    def log(self) -> str:
+        """What it has told in this test."""
+        return self.service.err[self._told :]
+
+    def until_told(self, text: str) -> None:
+        until(lambda: text in self.log, what=text)
+
+    def settle(self) -> None:
+        """End what a test before has left: commands, a run, a queue that holds or is held."""
+        self.shell.close()
+        self.ask("queue clear")
+        self.client.put("T:ABORT", 1)
+        self.until("BUSY", 0)
+        self.ask("queue start")
+        self._told = len(self.service.err)
+
+    def close(self) -> None:
+        self.client.close()
+        self.shell.close()
 
 
 @contextmanager
 def serving(shell: Shell) -> Iterator[Served]:
     """Run the service of the shell's configuration on a free port of loopback."""
     with closing(PortHold()) as hold:
-        yield from _serving_on(hold.port, shell)
-
-
-def _serving_on(port: int, shell: Shell) -> Iterator[Served]:
-    shell.write("client.toml", f"[server]\nport = {port}\n")  # where clients look for it
-    shell.env["EPICS_CA_ADDR_LIST"] += f" 127.0.0.1:{port}"
-    where = ["--interfaces", "127.0.0.1", "--port", f"{port}", "--prefix", "T:"]
-    service = shell.start("serve", *where, "--list-pvs", "--stop-with-stdin")
-    service.until_says("serving")
-    yield Served(shell, service)
-    if service.runs:
-        service.interrupt()
-        assert service.finish(20).code == 0
+        shell.write("client.toml", f"[server]\nport = {hold.port}\n")  # where clients look for it
+        shell.env["EPICS_CA_ADDR_LIST"] += f" 127.0.0.1:{hold.port}"
+        where = ["--interfaces", "127.0.0.1", "--port", f"{hold.port}", "--prefix", "T:"]
+        service = shell.start("serve", *where, "--list-pvs", "--stop-with-stdin")
+        with closing(Served(service, Shell(shell.env, shell.folder))) as served:
+            service.until_says("serving")
+            yield served
+        if service.runs:
+            service.interrupt()
+            assert service.finish(20).code == 0

@@ -9,6 +9,7 @@ import pytest
 from cli_rig import COMMAND, Shell, until
 
 from sim_iocs.fleet import Fleet
+from sim_iocs.testing import Client
 
 
 def test_get_prints_a_line_a_channel_by_alias_or_pv_name(shell: Shell) -> None:
@@ -43,54 +44,56 @@ def test_long_text_is_text_unless_numbers_are_asked_for(shell: Shell) -> None:
     assert "[97 32 116" in shell.run("get", "SIM:REC:Chars", "--numbers").out
 
 
-def test_put_takes_negative_numbers_labels_and_several_pairs(shell: Shell) -> None:
+def test_put_takes_negative_numbers_labels_and_several_pairs(shell: Shell, client: Client) -> None:
     done = shell.run("put", "SIM:REC:LongOut", "-3", "SIM:REC:Mbbo", "High")
     assert done.code == 0
     assert [line.split()[1] for line in done.lines] == ["-3", "High"]
     assert shell.run("put", "SIM:REC:LongOut", "-0x2").code == 0
-    assert shell.value("SIM:REC:LongOut") == -2
+    assert client.get("SIM:REC:LongOut") == -2
 
 
-def test_put_wait_returns_when_the_motor_stands(shell: Shell) -> None:
+def test_put_wait_returns_when_the_motor_stands(shell: Shell, client: Client) -> None:
     assert shell.run("put", "SIM:STAGE:Y", "-.5e0", "--wait").code == 0
-    assert abs(shell.value("SIM:STAGE:Y.RBV") + 0.5) < 0.01
+    assert abs(client.get("SIM:STAGE:Y.RBV") + 0.5) < 0.01
 
 
-def test_put_wait_that_takes_too_long_says_so(shell: Shell) -> None:
+def test_put_wait_that_takes_too_long_says_so(shell: Shell, client: Client) -> None:
     done = shell.run("put", "SIM:STAGE:Y", "9", "--wait", "--timeout", "0.5")
     assert done.code == 1
     assert "SIM:STAGE:Y" in done.err
     assert "0.5 s" in done.err
-    shell.run("put", "SIM:STAGE:Y.STOP", "1", "--wait")
+    client.put("SIM:STAGE:Y.STOP", 1)
 
 
-def test_nothing_is_written_if_one_of_several_values_is_wrong(shell: Shell) -> None:
-    shell.run("put", "SIM:REC:LongOut", "5")
+def test_nothing_is_written_if_one_of_several_values_is_wrong(shell: Shell, client: Client) -> None:
+    client.put("SIM:REC:LongOut", 5)
     done = shell.run("put", "SIM:REC:LongOut", "6", "SIM:REC:Mbbo", "Hihg")
     assert done.code == 1
     assert "0 Low, 1 Mid, 2 High" in done.err
-    assert shell.value("SIM:REC:LongOut") == 5
+    assert client.get("SIM:REC:LongOut") == 5
 
 
-def test_a_put_that_the_ioc_refuses_fails(shell: Shell) -> None:
-    before = shell.value("SIM:STAGE:Y")
+def test_a_put_that_the_ioc_refuses_fails(shell: Shell, client: Client) -> None:
+    before = client.get("SIM:STAGE:Y")
     done = shell.run("put", "SIM:STAGE:Y", "11")
     assert done.code == 1
     limits = "SIM:STAGE:Y: 11 mm is outside its limits, -10 … 10 mm; refused by the IOC"
     assert done.err == f"{limits}; it holds {before:.4f} mm\n"
     assert shell.run("put", "SIM:STAGE:Y", "11", "--wait").err == done.err
-    assert shell.value("SIM:STAGE:Y") == before
-    shell.run("put", "SIM:STAGE:Y", f"{before}", "--wait")  # clears its alarm
+    assert client.get("SIM:STAGE:Y") == before
+    client.put("SIM:STAGE:Y", before)  # clears its alarm
 
 
-def test_a_c_ioc_that_refuses_a_put_without_callback_is_told_of(shell: Shell) -> None:
+def test_a_c_ioc_that_refuses_a_put_without_callback_is_told_of(
+    shell: Shell, client: Client
+) -> None:
     """libca's exception is the only word on it: the PV shows no alarm."""
-    before = shell.value("SIM:REC:Ao")
-    shell.run("put", "SIM:REC:Ao.DISP", "1")  # as an operator's lock
+    before = client.get("SIM:REC:Ao")
+    client.put("SIM:REC:Ao.DISP", 1)  # as an operator's lock
     try:
         done = shell.run("put", "SIM:REC:Ao", "3")
     finally:
-        shell.run("put", "SIM:REC:Ao.DISP", "0")
+        client.put("SIM:REC:Ao.DISP", 0)
     assert done.code == 1
     assert done.err.startswith("SIM:REC:Ao: refused by the IOC: Channel write request failed")
     assert f"; it holds {before}" in done.err
@@ -103,6 +106,11 @@ def test_an_alias_that_there_is_not_is_told_before_anything_is_waited_for(
     done = shell.run(*command, "SIM:REC:Ai", "stage.xrbv")
     assert (done.code, done.out) == (2, "")
     assert done.err == "unknown channel 'stage.xrbv'; did you mean 'stage.x_rbv'?\n"
+
+
+def test_put_of_an_alias_that_there_is_not_and_a_channel_without_a_name_are_refused(
+    shell: Shell,
+) -> None:
     assert shell.run("put", "stage.xx", "1").code == 2
     assert "no PV name" in shell.run("get", "").err
 

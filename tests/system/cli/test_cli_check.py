@@ -6,6 +6,7 @@ from cli_rig import Shell
 
 from orchestrator.language.schema import json_schema
 from sim_iocs.fleet import Fleet, Member
+from sim_iocs.testing import Client
 
 SCAN = """\
 parameters: {stop: 1.0}
@@ -19,26 +20,26 @@ finally:
 """
 
 
-def written(shell: Shell, *pvs: str) -> list[object]:
+def written(client: Client, *pvs: str) -> list[object]:
     """Values with their time stamps: a put, of the same value too, makes a new one."""
-    facts = shell.run("get", *pvs, "--json").json
-    return [(fact["value"], fact.get("timestamp")) for fact in facts]
+    readings = map(client.reading, pvs)
+    return [(reading["value"], reading["timestamp"]) for reading in readings]
 
 
 def test_a_sequence_that_can_run_is_told_with_its_duration_and_nothing_is_written(
-    shell: Shell,
+    shell: Shell, client: Client
 ) -> None:
     shell.write("scan.yaml", SCAN)
-    pvs = ("stage.x", "shutter.state", "stage.y")
-    before = written(shell, *pvs)
+    pvs = ("SIM:STAGE:X", "SIM:SHUTTER:State", "SIM:STAGE:Y")
+    before = written(client, *pvs)
     done = shell.run("check", "scan.yaml", "--speed", "stage.x=0.5")
     assert done.code == 0, done.err
     assert done.lines[0].startswith("OK")
     assert "writes: shutter.state, stage.x" in done.lines
     assert not done.noise
-    assert written(shell, *pvs) == before
+    assert written(client, *pvs) == before
     facts = shell.run("check", "scan.yaml", "--speed", "stage.x=0.5", "--json").json
-    start = shell.value("stage.x")
+    start = client.get("SIM:STAGE:X")
     assert facts["ok"]
     assert facts["seconds"] == round(2.5 + (abs(start + 1) + 2) / 0.5, 3)
 
@@ -68,8 +69,11 @@ def test_limits_of_all_points_labels_and_write_access_are_findings_with_their_li
     assert not done.noise
 
 
-def test_readbacks_that_do_not_agree_with_their_setpoints_now_are_warnings(shell: Shell) -> None:
-    shell.run("put", "stage.x", "1.5", "stage.y", "-1", "rec.ao", "4", "--wait")
+def test_readbacks_that_do_not_agree_with_their_setpoints_now_are_warnings(
+    shell: Shell, client: Client
+) -> None:
+    for pv, value in {"SIM:STAGE:X": 1.5, "SIM:STAGE:Y": -1, "SIM:REC:Ao": 4}.items():
+        client.put(pv, value)
     shell.write(
         "seq.yaml",
         "steps:\n"

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from cli_rig import Running, Shell, until
 
+from sim_iocs.testing import Client
+
 SCAN_RANGE = 2.0
 """mm, of the demo's scan."""
 
@@ -81,8 +83,8 @@ def test_sim_prints_the_environment_in_which_its_pvs_are_found(anywhere: Shell) 
     lines = running.out.splitlines()
     exported = dict(re.findall(r"^export (\w+)='(.*)'$", running.out, re.MULTILINE))
     assert lines[0].startswith("export EPICS_CA_ADDR_LIST=")
-    user = Shell(exported, anywhere.folder)
-    assert user.value("XF:State") == "Closed"
+    with Client(exported) as client:
+        assert client.get("XF:State") == "Closed"
     started = children(running.pid)
     running.interrupt()
     assert running.finish().code == 0

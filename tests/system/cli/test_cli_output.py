@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from cli_rig import COMMAND, Shell
 
+from sim_iocs.testing import Client
+
 FULL = Path("/dev/full")
 """Every write to it fails: no space left on device."""
 TALKS = """\
@@ -39,7 +41,7 @@ def finished(shell: Shell, *args: str, redirected: str) -> tuple[int, str]:
     return code, errors.read_text()
 
 
-def test_a_run_outlives_the_reader_of_its_output(shell: Shell) -> None:
+def test_a_run_outlives_the_reader_of_its_output(shell: Shell, client: Client) -> None:
     shell.write("talks.yaml", TALKS)
     with (
         (shell.folder / "errors").open("w") as errors,
@@ -55,17 +57,19 @@ def test_a_run_outlives_the_reader_of_its_output(shell: Shell) -> None:
         assert b"talks: run" in process.stdout.readline()
         process.stdout.close()
         assert process.wait(30) == 0
-    assert shell.value("SIM:REC:LongOut") == 41
+    assert client.get("SIM:REC:LongOut") == 41
     assert not (shell.folder / "errors").read_text()
 
 
 @needs_full
-def test_a_run_outlives_a_full_disk_behind_its_output_and_says_so(shell: Shell) -> None:
+def test_a_run_outlives_a_full_disk_behind_its_output_and_says_so(
+    shell: Shell, client: Client
+) -> None:
     shell.write("talks.yaml", TALKS)
     code, errors = finished(shell, "run", "talks.yaml", "mark=42", redirected="> /dev/full")
     assert code == 0
     assert errors == "stdout: No space left on device: no more is shown\n"
-    assert shell.value("SIM:REC:LongOut") == 42
+    assert client.get("SIM:REC:LongOut") == 42
 
 
 @needs_full

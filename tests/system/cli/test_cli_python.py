@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from cli_rig import Served, Shell, serving, until
+from cli_rig import Served, Shell, serving
 
 PLANS = '''
 from orchestrator import Run, sequence
@@ -28,88 +28,89 @@ settle = 0.2
 """
 
 
-@pytest.fixture
-def service(shell: Shell) -> Iterator[Served]:
-    config = (shell.folder / "orchestrator.toml").read_text()
-    shell.write("own_plans.py", PLANS)
-    shell.write("sequences/outer.yaml", "steps: [{run: {sequence: patient, args: {where: 2}}}]\n")
+@pytest.fixture(scope="module")
+def service(servers_shell: Shell) -> Iterator[Served]:
+    config = (servers_shell.folder / "orchestrator.toml").read_text()
+    servers_shell.write("own_plans.py", PLANS)
+    outer = "steps: [{run: {sequence: patient, args: {where: 2}}}]\n"
+    servers_shell.write("sequences/outer.yaml", outer)
     config = config.replace('python = ["plans"]', 'python = ["plans", "own_plans"]')
-    shell.write("orchestrator.toml", config + GUARD)
-    assert shell.run("put", "rec.mode", "Low").code == 0
-    with serving(shell) as served:
+    servers_shell.write("orchestrator.toml", config + GUARD)
+    with serving(servers_shell) as served:
         yield served
-    assert shell.run("put", "rec.mode", "Low").code == 0
 
 
-def state(served: Served, wanted: str) -> None:
-    until(lambda: served.facts["STATE"] == wanted, what=wanted)
+@pytest.fixture
+def served(service: Served) -> Iterator[Served]:
+    service.client.put("SIM:REC:Mbbo", "Low")
+    service.settle()
+    yield service
+    service.client.put("SIM:REC:Mbbo", "Low")
 
 
-def test_a_python_sequence_is_listed_checked_and_takes_typed_arguments(service: Served) -> None:
-    assert "patient" in service.facts["SEQUENCES"]
-    done = service.shell.run("check", "patient", "where=2")
+def test_a_python_sequence_is_listed_checked_and_takes_typed_arguments(served: Served) -> None:
+    assert "patient" in served.get("SEQUENCES")
+    done = served.shell.run("check", "patient", "where=2")
     assert done.code == 0, done.err
     assert "in Python" in done.out
-    assert service.shell.run("check", "patient", "where=far").code == 2
-    done = service.run("submit", "patient", "were=2", "--server", "T:")
+    assert served.shell.run("check", "patient", "where=far").code == 2
+    done = served.run("submit", "patient", "were=2", "--server", "T:")
     assert done.code == 2
     assert "did you mean 'where'?" in done.err
 
 
 @pytest.mark.parametrize("name", ["patient", "outer"])
-def test_it_is_paused_resumed_and_skipped_as_a_document_is(service: Served, name: str) -> None:
-    running = service.start("run", name, "--server", "T:")
-    running.until_says("long delay")
-    assert service.run("pause", "--server", "T:").code == 0
-    state(service, "Paused")
-    assert service.run("resume", "--server", "T:").code == 0
-    state(service, "Running")
-    assert service.run("skip", "--server", "T:").code == 0
-    done = running.finish(20)
-    assert done.code == 0, done.err
-    assert "went on" in service.service.err
-    assert service.shell.value("stage.y") == 0
+def test_it_is_paused_resumed_and_skipped_as_a_document_is(served: Served, name: str) -> None:
+    served.begin(f"run {name}")
+    served.ask("pause")
+    served.until("STATE", "Paused")
+    served.ask("resume")
+    served.until("STATE", "Running")
+    served.ask("skip")
+    served.until("BUSY", 0)
+    assert served.get("STATUS") == "Success"
+    served.until_told("went on")
+    assert served.client.get("SIM:STAGE:Y") == 0
 
 
 @pytest.mark.parametrize(("verb", "outcome"), [("stop", "Stopped"), ("abort", "Aborted")])
 def test_stop_and_abort_leave_it_through_its_finally(
-    service: Served, verb: str, outcome: str
+    served: Served, verb: str, outcome: str
 ) -> None:
-    running = service.start("run", "patient", "where=3", "--server", "T:")
-    running.until_says("long delay")
-    assert service.run(verb, "--server", "T:").code == 0
-    assert running.finish(20).code == 3
-    assert service.facts["STATUS"] == outcome
-    assert "cleaned up" in service.service.err
-    assert "went on" not in service.service.err
-    assert service.shell.value("stage.y") == 0
+    served.begin("run patient where=3")
+    served.ask(verb)
+    served.until("BUSY", 0)
+    assert served.get("STATUS") == outcome
+    served.until_told("cleaned up")
+    assert "went on" not in served.log
+    assert served.client.get("SIM:STAGE:Y") == 0
 
 
 def test_a_suspender_of_the_configuration_holds_it_up_until_the_record_is_back(
-    service: Served,
+    served: Served,
 ) -> None:
-    running = service.start("run", "patient", "--server", "T:")
+    running = served.start("run", "patient", "--server", "T:")
     running.until_says("long delay")
-    service.shell.run("put", "rec.mode", "High")
-    state(service, "Suspended")
-    shown = service.run("status", "--server", "T:")
+    served.client.put("SIM:REC:Mbbo", "High")
+    served.until("STATE", "Suspended")
+    shown = served.run("status", "--server", "T:")
     assert shown.lines[0].startswith("T: Suspended patient")
     assert "suspended by interlock since" in shown.out
-    service.shell.run("put", "rec.mode", "Mid")  # between the two conditions
-    assert service.facts["STATE"] == "Suspended"
-    service.shell.run("put", "rec.mode", "Low")
-    state(service, "Running")
-    assert "no longer suspended by interlock" in service.service.err
-    service.run("skip", "--server", "T:")
+    served.client.put("SIM:REC:Mbbo", "Mid")  # between the two conditions
+    assert served.get("STATE") == "Suspended"
+    served.client.put("SIM:REC:Mbbo", "Low")
+    served.until("STATE", "Running")
+    assert "no longer suspended by interlock" in served.log
+    served.ask("skip")
     assert running.finish(20).code == 0
 
 
-def test_stop_ends_a_suspended_run_and_its_clean_up_is_not_held_up(service: Served) -> None:
-    service.shell.run("put", "rec.mode", "High")
-    running = service.start("run", "patient", "--server", "T:")
-    state(service, "Suspended")
-    assert service.run("stop", "--server", "T:").code == 0
+def test_stop_ends_a_suspended_run_and_its_clean_up_is_not_held_up(served: Served) -> None:
+    served.client.put("SIM:REC:Mbbo", "High")
+    running = served.start("run", "patient", "--server", "T:")
+    served.until("STATE", "Suspended")
+    served.ask("stop")
     done = running.finish(20)
     assert done.code == 3
-    assert service.facts["STATUS"] == "Stopped"
+    assert served.get("STATUS") == "Stopped"
     assert not done.noise

@@ -1,34 +1,50 @@
 """submit and queue: runs that wait at a service, seen and changed from the command line."""
 
+import json
+import re
+from collections.abc import Iterator
+
 import pytest
-from cli_rig import Served, Shell, until
+from cli_rig import QUICK, Served, Shell, serving, until
 
 WRONG = "steps:\n  - wait: {pv: stage.x_rbv, above: 1000, timeout: 0.2}\n"
 """Fails after a moment."""
 
 
-def waiting(served: Served) -> list[str]:
-    return [run["name"] for run in served.run("queue", "--server", "T:", "--json").json["waiting"]]
+@pytest.fixture(scope="module")
+def service(servers_shell: Shell) -> Iterator[Served]:
+    servers_shell.write("sequences/wrong.yaml", WRONG)
+    servers_shell.write("sequences/third.yaml", QUICK)
+    with serving(servers_shell) as served:
+        yield served
+
+
+def waiting(served: Served) -> dict[str, int]:
+    """Their numbers by their names, next first."""
+    return {run["name"]: run["number"] for run in json.loads(served.get("QUEUE"))}
 
 
 def test_runs_wait_for_the_one_under_way_and_follow_each_other(served: Served) -> None:
-    first = served.run("submit", "slow", "--server", "T:")
-    assert first.code == 0
-    assert first.out == "T: slow submitted as run 1\n"
-    until(lambda: served.facts["BUSY"] == 1)
-    assert served.run("submit", "quick", "a=5", "--server", "T:", "--json").json["number"] == 2
-    assert served.run("submit", "quick", "a=6", "--server", "T:").code == 0
+    done = served.run("submit", "slow", "--server", "T:")
+    assert done.code == 0
+    submitted = re.fullmatch(r"T: slow submitted as run (\d+)\n", done.out)
+    assert submitted is not None, done.out
+    second, third = int(submitted[1]) + 1, int(submitted[1]) + 2
+    served.until_delayed()
+    json_of_it = served.run("submit", "quick", "a=5", "--server", "T:", "--json").json
+    assert json_of_it == {"name": "quick", "number": second}
+    served.ask("submit quick a=6")
     listed = served.run("queue", "--server", "T:")
     assert [line.split("  ")[:3] for line in listed.lines] == [
-        ["2", "quick", "a=5"],
-        ["3", "quick", "a=6"],
+        [f"{second}", "quick", "a=5"],
+        [f"{third}", "quick", "a=6"],
     ]
     assert "queue: 2 wait: quick, quick" in served.run("status", "--server", "T:").lines
-    assert served.facts["QUEUE_LEN"] == 2
-    assert served.run("skip", "--server", "T:").code == 0
-    served.service.until_says("a is 6")
-    assert "a is 5" in served.service.err
-    until(lambda: served.facts["STATE"] == "Idle")
+    assert served.get("QUEUE_LEN") == 2
+    served.ask("skip")
+    served.until_told("a is 6")
+    assert "a is 5" in served.log
+    served.until("BUSY", 0)
     done = served.run("queue", "list", "--server", "T:")
     assert (done.code, done.out) == (0, "")
     assert "nothing waits" in done.err
@@ -37,35 +53,37 @@ def test_runs_wait_for_the_one_under_way_and_follow_each_other(served: Served) -
 
 def test_runs_are_moved_removed_and_cleared(served: Served) -> None:
     assert served.run("queue", "hold", "--server", "T:").code == 0
-    for name in ("slow", "quick", "slow"):
-        assert served.run("submit", name, "--server", "T:").code == 0
-    held = served.run("queue", "--server", "T:")
-    assert "T: held" in held.err
-    assert served.facts["STATE"] == "Idle"
-    assert served.run("queue", "move", "2", "1", "--server", "T:").lines[0].startswith("2  quick")
-    assert served.run("queue", "remove", "1", "--server", "T:").code == 0
-    assert waiting(served) == ["quick", "slow"]
-    done = served.run("queue", "remove", "7", "--server", "T:")
+    for name in ("slow", "quick", "third"):
+        served.ask(f"submit {name}")
+    slow, quick, third = waiting(served).values()
+    assert "T: held" in served.run("queue", "--server", "T:").err
+    assert served.get("STATE") == "Idle"
+    moved = served.run("queue", "move", f"{quick}", "1", "--server", "T:")
+    assert moved.lines[0].startswith(f"{quick}  quick")
+    assert served.run("queue", "remove", f"{slow}", "--server", "T:").code == 0
+    facts = served.run("queue", "--server", "T:", "--json").json
+    assert facts["held"]
+    assert [run["name"] for run in facts["waiting"]] == ["quick", "third"]
+    done = served.run("queue", "remove", f"{slow}", "--server", "T:")
     assert done.code == 2
-    assert "no run 7 is waiting; waiting are 2, 3" in done.err
+    assert f"no run {slow} is waiting; waiting are {quick}, {third}" in done.err
     assert served.run("queue", "clear", "--server", "T:").code == 0
-    assert waiting(served) == []
+    assert served.get("QUEUE_LEN") == 0
     assert served.run("queue", "start", "--server", "T:").code == 0
     assert not served.run("queue", "--server", "T:", "--json").json["held"]
 
 
 def test_one_that_fails_holds_the_queue_and_says_how_it_ended(served: Served) -> None:
-    served.shell.write("sequences/wrong.yaml", WRONG)
-    served.run("queue", "hold", "--server", "T:")
-    served.run("submit", "wrong", "--server", "T:")
-    served.run("submit", "quick", "a=9", "--server", "T:")
-    served.run("queue", "start", "--server", "T:")
-    until(lambda: "Timeout" in served.run("queue", "--server", "T:").out)
-    assert waiting(served) == ["wrong", "quick"]
+    served.ask("queue hold")
+    served.ask("submit wrong")
+    served.ask("submit quick a=9")
+    served.ask("queue start")
+    until(lambda: "Timeout" in served.get("QUEUE"))
+    assert "Timeout" in served.run("queue", "--server", "T:").lines[0]
     assert "queue: held, 2 wait: wrong, quick" in served.run("status", "--server", "T:").lines
-    served.run("queue", "remove", "1", "--server", "T:")
-    served.run("queue", "start", "--server", "T:")
-    served.service.until_says("a is 9")
+    served.ask(f"queue remove {waiting(served)['wrong']}")
+    served.ask("queue start")
+    served.until_told("a is 9")
 
 
 def test_what_can_not_be_run_is_refused_when_it_is_submitted(served: Served) -> None:
@@ -75,7 +93,7 @@ def test_what_can_not_be_run_is_refused_when_it_is_submitted(served: Served) -> 
     done = served.run("submit", "quick", "b=1", "--server", "T:")
     assert done.code == 2
     assert "'b'" in done.err
-    assert waiting(served) == []
+    assert served.get("QUEUE_LEN") == 0
     served.shell.write("own.yaml", WRONG)
     done = served.run("submit", "own.yaml", "--server", "T:")
     assert done.code == 2

@@ -4,7 +4,7 @@ import json
 import signal
 
 import pytest
-from cli_rig import QUICK, Served, Shell, until
+from cli_rig import QUICK, Served, Shell
 
 from sim_iocs.fleet import Fleet
 
@@ -21,8 +21,8 @@ def test_a_named_sequence_runs_there_and_is_followed(served: Served) -> None:
     assert "outcome: Success" in done.out
     assert "3 steps" in done.out or "2 steps" in done.out
     assert not done.noise
-    assert "a is -7" in served.service.err
-    assert "run ended" in served.service.err
+    assert "a is -7" in served.log
+    assert "run ended" in served.log
 
 
 def test_a_file_of_ours_runs_there_with_its_arguments(served: Served) -> None:
@@ -30,8 +30,8 @@ def test_a_file_of_ours_runs_there_with_its_arguments(served: Served) -> None:
     done = served.run("run", "own.yaml", "a=5", "--server", "T:", "--json")
     assert done.code == 0, done.err
     assert done.json["name"] == "own"
-    assert served.facts["RUN_NAME"] == "own"
-    assert served.facts["STATUS"] == "Success"
+    assert served.get("RUN_NAME") == "own"
+    assert served.get("STATUS") == "Success"
 
 
 @pytest.mark.parametrize(
@@ -66,43 +66,40 @@ def test_ctrl_c_aborts_that_run(served: Served) -> None:
     done = running.finish(15)
     assert done.code == 3
     assert "aborted: Ctrl-C by" in done.err
-    assert served.facts["STATUS"] == "Aborted"
+    assert served.get("STATUS") == "Aborted"
 
 
 def test_a_busy_service_says_with_what(served: Served) -> None:
-    running = served.start("run", "slow", "--server", "T:")
-    running.until_says("waiting")
+    served.ask("run slow")
     done = served.run("run", "quick", "--server", "T:")
     assert done.code == 1
     assert "busy with slow" in done.err
-    assert served.run("abort", "--server", "T:").code == 0
-    assert running.finish(15).code == 3
 
 
-def test_pause_resume_skip_stop_and_abort_do_what_they_say(served: Served) -> None:
-    def runs(state: str) -> bool:
-        return served.facts["STATE"] == state
-
-    running = served.start("run", "slow", "--server", "T:")
-    running.until_says("long delay")
+def test_pause_resume_and_skip_do_what_they_say(served: Served) -> None:
+    served.begin("run slow")
     assert served.run("pause", "--server", "T:").code == 0
-    until(lambda: runs("Paused"))
+    served.until("STATE", "Paused")
     assert served.run("resume", "--server", "T:").code == 0
-    until(lambda: runs("Running"))
+    served.until("STATE", "Running")
     assert served.run("skip", "--server", "T:").code == 0
-    assert running.finish(15).code == 0
+    served.until("BUSY", 0)
+    assert served.get("STATUS") == "Success"
 
+
+@pytest.mark.parametrize(
+    ("verb", "reason", "told"),
+    [("stop", [], "outcome: Stopped"), ("abort", ["too", "hot"], "too hot")],
+)
+def test_stop_and_abort_end_the_run_that_somebody_follows(
+    served: Served, verb: str, reason: list[str], told: str
+) -> None:
     running = served.start("run", "slow", "--server", "T:")
     running.until_says("waiting")
-    assert served.run("stop", "--server", "T:").code == 0
-    assert running.finish(15).code == 3
-
-    running = served.start("run", "slow", "--server", "T:")
-    running.until_says("waiting")
-    assert served.run("abort", "too", "hot", "--server", "T:").code == 0
+    assert served.run(verb, *reason, "--server", "T:").code == 0
     done = running.finish(15)
     assert done.code == 3
-    assert "too hot" in done.err
+    assert told in done.err
 
 
 def test_what_can_only_be_asked_of_a_run_says_that_there_is_none(served: Served) -> None:
@@ -115,23 +112,22 @@ def test_what_can_only_be_asked_of_a_run_says_that_there_is_none(served: Served)
 def test_status_shows_the_run_and_follows_it(served: Served) -> None:
     watching = served.start("status", "--server", "T:", "--watch", "--json")
     watching.until_says('"Idle"')
-    running = served.start("run", "slow", "--server", "T:")
+    served.ask("run slow")
     watching.until_says("long delay")
     shown = served.run("status", "--server", "T:")
     assert shown.lines[0].startswith("T: Running slow")
     assert "channels:" in shown.out
-    served.run("abort", "--server", "T:")
-    running.finish(15)
+    served.ask("abort")
     watching.until_says('"Aborted"')
     watching.interrupt()
     assert watching.finish().code == 3
 
 
-def test_a_service_lost_during_the_run_is_a_failure(served: Served) -> None:
-    running = served.start("run", "slow", "--server", "T:")
+def test_a_service_lost_during_the_run_is_a_failure(own_served: Served) -> None:
+    running = own_served.start("run", "slow", "--server", "T:")
     running.until_says("waiting")
-    served.service.interrupt(signal.SIGKILL)
-    served.service.finish()
+    own_served.service.interrupt(signal.SIGKILL)
+    own_served.service.finish()
     done = running.finish(20)
     assert done.code == 1
     assert "T: was lost" in done.err
@@ -146,14 +142,14 @@ def test_a_service_that_is_not_there_is_exit_code_4(shell: Shell, command: list[
     assert not done.noise
 
 
-def test_serve_aborts_a_run_under_way_when_it_is_told_to_stop(served: Served) -> None:
-    running = served.start("run", "slow", "--server", "T:")
+def test_serve_aborts_a_run_under_way_when_it_is_told_to_stop(own_served: Served) -> None:
+    running = own_served.start("run", "slow", "--server", "T:")
     running.until_says("waiting")
-    served.service.interrupt(signal.SIGTERM)
+    own_served.service.interrupt(signal.SIGTERM)
     done = running.finish(20)
     assert done.code == 3
     assert "the service ends" in done.err
-    assert served.service.finish().code == 0
+    assert own_served.service.finish().code == 0
 
 
 def test_a_port_that_is_taken_is_an_error_that_names_it(shell: Shell, fleet: Fleet) -> None:
