@@ -2,15 +2,23 @@
 
 `configure_environment` first, then a `Client`; the functions do one thing with a client of
 their own, as caget, caput, camonitor and cainfo do.
+
+Each is imported when it is first asked for: the tests' client, `orchestrator.client.process`,
+needs none of them, and a test suite starts hundreds of it.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from orchestrator import quick_libca  # noqa: F401 - first: before anything imports libca
 
-# isort: split
-from orchestrator.client.client import Client
-from orchestrator.client.commands import Answer, get_values, info, monitor, put_values
-from orchestrator.client.environment import configure_environment
-from orchestrator.client.parsing import parse_value
+if TYPE_CHECKING:
+    from orchestrator.client.client import Client
+    from orchestrator.client.commands import Answer, get_values, info, monitor, put_values
+    from orchestrator.client.environment import configure_environment
+    from orchestrator.client.parsing import parse_value
 
 __all__ = [
     "Answer",
@@ -22,3 +30,21 @@ __all__ = [
     "parse_value",
     "put_values",
 ]
+
+_HOMES = {
+    "Answer": "commands",
+    "Client": "client",
+    "configure_environment": "environment",
+    "get_values": "commands",
+    "info": "commands",
+    "monitor": "commands",
+    "parse_value": "parsing",
+    "put_values": "commands",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)

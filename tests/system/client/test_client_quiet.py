@@ -85,7 +85,7 @@ def test_a_refused_put_without_callback_is_a_line_in_the_log(py_ioc: Ioc, client
 def test_importing_the_client_makes_no_libca_context(tmp_path: Path) -> None:
     """So that the environment can still be set; libca reads it with its first context."""
     code = (
-        "import orchestrator.client, aioca._catools as tools;"
+        "from orchestrator.client import Client; import aioca._catools as tools;"
         "from epicscorelibs.ca import cadef;"
         "assert tools._Context._ca_context is None;"
         "assert cadef.ca_current_context() is None"

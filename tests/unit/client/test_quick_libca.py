@@ -8,7 +8,8 @@ from orchestrator.quick_libca import library
 
 SCRIPT = """
 import sys
-import orchestrator.client, aioca
+from orchestrator.client import Client, get_values
+import aioca
 assert "setuptools" not in sys.modules, "half a second"
 assert "pydantic" not in sys.modules, "a quarter of a second; who reads no file needs none of it"
 import setuptools_dso
@@ -24,3 +25,13 @@ def test_the_client_loads_libca_without_setuptools() -> None:
 
 def test_a_library_is_found_by_its_name() -> None:
     assert Path(library("Com")).is_file()
+
+
+def test_the_tests_client_needs_nothing_of_ours_but_libca() -> None:
+    script = "import orchestrator.client.process, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    loaded = done.stdout.split()
+    assert "aioca" in loaded
+    assert not {"orchestrator.client.client", "orchestrator.config", "structlog"} & set(loaded)
