@@ -19,6 +19,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator import quick_libca  # noqa: F401 - before anything imports libca
+
+# isort: split
 import aioca
 import caproto as ca
 import numpy as np
