@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 @pytest.fixture(scope="session")
 def fleet() -> Iterator[Fleet]:
     """IOCs that nobody harms."""
-    kinds = ["motor", "detector", "temperature", "shutter", "digital_io", "records"]
+    kinds = ["motor", "detector", "temperature", "shutter", "records"]
     with Fleet(kinds, seed=1) as fleet:
         yield fleet
 

@@ -57,8 +57,8 @@ def test_limits_of_all_points_labels_and_write_access_are_findings_with_their_li
         "  - set: {pv: shutter.state, value: Opne}\n"
         "  - wait: {pv: shutter.state_rbv, equals: Shut, timeout: 5}\n"
         "  - parallel:\n"
-        "      - set: {pv: dio.out0, value: 1}\n"
-        "      - set: {pv: dio.out0, value: 0}\n",
+        "      - set: {pv: rec.ao, value: 1}\n"
+        "      - set: {pv: rec.ao, value: 0}\n",
     )
     done = shell.run("check", "wrong.yaml", "stop=400")
     assert done.code == 2
