@@ -9,7 +9,7 @@ from typing import Any
 from sim_iocs import testing
 from sim_iocs.testing import Fleet, RefusedError, until
 
-__all__ = ["Client", "RefusedError", "client_of", "running", "until", "values"]
+__all__ = ["Client", "RefusedError", "alive", "client_of", "running", "until", "values"]
 
 
 class Client(testing.Client):
@@ -47,3 +47,12 @@ def running(*members: Any, **options: Any) -> Iterator[tuple[Fleet, Client]]:
 def values(updates: list[dict[str, Any]]) -> list[Any]:
     """The values of those updates that have one."""
     return [update["value"] for update in updates if update["connected"]]
+
+
+def alive(pid: int) -> bool:
+    """Whether the process exists; one that ended and waits for its parent does not count."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

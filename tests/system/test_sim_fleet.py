@@ -5,21 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
-from sim_helpers import RefusedError, running, until, values
+from sim_helpers import Client, RefusedError, alive, running, until, values
 
 from orchestrator.errors import InputError
 from sim_iocs.fleet import FLEET, Fleet, FleetError, Member, available
-
-
-def alive(pid: int) -> bool:
-    """Whether the process exists; one that ended and waits for its parent does not count."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_each_simulated_ioc_has_a_line_that_describes_it():
@@ -27,23 +19,14 @@ def test_each_simulated_ioc_has_a_line_that_describes_it():
     assert all(line and "\n" not in line for line in available().values())
 
 
-def test_all_kinds_start_side_by_side_and_list_their_pvs():
-    with Fleet(FLEET) as fleet:
-        for ioc in fleet:
-            assert ioc.running
-            assert ioc.pvs, ioc.name
-            assert all(pv.startswith(FLEET[ioc.kind].prefix) for pv in ioc.pvs)
-        pids = [ioc.pid for ioc in fleet]
-        assert len({ioc.port for ioc in fleet}) == len(fleet)
-        assert "SIM:STAGE:X.RBV" in fleet.pvs
-    assert not any(alive(pid) for pid in pids if pid)
+TOP = Member("motor", name="top", prefix="XF:31ID:Top:")
 
 
-def test_a_clean_stop_says_nothing_on_stderr():
-    with Fleet(["motor", "detector", "shutter", "temperature", "digital_io"]) as fleet:
-        for ioc in fleet:
-            ioc.terminate()
-            assert ioc.errors == "", ioc.name
+@pytest.fixture(scope="module")
+def motors():
+    """Three of a kind: nobody moves the one that is named so, far is killed, top is frozen."""
+    with running("motor", TOP, "far=motor") as both:
+        yield both
 
 
 def test_a_fleet_whose_members_know_each_other_stops_cleanly_all_at_once():
@@ -55,14 +38,13 @@ def test_a_fleet_whose_members_know_each_other_stops_cleanly_all_at_once():
     assert [ioc.exit_code for ioc in fleet] == [0, 0, 0]
 
 
-def test_two_of_a_kind_live_under_names_and_prefixes_of_their_own():
-    top = Member("motor", name="top", prefix="XF:31ID:Top:")
-    with running("motor", top, "far=motor") as (fleet, client):
-        client.put("XF:31ID:Top:X", 0.1)
-        assert client.get("XF:31ID:Top:X.RBV") == 0.1
-        assert client.get("SIM:STAGE:X.RBV") == 0
-        assert client.get("SIM:FAR:X.RBV") == 0
-        assert fleet["top"].prefix == "XF:31ID:Top:"
+def test_two_of_a_kind_live_under_names_and_prefixes_of_their_own(motors):
+    fleet, client = motors
+    client.put("XF:31ID:Top:X", 0.1)
+    assert client.get("XF:31ID:Top:X.RBV") == 0.1
+    assert client.get("SIM:STAGE:X.RBV") == 0
+    assert client.get("SIM:FAR:X.RBV") == 0
+    assert fleet["top"].prefix == "XF:31ID:Top:"
 
 
 def test_two_of_one_name_are_refused():
@@ -82,29 +64,29 @@ def test_an_ioc_that_does_not_start_is_an_error_with_its_stderr_and_stops_the_ot
     assert not fleet["motor"].running
 
 
-def test_a_killed_ioc_disconnects_and_comes_back_on_its_port():
-    with running("motor") as (fleet, client):
-        port = fleet["motor"].port
-        rbv = client.monitor("SIM:STAGE:X.RBV")
-        client.put("SIM:STAGE:X", 0.5)
-        fleet["motor"].kill()
-        until(lambda: not rbv()[-1]["connected"], timeout=2, what="disconnection")
-        assert not fleet["motor"].running
-        fleet["motor"].restart()
-        assert fleet["motor"].port == port
-        until(lambda: rbv()[-1]["connected"], timeout=20, what="reconnection")
-        assert values(rbv())[-1] == 0
+def test_a_killed_ioc_disconnects_and_comes_back_on_its_port(motors):
+    fleet, client = motors
+    port = fleet["far"].port
+    rbv = client.monitor("SIM:FAR:X.RBV")
+    client.put("SIM:FAR:X", 0.5)
+    fleet["far"].kill()
+    until(lambda: not rbv()[-1]["connected"], timeout=2, what="disconnection")
+    assert not fleet["far"].running
+    fleet["far"].restart()
+    assert fleet["far"].port == port
+    until(lambda: rbv()[-1]["connected"], timeout=20, what="reconnection")
+    assert values(rbv())[-1] == 0
 
 
-def test_a_frozen_ioc_answers_again_when_thawed():
-    with running("motor") as (fleet, client):
-        client.get("SIM:STAGE:X")
-        fleet["motor"].freeze()
-        with pytest.raises(RefusedError, match=r"(?i)timeout|timed out"):
-            client.put("SIM:STAGE:X", 0.1, timeout=0.5)
-        assert fleet["motor"].running
-        fleet["motor"].thaw()
-        until(lambda: client.get("SIM:STAGE:X.RBV") == 0.1, what="the move asked for meanwhile")
+def test_a_frozen_ioc_answers_again_when_thawed(motors):
+    fleet, client = motors
+    client.get("XF:31ID:Top:X")
+    fleet["top"].freeze()
+    with pytest.raises(RefusedError, match=r"(?i)timeout|timed out"):
+        client.put("XF:31ID:Top:X", 0.2, timeout=0.5)
+    assert fleet["top"].running
+    fleet["top"].thaw()
+    until(lambda: client.get("XF:31ID:Top:X.RBV") == 0.2, what="the move asked for meanwhile")
 
 
 PARENT = """
@@ -112,18 +94,17 @@ import sys, time
 from sim_iocs.fleet import Fleet
 fleet = Fleet(["motor", "records", "shutter"])
 fleet.start()
-{then}
+fleet["shutter"].freeze()
 print(*(ioc.pid for ioc in fleet), flush=True)
 time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("then", ["", "fleet['motor'].freeze()"], ids=["running", "one frozen"])
-def test_a_killed_parent_leaves_no_child(then, tmp_path):
+def test_a_killed_parent_leaves_no_child_be_it_running_or_frozen(tmp_path):
     with (
         open(tmp_path / "errors", "w") as errors,
         subprocess.Popen(
-            [sys.executable, "-c", PARENT.format(then=then)],
+            [sys.executable, "-c", PARENT],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -138,11 +119,11 @@ def test_a_killed_parent_leaves_no_child(then, tmp_path):
         until(lambda: not any(alive(pid) for pid in pids), what="the end of all children")
 
 
-def test_ctrl_c_at_a_terminal_reaches_the_parent_only():
-    with Fleet(["motor"]) as fleet:
-        pid = fleet["motor"].pid
-        assert pid
-        assert os.getpgid(pid) != os.getpgid(0)
+def test_ctrl_c_at_a_terminal_reaches_the_parent_only(motors):
+    fleet, _ = motors
+    pid = fleet["motor"].pid
+    assert pid
+    assert os.getpgid(pid) != os.getpgid(0)
 
 
 def test_sigint_and_sigterm_stop_an_ioc_cleanly():
@@ -188,8 +169,12 @@ def test_a_port_or_an_interface_that_there_is_not_is_told_in_a_line(kind, option
 
 
 def test_a_seed_makes_what_is_drawn_repeatable():
-    centers = []
-    for seed in (5, 5, 6):
-        with running("detector", seed=seed) as (_, client):
-            centers.append(client.get("SIM:DET:Peak:Center"))
-    assert centers[0] == centers[1] != centers[2]
+    seeds = {"one": 5, "same": 5, "other": 6}
+    with ExitStack() as fleets:
+        env = {}
+        for name, seed in seeds.items():
+            fleet = fleets.enter_context(Fleet([f"{name}=detector"], seed=seed))
+            env[name] = fleet.env["EPICS_CA_ADDR_LIST"]
+        with Client({"EPICS_CA_ADDR_LIST": " ".join(env.values())}) as client:
+            drawn = {name: client.get(f"SIM:{name.upper()}:Peak:Center") for name in seeds}
+    assert drawn["one"] == drawn["same"] != drawn["other"]

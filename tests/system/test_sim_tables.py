@@ -1,4 +1,4 @@
-"""The PV tables in the docstrings of the simulated IOCs, beside what a client finds there."""
+"""All kinds of simulated IOCs side by side: what a client finds there, beside their docstrings."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
-from sim_helpers import running
+from sim_helpers import Client, alive, running
 
-from sim_iocs.fleet import FLEET
+from sim_iocs.fleet import FLEET, Fleet
 
 STRING, SHORT, ENUM, CHAR, LONG, DOUBLE = 0, 1, 3, 4, 5, 6
 
@@ -86,23 +86,43 @@ def as_named(kind: str, suffix: str) -> str:
     return re.sub(*NAMED[kind], suffix) if kind in NAMED else suffix
 
 
+@pytest.fixture(scope="module")
+def all_kinds() -> Iterator[tuple[Fleet, Client]]:
+    """One of each kind."""
+    with running(*FLEET) as both:
+        yield both
+
+
+def test_all_kinds_start_side_by_side_and_list_their_pvs(all_kinds: tuple[Fleet, Client]) -> None:
+    fleet, _ = all_kinds
+    assert fleet.names == list(FLEET)
+    for ioc in fleet:
+        assert ioc.running
+        assert ioc.pvs, ioc.name
+        assert all(pv.startswith(FLEET[ioc.kind].prefix) for pv in ioc.pvs)
+    assert len({ioc.port for ioc in fleet}) == len(fleet)
+    assert "SIM:STAGE:X.RBV" in fleet.pvs
+
+
 @pytest.mark.parametrize("kind", FLEET)
-def test_the_table_of_a_simulated_ioc_names_what_it_serves_with_type_and_unit(kind: str) -> None:
+def test_the_table_of_a_simulated_ioc_names_what_it_serves_with_type_and_unit(
+    all_kinds: tuple[Fleet, Client], kind: str
+) -> None:
     rows = table(kind)
     assert rows, "no table"
-    with running(kind) as (fleet, client):
-        (ioc,) = fleet
-        assert f"Prefix `{ioc.prefix}`" in docstring(kind)
-        served = {as_named(kind, pv.removeprefix(ioc.prefix)): pv for pv in ioc.pvs}
-        for row in rows:
-            for name in row.single:
-                # What is not listed is a field of a record, which caproto gives no units.
-                found = client.info(served.get(name, f"{ioc.prefix}{name}"))
-                where = f"{name}: {found}"
-                assert found["type"] in TYPES.get(row.type, {found["type"]}), where
-                assert (found["count"] > 1) == (row.type in ARRAYS), where
-                if found["type"] == DOUBLE and name in served and row.type:
-                    assert found["units"] == row.unit, where
+    fleet, client = all_kinds
+    ioc = fleet[kind]
+    assert f"Prefix `{ioc.prefix}`" in docstring(kind)
+    served = {as_named(kind, pv.removeprefix(ioc.prefix)): pv for pv in ioc.pvs}
+    for row in rows:
+        for name in row.single:
+            # What is not listed is a field of a record, which caproto gives no units.
+            found = client.info(served.get(name, f"{ioc.prefix}{name}"))
+            where = f"{name}: {found}"
+            assert found["type"] in TYPES.get(row.type, {found["type"]}), where
+            assert (found["count"] > 1) == (row.type in ARRAYS), where
+            if found["type"] == DOUBLE and name in served and row.type:
+                assert found["units"] == row.unit, where
     names = [name for row in rows for name in row.names]
     text = docstring(kind)
     untold = [
@@ -112,3 +132,17 @@ def test_the_table_of_a_simulated_ioc_names_what_it_serves_with_type_and_unit(ki
         and not re.search(rf"(?<![\w.:]){re.escape(name)}(?![\w:])", text)
     ]
     assert untold == [], "served, and not in the docstring"
+
+
+# The last one, as it ends them.
+def test_a_clean_stop_of_any_kind_says_nothing_on_stderr_and_leaves_no_process(
+    all_kinds: tuple[Fleet, Client],
+) -> None:
+    fleet, _ = all_kinds
+    for ioc in fleet:
+        pid, before = ioc.pid, ioc.errors
+        assert pid
+        assert before == "" or ioc.kind == "records", "only a C IOC tells of its start"
+        ioc.terminate()
+        assert (ioc.exit_code, ioc.errors) == (0, before), ioc.name
+        assert not alive(pid)
