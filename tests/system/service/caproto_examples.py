@@ -5,10 +5,10 @@ What each of them needs beside a port, and what a test has to know of it, stands
 
 from __future__ import annotations
 
+import json
 import os
 import pkgutil
 import re
-import shutil
 import signal
 import sys
 import tempfile
@@ -17,30 +17,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orchestrator.ioc  # noqa: F401 - first: caproto reads its settings when it is imported
 
 # isort: split
 import caproto.ioc_examples
+from sim_helpers import alive, until
 
 from sim_iocs.ports import LOOPBACK, PortHold
-from sim_iocs.process import Process, ProcessError
+from sim_iocs.process import Process
 
 PACKAGE = "caproto.ioc_examples."
 
 STARTUP_TIMEOUT = 30.0
 """Seconds for a batch to serve."""
-
-WITH_US = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-"""Where it can be done, an example ends when the tests are killed; it has no other tie to them."""
-
-RUN_BY_LINES = """
-import runpy, sys
-sys.stdout.reconfigure(line_buffering=True, write_through=False)
-del sys.argv[0]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-"""
-"""Run a module that writes whole lines: those of its children would stand amidst its own."""
 
 BATCH = 8
 """How many start side by side; the machine's cores are what they wait for."""
@@ -154,10 +145,48 @@ def modules() -> list[str]:
     return [module.name.removeprefix(PACKAGE) for module in found if not module.ispkg]
 
 
+class Starter:
+    """Starts examples; see `example_starter.py`."""
+
+    def __init__(self) -> None:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("EPICS_", "CAPROTO_"))}
+        self.env = kept | {
+            "EPICS_CA_AUTO_ADDR_LIST": "NO",
+            "EPICS_CAS_AUTO_BEACON_ADDR_LIST": "NO",
+            "EPICS_CAS_BEACON_ADDR_LIST": LOOPBACK,
+            "PYTHONUNBUFFERED": "1",
+        }
+        """Of all examples."""
+        program = Path(__file__).with_name("example_starter.py")
+        command = [sys.executable, "-P", str(program)]
+        self._process = Process("starter of examples", command, self.env)
+        self._asked = 0
+
+    def start(self, **how: Any) -> int:
+        """The number of its process."""
+        return self._ask(how)
+
+    def exit_code(self, pid: int) -> int:
+        """Of one that has ended; asked once."""
+        return self._ask(pid)
+
+    def _ask(self, what: Any) -> int:
+        self._asked += 1
+        self._process.write(json.dumps(what))
+        until(lambda: len(self._process.lines) >= self._asked, STARTUP_TIMEOUT, "an answer")
+        return int(self._process.lines[-1])
+
+    def close(self) -> None:
+        """End it, and what it has started."""
+        self._process.end_input()
+        self._process.end()
+        self._process.close()
+
+
 class ExampleIoc:
     """One of them, running."""
 
-    def __init__(self, module: str, directory: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, module: str, directory: Path, starter: Starter) -> None:
         """Take a port and a folder below `directory`; nothing is started."""
         self.module = module
         self.name = module.replace(".", "_")
@@ -166,29 +195,34 @@ class ExampleIoc:
         self.prefix = self.about.prefix or f"EX:{self.name}:"
         self.hold = PortHold()
         self.address = f"{LOOPBACK}:{self.hold.port}"
-        self._directory = Path(tempfile.mkdtemp(dir=directory))
-        self._env = {**env, "EPICS_CA_SERVER_PORT": str(self.hold.port)}
         # What an example writes, it writes here.
-        self._env["TMPDIR"] = str(self._directory)
-        self._process: Process | None = None
+        self._directory = Path(tempfile.mkdtemp(dir=directory))
+        self._starter = starter
+        self._pid = 0
 
-    def start(self, simple: str, *lines: str) -> None:
-        """Start it; `simple` is where those find `simple` that monitor it, `lines` are typed."""
-        command = [*WITH_US, sys.executable, "-P", "-c", RUN_BY_LINES, PACKAGE + self.module]
-        command += ["--prefix", self.prefix]
-        command += ["--interfaces", LOOPBACK, "--list-pvs", *self.about.options]
-        env = self._env | {"EPICS_CA_ADDR_LIST": simple}
-        self._process = Process(self.module, command, env, cwd=self._directory, session=True)
-        with suppress(BrokenPipeError):
-            for line in lines:
-                self._process.write(line)
-        self._process.end_input()
+    def start(self, simple: str, typed: str = "") -> None:
+        """Start it; `simple` is where those find `simple` that monitor it, `typed` is its stdin."""
+        (self._directory / "typed").write_text(typed)
+        self._pid = self._starter.start(
+            module=PACKAGE + self.module,
+            argv=[
+                *("--prefix", self.prefix, "--interfaces", LOOPBACK, "--list-pvs"),
+                *self.about.options,
+            ],
+            env=self._starter.env
+            | {
+                "EPICS_CA_ADDR_LIST": simple,
+                "EPICS_CA_SERVER_PORT": str(self.hold.port),
+                "TMPDIR": str(self._directory),
+            },
+            typed=str(self._directory / "typed"),
+            output=str(self._directory / "output"),
+        )
 
     def wait_ready(self, deadline: float) -> None:
         """Wait until it serves, and on its port."""
         while "Server startup complete" not in self.output:
-            assert self._process
-            assert not self._process.ended, f"{self.module} has ended:\n{self.output}"
+            assert alive(self._pid), f"{self.module} has ended:\n{self.output}"
             assert time.monotonic() < deadline, f"{self.module} is not ready:\n{self.output}"
             time.sleep(0.02)
         assert f"Listening on {self.address}" in self.output, self.output
@@ -196,7 +230,8 @@ class ExampleIoc:
     @property
     def output(self) -> str:
         """All that it has written."""
-        return f"{self._process.output}\n{self._process.errors}" if self._process else ""
+        file = self._directory / "output"
+        return file.read_text(errors="replace") if file.exists() else ""
 
     @property
     def pvs(self) -> list[str]:
@@ -210,8 +245,9 @@ class ExampleIoc:
 
     def end(self, timeout: float = 10) -> int:
         """Its exit code, once it has ended by itself."""
-        assert self._process
-        return self._process.end(timeout)
+        until(lambda: not alive(self._pid), timeout, f"the end of {self.module}")
+        pid, self._pid = self._pid, 0
+        return self._starter.exit_code(pid)
 
     def ask_to_stop(self) -> None:
         """Ctrl-C."""
@@ -219,36 +255,29 @@ class ExampleIoc:
 
     def close(self) -> None:
         """It has two seconds to stop; then nothing is left of it."""
-        if self._process:
-            with suppress(ProcessError):
-                self._process.end(2)
+        if self._pid:
+            with suppress(AssertionError):
+                until(lambda: not alive(self._pid), 2)
             self._signal(signal.SIGKILL)
-            self._process.close()
+            self.end()
         self.hold.close()
 
     def _signal(self, number: int) -> None:
         """To it and its children: a group of their own."""
-        if self._process:
+        if self._pid:
             with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
+                os.killpg(self._pid, number)
 
 
 @contextmanager
-def examples(names: Sequence[str]) -> Iterator[dict[str, ExampleIoc]]:
+def examples(names: Sequence[str], starter: Starter) -> Iterator[dict[str, ExampleIoc]]:
     """Start these, some at a time; all are stopped at the end of the block."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("EPICS_", "CAPROTO_"))}
-    quiet = {
-        "EPICS_CA_AUTO_ADDR_LIST": "NO",
-        "EPICS_CAS_AUTO_BEACON_ADDR_LIST": "NO",
-        "EPICS_CAS_BEACON_ADDR_LIST": LOOPBACK,
-        "PYTHONUNBUFFERED": "1",
-    }
     with ExitStack() as stack:
         # Not pytest's: a Unix socket in it would have too long a name.
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         iocs: dict[str, ExampleIoc] = {}
         for name in names:
-            iocs[name] = ExampleIoc(name, directory, kept | quiet)
+            iocs[name] = ExampleIoc(name, directory, starter)
             stack.callback(iocs[name].close)
         for ioc in iocs.values():
             stack.callback(ioc.ask_to_stop)  # of all, before the first is waited for
@@ -257,7 +286,7 @@ def examples(names: Sequence[str]) -> Iterator[dict[str, ExampleIoc]]:
             batch, waiting = waiting[:BATCH], waiting[BATCH:]
             for ioc in batch:
                 simple = iocs.get("simple", ioc).address
-                ioc.start(simple, *([""] if ioc.module in BLACK_HOLES else []))
+                ioc.start(simple, "\n" if ioc.module in BLACK_HOLES else "")
             deadline = time.monotonic() + STARTUP_TIMEOUT
             for ioc in batch:
                 ioc.wait_ready(deadline)

@@ -10,11 +10,20 @@ import csv
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import pytest
-from caproto_examples import BLACK_HOLES, ELSEWHERE, EXAMPLES, ExampleIoc, examples, modules
+from caproto_examples import (
+    BLACK_HOLES,
+    ELSEWHERE,
+    EXAMPLES,
+    ExampleIoc,
+    Starter,
+    examples,
+    modules,
+)
 from service_rig import PREFIX, Process, Rig, environment, held_udp_port, rig_of, until
 
 from sim_iocs.fleet import Fleet
@@ -31,8 +40,13 @@ class Reader:
     """Another client, that compares PVs with their mirrors."""
 
     def __init__(self, rig: Rig) -> None:
-        self._process = rig.spawn(sys.executable, str(Path(__file__).with_name("mirror_reader.py")))
+        self._rig = rig
         self._asked = 0
+
+    @cached_property
+    def _process(self) -> Process:
+        program = Path(__file__).with_name("mirror_reader.py")
+        return self._rig.spawn(sys.executable, str(program))
 
     def differences(self, pairs: list[list[str]]) -> list[str]:
         """How mirrors differ from their PVs, after they had time to follow."""
@@ -57,9 +71,11 @@ def alias(ioc: ExampleIoc, pv: str) -> str:
 
 
 @contextmanager
-def chain(names: Sequence[str], folder: Path, timeout: float = 15) -> Iterator[Chained]:
+def chain(
+    names: Sequence[str], starter: Starter, folder: Path, timeout: float = 15
+) -> Iterator[Chained]:
     """These examples, and one service that chains them."""
-    with examples(names) as iocs:
+    with examples(names, starter) as iocs:
         tables = "\n".join(table(ioc, ioc.pvs) for ioc in iocs.values())
         others = [ioc.address for ioc in iocs.values()]
         with rig_of(Fleet([]), folder / "rig", tables, timeout, others=others) as rig:
@@ -67,9 +83,15 @@ def chain(names: Sequence[str], folder: Path, timeout: float = 15) -> Iterator[C
 
 
 @pytest.fixture(scope="module")
-def chained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chained]:
+def starter() -> Iterator[Starter]:
+    with closing(Starter()) as starter:
+        yield starter
+
+
+@pytest.fixture(scope="module")
+def chained(starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chained]:
     """All that can stand each other."""
-    with chain(MODULES, tmp_path_factory.mktemp("examples")) as both:
+    with chain(MODULES, starter, tmp_path_factory.mktemp("examples")) as both:
         yield both
 
 
@@ -80,8 +102,10 @@ def test_every_example_is_either_run_or_named_with_what_it_needs() -> None:
 
 
 @pytest.mark.parametrize("module", ELSEWHERE)
-def test_an_example_that_needs_more_than_caproto_says_so(module: str, tmp_path: Path) -> None:
-    ioc = ExampleIoc(module, tmp_path, {})
+def test_an_example_that_needs_more_than_caproto_says_so(
+    module: str, starter: Starter, tmp_path: Path
+) -> None:
+    ioc = ExampleIoc(module, tmp_path, starter)
     try:
         ioc.start("")
         assert ioc.end() != 0
@@ -156,22 +180,24 @@ def test_what_an_example_refuses_fails_the_run_which_says_so(
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("module", ALONE)
-def test_an_example_that_takes_all_it_can_get_is_followed(module: str, tmp_path: Path) -> None:
+def test_an_example_that_takes_all_it_can_get_is_followed(
+    module: str, starter: Starter, tmp_path: Path
+) -> None:
     """Its IOC hardly finds time to answer, the less the busier the machine is.
 
     So it has minutes to be found, and nothing is compared that it sends meanwhile.
     """
-    with chain([module], tmp_path, timeout=150) as (rig, iocs, _):
+    with chain([module], starter, tmp_path, timeout=150) as (rig, iocs, _):
         outcome = rig.run(sequence_for(rig, iocs[module]), timeout=300)
         assert outcome["STATUS"] == "Success", f"{outcome['message']}\n{rig.log}"
 
 
 @pytest.mark.parametrize("module", BLACK_HOLES)
 def test_a_server_that_answers_to_every_name_is_chained_by_a_run(
-    module: str, tmp_path: Path
+    module: str, starter: Starter, tmp_path: Path
 ) -> None:
     """It would answer to the names of a service, too, were there one."""
-    with examples([module]) as iocs, held_udp_port() as repeater:
+    with examples([module], starter) as iocs, held_udp_port() as repeater:
         ioc = iocs[module]
         (tmp_path / "orchestrator.toml").write_text(table(ioc, ["any", "thing"]))
         channels = [ioc.channel(pv) for pv in ("any", "thing")]
