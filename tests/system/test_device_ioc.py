@@ -98,6 +98,7 @@ def test_without_one_the_limits_of_the_pv_decide(client):
 def test_at_a_kilohertz_nothing_is_lost_where_all_is_kept_and_the_window_is_processed(client):
     each = client.monitor("D:each")
     client.put("D:count_to", 2000)
+    client.until("D:newest", 2000, timeout=30)  # all of them, asked for again and again, are many
     until(lambda: values(each())[-1:] == [2000], timeout=30, what="2000 readings")
     assert values(each())[1:] == list(range(1, 2001))
     until(lambda: client.get("D:mean") == sum(range(1501, 2001)) / 500, what="the mean")
@@ -223,13 +224,14 @@ def test_the_queues_tell_how_they_do(client):
     assert client.info("D:PUSH:LEN")["writable"] is False
 
 
-def test_it_ends_while_the_driver_blocks():
-    with running(DEVICE) as (fleet, client):
-        client.put("D:hold", 1)
-        until(lambda: client.get("D:holding") == 1, what="a driver that blocks")
-        client.put_later("D:volts", 3.0)
-        client.get("D:volts_rbv")
-        fleet["device"].ask_to_stop()
-        until(lambda: not fleet["device"].running, what="its end")  # 1.2 s where little else runs
-        assert fleet["device"].exit_code == 0
-        assert "threads are left in calls to the driver" in fleet["device"].errors
+# Last, as it ends it:
+def test_it_ends_while_the_driver_blocks(client, fleet):
+    device = fleet[0]["device"]
+    client.put("D:hold", 1)
+    until(lambda: client.get("D:holding") == 1, what="a driver that blocks")
+    client.put_later("D:volts", 3.0)
+    client.get("D:volts_rbv")
+    device.ask_to_stop()
+    until(lambda: not device.running, what="its end")  # 1.2 s where little else runs
+    assert device.exit_code == 0
+    assert "threads are left in calls to the driver" in device.errors
