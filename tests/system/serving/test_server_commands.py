@@ -7,7 +7,6 @@ import signal
 import socket
 
 import caproto as ca
-import pytest
 from ioc_kit_clients import until
 from ioc_kit_raw import RawClient
 from service_kit import config, says, serving
@@ -166,28 +165,31 @@ async def test_caprotos_tools_command_and_read() -> None:
         assert "Undefined" in monitor
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "verb"),
-    [
-        ("PAUSE", 1, Verb.PAUSE),
-        ("PAUSE", 0, Verb.RESUME),
-        ("STOP", 1, Verb.STOP),
-        ("ABORT", 1, Verb.ABORT),
-        ("SKIP", 1, Verb.SKIP),
-        ("START", 0, Verb.ABORT),
-    ],
-)
-async def test_the_buttons_send_one_command_each(name: str, value: int, verb: Verb) -> None:
+BUTTONS = [
+    ("PAUSE", 1, Verb.PAUSE),
+    ("PAUSE", 0, Verb.RESUME),
+    ("STOP", 1, Verb.STOP),
+    ("ABORT", 1, Verb.ABORT),
+    ("SKIP", 1, Verb.SKIP),
+    ("START", 0, Verb.ABORT),
+]
+
+
+async def test_the_buttons_send_one_command_each() -> None:
     async with serving() as service:
         client = await service.clients.aioca(f"""
-            await caput("ORCH:{name}", {value}, wait=True)
-            say("done")
+            for name, value in {[(name, value) for name, value, _ in BUTTONS]}:
+                await caput(f"ORCH:{{name}}", value, wait=True)
+                say(name, value)
+                await told()
         """)
-        command = await service.command()
-        assert command == Command(verb, command.request, owner=ME)
-        service.publish(Reply(command.request))
-        await says(client, ["done"])
-        assert len(service.commands) == 1
+        for number, (name, value, verb) in enumerate(BUTTONS):
+            command = await service.command(number)
+            assert command == Command(verb, command.request, owner=ME), name
+            service.publish(Reply(command.request))
+            await says(client, [name, value])
+            assert len(service.commands) == number + 1, name
+            await client.tell()
 
 
 async def test_momentary_buttons_show_that_they_were_pressed_and_go_back() -> None:

@@ -64,32 +64,36 @@ async def test_an_enum_is_mirrored_with_its_labels() -> None:
         await says(client, [2, ["Off", "Slow", "Off"], "Off"])
 
 
-@pytest.mark.parametrize(
-    ("metadata", "value", "seen"),
-    [
-        (Metadata(NativeType.STRING), "text", "text"),
-        (Metadata(NativeType.STRING, count=3), ("a", "b"), ["a", "b"]),
-        (Metadata(NativeType.LONG), -70_000, -70_000),
-        (Metadata(NativeType.SHORT, count=4), np.array([1, 2], np.int16), [1, 2]),
-        (Metadata(NativeType.FLOAT), 0.5, 0.5),
-        (Metadata(NativeType.CHAR), 0, 0),
-        (Metadata(NativeType.CHAR, count=5), np.array([7, 0, 0], np.uint8), [7, 0, 0]),
-        (Metadata(NativeType.DOUBLE, count=4), np.array([1.5, 2.5]), [1.5, 2.5]),
-        (Metadata(NativeType.ENUM, count=2, labels=("a", "b")), np.array([1, 0]), [1, 0]),
-    ],
-    ids=lambda value: f"{value.native.name}-{value.count}" if isinstance(value, Metadata) else "",
-)
-async def test_every_type_is_mirrored_as_it_is(
-    metadata: Metadata, value: object, seen: object
-) -> None:
-    async with serving() as service:
-        service.publish(MirrorOpened("stage.x", metadata), Update("mon", value, "stage.x"))
-        client = await service.clients.aioca("""
-            v = await caget("ORCH:MON:stage:x")
-            say((await cainfo("ORCH:MON:stage:x")).count)
-            say(v.tolist() if hasattr(v, "tolist") else v)
+TYPES = [
+    (Metadata(NativeType.STRING), "text", "text"),
+    (Metadata(NativeType.STRING, count=3), ("a", "b"), ["a", "b"]),
+    (Metadata(NativeType.LONG), -70_000, -70_000),
+    (Metadata(NativeType.SHORT, count=4), np.array([1, 2], np.int16), [1, 2]),
+    (Metadata(NativeType.FLOAT), 0.5, 0.5),
+    (Metadata(NativeType.CHAR), 0, 0),
+    (Metadata(NativeType.CHAR, count=5), np.array([7, 0, 0], np.uint8), [7, 0, 0]),
+    (Metadata(NativeType.DOUBLE, count=4), np.array([1.5, 2.5]), [1.5, 2.5]),
+    (Metadata(NativeType.ENUM, count=2, labels=("a", "b")), np.array([1, 0]), [1, 0]),
+]
+"""What is known of a channel, its value, and what a client sees."""
+
+
+async def test_every_type_is_mirrored_as_it_is() -> None:
+    names = [f"types.{metadata.native.name}_{metadata.count}" for metadata, _, _ in TYPES]
+    channels = {name: ChannelConfig(name, name) for name in names}
+    chain = {"types": ChainConfig("types", "", channels=channels)}
+    async with serving(Config(server=LOOPBACK, chain=chain)) as service:
+        for name, (metadata, value, _) in zip(names, TYPES, strict=True):
+            service.publish(MirrorOpened(name, metadata), Update("mon", value, name))
+        client = await service.clients.aioca(f"""
+            for name in {names}:
+                pv = "ORCH:MON:" + name.replace(".", ":")
+                v = await caget(pv)
+                seen = v.tolist() if hasattr(v, "tolist") else v
+                say(name, (await cainfo(pv)).count, seen)
         """)
-        await says(client, [metadata.count], [seen])
+        for name, (metadata, _, seen) in zip(names, TYPES, strict=True):
+            await says(client, [name, metadata.count, seen])
 
 
 async def test_a_char_array_that_is_text_is_mirrored_as_text() -> None:
