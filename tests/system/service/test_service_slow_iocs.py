@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from sim_iocs.pytest_plugin import FleetFactory, ServiceFactory
-from sim_iocs.testing import Outcome, Service
+from sim_iocs.pytest_plugin import ServiceFactory
+from sim_iocs.testing import Fleet, Outcome, Service
 
 LATE = 0.3
 """s until an IOC's answer reaches a client; a connection takes several answers."""
 
 
+@pytest.fixture(scope="module")
+def late() -> Iterator[Fleet]:
+    """IOCs that answer late."""
+    with Fleet(["motor", "shutter"], seed=1) as fleet:
+        for ioc in fleet:
+            ioc.delay(LATE)
+        yield fleet
+
+
 @pytest.fixture
-def slow(ioc_fleet: FleetFactory, orchestrator_service: ServiceFactory) -> Service:
+def slow(late: Fleet, orchestrator_service: ServiceFactory) -> Service:
     """A service whose IOCs answer nothing yet, and late once they are thawed."""
-    fleet = ioc_fleet("motor", "shutter")
-    for ioc in fleet:
-        ioc.delay(LATE)
+    for ioc in late:
         ioc.freeze()
-    return orchestrator_service(fleet, connected=False)
+    return orchestrator_service(late, connected=False)
 
 
 def _run_at_once(service: Service, pv: str, value: str) -> Outcome:
