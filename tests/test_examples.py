@@ -1,4 +1,4 @@
-"""Every example runs as its header says, against the simulated IOCs as they stand."""
+"""Every example runs, and the command of its header, against the simulated IOCs as they stand."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sim_iocs.fleet import Fleet
+from sim_iocs.testing import Fleet, Service
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SEQUENCES = sorted((EXAMPLES / "sequences").glob("*.yaml"))
@@ -25,10 +25,24 @@ def fleet() -> Iterator[Fleet]:
         yield fleet
 
 
+@pytest.fixture(scope="module")
+def service(fleet: Fleet) -> Iterator[Service]:
+    with Service(fleet, config=EXAMPLES / "orchestrator.toml") as service:
+        yield service
+
+
 @pytest.mark.parametrize("name", [*(file.stem for file in SEQUENCES), *IN_PYTHON])
-def test_an_example_runs(fleet: Fleet, name: str, tmp_path: Path) -> None:
+def test_an_example_runs(service: Service, name: str) -> None:
     file = PLANS if name in IN_PYTHON else EXAMPLES / "sequences" / f"{name}.yaml"
     assert f"orchestrator run {name}" in file.read_text()
+    outcome = service.run(name)
+    assert outcome.status == "Success", outcome.message
+
+
+@pytest.mark.parametrize("name", ["scan", IN_PYTHON[0]])
+def test_an_example_runs_by_the_command_that_it_names(
+    fleet: Fleet, name: str, tmp_path: Path
+) -> None:
     config = (EXAMPLES / "orchestrator.toml").read_text()
     config = config.replace('"sequences"', f'"{EXAMPLES / "sequences"}"')
     (tmp_path / "orchestrator.toml").write_text(config)
