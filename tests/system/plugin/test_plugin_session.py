@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -89,55 +90,83 @@ def test_the_report_of_a_failed_test_has_the_logs_of_its_time_and_only_those(
     assert "sunshine" not in output
 
 
-def test_what_ends_by_itself_is_an_error_with_the_end_of_its_log(session: Session) -> None:
-    session.tests(
-        "import os, signal\n"
-        "from sim_iocs.testing import until\n"
-        "def test_them(ioc_fleet, orchestrator_service):\n"
-        "    fleet = ioc_fleet('motor')\n"
-        "    service = orchestrator_service(fleet)\n"
-        "    os.kill(fleet['motor'].pid, signal.SIGSEGV)\n"
-        "    os.kill(service.pid, signal.SIGSEGV)\n"
-        "    until(lambda: not service.running and not fleet['motor'].running)\n"
-    )
-    code, output = session.run()
-    assert code == 1
-    assert "IOC motor ended by itself (-11)" in output
-    assert "the service ended by itself (-11)" in output
-    assert '"event": "serving"' in output
+FALLING = """
+import os, signal
+from sim_iocs.testing import until
+def moved(fleet, service, to):
+    service.put('motor.x', to)
+    assert service.get('motor.x') == to
+def test_good(ioc_fleet, orchestrator_service):
+    fleet = ioc_fleet('motor')
+    moved(fleet, orchestrator_service(fleet), 0.1)
+def test_them(ioc_fleet, orchestrator_service):
+    fleet = ioc_fleet('motor')
+    service = orchestrator_service(fleet)
+    os.kill(fleet['motor'].pid, signal.SIGSEGV)
+    os.kill(service.pid, signal.SIGSEGV)
+    until(lambda: not service.running and not fleet['motor'].running)
+def test_last(ioc_fleet, orchestrator_service):
+    fleet = ioc_fleet('motor')
+    service = orchestrator_service(fleet)
+    moved(fleet, service, 0.2)
+    os.kill(service.pid, signal.SIGSEGV)
+    os.kill(fleet['motor'].pid, signal.SIGSEGV)
+def test_clumsy(ioc_fleet):
+    ioc_fleet('clumsy.py')
+"""
+
+CLUMSY = """
+import sys
+from orchestrator import ioc
+from caproto.server import pvproperty
+class Lamp(ioc.Group):
+    level = pvproperty(name='Level', value=0.0)
+    @level.shutdown
+    async def level(self, instance, async_lib):
+        sys.exit(7)
+sys.exit(ioc.run_ioc(Lamp, default_prefix='LAMP:', desc='A lamp.'))
+"""
 
 
-def test_what_falls_in_the_last_moment_of_a_test_is_an_error_too(session: Session) -> None:
+@pytest.fixture(scope="module")
+def fallen(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of a session with two workers, side by side in the first two tests of each."""
+    session = Session(tmp_path_factory.mktemp("fallen"))
+    session.tests(FALLING)
+    (session.folder / "clumsy.py").write_text(CLUMSY)
+    code, output = session.run("-n", "2", "-rpE")
+    assert code == 1, output
+    return output
+
+
+def errors_of(output: str, test: str) -> str:
+    """What is reported of the end of a test."""
+    section = rf"^_+ ERROR at teardown of {test} _+\n(.*?)^(?:___|===)"
+    found = re.search(section, output, re.MULTILINE | re.DOTALL)
+    return found[1] if found else ""
+
+
+def test_what_ends_by_itself_is_an_error_with_the_end_of_its_log(fallen: str) -> None:
+    told = errors_of(fallen, "test_them")
+    assert "the service ended by itself (-11)" in told
+    assert '"event": "serving"' in told
+    assert "IOC motor ended by itself (-11)" in told
+
+
+def test_what_falls_in_the_last_moment_of_a_test_is_an_error_too(fallen: str) -> None:
     """The signal is on its way when the test is over; one that stops cleanly is none."""
-    (session.folder / "clumsy.py").write_text(
-        "import sys\n"
-        "from orchestrator import ioc\n"
-        "from caproto.server import pvproperty\n"
-        "class Lamp(ioc.Group):\n"
-        "    level = pvproperty(name='Level', value=0.0)\n"
-        "    @level.shutdown\n"
-        "    async def level(self, instance, async_lib):\n"
-        "        sys.exit(7)\n"
-        "sys.exit(ioc.run_ioc(Lamp, default_prefix='LAMP:', desc='A lamp.'))\n"
-    )
-    session.tests(
-        "import os, signal\n"
-        "def test_good(ioc_fleet, orchestrator_service):\n"
-        "    orchestrator_service(ioc_fleet('motor'))\n"
-        "def test_last(ioc_fleet, orchestrator_service):\n"
-        "    fleet = ioc_fleet('motor')\n"
-        "    service = orchestrator_service(fleet)\n"
-        "    os.kill(service.pid, signal.SIGSEGV)\n"
-        "    os.kill(fleet['motor'].pid, signal.SIGSEGV)\n"
-        "def test_clumsy(ioc_fleet):\n"
-        "    ioc_fleet('clumsy.py')\n"
-    )
-    code, output = session.run()
-    assert code == 1
-    assert "IOC motor ended by itself (-11)" in output
-    assert "the service ended by itself (-11)" in output
-    assert "IOC clumsy ended by itself (7)" in output
-    assert "ERROR at teardown of test_good" not in output
+    told = errors_of(fallen, "test_last")
+    assert "IOC motor ended by itself (-11)" in told
+    assert "the service ended by itself (-11)" in told
+    assert "IOC clumsy ended by itself (7)" in errors_of(fallen, "test_clumsy")
+    assert errors_of(fallen, "test_good") == ""
+
+
+def test_tests_run_in_parallel_under_xdist(fallen: str) -> None:
+    assert "created: 2/2 workers" in fallen
+    passed = re.findall(r"^PASSED test_it.py::(\w+)", fallen, re.MULTILINE)
+    assert sorted(passed) == ["test_clumsy", "test_good", "test_last", "test_them"]
+    assert "\nERROR test_it.py::test_good" not in fallen
 
 
 def test_an_ioc_that_does_not_start_says_why(session: Session) -> None:
@@ -193,14 +222,13 @@ def test_a_services_files_are_among_those_of_pytest_and_go_with_the_test(session
         "import pathlib, pytest\n"
         "PLACES = []\n"
         "def test_it(orchestrator_service, tmp_path_factory, tmp_path):\n"
-        "    PLACES.extend(orchestrator_service().directory for _ in range(2))\n"
-        "    for place in PLACES:\n"
-        "        assert place.parent == tmp_path_factory.getbasetemp()\n"
-        "        assert (place / 'events.jsonl').exists()\n"
+        "    PLACES.append(place := orchestrator_service().directory)\n"
+        "    assert place.parent == tmp_path_factory.getbasetemp()\n"
+        "    assert (place / 'events.jsonl').exists()\n"
         "    (given := tmp_path / 'given').mkdir()\n"
         "    PLACES.append(orchestrator_service(directory=given).directory)\n"
         "def test_after():\n"
-        "    assert [place.exists() for place in PLACES] == [False, False, True]\n"
+        "    assert [place.exists() for place in PLACES] == [False, True]\n"
     )
     code, output = session.run()
     assert code == 0, output
@@ -233,17 +261,3 @@ def test_nothing_is_left_behind_however_pytest_ends(
         until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started), 10, "their end")
     finally:
         process.close()
-
-
-def test_tests_run_in_parallel_under_xdist(session: Session) -> None:
-    session.tests(
-        "import pytest\n"
-        "@pytest.mark.parametrize('to', [0.1, 0.2])\n"
-        "def test_it(ioc_fleet, orchestrator_service, to):\n"
-        "    service = orchestrator_service(ioc_fleet('motor'))\n"
-        "    service.put('motor.x', to)\n"
-        "    assert service.get('motor.x') == to\n"
-    )
-    code, output = session.run("-n", "2")
-    assert code == 0, output
-    assert "2 passed" in output
