@@ -8,9 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from service_rig import PREFIX, Client, Process, Rig, rig_of, start_service
@@ -46,11 +47,11 @@ def idle(steady_fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield rig
 
 
-def moving(rig: Rig) -> None:
-    """Start MOVE without waiting for it, and return when the motor moves."""
-    rig.put("SEQ", rig.sequence(MOVE))
-    rig.put("START", 1, wait=False)
+def moving(rig: Rig) -> Callable[[], Any]:
+    """Start MOVE, and return when the motor moves; the function waits for the put to START."""
+    waiting = rig.start(rig.sequence(MOVE))
     until(lambda: rig.client.get("SIM:STAGE:X.RBV") > 0.2)
+    return waiting
 
 
 def children(pid: int) -> list[int]:
@@ -90,7 +91,7 @@ def test_a_second_service_on_the_same_store_is_refused(idle: Rig) -> None:
 
 
 def test_sigterm_in_a_run_lets_it_end_and_tells_clients_before_it_goes(own: Rig) -> None:
-    moving(own)
+    waiting = moving(own)
     watch = own.watch("STATUS", "BUSY", "STATE", "message")
     spawned = children(own.service.pid)
     assert own.get("BUSY") == 1
@@ -109,21 +110,13 @@ def test_sigterm_in_a_run_lets_it_end_and_tells_clients_before_it_goes(own: Rig)
     assert own.client.get("SIM:REC:Slow:Done") == 7, "the finalisers were awaited"
     assert own.client.get("SIM:REC:Ao") == 7
     assert own.client.get("SIM:STAGE:X.RBV") < 5, "the stop channel has stopped it"
+    with pytest.raises(RefusedError):
+        waiting()
     assert [pid for pid in spawned if Path(f"/proc/{pid}").exists()] == []
     again = start_again(own)
     again.signal(signal.SIGTERM)
     assert again.end(10) == 0
     again.close()
-
-
-def test_sigterm_fails_the_put_of_who_waits_for_the_run(own: Rig) -> None:
-    waiting = own.start(own.sequence("steps: [{delay: 60}]"))
-
-    own.service.signal(signal.SIGTERM)
-
-    with pytest.raises(RefusedError):
-        waiting()
-    assert own.service.end(10) == 0
 
 
 def test_an_idle_service_ends_at_once_and_without_a_word_of_trouble(own: Rig) -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -317,7 +318,9 @@ def _until(rig: Rig, name: str, value: Any) -> None:
 
 
 def _runs(file: Path) -> int:
-    return len(replay(file, "--json").told["runs"])
+    """How many have begun, of what is on the disk of a file that is still written."""
+    told = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(file.read_bytes())
+    return told.count(b'"!RunStarted"')
 
 
 def test_the_recording_s_place_is_told_and_an_impossible_one_refused(night: Night) -> None:
