@@ -16,11 +16,10 @@ from typing import Any
 
 import pytest
 from language_rig import HEAD, PLANS
-from service_rig import PREFIX, Rig, rig_of, start_service
+from service_rig import PREFIX, Client, Rig, rig_of, start_service
 from sim_helpers import RefusedError, until
 
 from sim_iocs.fleet import Fleet
-from sim_iocs.testing import ClientError
 
 SUSPEND = """
 [suspend.beam]
@@ -285,18 +284,20 @@ def test_a_killed_service_leaves_all_but_its_last_moment(night: Night) -> None:
     config = rig.directory / "orchestrator.toml"
     (rig.directory / name).write_bytes(b"somebody's")
     service = start_service(config, rig.env, options=["--record", name])
+    newcomer = Client(rig.env)  # the other one takes libca's time to search again
     try:
-        _until(rig, "CHAIN:rec:STATUS", "Connected")
-        rig.put("CMD", "steps:\n  - sample: [rec.ao]\n", kind="long")
-        _until(rig, "BUSY", 0)
-        first = rig.get("RUN_ID")
-        rig.put("CMD", "steps:\n  - delay: 60\n", kind="long")
-        _until(rig, "BUSY", 1)
+        newcomer.until(f"{PREFIX}CHAIN:rec:STATUS", "Connected", timeout=30)
+        newcomer.put(f"{PREFIX}CMD", "steps:\n  - sample: [rec.ao]\n")
+        newcomer.until(f"{PREFIX}BUSY", 0)
+        first = newcomer.get(f"{PREFIX}RUN_ID")
+        newcomer.put(f"{PREFIX}CMD", "steps:\n  - delay: 60\n")
+        newcomer.until(f"{PREFIX}BUSY", 1)
         file = rig.directory / "killed-2.jsonl.gz"
         size = file.stat().st_size
         until(lambda: file.stat().st_size > size, what="the next moment on the disk")
         until(lambda: _runs(file) == 2, what="the run on the disk")
     finally:
+        newcomer.close()
         service.close()
     assert (rig.directory / name).read_bytes() == b"somebody's"
     done = replay(file, "--json")
@@ -304,17 +305,6 @@ def test_a_killed_service_leaves_all_but_its_last_moment(night: Night) -> None:
     assert [run["status"] for run in done.told["runs"]] == ["Success", ""]
     assert replay(file, "--run", first).out.splitlines()[0].startswith(first)
     assert any("killed" in note for note in done.told["notes"])
-
-
-def _until(rig: Rig, name: str, value: Any) -> None:
-    """As `rig.until`, of a service that is not the rig's own, which has ended."""
-
-    def met() -> bool:
-        with suppress(RefusedError, ClientError):  # libca has not found it yet
-            return bool(rig.get(name) == value)
-        return False
-
-    until(met, 30, name)
 
 
 def _runs(file: Path) -> int:
