@@ -6,8 +6,9 @@ first asked for, so that the command line starts quickly.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from orchestrator.lazily import lazily
 
 if TYPE_CHECKING:
     from orchestrator.engine.machine import State, When
@@ -16,17 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "State", "When", "function", "sequence"]
 
-_HOMES = {
-    "Run": "orchestrator.engine.python",
-    "State": "orchestrator.engine.machine",
-    "When": "orchestrator.engine.machine",
-    "function": "orchestrator.engine.registry",
-    "sequence": "orchestrator.engine.registry",
-}
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(home), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "Run": "engine.python",
+        "State": "engine.machine",
+        "When": "engine.machine",
+        "function": "engine.registry",
+        "sequence": "engine.registry",
+    },
+)

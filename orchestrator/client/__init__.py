@@ -9,10 +9,10 @@ needs none of them, and a test suite starts hundreds of it.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator import quick_libca  # noqa: F401 - first: before anything imports libca
+from orchestrator.lazily import lazily
 
 if TYPE_CHECKING:
     from orchestrator.client.client import Client
@@ -31,20 +31,16 @@ __all__ = [
     "put_values",
 ]
 
-_HOMES = {
-    "Answer": "commands",
-    "Client": "client",
-    "configure_environment": "environment",
-    "get_values": "commands",
-    "info": "commands",
-    "monitor": "commands",
-    "parse_value": "parsing",
-    "put_values": "commands",
-}
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{home}"), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "Answer": "commands",
+        "Client": "client",
+        "configure_environment": "environment",
+        "get_values": "commands",
+        "info": "commands",
+        "monitor": "commands",
+        "parse_value": "parsing",
+        "put_values": "commands",
+    },
+)

@@ -6,8 +6,7 @@ it.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.config.model import (
     CaConfig,
@@ -19,6 +18,7 @@ from orchestrator.config.model import (
     key_place,
     names_of,
 )
+from orchestrator.lazily import lazily
 
 if TYPE_CHECKING:
     from orchestrator.config.form import check_prefix
@@ -38,15 +38,6 @@ __all__ = [
     "names_of",
 ]
 
-_HOMES = {
-    "DEFAULT_FILE": "orchestrator.config.reading",
-    "check_prefix": "orchestrator.config.form",
-    "load_config": "orchestrator.config.reading",
-}
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(home), name)
+__getattr__ = lazily(
+    __name__, {"DEFAULT_FILE": "reading", "check_prefix": "form", "load_config": "reading"}
+)
