@@ -221,7 +221,10 @@ class ExampleIoc:
 
     def wait_ready(self, deadline: float) -> None:
         """Wait until it serves, and on its port."""
-        while "Server startup complete" not in self.output:
+        last = "Server startup complete"
+        if self.module not in BLACK_HOLES:
+            last = f"\n    {self.prefix}"  # of the list of PVs, which is written at once after that
+        while last not in self.output:
             assert alive(self._pid), f"{self.module} has ended:\n{self.output}"
             assert time.monotonic() < deadline, f"{self.module} is not ready:\n{self.output}"
             time.sleep(0.02)
