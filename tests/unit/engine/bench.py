@@ -189,6 +189,7 @@ class Bench:
         config: Config,
         suspenders: Sequence[Suspender] = (),
         registry: Registry = NOTHING_REGISTERED,
+        library: Library | None = None,
     ) -> None:
         self.config = config
         keep_all = frozenset(c.name for c in config.channels.values() if c.keep_all)
@@ -212,7 +213,7 @@ class Bench:
             self,
             self.store,
             wall,
-            Library(config.sequences, names, registry),
+            library or Library(config.sequences, names, registry),
             tuple(suspenders),
         )
 
@@ -267,10 +268,11 @@ class Bench:
 async def bench(
     suspenders: Sequence[Suspender] = (),
     registry: Registry = NOTHING_REGISTERED,
+    library: Library | None = None,
     **options: Any,
 ) -> AsyncIterator[Bench]:
     """A working bench; its channels exist, connected, at 0.0."""
-    it = Bench(make_config(**options), suspenders, registry)
+    it = Bench(make_config(**options), suspenders, registry, library)
     async with asyncio.TaskGroup() as tasks:
         working = [
             tasks.create_task(it.device.run(it.pull, it.push, it.requests), name="device"),

@@ -2,6 +2,9 @@
 
 An iteration of the loop lies between any two awaits that really suspend. So a command before the
 n-th iteration, for each n from the start of a run to its end, meets every moment that there is.
+
+While a step waits, only the reports of progress iterate, every 0.25 s: alike but for their number.
+So nothing here takes longer than it needs for one in its midst and one at its very end.
 """
 
 from __future__ import annotations
@@ -9,42 +12,36 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import pytest
 
-from orchestrator.engine import library
+from orchestrator.config import names_of
+from orchestrator.engine import Library
+from orchestrator.engine.python_program import PythonProgram
+from orchestrator.engine.registry import NOTHING_REGISTERED
+from orchestrator.language.program import Program
 from orchestrator.testing import VirtualTimeLoop, run_virtual
-from orchestrator.types import RunEnded, RunStatus, Verb
+from orchestrator.types import RunEnded, RunRequest, RunStatus, Verb
 
-from .bench import Bench, bench
+from .bench import Bench, bench, make_config
 
-FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}, {delay: 0.3}]"
+FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}, {delay: 0.5}]"
 STEPS = {
     "set": "[{set: {pv: sim.x, value: 1}}]",
-    "set with readback": "[{set: {pv: sim.x, value: 1, readback: sim.x_rbv, settle: 0.3}}]",
+    "set with readback": "[{set: {pv: sim.x, value: 1, readback: sim.x_rbv, settle: 0.5}}]",
     "set all": "[{set: {all: [{pv: sim.x, value: 1}, {pv: sim.y, value: 2}], timeout: 9}}]",
     "wait": "[{wait: {pv: sim.counts, above: 1, timeout: 900}}]",
     "wait until": "[{wait: {until: sim.counts > 1, timeout: 900}}]",
-    "delay": "[{delay: 0.6}]",
+    "delay": "[{delay: 0.5}]",
     "sample": "[{sample: [sim.x, sim.counts]}]",
-    "let, log and if": "[{let: {a: sim.x + 1}}, {log: $(a)}, {if: a > 0, then: [{delay: 0.3}]}]",
+    "let, log and if": "[{let: {a: sim.x + 1}}, {log: $(a)}, {if: a > 0, then: [{delay: 0.5}]}]",
     "loop": "[{loop: {pv: sim.x, from: 0, to: 1, num: 2}, do: [{sample: [sim.counts]}]}]",
     "trajectories": "[{trajectories: {servers: {stage: [1, 2], laser: [3]}}}]",
     "nested": "[{trajectories: {servers: {stage: [1, 2]}}},"
-    " {nested: {over: [stage]}, do: [{delay: 0.3}]}]",
-    "group": "[{group: [{delay: 0.3}, {set: {pv: sim.y, value: 1}}]}]",
+    " {nested: {over: [stage]}, do: [{delay: 0.5}]}]",
+    "group": "[{group: [{delay: 0.5}, {set: {pv: sim.y, value: 1}}]}]",
 }
-"""One for each step kind; between them, every await of the engine.
-
-Times are short: each 0.25 s of them are several iterations more in which nothing new is met.
-"""
-
-
-@pytest.fixture(autouse=True)
-def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read each document once, not for each of a thousand runs: that was half of their time."""
-    monkeypatch.setattr(library, "parse", cache(library.parse))
+"""One for each step kind; between them, every await of the engine."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +65,22 @@ class Seen:
     iterations: int
 
 
+class LoadedOnce(Library):
+    """Keeps the program of each text: to read it takes as long as to run it."""
+
+    def __init__(self) -> None:
+        super().__init__(None, names_of(make_config()), NOTHING_REGISTERED)
+        self._loaded: dict[str, Program | PythonProgram] = {}
+
+    def load(self, request: RunRequest) -> Program | PythonProgram:
+        if request.text not in self._loaded:
+            self._loaded[request.text] = super().load(request)
+        return self._loaded[request.text]
+
+
+LIBRARY = LoadedOnce()
+
+
 def play(steps: str, number: int | None, command: Callable[[Bench], None]) -> Seen:
     """Run the steps; give the command before the iteration `number` of the run."""
     return run_virtual(_play(steps, number, command))
@@ -76,7 +89,7 @@ def play(steps: str, number: int | None, command: Callable[[Bench], None]) -> Se
 async def _play(steps: str, number: int | None, command: Callable[[Bench], None]) -> Seen:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
-    async with bench() as it:
+    async with bench(library=LIBRARY) as it:
         _behave(it, loop)
         began, moments = loop.iterations, list[Moment]()
 
@@ -108,18 +121,19 @@ def _behave(it: Bench, loop: VirtualTimeLoop) -> None:
     """Moves take a while, the readback follows, counts come later."""
 
     def moved(_channel: object, value: object) -> None:
-        loop.call_later(0.4, it.sim.post, "sim.x_rbv", value)
+        loop.call_later(1.0, it.sim.post, "sim.x_rbv", value)
 
     it.sim.channels["sim.x"].on_put = moved
-    it.servers["stage"].takes = 0.4
+    it.servers["stage"].takes = 0.5
     for name in ("x", "y", "fin"):
-        it.sim.channels[f"sim.{name}"].put_takes = 0.3
+        it.sim.channels[f"sim.{name}"].put_takes = 0.5
     for name in ("x", "counts"):
-        it.sim.channels[f"sim.{name}"].get_takes = 0.2
-    loop.call_later(0.8, it.sim.post, "sim.counts", 5.0)
+        it.sim.channels[f"sim.{name}"].get_takes = 0.5
+    loop.call_later(1.0, it.sim.post, "sim.counts", 5.0)
 
 
 def pause_then_resume(it: Bench) -> None:
+    """Resume it after everything else that is under way has come to its end."""
     it.ask(Verb.PAUSE)
     asyncio.get_running_loop().call_later(3.0, it.ask, Verb.RESUME)
 
