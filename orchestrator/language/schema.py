@@ -6,6 +6,7 @@ import ast
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from textwrap import dedent
 from typing import Any, cast
@@ -53,16 +54,24 @@ def _subclasses(model: type[Strict]) -> Iterator[type[Strict]]:
 
 def field_texts(model: type[BaseModel]) -> dict[str, str]:
     """What stands below each field of a model in its source, by the field as it is written."""
-    texts = {}
+    texts: dict[str, str] = {}
     for base in reversed(model.__mro__):
         if issubclass(base, Strict):
-            (definition,) = ast.parse(dedent(inspect.getsource(base))).body
-            for field, text in pairwise(cast(ast.ClassDef, definition).body):
-                match field, text:
-                    case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(words))):
-                        texts[name] = words
+            texts |= _own_texts(base)
     fields = model.model_fields.items()
     return {field.alias or name: texts[name] for name, field in fields if name in texts}
+
+
+@cache  # to find a class in its file takes 10 ms, and most models have the same bases
+def _own_texts(model: type[Strict]) -> dict[str, str]:
+    """What stands below the fields that a model does not inherit, by their names."""
+    (definition,) = ast.parse(dedent(inspect.getsource(model))).body
+    texts = {}
+    for field, text in pairwise(cast(ast.ClassDef, definition).body):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(words))):
+                texts[name] = words
+    return texts
 
 
 def _without_kinds(schema: object) -> object:

@@ -16,10 +16,9 @@ from orchestrator.language.duration import estimate
 from orchestrator.language.names import Names
 from orchestrator.language.position import Position, resolve
 from orchestrator.language.program import Program, compile_program, walk
-from orchestrator.language.schema import json_schema
 from orchestrator.types import Limits, Metadata, NativeType
 from tests.unit.language.conftest import ALIASES, Shelf
-from tests.unit.language.test_schema import is_valid
+from tests.unit.language.test_schema import SCHEMA, is_valid
 
 NAMES = Names(frozenset({"stage", "det", "shutter"}), ALIASES)
 LIBRARY = Shelf(
@@ -34,7 +33,6 @@ CHANNELS = {
     "shutter.state": Metadata(NativeType.ENUM, labels=("Open", "Closed")),
     "det.counts": Metadata(NativeType.LONG),
 }
-SCHEMA = json_schema()
 PLACE = re.compile(r"(a|move|wrong)\.yaml:[1-9]\d*:[1-9]\d*: \S")
 
 channels = st.sampled_from(["stage.x", "stage.x_rbv", "det.counts", "shutter.state", "A:B"])

@@ -13,6 +13,8 @@ from orchestrator.language.steps import VERBS
 from orchestrator.language.tree import read
 from tests.unit.language.test_document import ALIGN
 
+SCHEMA = json_schema()
+
 EVERYTHING = """
 name: everything
 description: Every step in every form.
@@ -131,15 +133,13 @@ CHECKS: dict[str, Any] = {
 
 
 def holds(text: str) -> bool:
-    schema = json_schema()
-    return is_valid(read(text, "a.yaml").value, schema, schema)
+    return is_valid(read(text, "a.yaml").value, SCHEMA, SCHEMA)
 
 
 @pytest.mark.parametrize("text", [ALIGN, EVERYTHING])
 def test_what_is_a_sequence_is_valid_by_the_schema(text: str) -> None:
     parse(text)
-    schema = json_schema()
-    validate(read(text, "a.yaml").value, schema, schema)
+    validate(read(text, "a.yaml").value, SCHEMA, SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_what_is_no_step_is_not_valid_by_the_schema(step: str) -> None:
 
 
 def test_the_schema_has_no_nulls_which_documents_never_hold() -> None:
-    assert "null" not in str(json_schema()).lower()
+    assert "null" not in str(SCHEMA).lower()
 
 
 def fields(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -186,7 +186,7 @@ def fields(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_every_field_says_what_it_means() -> None:
-    silent = [name for name, given in fields(json_schema()) if not given.get("description")]
+    silent = [name for name, given in fields(SCHEMA) if not given.get("description")]
     assert silent == []
 
 
