@@ -53,6 +53,12 @@ def generate() -> Iterator[ModuleType]:
 
 
 @pytest.fixture(scope="module")
+def pages(generate: ModuleType) -> dict[str, str]:
+    """The reference as it is generated now, by the name of the file."""
+    return generate.pages()
+
+
+@pytest.fixture(scope="module")
 def names(tmp_path_factory: pytest.TempPathFactory) -> Names:
     """The channels of all configurations in docs, demo and examples together."""
     folder = tmp_path_factory.mktemp("configurations")
@@ -75,21 +81,20 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> Names:
 # The reference --------------------------------------------------------------------------------
 
 
-def test_the_reference_is_what_the_code_says(generate: ModuleType) -> None:
-    for name, text in generate.pages().items():
+def test_the_reference_is_what_the_code_says(pages: dict[str, str]) -> None:
+    for name, text in pages.items():
         committed = (ROOT / "docs/reference" / name).read_text()
         assert committed == text, f"docs/reference/{name} is out of date: run scripts/docs"
 
 
-def test_everything_in_the_reference_has_words(generate: ModuleType) -> None:
-    for name, text in generate.pages().items():
+def test_everything_in_the_reference_has_words(pages: dict[str, str]) -> None:
+    for name, text in pages.items():
         for line in text.splitlines():
             wordless = line.startswith("| `") and line.endswith("|  |")
             assert not wordless or name == "sim-iocs.md", f"{name}: no words in {line}"
 
 
-def test_every_verb_command_and_function_is_in_the_reference(generate: ModuleType) -> None:
-    pages = generate.pages()
+def test_every_verb_command_and_function_is_in_the_reference(pages: dict[str, str]) -> None:
     assert [verb for verb in VERBS if f"## `{verb}`" not in pages["steps.md"]] == []
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # it is a group
     assert [name for name in commands if f"## {name}\n" not in pages["cli.md"]] == []
