@@ -1,0 +1,167 @@
+"""Every command at every await of a run, enumerated.
+
+An iteration of the loop lies between any two awaits that really suspend. So a command before the
+n-th iteration, for each n from the start of a run to its end, meets every moment that there is.
+
+While a step waits, only the reports of progress iterate, every 0.25 s: alike but for their number.
+So nothing here takes longer than it needs for one in its midst and one at its very end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.config import names_of
+from orchestrator.engine import Library
+from orchestrator.engine.python_program import PythonProgram
+from orchestrator.engine.registry import NOTHING_REGISTERED
+from orchestrator.language.program import Program
+from orchestrator.testing import VirtualTimeLoop, run_virtual
+from orchestrator.types import RunEnded, RunRequest, RunStatus, Verb
+
+from .bench import Bench, bench, make_config
+
+FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}, {delay: 0.5}]"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What was so when the command was given."""
+
+    busy: list[int]
+    entered: bool
+    finalising: bool
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a run showed."""
+
+    ended: RunEnded
+    busy: list[int]
+    fin: list[float]
+    statuses: list[str]
+    moment: Moment | None
+    iterations: int
+
+
+class LoadedOnce(Library):
+    """Keeps the program of each text: to read it takes as long as to run it."""
+
+    def __init__(self) -> None:
+        super().__init__(None, names_of(make_config()), NOTHING_REGISTERED)
+        self._loaded: dict[str, Program | PythonProgram] = {}
+
+    def load(self, request: RunRequest) -> Program | PythonProgram:
+        if request.text not in self._loaded:
+            self._loaded[request.text] = super().load(request)
+        return self._loaded[request.text]
+
+
+LIBRARY = LoadedOnce()
+
+
+def play(steps: str, number: int | None, command: Callable[[Bench], None]) -> Seen:
+    """Run the steps; give the command before the iteration `number` of the run."""
+    return run_virtual(_play(steps, number, command))
+
+
+async def _play(steps: str, number: int | None, command: Callable[[Bench], None]) -> Seen:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    async with bench(library=LIBRARY) as it:
+        _behave(it, loop)
+        began, moments = loop.iterations, list[Moment]()
+
+        def act() -> None:
+            control = it.engine._control
+            busy, fin = it.values("busy"), it.puts("fin")
+            finalising = control is not None and control.in_finally
+            entered = control is not None and not control.checking
+            moments.append(Moment(busy, entered, finalising or bool(fin)))
+            command(it)
+
+        if number is not None:
+            loop.at_iteration(began + number, act)
+        it.start(f"steps: {steps}{FINALLY}")
+        ended = await it.ended()
+        took = loop.iterations - began
+        assert isinstance(ended, RunEnded)
+        return Seen(
+            ended,
+            it.values("busy"),
+            it.puts("fin"),
+            it.values("status"),
+            moments[0] if moments else None,
+            took,
+        )
+
+
+def _behave(it: Bench, loop: VirtualTimeLoop) -> None:
+    """Moves take a while, the readback follows, counts come later."""
+
+    def moved(_channel: object, value: object) -> None:
+        loop.call_later(1.0, it.sim.post, "sim.x_rbv", value)
+
+    it.sim.channels["sim.x"].on_put = moved
+    it.servers["stage"].takes = 0.5
+    for name in ("x", "y", "fin"):
+        it.sim.channels[f"sim.{name}"].put_takes = 0.5
+    for name in ("x", "counts"):
+        it.sim.channels[f"sim.{name}"].get_takes = 0.5
+    loop.call_later(1.0, it.sim.post, "sim.counts", 5.0)
+
+
+def pause_then_resume(it: Bench) -> None:
+    """Resume it after everything else that is under way has come to its end."""
+    it.ask(Verb.PAUSE)
+    asyncio.get_running_loop().call_later(3.0, it.ask, Verb.RESUME)
+
+
+COMMANDS: dict[str, tuple[Callable[[Bench], None], RunStatus]] = {
+    "pause, then resume": (pause_then_resume, RunStatus.SUCCESS),
+    "resume": (lambda it: it.ask(Verb.RESUME), RunStatus.SUCCESS),
+    "stop": (lambda it: it.ask(Verb.STOP), RunStatus.STOPPED),
+    "skip": (lambda it: it.ask(Verb.SKIP), RunStatus.SUCCESS),
+    "abort": (lambda it: it.ask(Verb.ABORT), RunStatus.ABORTED),
+    "abort twice": (lambda it: [it.ask(Verb.ABORT), it.ask(Verb.ABORT)], RunStatus.ABORTED),
+    "abort thrice": (lambda it: [it.ask(Verb.ABORT) for _ in range(3)], RunStatus.ABORTED),
+    "pause, then stop": (lambda it: [it.ask(Verb.PAUSE), it.ask(Verb.STOP)], RunStatus.STOPPED),
+    "pause, then abort": (lambda it: [it.ask(Verb.PAUSE), it.ask(Verb.ABORT)], RunStatus.ABORTED),
+}
+
+
+def check_every_await(kind: str, steps: str, command: str) -> None:
+    """Give the command before each iteration of a run of its own, and look at what follows."""
+    action, expected = COMMANDS[command]
+    quiet = play(steps, None, action)
+    assert (quiet.ended.status, quiet.busy, quiet.fin) == (RunStatus.SUCCESS, [1, 0], [1.0]), quiet
+    outcomes = set()
+    for number in range(1, quiet.iterations + 1):
+        seen = play(steps, number, action)
+        where = f"{kind}: {command} before iteration {number}: {seen}"
+        assert seen.busy == [1, 0], where
+        assert seen.statuses == ["Undefined", seen.ended.status.value], where
+        assert seen.ended.status in _possible(seen.moment, expected), where
+        _check_finally(seen, command, where)
+        outcomes.add(seen.ended.status)
+    assert expected in outcomes, f"{kind}: {command} never reached the run: {outcomes}"
+
+
+def _possible(moment: Moment | None, expected: RunStatus) -> set[RunStatus]:
+    """A command outside the run has no effect; at its very ends it may or may not be in time."""
+    if moment is None or moment.busy == [1, 0]:
+        return {RunStatus.SUCCESS}
+    if moment.busy == [1] and not moment.finalising:
+        return {expected}
+    return {expected, RunStatus.SUCCESS}
+
+
+def _check_finally(seen: Seen, command: str, where: str) -> None:
+    assert len(seen.fin) <= 1, where
+    moment = seen.moment
+    entered = moment is not None and moment.entered and command != "abort thrice"
+    if moment is None or seen.ended.status is RunStatus.SUCCESS or entered:
+        assert seen.fin == [1.0], where
