@@ -47,7 +47,7 @@ def test_the_demo_finds_a_moved_peak_within_2_percent_of_the_scan(anywhere: Shel
     assert len(Path(file[1]).read_text().splitlines()) > 20
 
 
-MOMENTS = ("Starting", "Scanning", "The peak is")
+MOMENTS = ("Starting", "Warming up", "Scanning", "The peak is")
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

@@ -188,10 +188,8 @@ def test_serve_replaces_macros_and_takes_several_interfaces(shell: Shell) -> Non
     assert service.finish().code == 0
 
 
-@pytest.mark.parametrize(
-    ("loop", "number"),
-    [("asyncio", signal.SIGINT), ("asyncio", signal.SIGTERM), ("uvloop", signal.SIGTERM)],
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_serve_runs_on_the_loop_that_is_chosen_and_ends_as_told(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, loop: str, number: signal.Signals
 ) -> None:
