@@ -55,6 +55,9 @@ class Library:
 
     def __init__(self, directory: Path | None, names: Names, registry: Registry) -> None:
         """`directory` holds the named sequences, None = none; `registry` those in Python."""
+        # Here rather than at the first document: that is read while channels report, and one call
+        # in this holds Python for 50 ms, in whatever thread.
+        Document.model_rebuild()
         self._directory = directory
         self._names = names
         self._registry = registry
