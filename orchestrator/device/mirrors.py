@@ -22,6 +22,10 @@ from orchestrator.types import (
 _NAMES_LENGTH = 60_000
 """Characters of CHAIN:DISCONNECTED, whose PV holds 65,535; the rest is counted."""
 
+_NAMED_AT_ONCE = 100
+"""Channels that CHAIN:DISCONNECTED names with the change; more wait for the pulse, as thousands
+that go together would each have the list of all."""
+
 
 class Mirrors:
     """Turns readings and link changes into updates of `MON:*` and `CHAIN:*`."""
@@ -117,6 +121,8 @@ class Mirrors:
             self._was_lost.remove(ioc)
             self._reconnects[ioc] += 1
             yield Update("chain_reconnects", self._reconnects[ioc], ioc)
+        if len(self._down) <= _NAMED_AT_ONCE:
+            yield self._disconnected()
 
     def _ioc_status(self, ioc: str) -> Update:
         up, size = self._up[ioc], self._sizes[ioc]
@@ -138,11 +144,11 @@ class Mirrors:
         for name, value in tick.figures.items():
             yield Update(name, value)
         if self._down_changed:
-            self._down_changed = False
             yield self._disconnected()
         yield from self._buffers(tick.period)
 
     def _disconnected(self) -> Update:
+        self._down_changed = False
         severity = Severity.INVALID if self._down else Severity.NO_ALARM
         status = Alarm.LINK if self._down else Alarm.NO_ALARM
         return Update("chain_disconnected", _names(self._down), "", severity, status)

@@ -110,7 +110,8 @@ def test_an_ioc_that_dies_fails_the_run_and_comes_back_where_it_was(
         motor.delay(1)
     motor.restart()
     service.until_connected()
-    assert service.run(MOVE, to=1).status == "Success"
+    again = service.run(MOVE, to=1)
+    assert again.status == "Success", again.message
 
 
 def test_pvs_are_got_put_and_followed_by_alias_by_the_services_name_and_in_full(

@@ -145,11 +145,25 @@ def test_new_metadata_of_a_connected_channel_is_no_second_connection(device):
     assert [d for d in again if isinstance(d, MirrorOpened)]
 
 
-def test_names_of_the_disconnected_are_told_at_the_pulse(device):
-    up(device, "s.a", "s.hidden")
-    (update,) = [d for d in device.examine(Tick(1, 0.0)) if getattr(d, "field", "").endswith("ted")]
-    assert (update.field, update.value) == ("chain_disconnected", "s.b")
-    assert update.severity is Severity.INVALID
+def test_names_of_the_disconnected_are_told_with_the_change(device):
+    """Who sees a run fail of a lost channel finds that channel among them."""
+    assert values(device.examine(Tick(1, 0.0)), "chain_disconnected") == ["s.a, s.b, s.hidden"]
+    last = up(device, "s.a", "s.hidden")[-1]
+    assert (last.field, last.value) == ("chain_disconnected", "s.b")
+    assert last.severity is Severity.INVALID
+    assert values(device.examine(Tick(2, 0.0)), "chain_disconnected") == []
+    assert values(up(device, "s.b"), "chain_disconnected") == [""]
+    assert values(device.examine(LinkChange("s.a", False)), "chain_disconnected") == ["s.a"]
+
+
+def test_names_of_many_are_told_at_the_pulse():
+    """Each of 10,000 that go together would have the list of all."""
+    channels = {n: ChannelConfig(n, n) for n in (f"ioc.{i:03}" for i in range(200))}
+    device = Device(Config(chain={"ioc": ChainConfig("ioc", "S:", channels=channels)}))
+    first, *others = channels
+    assert values(up(device, first), "chain_disconnected") == []
+    assert values(device.examine(Tick(1, 0.0)), "chain_disconnected") == [", ".join(others)]
+    assert len(values(up(device, *others), "chain_disconnected")) == 101
 
 
 def test_buffer_and_its_statistics_are_published_at_the_pulse(device):
