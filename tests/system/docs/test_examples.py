@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from sim_iocs.testing import Fleet, Service
+from tests.pages import ROOT
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = ROOT / "examples"
 SEQUENCES = sorted((EXAMPLES / "sequences").glob("*.yaml"))
 PLANS = EXAMPLES / "plans.py"
 IN_PYTHON = re.findall(r"^async def (\w+)", PLANS.read_text(), re.MULTILINE)
