@@ -8,10 +8,10 @@ import subprocess
 import tempfile
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 from orchestrator.errors import OrchestratorError
 
@@ -35,6 +35,15 @@ class ProcessError(OrchestratorError):
     """A process did not end in time."""
 
 
+class Child(subprocess.Popen[bytes]):
+    """A process as the system starts it."""
+
+    def until_stopped(self) -> None:
+        """Until all of its threads have stopped, or it has ended."""
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
+
 class Process:
     """A child process.
 
@@ -42,6 +51,9 @@ class Process:
     stdin leaves nothing behind. Its output goes to files, as a repeater that libca starts would
     keep pipes open for ever.
     """
+
+    start: ClassVar[Callable[..., Child]] = Child
+    """How one is started; our own tests have a faster way (`tests/forks.py`)."""
 
     def __init__(
         self,
@@ -70,7 +82,7 @@ class Process:
         self._mark = 0
         self._asked = False
         self._written: tuple[str, str] | None = None
-        self._popen = subprocess.Popen(  # noqa: S603 - commands of ours
+        self._popen = type(self).start(
             list(command),
             env=dict(env),
             cwd=cwd,
@@ -160,9 +172,7 @@ class Process:
         """SIGSTOP: it stays connected and answers nothing. Returns when all of it has stopped."""
         self.signal(signal.SIGSTOP)
         if not self.ended:
-            # Its threads still answer until all of them have stopped.
-            with suppress(ChildProcessError):
-                os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            self._popen.until_stopped()  # its threads still answer until all of them have
 
     def thaw(self) -> None:
         """Let a frozen one go on."""

@@ -1,6 +1,13 @@
 """Loads the project's own pytest plugin where the tree is used without having been installed."""
 
 import signal
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from sim_iocs.process import Process
+from tests.forks import Forker
 
 pytest_plugins = ("sim_iocs.pytest_plugin",)
 
@@ -8,3 +15,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell without job control starts what it runs in the background (`.ci/run &`) so, and it is
     # inherited: the commands that the tests start would not hear their Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forker() -> Iterator[None]:
+    """Processes of ours start by a fork, where that works well."""
+    if sys.platform != "linux":
+        yield
+        return
+    forker = Forker()
+    Process.start = forker.start  # type: ignore[method-assign, assignment] - for all of the session
+    yield
+    forker.close()

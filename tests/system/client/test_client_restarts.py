@@ -9,7 +9,7 @@ from orchestrator.client import Client
 from orchestrator.errors import NotConnectedError, StepTimeoutError
 from orchestrator.types import LinkChange, NativeType, Reading
 
-RECONNECT = 15.0
+RECONNECT = 30.0
 
 
 def kinds(taken: Taken, name: str, after: int) -> list[str]:
