@@ -12,9 +12,9 @@ from pathlib import Path
 import typer
 
 from orchestrator.cli.codes import Code
-from orchestrator.cli.embedded import load
 from orchestrator.cli.guard import complain
 from orchestrator.cli.logs import level_of, set_up_logs
+from orchestrator.cli.sequence import load
 from orchestrator.cli.settings import choose, settings
 from orchestrator.client import configure_environment
 from orchestrator.config import Config, names_of

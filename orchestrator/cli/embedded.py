@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from orchestrator import loops
 from orchestrator.cli.codes import code_of_run
-from orchestrator.cli.interrupts import interrupts
+from orchestrator.cli.interrupts import PRESSED, interrupts
 from orchestrator.cli.logs import level_of, set_up_logs
-from orchestrator.cli.settings import Chosen, choose, settings
+from orchestrator.cli.sequence import load
+from orchestrator.cli.settings import Chosen, choose, owner, settings
 from orchestrator.client import configure_environment
 from orchestrator.config import Config, ServerConfig
 from orchestrator.display.outcome import show_outcome
 from orchestrator.display.run import RunDisplay, open_display
-from orchestrator.engine import library_of
 from orchestrator.engine.python_program import PythonProgram
-from orchestrator.errors import InputError
 from orchestrator.language.arguments import parse_assignments
 from orchestrator.language.program import NestedNode, Program, walk
 from orchestrator.service import Service, open_service
-from orchestrator.types import RunEnded, RunRefused, RunRequest, RunStatus, Verb
+from orchestrator.types import RunEnded, RunRefused, RunStatus, Verb
 
 LOOPBACK = ServerConfig(port=0, interfaces=("127.0.0.1",))
 """Where an embedded service serves its PVs: for nobody outside, on a free port."""
-
-PRESSED = (
-    "aborting: finalisers run (Ctrl-C again gives up on outstanding completions)",
-    "giving up on outstanding completions (Ctrl-C again drops the finalisers)",
-    "dropping the finalisers",
-)
-"""What is told on the first, second and third Ctrl-C."""
 
 
 def run(
@@ -72,20 +61,6 @@ def _place(config: Config, program: Program | PythonProgram) -> ServerConfig:
     return replace(config.server, master="", name="") if walks else LOOPBACK
 
 
-def load(config: Config, chosen: Chosen, args: Mapping[str, object]) -> Program | PythonProgram:
-    """Parse, bind and compile a sequence.
-
-    Raises:
-        InputError: Whatever is wrong with it or with its arguments.
-    """
-    library = library_of(config)
-    if not chosen.text and config.sequences is None and not config.python:
-        nowhere = f"{config.file} names no" if config.file else "no orchestrator.toml names a"
-        raise InputError(f"there is no file {chosen.name!r}, and {nowhere} [sequences] directory")
-    request = RunRequest(0, chosen.name, chosen.text, chosen.origin, args)
-    return library.load(request)
-
-
 class Embedded:
     """One run, from the start of its service to the end of it."""
 
@@ -116,12 +91,3 @@ class Embedded:
         self._display.note(PRESSED[min(count, len(PRESSED)) - 1])
         if self._service is not None:
             self._service.control(Verb.ABORT, "Ctrl-C")
-
-
-def owner() -> str:
-    """user@host, as Channel Access clients tell it."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # a container may run as a user without a name
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"

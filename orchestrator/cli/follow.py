@@ -12,11 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.cli.codes import code_of_run
-from orchestrator.cli.embedded import PRESSED, owner
-from orchestrator.cli.interrupts import interrupts
+from orchestrator.cli.interrupts import PRESSED, interrupts
 from orchestrator.cli.logs import level_of, set_up_logs
 from orchestrator.cli.remote import RemoteService, reach
-from orchestrator.cli.settings import Chosen, choose, settings
+from orchestrator.cli.settings import Chosen, choose, owner, settings
 from orchestrator.cli.translate import FINAL, Translator
 from orchestrator.config import Config
 from orchestrator.display.outcome import show_outcome

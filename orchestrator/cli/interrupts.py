@@ -12,6 +12,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 3
 """Signals that are passed on; the next one is Python's own KeyboardInterrupt, or the end."""
 
+PRESSED = (
+    "aborting: finalisers run (Ctrl-C again gives up on outstanding completions)",
+    "giving up on outstanding completions (Ctrl-C again drops the finalisers)",
+    "dropping the finalisers",
+)
+"""What is told on the first, second and third Ctrl-C."""
+
 
 @contextmanager
 def interrupts(pressed: Callable[[int], None]) -> Iterator[None]:

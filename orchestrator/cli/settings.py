@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,3 +64,12 @@ def _pairs(texts: Iterable[str]) -> Mapping[str, str]:
             raise InputError(f"--macro {text}: expected NAME=VALUE")
         values[name] = value
     return values
+
+
+def owner() -> str:
+    """user@host, as Channel Access clients tell it."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container may run as a user without a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"

@@ -212,6 +212,16 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("module", ["check", "follow", "channels", "status", "control", "queue"])
+def test_a_command_that_serves_nothing_imports_no_server(module: str) -> None:
+    script = (
+        f"import sys, orchestrator.cli.{module}\n"
+        "sys.exit(' '.join({'caproto', 'orchestrator.service'} & set(sys.modules)) or 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_help_names_what_there_is_and_nothing_that_is_not() -> None:
     done = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True)
     there = "demo serve run check monitor get put info status pause resume stop abort skip sim"
