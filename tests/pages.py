@@ -21,13 +21,16 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sim_iocs.ports import PortHold
 from sim_iocs.process import Process
 from sim_iocs.testing.polling import until
 
 ROOT = Path(__file__).parents[1]
+TUTORIAL = ROOT / "docs/tutorials/first-sequence.md"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
@@ -192,3 +195,11 @@ class NewUser:
         for written, free in self._ports.items():
             text = text.replace(str(written), str(free))
         return text
+
+
+@contextmanager
+def new_user(folder: Path) -> Iterator[NewUser]:
+    """Somebody in an empty folder, with ports of their own."""
+    with ExitStack() as stack:
+        ports = {written: stack.enter_context(closing(PortHold())).port for written in (5064, 5066)}
+        yield stack.enter_context(NewUser(folder, ports))
