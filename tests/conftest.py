@@ -1,4 +1,4 @@
-"""Loads the project's own pytest plugin where the tree is used without having been installed."""
+"""Loads our own pytest plugin where the tree is not installed; starts our programs by a fork."""
 
 import signal
 import sys
@@ -18,7 +18,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def forker() -> Iterator[None]:
+def forked_programs() -> Iterator[None]:
     """Processes of ours start by a fork, where that works well."""
     if sys.platform != "linux":
         yield
