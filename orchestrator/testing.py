@@ -123,6 +123,8 @@ class SimChannel:
     metadata: Metadata = Metadata(NativeType.DOUBLE)  # noqa: RUF009 - frozen
     connected: bool = True
     severity: Severity = Severity.NO_ALARM
+    status: int = 0
+    """The alarm's status code."""
     put_takes: float = 0.0
     """s until the put-callback; inf = never."""
     get_takes: float = 0.0
@@ -157,10 +159,12 @@ class SimChannels:
             self._offer(channel)
         return channel
 
-    def post(self, name: str, value: Value, severity: Severity = Severity.NO_ALARM) -> None:
+    def post(
+        self, name: str, value: Value, severity: Severity = Severity.NO_ALARM, status: int = 0
+    ) -> None:
         """The IOC posts a new value."""
         channel = self.channels[name]
-        channel.value, channel.severity = value, severity
+        channel.value, channel.severity, channel.status = value, severity, status
         if channel.connected:
             self._offer(channel)
 
@@ -192,7 +196,7 @@ class SimChannels:
         now = asyncio.get_running_loop().time()
         stamp = now + self._stamp
         value, severity = channel.value, channel.severity
-        return Reading(channel.name, value, stamp, severity, 0, unconfirmed, now)
+        return Reading(channel.name, value, stamp, severity, channel.status, unconfirmed, now)
 
     # ports.Channels -----------------------------------------------------------------------------
 

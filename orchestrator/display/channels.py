@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from orchestrator.display.values import alarm_name, format_update, format_value
-from orchestrator.types import Limits, LinkChange, Metadata, Reading, Value
+from orchestrator.display.values import format_update, format_value
+from orchestrator.types import Limits, LinkChange, Metadata, Reading, Value, alarm_name
 
 _NAME_WIDTH = 30
 

@@ -6,40 +6,9 @@ from datetime import datetime
 
 import numpy as np
 
-from orchestrator.types import LinkChange, Metadata, Reading, Value
-
-ALARM_NAMES = (
-    "NO_ALARM",
-    "READ",
-    "WRITE",
-    "HIHI",
-    "HIGH",
-    "LOLO",
-    "LOW",
-    "STATE",
-    "COS",
-    "COMM",
-    "TIMEOUT",
-    "HWLIMIT",
-    "CALC",
-    "SCAN",
-    "LINK",
-    "SOFT",
-    "BAD_SUB",
-    "UDF",
-    "DISABLE",
-    "SIMM",
-    "READ_ACCESS",
-    "WRITE_ACCESS",
-)
-"""Alarm conditions by status code (epicsAlarmConditionStrings of EPICS base)."""
+from orchestrator.types import LinkChange, Metadata, Reading, Value, alarm_name
 
 _NAME_WIDTH = 30
-
-
-def alarm_name(status: int) -> str:
-    """The name of an alarm status code; the code where EPICS knows none."""
-    return ALARM_NAMES[status] if 0 <= status < len(ALARM_NAMES) else str(status)
 
 
 def format_value(value: Value, metadata: Metadata | None = None, *, most: int = 10) -> str:

@@ -140,6 +140,7 @@ class Machine:
             tuple({name for condition in given for name in condition.channels}),
             met,
             timed=any(condition.timed for condition in given),
+            reads=frozenset().union(*(condition.reads for condition in given)),
         )
         at_last = min(
             (w for w in state.when if w.after is not None),

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from orchestrator.config import ChannelConfig
 from orchestrator.engine.branches import run_all
 from orchestrator.engine.control import RunControl
+from orchestrator.engine.held import HeldUp
 from orchestrator.engine.leaf import End, Leaf
-from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust, seen
+from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust, disconnected, seen
 from orchestrator.engine.watching import until
 from orchestrator.errors import (
     NotConnectedError,
@@ -107,6 +108,10 @@ class Attempt:
             and meets(Relation.EQUALS, reading.value, self.wanted, metadata, self.tolerance)
         )
 
+    def doubt(self, trust: Trust) -> str:
+        """Why the readback does not count now; empty where it does, or there is none."""
+        return "" if self.readback is None else trust.doubt(self.readback, self.move.accept)
+
     def late(self, timeout: float, trust: Trust) -> str:
         """Why it was not done in time: one text for each case of completion × readback."""
         put = f"{self.move.pv}: put of {_text(self.move.value)}"
@@ -146,8 +151,13 @@ class Mover:
         configs: Mapping[str, ChannelConfig],
         names: Names,
         tell: Callable[[str, Severity], None],
+        held: HeldUp,
     ) -> None:
-        """`tell` gets what an operator should know: orphans, given-up completions."""
+        """`tell` gets what an operator should know: orphans, given-up completions.
+
+        `held` is told what waits, to tell what holds it up.
+        """
+        self._held = held
         self._channels = channels
         self._view = view
         self._control = control
@@ -203,7 +213,8 @@ class Mover:
         try:
             while not attempt.done:
                 try:
-                    await self._once(attempt, timeout, held=held)
+                    with self._held.waiting(lambda: self._hindrances(attempt, began)):
+                        await self._once(attempt, timeout, held=held)
                 except NotConnectedError:
                     if not held or self._control.gives_up:
                         raise
@@ -213,6 +224,17 @@ class Mover:
             if attempt.issued and leaf.reason is not End.SKIP:
                 await self._stop_moving(attempt)
             raise
+
+    def _hindrances(self, attempt: Attempt, began: float) -> list[str]:
+        """What holds a move up beside the time that it takes."""
+        if not attempt.prepared:
+            return disconnected(attempt.channels)
+        if not attempt.issued:
+            age = self._channels.outstanding(attempt.move.pv)
+            earlier = age is not None and age > self._clock() - began
+            return [f"{attempt.move.pv}: an earlier put is outstanding"] if earlier else []
+        doubt = attempt.doubt(self._trust)
+        return [f"its readback {attempt.move.readback}: {doubt}"] if doubt else []
 
     async def _once(self, attempt: Attempt, timeout: float, *, held: bool) -> None:
         if held:

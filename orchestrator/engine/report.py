@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
 
 from orchestrator.engine.control import RunControl
@@ -19,7 +20,16 @@ _step: ContextVar[tuple[Path, str]] = ContextVar("step", default=((), ""))
 
 def step_here() -> str:
     """The step that the calling task is in, as messages name it; empty outside of any."""
-    path, label = _step.get()
+    return place_text(*_step.get())
+
+
+def place_here() -> tuple[Path, str]:
+    """Path and label of the step that the calling task is in: for `place_text`, if need be."""
+    return _step.get()
+
+
+def place_text(path: Path, label: str) -> str:
+    """A step as messages name it."""
     return f"{path_text(path)} {label}".strip()
 
 
@@ -38,6 +48,8 @@ class Reporter:
         self._path: Path = ()
         self._label = ""
         self.done = 0
+        self.look: Callable[[], None] = lambda: None
+        """Called from time to time while it reports; set by who made this."""
 
     @property
     def where(self) -> str:
@@ -88,6 +100,7 @@ class Reporter:
             if self._untold is not None:
                 self._tell_step(self._clock())
             self._events.offer(self.progress())
+            self.look()
 
     def _tell_step(self, now: float) -> None:
         assert self._untold is not None  # noqa: S101 - asked only then

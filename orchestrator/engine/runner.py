@@ -121,6 +121,7 @@ class Runner:
             world.memory,
         )
         self._verbs = verbs
+        self._reporter.look = verbs.held.look
         self._preflight = Preflight(
             world.channels,
             world.view,
@@ -135,6 +136,7 @@ class Runner:
             verbs.tell,
             world.wall,
             lambda: self._interpreter.mark is not None,
+            verbs.held,
         )
         calls = Calls(world.library, control, self._preflight.connect, verbs.tell)
         self._interpreter = Interpreter(verbs, control, self._reporter, calls)

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.environment import Environment
+from orchestrator.engine.held import HeldUp
 from orchestrator.engine.trust import Trust
 from orchestrator.engine.watching import until
 from orchestrator.errors import OrchestratorError
@@ -37,19 +39,24 @@ class Suspenders:
         tell: Callable[[str, Severity], None],
         wall: Callable[[], datetime],
         can_rewind: Callable[[], bool],
+        held: HeldUp,
     ) -> None:
         """`tell` gets by what the run is suspended, and since when on the clock `wall`.
 
-        `can_rewind`: whether there is a checkpoint to go back to.
+        `can_rewind`: whether there is a checkpoint to go back to. `held` looks whether what
+        suspends has become something else.
         """
+        self._held = held
         self._can_rewind = can_rewind
         self._view = view
         self._control = control
         self._tell = tell
         self._wall = wall
         self._environment = Environment(view, {}, {}, {}, Trust())
-        self._active: dict[int, str] = {}
-        """Why they suspend, by `id`: two sequences of one run may name theirs alike."""
+        self._active: dict[int, tuple[str, str]] = {}
+        """Which suspend since when, and why, by `id`: two sequences of one run may name theirs
+        alike.
+        """
         self._rewind = False
 
     @asynccontextmanager
@@ -90,7 +97,10 @@ class Suspenders:
             if id(suspender) not in self._active:
                 await self._until(suspender, lambda: self._is_tripped(suspender))
                 self._trip(suspender)
-            await self._settled(suspender)
+            why, clock = self._why(suspender), asyncio.get_running_loop().time
+            say = partial(self._say_why, suspender)
+            with self._held.following(lambda: [self._why(suspender)], say, clock, why):
+                await self._settled(suspender)
             self._clear(suspender)
 
     async def _settled(self, suspender: Suspender) -> None:
@@ -110,9 +120,16 @@ class Suspenders:
 
     def _trip(self, suspender: Suspender) -> None:
         since = self._wall().strftime("%H:%M:%S")
-        self._active[id(suspender)] = f"{suspender.name} since {since}: {self._why(suspender)}"
+        self._active[id(suspender)] = f"{suspender.name} since {since}", self._why(suspender)
         self._control.suspend()
         self._say()
+
+    def _say_why(self, suspender: Suspender, why: str) -> None:
+        """Tell what suspends now, where that has become something else."""
+        active = self._active.get(id(suspender))
+        if active is not None and why:
+            self._active[id(suspender)] = active[0], why
+            self._say()
 
     def _clear(self, suspender: Suspender) -> None:
         del self._active[id(suspender)]
@@ -125,14 +142,24 @@ class Suspenders:
         self._control.release(rewind=rewind)
 
     def _say(self) -> None:
-        self._tell("suspended by " + "; ".join(self._active.values()), Severity.MINOR)
+        texts = (f"{which}: {why}" for which, why in self._active.values())
+        self._tell("suspended by " + "; ".join(texts), Severity.MINOR)
 
     def _why(self, suspender: Suspender) -> str:
+        when, resume = suspender.when, suspender.resume
+        if self._truth(when) is not False:
+            return self._doubt(when) or when.text
+        if resume is not None and self._truth(resume) is not True:
+            return self._doubt(resume) or f"not yet {resume.text}"
+        return f"clear, but not yet for {self._seconds(suspender):g} s"
+
+    def _doubt(self, operand: Operand) -> str:
+        """Why its value can't be known; empty where it can."""
         try:
-            suspender.when.evaluate(self._environment)
+            operand.evaluate(self._environment)
         except OrchestratorError as error:
             return str(error)
-        return suspender.when.text
+        return ""
 
     def _is_tripped(self, suspender: Suspender) -> bool:
         return self._truth(suspender.when) is not False

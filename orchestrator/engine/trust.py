@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
 from orchestrator.ports import ChannelView
-from orchestrator.types import Reading, Severity
+from orchestrator.types import Reading, Severity, alarm_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,19 @@ class Trust:
         if reading is None:
             return "no value yet"
         if reading.severity is Severity.INVALID and not accept.invalid:
-            return "its alarm is INVALID"
+            cause = f" ({alarm_name(reading.status)})" if reading.status else ""
+            return f"its alarm is INVALID{cause}"
         if reading.unconfirmed and not (accept.restart or self._is_confirmed(channel)):
             return "unconfirmed since the reconnection: perhaps a restarted IOC's default"
         return ""
 
     def _is_confirmed(self, channel: ChannelView) -> bool:
         return self._confirmed.get(channel.name) == channel.links
+
+
+def disconnected(channels: Iterable[ChannelView]) -> list[str]:
+    """Which of them are, as doubts are told."""
+    return [f"{channel.name}: disconnected" for channel in channels if not channel.connected]
 
 
 def seen(channel: ChannelView, doubt: str = "") -> str:

@@ -8,6 +8,7 @@ from orchestrator.config import Config
 from orchestrator.engine.chained import Master, Memory
 from orchestrator.engine.control import RunControl, SkipStep
 from orchestrator.engine.environment import NOTHING, Environment
+from orchestrator.engine.held import HeldUp
 from orchestrator.engine.leaf import End
 from orchestrator.engine.moves import Mover
 from orchestrator.engine.samples import Sampler
@@ -47,9 +48,12 @@ class Verbs:
         self._fresh: dict[str, Reading] = {}
         self._stale = False
         configs = config.channels
-        self.mover = Mover(channels, view, control, self._trust, configs, names, self.tell)
+        self.held = HeldUp(lambda: control.clock, self.tell)
+        self.mover = Mover(
+            channels, view, control, self._trust, configs, names, self.tell, self.held
+        )
         environment = Environment(view, {}, {}, self._fresh)
-        self.waiter = Waiter(view, control, self._trust, environment.reading)
+        self.waiter = Waiter(view, control, self._trust, environment.reading, self.held)
         self.master = Master(channels, view, control, events.offer, self.tell, memory)
         self.sampler = Sampler(channels, view, control, recorder, events.offer, self.tell)
 

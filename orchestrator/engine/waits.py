@@ -9,8 +9,9 @@ from functools import partial
 
 from orchestrator.engine.control import RewindRun, RunControl, SkipStep, StopRun
 from orchestrator.engine.environment import UnmetError
+from orchestrator.engine.held import HeldUp
 from orchestrator.engine.leaf import End
-from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust, seen
+from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust, disconnected, seen
 from orchestrator.engine.watching import AGE_PERIOD
 from orchestrator.errors import ExpressionError, NotConnectedError, StepTimeoutError
 from orchestrator.language.compare import meets
@@ -68,8 +69,13 @@ class Waiter:
         control: RunControl,
         trust: Trust,
         newest: Callable[[str], Reading],
+        held: HeldUp,
     ) -> None:
-        """`trust` knows which values count, `newest` which is the newest of a channel."""
+        """`trust` knows which values count, `newest` which is the newest of a channel.
+
+        `held` is told what waits, to tell what holds it up.
+        """
+        self._held = held
         self._newest = newest
         self._view = view
         self._control = control
@@ -104,7 +110,8 @@ class Waiter:
                     await refresh()
                 condition, refresh = condition.begun(), None
             watch = self._watch(condition, how)
-            await self._until(watch, condition, refresh)
+            with self._held.waiting(partial(self._doubts, condition)):
+                await self._until(watch, condition, refresh)
         if leaf.ended is End.TIMEOUT:
             told = [self._seen(name, condition.accept) for name in condition.channels]
             told += [_NO_EDGE] if watch is not None and watch.began_true else []
@@ -117,7 +124,10 @@ class Waiter:
         Raises:
             StopRun: STOP was asked for.
         """
-        with self._control.leaf(moving=False, seconds=seconds) as leaf:
+        with (
+            self._control.leaf(moving=False, seconds=seconds) as leaf,
+            self._held.waiting(partial(self._doubts, condition), f"the wait for {condition.text}"),
+        ):
             await self._until(self._watch(condition, How()), condition)
         leave(leaf.ended)
         return leaf.ended is None
@@ -144,10 +154,13 @@ class Waiter:
         channels = [self._view.channel(name) for name in names]
         if all(channel.connected for channel in channels):
             return
-        condition = Condition("", tuple(names), lambda: all(c.connected for c in channels))
+        condition = Condition(
+            "", tuple(names), lambda: all(c.connected for c in channels), reads=frozenset(names)
+        )
         with self._control.leaf(moving=False, seconds=timeout, given_up=True) as leaf:
             if not self._control.gives_up:
-                await self._until(self._watch(condition, How()), condition)
+                with self._held.waiting(lambda: disconnected(channels)):
+                    await self._until(self._watch(condition, How()), condition)
         lost = ", ".join(channel.name for channel in channels if not channel.connected)
         if leaf.ended is End.TIMEOUT:
             raise StepTimeoutError(f"waited {timeout:g} s for the connection of {lost}")
@@ -197,6 +210,12 @@ class Waiter:
         if not isinstance(reading.value, int | float) or not isinstance(step, int | float):
             raise ExpressionError(f"{channel.name}: {relation} needs numbers")
         return reading.value + (step if relation is Relation.INCREASE_BY else -step)
+
+    def _doubts(self, condition: Condition) -> list[str]:
+        """Why values that a condition needs do not count now."""
+        channels = [self._view.channel(name) for name in sorted(condition.reads)]
+        doubts = [(c.name, self._trust.doubt(c, condition.accept)) for c in channels]
+        return [f"{name}: {doubt}" for name, doubt in doubts if doubt]
 
     def _seen(self, name: str, accept: Accept) -> str:
         channel = self._view.channel(name)

@@ -48,6 +48,7 @@ from orchestrator.types.values import (
     Reading,
     Severity,
     Value,
+    alarm_name,
     path_text,
 )
 
@@ -93,5 +94,6 @@ __all__ = [
     "Update",
     "Value",
     "Verb",
+    "alarm_name",
     "path_text",
 ]

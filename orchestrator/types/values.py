@@ -72,6 +72,38 @@ class Alarm(IntEnum):
     UDF = 17
 
 
+ALARM_NAMES = (
+    "NO_ALARM",
+    "READ",
+    "WRITE",
+    "HIHI",
+    "HIGH",
+    "LOLO",
+    "LOW",
+    "STATE",
+    "COS",
+    "COMM",
+    "TIMEOUT",
+    "HWLIMIT",
+    "CALC",
+    "SCAN",
+    "LINK",
+    "SOFT",
+    "BAD_SUB",
+    "UDF",
+    "DISABLE",
+    "SIMM",
+    "READ_ACCESS",
+    "WRITE_ACCESS",
+)
+"""Alarm conditions by status code (epicsAlarmConditionStrings of EPICS base)."""
+
+
+def alarm_name(status: int) -> str:
+    """The name of an alarm status code; the code where EPICS knows none."""
+    return ALARM_NAMES[status] if 0 <= status < len(ALARM_NAMES) else str(status)
+
+
 class NativeType(IntEnum):
     """A channel's native type, numbered as in EPICS db_access.h (DBR_STRING … DBR_DOUBLE)."""
 
