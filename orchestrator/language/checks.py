@@ -14,6 +14,7 @@ from typing import TypeAlias
 from orchestrator.errors import CheckError, OrchestratorError
 from orchestrator.language.arguments import bind_parameters
 from orchestrator.language.compare import as_channel_value, check_limits
+from orchestrator.language.endless import bound_inside, can_change, is_meant
 from orchestrator.language.intervals import Interval
 from orchestrator.language.labels import misspelt
 from orchestrator.language.nodes import (
@@ -98,6 +99,8 @@ class _Checker:
         self.found = Findings()
         self._marked = False
         """Whether there is a checkpoint to go back to: in a sequence or in one around it."""
+        self._beside: tuple[Node, ...] = ()
+        """The branches of the outermost `parallel` around a step: what may run at the same time."""
 
     def program(self, program: Program, reach: Reach) -> bool:
         """A program and its finalisers; whether its steps never end."""
@@ -248,11 +251,26 @@ class _Checker:
         if node.target is not None:
             self._target(node, node.target, inner)
         ends_never = isinstance(node.points, While) and _always(node.points.condition, reach)
+        if isinstance(node.points, While):
+            self._unchanging(node, node.points.condition, reach)
         if ends_never and not any(map(_takes_time, walk(node.body))):
             self.found.warn(
                 node, "runs for ever, and nothing in it takes time; put a delay into it"
             )
         return self._list(node.body, inner) or ends_never
+
+    def _unchanging(self, node: LoopNode, condition: Operand, reach: Reach) -> None:
+        """A `while` that no pass can change: a loop that never ends, or has no passes at all."""
+        if is_meant(condition) or can_change(condition, walk((*node.body, *self._beside))):
+            return
+        names = ", ".join(sorted(bound_inside(condition, node)))
+        hint = f": what its body binds as {names} ends with each pass" if names else ""
+        text = f"no pass can change `{condition.text}`{hint}; once begun, it never ends"
+        sure = [case for case in reach.cases(condition) if case.value is True]
+        if sure:
+            self.found.error(node, f"{text}, and it is true{sure[0].told()}")
+        else:
+            self.found.warn(node, text)
 
     def _if(self, node: IfNode, reach: Reach) -> bool:
         self.found.computed(node, node.condition, reach)
@@ -277,7 +295,10 @@ class _Checker:
                     f"{path_text(other.path)} {other.label} ({other.where})",
                 )
             writers = own | writers
+        around = self._beside
+        self._beside = around or node.branches
         endless = [self._list((branch,), reach) for branch in node.branches]
+        self._beside = around
         return any(endless)
 
     def _run(self, node: RunNode, program: Program, reach: Reach) -> bool:

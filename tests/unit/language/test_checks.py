@@ -11,6 +11,7 @@ from orchestrator.language import reach
 from orchestrator.language.checks import Finding, Level, check_program
 from orchestrator.language.document import parse
 from orchestrator.language.intervals import Interval, interval_of
+from orchestrator.language.library import PythonSignature
 from orchestrator.language.names import Names
 from orchestrator.language.program import compile_program
 from orchestrator.types import Limits, Metadata, NativeType
@@ -30,7 +31,11 @@ LIBRARY = Shelf(
         "move": """parameters: {to: {type: float, max: 50}}
 steps: [{set: {pv: stage.x, value: $(to)}}]""",
         "forever": "steps: [{wait: {until: 'false', timeout: none}}]",
-    }
+        "row": "steps: [{sample: [stage.x]}]",
+        "watched": "steps: [{loop: {while: len(data('stage.x')) < 5}, do: [{delay: 1}]}]",
+    },
+    functions=("count",),
+    python={"python": PythonSignature("python", {}, "")},
 )
 
 
@@ -267,6 +272,83 @@ def test_a_step_that_other_arguments_would_reach_is_no_finding(steps: str) -> No
 def test_a_loop_that_never_ends_and_never_waits_is_a_warning() -> None:
     [line] = lines("{loop: {while: 'true'}, do: [{log: a}]}", Level.WARNING)
     assert "runs for ever, and nothing in it takes time" in line
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        (
+            "[{let: {n: 0}}, {loop: {while: n < 5}, do: [{delay: 1}, {let: {n: n + 1}}]}]",
+            "steps[1] loop while n < 5: no pass can change `n < 5`: what its body binds as n ends "
+            "with each pass; once begun, it never ends, and it is true (with n = 0)",
+        ),
+        (
+            "[{let: {go: 'true'}}, {loop: {while: go}, do: [{group: [{let: {go: 'false'}}]}]}]",
+            "what its body binds as go",
+        ),
+        (
+            "[{let: {n: 0}}, {loop: {while: n < 5}, do: [{call: {function: count, as: n}}]}]",
+            "what its body binds as n",
+        ),
+        ("[{let: {n: 0}}, {loop: {while: n < 5, as: n}, do: [{delay: 1}]}]", "binds as n"),
+        ("[{loop: {while: points > 3}, do: [{delay: 1}]}]", "no pass can change `points > 3`;"),
+        ("[{loop: {while: 1 < 2}, do: [{delay: 1}]}]", "once begun, it never ends"),
+        (
+            "[{loop: {values: [1, 2], as: i}, do: [{loop: {while: i < 2}, do: [{delay: 1}]}]}]",
+            "and it is true (with i = 1)",
+        ),
+        (
+            "[{group: [{delay: 1}], on_error: [{loop: {while: points > 3}, do: [{delay: 1}]}]}]",
+            "never ends",
+        ),
+        ("[{parallel: [{delay: 1}, {loop: {while: points > 3}, do: [{delay: 1}]}]}]", "never ends"),
+    ],
+)
+def test_a_while_that_no_pass_can_change_is_an_error(steps: str, told: str) -> None:
+    [line] = lines(f"parameters: {{points: 9}}\nsteps: {steps}")
+    assert told in line
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "[{let: {n: stage.x}}, {loop: {while: n < 5}, do: [{delay: 1}]}]",
+        "[{loop: {while: len(data('det.counts')) < 5}, do: [{sample: [stage.x]}]},"
+        " {sample: [det.counts]}]",
+        "[{call: {function: count, as: n}}, {loop: {while: n < 5}, do: [{delay: 1}]}]",
+    ],
+)
+def test_a_while_that_no_pass_can_change_and_that_may_have_none_is_a_warning(steps: str) -> None:
+    assert lines(f"steps: {steps}") == []
+    [line] = lines(f"steps: {steps}", Level.WARNING)
+    assert "no pass can change" in line
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "{loop: {while: stage.x < n}, do: [{delay: 1}]}",
+        "{loop: {while: connected(stage.x)}, do: [{delay: 1}]}",
+        "{loop: {while: age(stage.x) < n}, do: [{delay: 1}]}",
+        "{loop: {while: severity(stage.x) < n}, do: [{delay: 1}]}",
+        "{loop: {while: len(data('stage.x')) < n}, do: [{sample: [stage.x]}]}",
+        "{loop: {while: len(data('stage.x')) < n}, do: [{if: stage.x > 1, then: [{run: row}]}]}",
+        "{loop: {while: len(data('stage.x')) < n}, do: [{run: python}]}",
+        "{parallel: [{loop: {while: len(data('stage.x')) < n}, do: [{delay: 1}]}, {run: row}]}",
+        "{parallel: [{run: watched}, {group: [{sample: [stage.x]}]}]}",
+        "{loop: {while: 'true'}, do: [{delay: 1}]}",
+        "{loop: {while: forever}, do: [{delay: 1}]}",
+        "{loop: {while: $(forever)}, do: [{delay: 1}]}",
+        "{loop: {while: not once}, do: [{delay: 1}]}",
+        "{loop: {while: 'false'}, do: [{delay: 1}]}",
+    ],
+)
+def test_a_while_that_a_pass_others_or_time_may_change_is_none(loop: str) -> None:
+    text = (
+        "parameters: {forever: {type: bool, default: true}, once: {type: bool, default: false}}\n"
+        f"steps: [{{let: {{n: 5}}}}, {{sample: [stage.x]}}, {loop}]"
+    )
+    assert not [finding for finding in check(text) if "no pass can change" in finding.text]
 
 
 @pytest.mark.parametrize(
