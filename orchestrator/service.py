@@ -59,7 +59,7 @@ class Service:
     """
 
     def __init__(self, config: Config, observe: Observer | None, record: Path | None) -> None:
-        """`observe` is told of every event of a run, in order; it must not raise or wait.
+        """`observe` is told of every event of a run, in order; it must not wait.
 
         With `record`, the device and the engine run as guests of a recording, which stands
         between them and all that reaches them.
@@ -121,8 +121,15 @@ class Service:
     def _tell(self, told: Told) -> None:
         # Not by `offer`: to a recording it comes from outside, as the engine knows nothing of it.
         self._pull.offer(told)
-        if self._observe is not None:
-            self._observe(told)
+        self._observed(told)
+
+    def _observed(self, item: RunEvent) -> None:
+        if self._observe is None:
+            return
+        try:
+            self._observe(item)
+        except Exception:  # the top of a callback: no run ends because nobody could be told
+            log.exception("an event could not be told", kind=type(item).__name__)
 
     def offer(self, item: RunEvent) -> None:
         """The engine's events pass here on their way to the pull queue."""
@@ -130,8 +137,7 @@ class Service:
             self._pull.offer(item)
         else:
             self._recording.event(item)
-        if self._observe is not None:
-            self._observe(item)
+        self._observed(item)
         if isinstance(item, RunEnded | RunRefused):
             future = self._asked.pop(item.request, None)
             if future is not None and not future.done():
@@ -194,7 +200,7 @@ class Service:
             before, trouble = trouble, ""
             try:
                 names = await asyncio.to_thread(self._engine.library.names)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with the user's directory
                 names, trouble = (), str(error)
                 if trouble != before:
                     log.warning("the directory of sequences can't be read", error=trouble)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TypeAlias, assert_never
+from typing import TypeAlias, TypeVar, assert_never
 
 import numpy as np
+import structlog
 
 from orchestrator.config import Config
 from orchestrator.device.commands import (
@@ -43,6 +45,7 @@ from orchestrator.types import (
     RunRefused,
     RunRequest,
     RunStarted,
+    RunStatus,
     SequencesListed,
     Severity,
     Tick,
@@ -52,6 +55,9 @@ from orchestrator.types import (
 
 Decision: TypeAlias = PushItem | EngineItem
 
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 _A_TURN = 200
 """Items examined before other tasks have their turn; some 10 µs each. A count and no time: a
@@ -78,6 +84,7 @@ class Device:
         self._asked: dict[int, Verb] = {}
         self._reserved = False
         self._preparing: int | None = None
+        self._failures: Counter[tuple[str, str]] = Counter()
 
     async def run(
         self,
@@ -116,32 +123,67 @@ class Device:
 
     def examine(self, item: PullItem) -> Iterable[Decision]:
         """Decide what follows from one item. Bad data is a decision, never an exception."""
+        if isinstance(item, Reading) and item.channel != self._served.master:
+            try:
+                return self._mirrors.take_reading(item)  # most of all items: no generators
+            except Exception as error:  # noqa: BLE001 - the top of an item, as in `_guarded`
+                self._failed("Reading", item.channel, error)
+                return []
+        return list(self._guarded(item, self._decided(item)))
+
+    def _decided(self, item: PullItem) -> Iterator[Decision]:
         match item:
-            case Reading():
-                if item.channel == self._served.master:
-                    served = self._reserving(self._served.take_reading(item))
-                    return [*self._mirrors.take_reading(item), *served]
-                return self._mirrors.take_reading(item)
+            case Reading():  # of the master
+                yield from self._mirrors.take_reading(item)
+                yield from self._reserving(self._served.take_reading(item))
             case LinkChange():
-                return self._mirrors.take_link(item)
+                yield from self._mirrors.take_link(item)
             case Command():
-                return list(self._take_command(item))
+                yield from self._take_command(item)
             case Tick():
-                return list(self._take_tick(item))
+                yield from self._take_tick(item)
             case SequencesListed():
-                return [self._publisher.sequences(item.names)]
+                yield self._publisher.sequences(item.names)
             case _:
-                return list(self._take_event(item))
+                yield from self._take_event(item)
 
     def _take_tick(self, tick: Tick) -> Iterator[PushItem]:
-        yield from self._mirrors.take_tick(tick)
-        yield from self._publisher.take_tick()
+        for figures in (self._mirrors.take_tick(tick), self._publisher.take_tick()):
+            try:
+                yield from figures
+            except Exception as error:  # noqa: BLE001 - the top of an item, as in `_guarded`
+                self._failed("Tick", "", error)
 
     def _notify(self, item: PullItem) -> None:
         if isinstance(item, Reading | LinkChange):
             state = self.world.channel(item.channel)
             for watcher in state.watchers:
-                watcher(state)
+                try:
+                    watcher(state)
+                except Exception as error:  # noqa: BLE001 - the top of a callback, logged
+                    self._failed("watcher", item.channel, error)
+
+    # What can't be taken ----------------------------------------------------------------------
+
+    def _guarded(self, item: PullItem, decisions: Iterable[T]) -> Iterator[T | Decision]:
+        """The same; where the item can't be taken, those so far and what is told of that."""
+        try:
+            yield from decisions
+        except Exception as error:  # noqa: BLE001 - the top of an item: the next one is taken
+            self._failed(type(item).__name__, getattr(item, "channel", ""), error)
+            reason = f"internal error: {type(error).__name__}: {error}"
+            if isinstance(item, Command):
+                yield from self._refuse(item, reason)
+            elif not isinstance(item, Reading | LinkChange | Tick):  # these the log has
+                yield from self._publisher.anyhow(item, reason)
+
+    def _failed(self, kind: str, channel: str, error: Exception) -> None:
+        """Log it: the 1st, 2nd, 4th, 8th … of a kind, as thousands may come."""
+        self._failures[kind, channel] += 1
+        times = self._failures[kind, channel]
+        if times & (times - 1) == 0:
+            where = {"channel": channel} if channel else {}
+            log.error("an item could not be taken", kind=kind, times=times, exc_info=error, **where)
 
     # Commands ---------------------------------------------------------------------------------
 
@@ -219,9 +261,7 @@ class Device:
         if busy := self._why_busy():
             yield from self._refuse(command, busy)
             return
-        self._reserved, self._preparing = True, command.request
-        self._asked[command.request] = command.verb
-        yield RunRequest(
+        request = RunRequest(
             request=command.request,
             name=run.name,
             text=run.document,
@@ -230,6 +270,9 @@ class Device:
             owner=command.owner,
             always_a_run=start,
         )
+        self._reserved, self._preparing = True, command.request
+        self._asked[command.request] = command.verb
+        yield request
 
     def _queue_request(self, command: Command, parsed: QueueText) -> QueueRequest:
         self._asked[command.request] = command.verb
@@ -261,7 +304,8 @@ class Device:
     # Events of the engine ---------------------------------------------------------------------
 
     def _take_event(self, event: RunEvent) -> Iterator[Decision]:
-        yield from self._publisher.take(event)
+        # What can't be published must not keep the engine reserved, nor anybody waiting.
+        yield from self._guarded(event, self._publisher.take(event))
         match event:
             case RunStarted():
                 self._reserved, self._preparing = True, None
@@ -278,8 +322,8 @@ class Device:
             case RunEnded():
                 self._reserved = False
                 if self._asked.pop(event.request, None) is not None:
-                    failed = "" if event.status == "Success" else f"{event.status}: {event.message}"
-                    yield Reply(event.request, failed)
+                    well = event.status is RunStatus.SUCCESS
+                    yield Reply(event.request, "" if well else f"{event.status}: {event.message}")
                 yield from self._reserving(self._served.ended(event))
             case _:
                 pass

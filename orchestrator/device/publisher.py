@@ -25,6 +25,7 @@ from orchestrator.types import (
     RunStarted,
     RunState,
     RunStatus,
+    SequencesListed,
     Severity,
     StateChanged,
     StepStarted,
@@ -87,6 +88,26 @@ class RunPublisher:
                 pass
             case _:
                 assert_never(event)
+
+    def anyhow(self, event: RunEvent | SequencesListed, reason: str) -> Iterator[PushItem]:
+        """What is published of an event that can't be published as it is: the edges, and why."""
+        alarm = Severity.MAJOR, Alarm.STATE
+        match event:
+            case RunStarted():
+                self._name = self._name or "a sequence"
+                yield Update("status", RunStatus.UNDEFINED.value)
+                yield Update("start", 1)
+                yield Update("busy", 1)
+            case RunEnded():
+                self._name, self._row = "", None
+                yield from self._pause(paused=False)
+                yield Update("state", RunState.IDLE.value)
+                yield Update("status", RunStatus.FAILED.value, "", *alarm)
+                yield Update("start", 0)
+                yield Update("busy", 0)
+            case _:
+                pass
+        yield Update("message", reason, "", *alarm)
 
     def take_tick(self) -> Iterator[PushItem]:
         """The columns that were held back since the last pulse."""

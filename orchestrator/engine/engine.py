@@ -150,6 +150,11 @@ class Engine:
         except InputError as error:
             self._events.offer(RunRefused(item.request, str(error)))
             return
+        except Exception as error:  # the top of a task: a fault of ours must not end the service
+            log.exception("the queue could not be changed", action=item.action)
+            text = f"internal error: {type(error).__name__}: {error}"
+            self._events.offer(RunRefused(item.request, text))
+            return
         self._events.offer(self._queue.changed)
         self._events.offer(Accepted(item.request, text))
         self._turn.set()

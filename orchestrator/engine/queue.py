@@ -69,7 +69,8 @@ class RunQueue:
         """
         index = self._index(number)
         item = self._items.pop(index)
-        self._items.insert(self._running + max(position, 1) - 1, item)
+        place = min(max(position, 1), len(self._items) + 1)  # what is beyond is the end
+        self._items.insert(self._running + place - 1, item)
         return item[0]
 
     def clear(self) -> int:

@@ -81,7 +81,10 @@ class Server:
             items = await self._push.batch(_BATCH)
             until = self._clock() + _A_TURN_S
             for item in items:
-                await self._take(item, ioc)
+                try:
+                    await self._take(item, ioc)
+                except Exception:  # the top of an item: the next one is published
+                    logger.exception("an item could not be published", kind=type(item).__name__)
                 if self._clock() > until:
                     await asyncio.sleep(0)
                     until = self._clock() + _A_TURN_S

@@ -257,7 +257,7 @@ def test_the_alarm_of_status_says_whether_a_failed_run_had_begun(device, cause, 
         ("run align 5", "'5' is not of the form key=value"),
         ("run align a=1 a=2", "'a' is given twice"),
         ("pause now", "pause takes no arguments"),
-        ("run 'align", "No closing quotation"),
+        ("run 'align", "no closing quotation"),
         ("__import__('os').system('x')", "unknown command"),
     ],
 )
