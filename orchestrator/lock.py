@@ -1,10 +1,10 @@
-"""One service a store: a lock that ends with the process that holds it."""
+"""One service a store, and any number of foreground runs: a lock that ends with its process."""
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +12,13 @@ from pathlib import Path
 import structlog
 
 from orchestrator.errors import InputError
+from orchestrator.present import NO_LOCKS
 
 log = structlog.get_logger(__name__)
 
 _FILE = ".lock"
+_PATIENCE = 0.2
+"""s for which a run that looks at the lock may have it."""
 
 
 @contextmanager
@@ -32,11 +35,7 @@ def hold_store(directory: Path, prefix: str) -> Iterator[None]:
     Raises:
         InputError: Another service holds it, or the directory can't be written.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        file = os.open(directory / _FILE, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise InputError(f"can't write in the store {directory}: {error.strerror}") from error
+    file = _open(directory)
     try:
         _lock(file, directory)
         try:
@@ -49,9 +48,45 @@ def hold_store(directory: Path, prefix: str) -> Iterator[None]:
         os.close(file)
 
 
-def _lock(file: int, directory: Path) -> None:
+def look_at_store(directory: Path) -> None:
+    """See that a foreground run can use a store: other runs may do so at the same time.
+
+    Not while a service has it: what a run is to do there is the service's to do.
+
+    Raises:
+        InputError: A service holds it, or the directory can't be written.
+    """
+    file = _open(directory)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _try(file, directory, fcntl.LOCK_SH)
+    finally:
+        os.close(file)
+
+
+def _open(directory: Path) -> int:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        return os.open(directory / _FILE, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise InputError(f"can't write in the store {directory}: {error.strerror}") from error
+
+
+def _lock(file: int, directory: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            _try(file, directory, fcntl.LOCK_EX)
+        except InputError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _try(file: int, directory: Path, kind: int) -> None:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError as error:
         prefix, _, process = os.pread(file, 256, 0).decode(errors="replace").partition(" ")
         raise InputError(
@@ -60,6 +95,6 @@ def _lock(file: int, directory: Path) -> None:
             "or choose another [store] directory in the configuration"
         ) from error
     except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL):
+        if error.errno not in NO_LOCKS:
             raise
         log.warning("this file system has no locks: two services may use one store", at=directory)

@@ -5,8 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import (
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,8 +25,9 @@ from orchestrator.config import ChannelConfig, Config, key_place, names_of
 from orchestrator.device import Device
 from orchestrator.engine import Engine, Library, registry_of
 from orchestrator.language.program import compile_suspenders
-from orchestrator.lock import hold_store
+from orchestrator.lock import hold_store, look_at_store
 from orchestrator.ports import Channels, Offer, Store
+from orchestrator.present import Announcement, announced
 from orchestrator.queues import MergeQueue, QueueFigures, pull_queue, push_queue, request_queue
 from orchestrator.replay import ENDING, Recording
 from orchestrator.server import Server
@@ -33,6 +40,7 @@ from orchestrator.types import (
     RunEnded,
     RunEvent,
     RunRefused,
+    RunStarted,
     SequencesListed,
     Severity,
     Tick,
@@ -42,6 +50,7 @@ from orchestrator.types import (
 
 log = structlog.get_logger(__name__)
 
+_ANY = "0.0.0.0"  # noqa: S104 - nothing is bound
 _TICK = 0.2
 """s between two pulses."""
 _LISTING = 2.0
@@ -76,6 +85,7 @@ class Service:
         self._device = Device(config)
         self._client = Client(channels, self._pull)
         self._port = 0
+        self._announcement: Announcement | None = None
         self._server = Server(config, self._pull, self._push)
         self._recording: Recording | None = None
         self._examined = self._pull
@@ -138,6 +148,8 @@ class Service:
         else:
             self._recording.event(item)
         self._observed(item)
+        if isinstance(item, RunStarted) and self._announcement is not None:
+            self._announcement.began(item.name, item.run_id)
         if isinstance(item, RunEnded | RunRefused):
             future = self._asked.pop(item.request, None)
             if future is not None and not future.done():
@@ -226,10 +238,24 @@ class Service:
             await self._recording.host(name, work())
 
     @asynccontextmanager
-    async def _running(self) -> AsyncIterator[None]:
+    async def _running(self, foreground: str | None) -> AsyncIterator[None]:
         async with self._server.running() as ioc:
             self._port = ioc.port
             async with self._working():
+                with self._announced(foreground):
+                    yield
+
+    @contextmanager
+    def _announced(self, foreground: str | None) -> Iterator[None]:
+        """Commands in other terminals find us by the store."""
+        host = self.config.server.interfaces[0]
+        address = f"{'127.0.0.1' if host == _ANY else host}:{self._port}"
+        store, prefix = self.config.store, self.config.prefix
+        if foreground is None:
+            with announced(store, "service", prefix, address):
+                yield
+        else:
+            with announced(store, "run", prefix, address, foreground) as self._announcement:
                 yield
 
     @asynccontextmanager
@@ -285,7 +311,11 @@ def spare_the_collector() -> None:
 
 @asynccontextmanager
 async def open_service(
-    config: Config, *, observe: Observer | None = None, record: Path | None = None
+    config: Config,
+    *,
+    observe: Observer | None = None,
+    record: Path | None = None,
+    foreground: str | None = None,
 ) -> AsyncIterator[Service]:
     """Start a service on the running loop; when the block is left, end it in good order.
 
@@ -293,19 +323,28 @@ async def open_service(
     channels; what was published reaches the clients; the server.
 
     With `record`, all that comes from outside is written to that file, for `orchestrator replay`.
+    `foreground` names the sequence that the service lives for: other such runs may use the store
+    as well.
 
     Raises:
         OrchestratorError: The configured port can't be had, another service uses the store, or
             the recording can't be made.
     """
-    with hold_store(config.store, config.prefix):
+    with _store_of(config, foreground):
         service = Service(config, observe, record)
         try:
-            async with service._running():  # noqa: SLF001 - the other half of the class
+            async with service._running(foreground):  # noqa: SLF001 - the other half of the class
                 yield service
         finally:
             if service._recording is not None:  # noqa: SLF001 - as above
                 await service._recording.close()  # noqa: SLF001 - as above
+
+
+def _store_of(config: Config, foreground: str | None) -> AbstractContextManager[None]:
+    if foreground is None:
+        return hold_store(config.store, config.prefix)
+    look_at_store(config.store)
+    return nullcontext()
 
 
 def _now() -> datetime:

@@ -151,7 +151,7 @@ class CsvRecorder:
         columns: _Columns = ()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.open("x", encoding="utf-8").close()  # never that of another run
+            self._path = _made(self._path)
             item = self._rows.get()
             while item is not None:
                 _widen(self._path, columns, item[0])
@@ -211,6 +211,19 @@ class CsvRecorder:
         if self._whole is not None:
             with suppress(OSError):
                 os.truncate(self._path, self._whole)
+
+
+def _made(path: Path) -> Path:
+    """Make the file, with a number where another run has it: two may begin in one millisecond."""
+    number, own = 1, path
+    while True:
+        try:
+            own.open("x", encoding="utf-8").close()
+        except FileExistsError:
+            number += 1
+            own = path.with_stem(f"{path.stem}-{number}")
+        else:
+            return own
 
 
 def _widen(path: Path, before: _Columns, after: _Columns) -> None:

@@ -1,4 +1,4 @@
-"""`pause`, `resume`, `stop`, `abort`, `skip`: what operators ask of a running service."""
+"""`pause`, `resume`, `stop`, `abort`, `skip`, `answer`: what operators ask of a run."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ from orchestrator.cli.guard import complain
 from orchestrator.cli.logs import level_of, set_up_logs
 from orchestrator.cli.remote import RemoteService, reach
 from orchestrator.cli.settings import settings
+from orchestrator.cli.which import Which, which
 from orchestrator.config import Config
 
 _HARMLESS = ("stop", "abort")
 """What is no failure where nothing runs: afterwards nothing runs."""
 
 
-def send(verb: str, reason: str, prefix: str, file: Path | None, verbose: int) -> int:
-    """Ask a service for something; the exit code tells whether there was a run to take it.
+def send(verb: str, reason: str, prefix: str, run: str, file: Path | None, verbose: int) -> int:
+    """Ask for something; the exit code tells whether there was a run to take it.
 
     Raises:
+        InputError: There are several that could be meant.
         OrchestratorError: The service isn't there, or refused it.
     """
     set_up_logs(level_of(verbose))
-    return asyncio.run(_send(verb, reason, prefix, settings(file)))
+    config = settings(file)
+    return asyncio.run(_send(verb, reason, which(config, prefix, run), config))
 
 
-async def _send(verb: str, reason: str, prefix: str, config: Config) -> int:
-    async with reach(config, prefix) as service:
+async def _send(verb: str, reason: str, target: Which, config: Config) -> int:
+    async with reach(config, target) as service:
         if not service.values["BUSY"]:
             complain(f"{service.prefix} nothing is running to {verb}")
             return Code.SUCCESS if verb in _HARMLESS else Code.FAILED

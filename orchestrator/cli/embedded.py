@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator import loops
 from orchestrator.cli.codes import code_of_run
 from orchestrator.cli.interrupts import PRESSED, interrupts
+from orchestrator.cli.keys import keys
 from orchestrator.cli.logs import level_of, set_up_logs
 from orchestrator.cli.sequence import load
 from orchestrator.cli.settings import Chosen, choose, owner, settings
@@ -78,16 +79,32 @@ class Embedded:
             OrchestratorError: The service could not be started.
         """
         with interrupts(self._press):
-            async with open_service(self._config, observe=self._display.take) as service:
+            async with open_service(
+                self._config, observe=self._display.take, foreground=chosen.name
+            ) as service:
                 if self._pressed:
                     return RunEnded("", RunStatus.ABORTED, "aborted before it began", 0)
                 self._service = service
-                return await service.run(
-                    chosen.name, text=chosen.text, origin=chosen.origin, args=args, owner=owner()
-                )
+                with keys(self._display, self._ask):
+                    return await service.run(
+                        chosen.name,
+                        text=chosen.text,
+                        origin=chosen.origin,
+                        args=args,
+                        owner=owner(),
+                    )
 
-    def _press(self, count: int) -> None:
-        self._pressed = count
-        self._display.note(PRESSED[min(count, len(PRESSED)) - 1])
+    def _press(self, _count: int) -> None:
+        self._abort("Ctrl-C")
+
+    def _ask(self, verb: Verb) -> None:
+        if verb is Verb.ABORT:
+            self._abort("the key q")
+        elif self._service is not None:
+            self._service.control(verb)
+
+    def _abort(self, reason: str) -> None:
+        self._pressed += 1
+        self._display.note(PRESSED[min(self._pressed, len(PRESSED)) - 1])
         if self._service is not None:
-            self._service.control(Verb.ABORT, "Ctrl-C")
+            self._service.control(Verb.ABORT, reason)

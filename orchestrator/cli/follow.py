@@ -13,10 +13,12 @@ from pathlib import Path
 
 from orchestrator.cli.codes import code_of_run
 from orchestrator.cli.interrupts import PRESSED, interrupts
+from orchestrator.cli.keys import keys
 from orchestrator.cli.logs import level_of, set_up_logs
 from orchestrator.cli.remote import RemoteService, reach
 from orchestrator.cli.settings import Chosen, choose, owner, settings
 from orchestrator.cli.translate import FINAL, Translator
+from orchestrator.cli.which import Which, which
 from orchestrator.config import Config
 from orchestrator.display.outcome import show_outcome
 from orchestrator.display.run import RunDisplay, open_display
@@ -24,7 +26,16 @@ from orchestrator.errors import InputError, NotConnectedError, PutError
 from orchestrator.language.arguments import bind, parse_assignments
 from orchestrator.language.document import parse
 from orchestrator.language.tree import read
-from orchestrator.types import Cause, RunEnded, RunEvent, RunRefused, RunStatus, Told
+from orchestrator.types import (
+    Cause,
+    RunEnded,
+    RunEvent,
+    RunRefused,
+    RunState,
+    RunStatus,
+    Told,
+    Verb,
+)
 
 _MOST = 65535
 """Bytes that CMD takes."""
@@ -51,7 +62,7 @@ def run(
     text = command_text(chosen, arguments)
     with open_display(quiet=as_json) as display:
         follower = Follower(display, retelling(chosen, text))
-        end = asyncio.run(follower.run(config, prefix, text))
+        end = asyncio.run(follower.run(config, which(config, prefix, runs=False), text))
     show_outcome(end, display.progress, as_json=as_json, code=code_of_run(end))
     return code_of_run(end)
 
@@ -134,9 +145,9 @@ class Follower:
         self._display = display
         self._retell = retell
         self._pressed = 0
-        self._presses: asyncio.Queue[int] = asyncio.Queue()
+        self._commands: asyncio.Queue[str] = asyncio.Queue()
 
-    async def run(self, config: Config, prefix: str, text: str) -> RunEnded | RunRefused:
+    async def run(self, config: Config, target: Which, text: str) -> RunEnded | RunRefused:
         """Send it and follow it; signals abort that run, each harder than the one before.
 
         Raises:
@@ -144,7 +155,7 @@ class Follower:
         """
         translator = Translator(self._take)
         with interrupts(self._press):
-            async with reach(config, prefix, translator.take) as service:
+            async with reach(config, target, translator.take) as service:
                 if self._pressed:
                     return RunEnded("", RunStatus.ABORTED, "aborted before it began", 0)
                 if service.values["BUSY"]:
@@ -158,11 +169,12 @@ class Follower:
 
     async def _until_ended(self, service: RemoteService, translator: Translator) -> RunEnded:
         async with asyncio.TaskGroup() as tasks:
-            aborting = tasks.create_task(self._pass_on(service), name="pass on Ctrl-C")
+            passing = tasks.create_task(self._pass_on(service), name="pass on what is asked")
             try:
-                await translator.ended.wait()
+                with keys(self._display, self._ask, is_asked=self._is_paused):
+                    await translator.ended.wait()
             finally:
-                aborting.cancel()
+                passing.cancel()
         if not service.connected:
             raise NotConnectedError(
                 f"the service {service.prefix} was lost during the run; if it still runs, so "
@@ -177,16 +189,29 @@ class Follower:
             event = replace(event, text=self._retell(event.text))
         self._display.take(event)
 
-    def _press(self, count: int) -> None:
-        self._pressed = count
-        self._display.note(PRESSED[min(count, len(PRESSED)) - 1])
-        self._presses.put_nowait(count)
+    def _press(self, _count: int) -> None:
+        self._abort("Ctrl-C")
+
+    def _is_paused(self) -> bool:
+        """Whether there may be a question; the service knows."""
+        return self._display.progress.state is RunState.PAUSED
+
+    def _ask(self, verb: Verb) -> None:
+        if verb is Verb.ABORT:
+            self._abort("the key q")
+        else:
+            self._commands.put_nowait(verb.value)
+
+    def _abort(self, how: str) -> None:
+        self._pressed += 1
+        self._display.note(PRESSED[min(self._pressed, len(PRESSED)) - 1])
+        self._commands.put_nowait(f"abort {shlex.quote(f'{how} by {owner()}')}")
 
     async def _pass_on(self, service: RemoteService) -> None:
         while True:
-            await self._presses.get()
+            command = await self._commands.get()
             try:
-                await service.command(f"abort {shlex.quote(f'Ctrl-C by {owner()}')}")
+                await service.command(command)
             except (PutError, NotConnectedError) as error:
                 self._display.note(str(error))
 

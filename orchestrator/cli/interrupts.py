@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -18,6 +20,31 @@ PRESSED = (
     "dropping the finalisers",
 )
 """What is told on the first, second and third Ctrl-C."""
+
+
+_undoing: list[Callable[[], None]] = []
+
+
+@contextmanager
+def dying(undo: Callable[[], None]) -> Iterator[None]:
+    """Have `undo` called, within the block, before a signal ends the process at once.
+
+    That is SIGQUIT, or a SIGTERM or SIGHUP after `PATIENCE` others.
+    """
+    former = signal.signal(signal.SIGQUIT, _die)
+    _undoing.append(undo)
+    try:
+        yield
+    finally:
+        _undoing.remove(undo)
+        signal.signal(signal.SIGQUIT, former)
+
+
+def _die(number: int, _frame: FrameType | None) -> None:
+    for undo in _undoing:
+        undo()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 @contextmanager
@@ -36,6 +63,8 @@ def interrupts(pressed: Callable[[int], None]) -> Iterator[None]:
     def restore() -> None:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
+            if _undoing and number is not signal.SIGINT:
+                signal.signal(number, _die)
 
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and shells have it

@@ -45,7 +45,17 @@ Server = Annotated[
     typer.Option(
         "--server",
         metavar="PREFIX",
-        help="The service's prefix; that of the configuration (ORCH:) if not given.",
+        help="The service's prefix; if not given, what runs in this folder, or the prefix of the "
+        "configuration (ORCH:).",
+        show_default=False,
+    ),
+]
+ForegroundRun = Annotated[
+    str,
+    typer.Option(
+        "--run",
+        metavar="RUN",
+        help="A foreground run in this folder, where there are several: its id or name.",
         show_default=False,
     ),
 ]

@@ -18,6 +18,7 @@ from orchestrator.cli.codes import Code
 from orchestrator.cli.logs import level_of, set_up_logs
 from orchestrator.cli.remote import RemoteService, reach
 from orchestrator.cli.settings import choose, settings
+from orchestrator.cli.which import which
 from orchestrator.config import Config
 from orchestrator.device.commands import parse_command
 from orchestrator.display.queue import queue_lines, queue_table
@@ -63,7 +64,7 @@ async def _submit(config: Config, prefix: str, name: str, text: str, *, as_json:
         if field == "message":
             told.append(str(value))
 
-    async with reach(config, prefix, take) as service:
+    async with reach(config, which(config, prefix, runs=False), take) as service:
         told.clear()  # what was said before
         await _command(service, text)
         told.append(str((await service.fresh("message"))["message"]))
@@ -105,7 +106,7 @@ def _look_at(command: str) -> None:
 
 
 async def _queue(config: Config, prefix: str, command: str, *, as_json: bool) -> int:
-    async with reach(config, prefix) as service:
+    async with reach(config, which(config, prefix, runs=False)) as service:
         if command:
             await _command(service, command)
         _show(service.prefix, await service.read_queue(), as_json=as_json)

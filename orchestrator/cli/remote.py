@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from orchestrator.cli.codes import NotThereError
+from orchestrator.cli.which import Which
 from orchestrator.client import Client, configure_environment
 from orchestrator.config import ChainConfig, ChannelConfig, Config
 from orchestrator.display.channels import json_value
@@ -168,38 +170,56 @@ def nothing(_field: str, _value: object) -> None:
 
 @asynccontextmanager
 async def reach(
-    config: Config, prefix: str, changed: Callable[[str, object], None] = nothing
+    config: Config, target: Which, changed: Callable[[str, object], None] = nothing
 ) -> AsyncIterator[RemoteService]:
-    """Connect to a service, for the time of the block.
+    """Connect to a service or foreground run, for the time of the block.
 
     Args:
-        config: Says where to look, and for how long.
-        prefix: Of its PVs; the configuration's if empty.
+        config: Says where to look where the target does not, and for how long.
+        target: Which one.
         changed: See `RemoteService`.
 
     Raises:
         NotThereError: Not connected within `connect_timeout`.
     """
-    prefix = prefix or config.prefix
-    configure_environment(_with_address(config))
-    service = RemoteService(prefix, changed)
+    _look_for(target, config)
+    service = RemoteService(target.prefix, changed)
     async with service.client:
         missing = await service.client.connect(FIELDS, config.ca.connect_timeout)
         if missing:
-            raise NotThereError(_not_there(prefix, missing, config))
+            raise NotThereError(_not_there(target, missing, config))
         yield service
 
 
-def _not_there(prefix: str, missing: list[str], config: Config) -> str:
+def _look_for(target: Which, config: Config) -> None:
+    """Set where to look: at its address and nowhere else, where that is known.
+
+    Another service may have the same prefix, that of the configuration, elsewhere on the network.
+    """
+    if not target.address:
+        configure_environment(with_own_address(config))
+        return
+    for name in ("EPICS_CA_ADDR_LIST", "EPICS_CA_NAME_SERVERS"):
+        os.environ.pop(name, None)
+    there = {"there": ChainConfig("there", "", target.address)}
+    ca = replace(config.ca, auto_addr_list=False)
+    configure_environment(replace(config, chain=there, ca=ca))
+
+
+def _not_there(target: Which, missing: list[str], config: Config) -> str:
+    prefix = target.prefix
+    if target.run:
+        return f"{target.run} is not there: it has ended, or does not answer at {target.address}"
     found = f"; of its PVs {', '.join(missing)} are missing" if len(missing) < len(FIELDS) else ""
     colon = f" (with a colon, {prefix}:)" if prefix[-1:].isalnum() else ""
     return (
         f"no service {prefix} connected within {config.ca.connect_timeout:g} s{found}; "
-        f"does it run, is --server its prefix{colon}, and its host in EPICS_CA_ADDR_LIST?"
+        f"does it run, is --server its prefix{colon}, and its host in EPICS_CA_ADDR_LIST? "
+        f"No foreground run uses the store {config.store} either"
     )
 
 
-def _with_address(config: Config) -> Config:
+def with_own_address(config: Config) -> Config:
     """The same, with the address at which a service of this configuration would be on this host.
 
     It may listen on loopback or on a port of its own, where no broadcast reaches it.

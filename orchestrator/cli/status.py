@@ -13,10 +13,12 @@ import typer
 from rich.live import Live
 
 from orchestrator.cli.codes import Code
+from orchestrator.cli.guard import complain
 from orchestrator.cli.interrupts import interrupts
 from orchestrator.cli.logs import level_of, set_up_logs
 from orchestrator.cli.remote import RemoteService, reach
 from orchestrator.cli.settings import settings
+from orchestrator.cli.which import Which, which
 from orchestrator.config import Config
 from orchestrator.display.status import status_lines, status_table
 
@@ -47,27 +49,31 @@ _PERIOD = 0.2
 """s between two looks of `--watch`."""
 
 
-def status(prefix: str, file: Path | None, verbose: int, *, watch: bool, as_json: bool) -> int:
-    """Show the state of a service; with `watch`, until a signal comes.
+def status(
+    prefix: str, run: str, file: Path | None, verbose: int, *, watch: bool, as_json: bool
+) -> int:
+    """Show the state of a service or foreground run; with `watch`, until it ends or a signal comes.
 
     Raises:
-        OrchestratorError: The service isn't there.
+        InputError: There are several.
+        OrchestratorError: It isn't there.
     """
     set_up_logs(level_of(verbose))
     config = settings(file)
+    target = which(config, prefix, run)
     if watch:
-        return asyncio.run(_watch(config, prefix, as_json=as_json))
-    return asyncio.run(_once(config, prefix, as_json=as_json))
+        return asyncio.run(_watch(config, target, as_json=as_json))
+    return asyncio.run(_once(config, target, as_json=as_json))
 
 
-async def _once(config: Config, prefix: str, *, as_json: bool) -> int:
-    async with reach(config, prefix) as service:
+async def _once(config: Config, target: Which, *, as_json: bool) -> int:
+    async with reach(config, target) as service:
         facts = _facts(service, connected=True)
     typer.echo(_text(facts, as_json=as_json))
     return Code.SUCCESS
 
 
-async def _watch(config: Config, prefix: str, *, as_json: bool) -> int:
+async def _watch(config: Config, target: Which, *, as_json: bool) -> int:
     stopped = asyncio.Event()
     live = sys.stdout.isatty() and not as_json
     screen: AbstractContextManager[Live | None] = (
@@ -75,9 +81,12 @@ async def _watch(config: Config, prefix: str, *, as_json: bool) -> int:
     )
     with interrupts(lambda _count: stopped.set()), screen as shown:
         show = _shower(shown, as_json=as_json)
-        async with reach(config, prefix) as service:
+        async with reach(config, target) as service:
             while not stopped.is_set():
                 show(_facts(service, connected=service.connected))
+                if target.run and not service.connected:
+                    complain(f"{target.run} has ended")
+                    return Code.SUCCESS
                 try:
                     async with asyncio.timeout(_PERIOD):
                         await stopped.wait()

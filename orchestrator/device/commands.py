@@ -18,6 +18,7 @@ _CONTROLS = {
     "stop": Verb.STOP,
     "abort": Verb.ABORT,
     "skip": Verb.SKIP,
+    "answer": Verb.ANSWER,
 }
 _KNOWN = ("run", "submit", *_CONTROLS, "queue", "ping")
 _QUEUE = ("clear", "start", "hold", "remove N", "move N POSITION")
@@ -47,7 +48,7 @@ class RunText:
 
 @dataclass(frozen=True, slots=True)
 class ControlText:
-    """`pause`, `resume`, `stop`, `skip`, `abort [reason]`."""
+    """`pause`, `resume`, `stop`, `skip`, `answer`, `abort [reason]`."""
 
     verb: Verb
     reason: str = ""

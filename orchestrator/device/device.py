@@ -45,10 +45,13 @@ from orchestrator.types import (
     RunRefused,
     RunRequest,
     RunStarted,
+    RunState,
     RunStatus,
     SequencesListed,
     Severity,
+    StateChanged,
     Tick,
+    Told,
     Update,
     Verb,
 )
@@ -85,6 +88,7 @@ class Device:
         self._reserved = False
         self._preparing: int | None = None
         self._failures: Counter[tuple[str, str]] = Counter()
+        self._question = False
 
     async def run(
         self,
@@ -280,6 +284,12 @@ class Device:
         return QueueRequest(command.request, parsed.action, parsed.number, parsed.position, run)
 
     def _take_control(self, command: Command, control: ControlText) -> Iterator[Decision]:
+        if control.verb is Verb.ANSWER:
+            if not self._question:
+                yield from self._refuse(command, "nothing is asked that could be answered")
+                return
+            self._question = False  # once: the next one may be another's
+            control = ControlText(Verb.RESUME)
         if self._reserved:
             yield Control(control.verb, control.reason)
         else:
@@ -306,6 +316,7 @@ class Device:
     def _take_event(self, event: RunEvent) -> Iterator[Decision]:
         # What can't be published must not keep the engine reserved, nor anybody waiting.
         yield from self._guarded(event, self._publisher.take(event))
+        self._note_question(event)
         match event:
             case RunStarted():
                 self._reserved, self._preparing = True, None
@@ -325,6 +336,17 @@ class Device:
                     well = event.status is RunStatus.SUCCESS
                     yield Reply(event.request, "" if well else f"{event.status}: {event.message}")
                 yield from self._reserving(self._served.ended(event))
+            case _:
+                pass
+
+    def _note_question(self, event: RunEvent) -> None:
+        match event:
+            case Told(question=True):
+                self._question = True
+            case StateChanged(RunState.PAUSING | RunState.PAUSED):
+                pass
+            case StateChanged() | RunStarted() | RunEnded():
+                self._question = False
             case _:
                 pass
 

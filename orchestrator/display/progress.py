@@ -49,6 +49,8 @@ class RunProgress:
     percent: float = 0.0
     message: str = ""
     """The last thing told."""
+    question: bool = False
+    """A step `ask` waits for its answer."""
     points: int = 0
     columns: Columns = field(default_factory=dict)
     end: RunEnded | RunRefused | None = None
@@ -60,6 +62,7 @@ class RunProgress:
                 self.name, self.run_id, self.steps = event.name, event.run_id, event.steps
             case StateChanged(state):
                 self.state = state
+                self.question = self.question and state in (RunState.PAUSING, RunState.PAUSED)
             case StepStarted():
                 self.step = f"{path_text(event.path)} {event.name}".strip()
                 self.done, self.loops = event.done, event.loops
@@ -68,10 +71,12 @@ class RunProgress:
                 self.elapsed, self.remaining = event.elapsed, event.remaining
             case RowTaken():
                 self.points, self.columns = event.points, event.columns
-            case Told(text):
-                self.message = text
+            case Told():
+                self.message = event.text
+                self.question = self.question or event.question
             case RunEnded() | RunRefused():
                 self.end = event
+                self.question = False
 
     @property
     def counted(self) -> str:

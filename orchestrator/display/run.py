@@ -34,6 +34,8 @@ _PLAIN_PERIOD = 1.0
 """s between two plain lines that tell of steps; all else is told at once."""
 _BAR_WIDTH = 40
 
+_ANSWERS = "Enter answers"
+
 _SELF_EVIDENT = (RunState.RUNNING, RunState.IDLE)
 """States that need no line of their own, but for the end of a pause."""
 _HELD = (RunState.PAUSING, RunState.PAUSED, RunState.SUSPENDED)
@@ -60,6 +62,8 @@ class RunDisplay:
 
     def __init__(self) -> None:
         self.progress = RunProgress()
+        self.keys = ""
+        """What keys do, where there are any."""
 
     def take(self, event: RunEvent) -> None:
         """Take the next event of the run; returns at once."""
@@ -67,6 +71,15 @@ class RunDisplay:
 
     def note(self, text: str) -> None:
         """Tell something that isn't an event."""
+
+    def hint(self, text: str) -> None:
+        """Show this in the place of what keys do; empty = that again."""
+
+    def hide(self) -> None:
+        """Draw nothing: the terminal is somebody else's for a while."""
+
+    def show(self) -> None:
+        """Draw again."""
 
 
 @contextmanager
@@ -79,9 +92,12 @@ def open_display(*, quiet: bool = False) -> Iterator[RunDisplay]:
     if quiet:
         yield RunDisplay()
     elif sys.stdout.isatty():
-        console = Screen(highlight=False)
-        with Live(console=console, auto_refresh=False, transient=True) as live:
-            yield LiveDisplay(live)
+        display = LiveDisplay(Screen(highlight=False))
+        display.show()
+        try:
+            yield display
+        finally:
+            display.hide()
     else:
         yield PlainDisplay(Screen(highlight=False, soft_wrap=True))
 
@@ -105,8 +121,10 @@ class PlainDisplay(RunDisplay):
                 self.note(f"{self.progress.name or 'sequence'}: run {event.run_id}")
             case StateChanged(state) if goes_on or state not in _SELF_EVIDENT:
                 self.note(f"{state.value}")
-            case Told(text):
-                self.note(text)
+            case Told():
+                self.note(event.text)
+                if event.question:
+                    self.note("it waits; in another terminal, in this folder: orchestrator answer")
             case StepStarted() | Progressed():
                 self._step()
             case _:
@@ -129,42 +147,91 @@ class PlainDisplay(RunDisplay):
 class LiveDisplay(RunDisplay):
     """A few lines that are redrawn, and above them what was told."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, console: Console) -> None:
         super().__init__()
-        self._live = live
+        self._console = console
+        self._live: Live | None = None
         self._spinner = Spinner("dots")
+        self._hint = ""
 
     @unread()
     def take(self, event: RunEvent) -> None:
         """See `RunDisplay`."""
         super().take(event)
         match event:
-            case Told(text, severity):
-                style = "yellow" if severity is Severity.MINOR else "red" if severity else ""
-                self._live.console.print(Text(text, style=style))
+            case Told():
+                self._console.print(Text(event.text, style=_style_of(event)))
             case RowTaken() | RunEnded() | RunRefused():
                 return  # rows can be many; the end is shown by what comes after
             case _:
                 pass
-        self._live.update(self._render(), refresh=True)
+        self._draw()
 
     @unread()
     def note(self, text: str) -> None:
         """See `RunDisplay`."""
-        self._live.console.print(Text(text, style="yellow"))
+        self._console.print(Text(text, style="yellow"))
+
+    @unread()
+    def hint(self, text: str) -> None:
+        """See `RunDisplay`."""
+        self._hint = text
+        self._draw()
+
+    @unread()
+    def hide(self) -> None:
+        """See `RunDisplay`; what is told is still printed, a line each."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+
+    @unread()
+    def show(self) -> None:
+        """See `RunDisplay`."""
+        if self._live is None:  # a new one: it erases nothing of what came in between
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._live is not None:
+            self._live.update(self._render(), refresh=True)
 
     def _render(self) -> RenderableType:
-        return live_panel(self.progress, self._spinner)
+        panel = live_panel(self.progress, self._spinner)
+        if self._hint:
+            return Group(panel, Text(self._hint, style="bold yellow", no_wrap=True))
+        if not self.keys:
+            return panel
+        keys = f"{_ANSWERS} · {self.keys}" if self.progress.question else self.keys
+        return Group(panel, Text(keys, style="dim", no_wrap=True, overflow="ellipsis"))
+
+
+def _style_of(told: Told) -> str:
+    if told.question:
+        return "bold"
+    return "yellow" if told.severity is Severity.MINOR else "red" if told.severity else ""
 
 
 def live_panel(progress: RunProgress, spinner: Spinner | None = None) -> RenderableType:
-    """Name and state, a bar, the step: three lines."""
+    """Name and state, a bar, the step: three lines.
+
+    In colours of the terminal's own, so that they mean the same where there are 16: rich's bar is
+    red on the way there, and grey when it is full.
+    """
     state = Text(progress.state.value, style=_STATE_STYLES.get(progress.state, ""))
     head = Table.grid(padding=(0, 1))
     head.add_row(spinner or "", Text(progress.name or "sequence", style="bold"), state)
     bar = Table.grid(padding=(0, 2))
     bar.add_row(
-        ProgressBar(total=100, completed=progress.percent, width=_BAR_WIDTH),
+        ProgressBar(
+            total=100,
+            completed=progress.percent,
+            width=_BAR_WIDTH,
+            style="bright_black",
+            complete_style="cyan",
+            finished_style="green",
+        ),
         f"{progress.percent:3.0f} %",
         progress.counted,
         progress.timing,

@@ -126,7 +126,7 @@ class Verbs:
         Raises:
             StopRun: STOP was asked for.
         """
-        self.tell(text)
+        self._events.offer(Told(text, question=True))
         self._control.pause()
         with self._control.leaf(moving=False) as leaf:
             await self._control.resumed()

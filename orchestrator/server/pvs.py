@@ -144,7 +144,7 @@ class ServicePVs(Group):
         max_length=CMD_BYTES,
         put=_command,
         doc="A command: run NAME [key=value …], submit NAME [key=value …], pause, resume, stop, "
-        "abort [reason], skip, queue clear|start|hold|remove N|move N POSITION, ping; "
+        "abort [reason], skip, answer, queue clear|start|hold|remove N|move N POSITION, ping; "
         "or a whole sequence, text that begins with { or has several lines; or a trajectory, text "
         "that begins with [ or linear(. A plain string and a long string are taken alike. "
         "Put-callback completes when the command is accepted.",

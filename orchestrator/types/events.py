@@ -106,6 +106,8 @@ class Told:
 
     text: str
     severity: Severity = Severity.NO_ALARM
+    question: bool = False
+    """A step `ask` waits from now on until the run is resumed."""
 
 
 @dataclass(frozen=True, slots=True)

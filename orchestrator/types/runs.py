@@ -19,6 +19,8 @@ class Verb(StrEnum):
     STOP = "stop"
     ABORT = "abort"
     SKIP = "skip"
+    ANSWER = "answer"
+    """Answers what a step `ask` asks; nothing else."""
     INDICES = "indices"
     """An index object, to be shown as `Nested_Indices`."""
     SELECT = "select"

@@ -66,7 +66,9 @@ def run(
 
     The service lives for the time of the run, on loopback; or --server names one that runs
     already. Ctrl-C aborts the run, its finalisers run, and the exit code is 3; a second one gives
-    up on outstanding completions, a third drops the finalisers.
+    up on outstanding completions, a third drops the finalisers. On a terminal Enter answers a
+    question (ask), and the keys p, r, s and q pause, resume, skip and abort; status, pause,
+    resume, stop, abort, skip and answer do so from another terminal in the same folder.
     """
     if server:
         from orchestrator.cli import follow

@@ -1,4 +1,4 @@
-"""What talks to a running service: `status` to `queue`."""
+"""What talks to a running service or foreground run: `status` to `queue`."""
 
 from __future__ import annotations
 
@@ -6,48 +6,67 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import Arguments, ConfigFile, Json, Server, Verbose
+from orchestrator.cli.options import Arguments, ConfigFile, ForegroundRun, Json, Server, Verbose
 from orchestrator.cli.panel import Panel
 
-panel = Panel("A running service")
+panel = Panel("A running service or run")
 
 
 @panel.command()
 def status(
     server: Server = "",
+    run: ForegroundRun = "",
     watch: Annotated[bool, typer.Option("--watch", help="Follow it until Ctrl-C.")] = False,
     as_json: Json = False,
     config: ConfigFile = None,
     verbose: Verbose = 0,
 ) -> int:
-    """Show what the service does, how its last run ended, and which channels it has."""
+    """Show what the service does, how its last run ended, and which channels it has.
+
+    Like the other commands here, it finds a foreground `orchestrator run` of the same folder.
+    """
     from orchestrator.cli import status as work
 
-    return work.status(server, config, verbose, watch=watch, as_json=as_json)
+    return work.status(server, run, config, verbose, watch=watch, as_json=as_json)
 
 
 @panel.command()
-def pause(server: Server = "", config: ConfigFile = None, verbose: Verbose = 0) -> int:
+def pause(
+    server: Server = "",
+    run: ForegroundRun = "",
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
     """Pause the run; what is in flight is awaited."""
     from orchestrator.cli import control
 
-    return control.send("pause", "", server, config, verbose)
+    return control.send("pause", "", server, run, config, verbose)
 
 
 @panel.command()
-def resume(server: Server = "", config: ConfigFile = None, verbose: Verbose = 0) -> int:
+def resume(
+    server: Server = "",
+    run: ForegroundRun = "",
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
     """Go on with a paused run."""
     from orchestrator.cli import control
 
-    return control.send("resume", "", server, config, verbose)
+    return control.send("resume", "", server, run, config, verbose)
 
 
 @panel.command()
-def stop(server: Server = "", config: ConfigFile = None, verbose: Verbose = 0) -> int:
+def stop(
+    server: Server = "",
+    run: ForegroundRun = "",
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
     """End the run at its next boundary; its finalisers run."""
     from orchestrator.cli import control
 
-    return control.send("stop", "", server, config, verbose)
+    return control.send("stop", "", server, run, config, verbose)
 
 
 @panel.command()
@@ -56,21 +75,40 @@ def abort(
         list[str] | None, typer.Argument(metavar="REASON", help="Why.", show_default=False)
     ] = None,
     server: Server = "",
+    run: ForegroundRun = "",
     config: ConfigFile = None,
     verbose: Verbose = 0,
 ) -> int:
     """Interrupt the run at once; its finalisers run. Again: harder."""
     from orchestrator.cli import control
 
-    return control.send("abort", " ".join(reason or []), server, config, verbose)
+    return control.send("abort", " ".join(reason or []), server, run, config, verbose)
 
 
 @panel.command()
-def skip(server: Server = "", config: ConfigFile = None, verbose: Verbose = 0) -> int:
+def skip(
+    server: Server = "",
+    run: ForegroundRun = "",
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
     """Interrupt the step that runs and go on with the next."""
     from orchestrator.cli import control
 
-    return control.send("skip", "", server, config, verbose)
+    return control.send("skip", "", server, run, config, verbose)
+
+
+@panel.command()
+def answer(
+    server: Server = "",
+    run: ForegroundRun = "",
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Answer the question of a step `ask`: the run goes on."""
+    from orchestrator.cli import control
+
+    return control.send("answer", "", server, run, config, verbose)
 
 
 @panel.command()

@@ -218,20 +218,6 @@ def test_further_signals_drop_even_the_finalisers(shell: Shell) -> None:
     assert "the finalisers were dropped" in done.err
 
 
-def test_a_store_in_use_is_an_error_that_names_server(shell: Shell) -> None:
-    shell.write("seq.yaml", "steps:\n  - log: waiting\n  - delay: 60\n")
-    first = shell.start("run", "seq.yaml")
-    first.until_says("waiting")
-    done = shell.run("run", "seq.yaml")
-    assert done.code == 2
-    assert "--server EX:" in done.err
-    assert not done.noise
-    first.interrupt(signal.SIGKILL)  # its lock ends with it
-    first.finish()
-    shell.write("seq.yaml", "steps:\n  - log: hello\n")
-    assert shell.run("run", "seq.yaml").code == 0
-
-
 def test_check_offline_tells_what_a_sequence_would_use_and_all_findings(shell: Shell) -> None:
     shell.write("seq.yaml", "steps:\n  - set: {pv: stage.x, value: 1}\n  - sample: [det.counts]\n")
     done = shell.run("check", "--offline", "seq.yaml")

@@ -29,10 +29,13 @@ from orchestrator.types import (
     RunRefused,
     RunRequest,
     RunStarted,
+    RunState,
     RunStatus,
     SequencesListed,
     Severity,
+    StateChanged,
     Tick,
+    Told,
     Update,
     Verb,
 )
@@ -360,3 +363,30 @@ def test_a_run_that_is_longer_than_the_pv_is_left_out(device):
     assert held(values(device.examine(QueueChanged((run,), False, True)), "queue")[0]) == [
         {"left_out": 1}
     ]
+
+
+# Answers --------------------------------------------------------------------------------------
+
+
+def answered(device: Device) -> list[object]:
+    return list(device.examine(Command(Verb.COMMAND, 9, text="answer")))
+
+
+def test_an_answer_resumes_a_question_once_and_no_other_pause(device: Device) -> None:
+    refused = Reply(9, "nothing is asked that could be answered")
+    assert refused in answered(device)  # nothing runs at all
+    list(device.examine(Command(Verb.START, 1, text="align")))
+    list(device.examine(RunStarted("id", "align", "me@here", 1, 5)))
+    list(device.examine(StateChanged(RunState.PAUSED)))
+    assert refused in answered(device)  # somebody paused it
+    list(device.examine(StateChanged(RunState.RUNNING)))
+    list(device.examine(Told("Is the sample in?", question=True)))
+    list(device.examine(StateChanged(RunState.PAUSED)))
+    assert answered(device) == [
+        Update("ack", 0), Control(Verb.RESUME), Update("ack", 1), Reply(9),
+    ]  # fmt: skip
+    assert refused in answered(device)  # the next question may be another's
+    list(device.examine(StateChanged(RunState.RUNNING)))
+    list(device.examine(Told("And the gas?", question=True)))
+    list(device.examine(StateChanged(RunState.ABORTING)))
+    assert refused in answered(device)
