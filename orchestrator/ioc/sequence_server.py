@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from orchestrator.ioc.group import Group
 from orchestrator.ioc.monitor import Monitor
 from orchestrator.ioc.puts import CommandTextPV
 from orchestrator.ioc.system import MOST_WAITING, IoQueue, System, Worker
+from orchestrator.ioc.taken import ACK, CMD, NESTED_INDICES, IndicesText, Taken, verdict
 from orchestrator.ioc.text import TextRO, decode
 from orchestrator.language.indices import NO_INDEX, NO_SEQ, parse_indices
 from orchestrator.language.trajectory import MOST_ITEMS, MOST_TEXT, Trajectory, parse_trajectory
@@ -34,6 +35,10 @@ _NO_ROOM = f"{MOST_JOBS:,} trajectories and indices wait already"
 _FINE = {"status": ca.AlarmStatus.NO_ALARM, "severity": ca.AlarmSeverity.NO_ALARM}
 _FAILED = {"status": ca.AlarmStatus.STATE, "severity": ca.AlarmSeverity.MAJOR_ALARM}
 _UNLINKED = {"status": ca.AlarmStatus.LINK, "severity": ca.AlarmSeverity.MINOR_ALARM}
+_UNSAID = {"status": ca.AlarmStatus.STATE, "severity": ca.AlarmSeverity.MINOR_ALARM}
+
+Job = Callable[[], Coroutine[Any, Any, bool]]
+"""What is to be done; whether it is to be acknowledged now, or when the system says so."""
 
 logger = structlog.get_logger(__name__)
 
@@ -64,6 +69,9 @@ class SequenceServer(Group):
     Everything that arrives is done in its order, by one thread: nothing is lost where an index
     comes while the one before is still on its way. `ACK` is 0 from the arrival of the first of
     them until the last is done, and then tells of that one, whose seq `INDEX` shows.
+
+    A system that takes `CMD` or `Nested_Indices` itself gets their texts, and acknowledges them:
+    see `System`. Without a system trajectories are loaded and shown, and no index is reached.
     """
 
     cmd = pvproperty(
@@ -113,6 +121,7 @@ class SequenceServer(Group):
         server_name: str = "",
         system: Any = None,
         target: str = "VAL",
+        takes: Collection[str] | None = None,
         **kwargs: Any,
     ) -> None:
         """Give the system its queues.
@@ -124,21 +133,25 @@ class SequenceServer(Group):
                 set until the IOC starts.
             server_name: Its name in `Nested_Indices`; `name` in our `SubGroup`.
             system: A `System`, or a class that makes one; the parent's attribute `system` if
-                none is given here.
+                none is given here. May be set until the IOC starts.
             target: The `pv_name` with which `io_execute` is called.
+            takes: Which of `CMD` and `Nested_Indices` the system handles itself; found in its
+                source where it compares `pv_name` with them.
             kwargs: caproto's.
         """
         super().__init__(prefix, **kwargs)
         self.master = expand_macros(master, self.macros)
         self.server_name = server_name
         self.target = target
-        self.system: Any = None
+        self._explicit = takes
+        self._takes = Taken()
+        self._system: Any = None
         self.io_put_queue = IoQueue()
         self.io_get_queue = IoQueue(MOST_WAITING)
         if system is not None:
             self.attach(system() if isinstance(system, type) else system)
         self._worker = Worker(f"{self.prefix} io_execute")
-        self._jobs: asyncio.Queue[Callable[[], Coroutine[Any, Any, None]]] = asyncio.Queue()
+        self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._waiting = 0
         self._trajectory: Trajectory | None = None
         self._seen: tuple[str, float] | None = None
@@ -148,12 +161,29 @@ class SequenceServer(Group):
         self._monitor: Monitor | None = None
         self._publishing = asyncio.Lock()
         self._unknown: set[str] = set()
+        self._handed = False  # the system has something of ours in hand
+        self._said: object = None  # its ACK of that
+        self._left: Callable[[], Awaitable[None]] | None = None  # for an ACK that comes later
 
     def attach(self, system: System) -> None:
-        """Put this system behind the PVs, and give it its queues."""
+        """Put this system behind the PVs, and give it its queues; the same as to set `system`."""
         self.system = system
-        self.system.io_put_queue = self.io_put_queue
-        self.system.io_get_queue = self.io_get_queue
+
+    @property
+    def system(self) -> Any:
+        """What moves; None while there is nothing."""
+        return self._system
+
+    @system.setter
+    def system(self, system: Any) -> None:
+        self._system = system
+        if system is None:
+            return
+        system.io_put_queue = system.io_push_queue = self.io_put_queue
+        system.io_get_queue = system.io_pull_queue = self.io_get_queue
+        self._takes = Taken.by(system)
+        if self._explicit is not None:
+            self._takes = Taken(frozenset(self._explicit), self._takes.acknowledges)
 
     # What runs --------------------------------------------------------------------------------
 
@@ -162,7 +192,7 @@ class SequenceServer(Group):
         """Serve for ever."""
         del instance, async_lib
         if self.system is None:
-            self.attach(self.parent.system)
+            self.system = getattr(self.parent, "system", None)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._work(), name=f"{self.prefix} jobs")
             tasks.create_task(self._publish_for_ever(), name=f"{self.prefix} io_put_queue")
@@ -175,18 +205,20 @@ class SequenceServer(Group):
     async def _work(self) -> None:
         while True:
             job = await self._jobs.get()
-            failure = ""
+            failure, told = "", True
+            self._left = None
             try:
-                await job()
+                told = await job()
             except (InputError, MoveError) as error:
                 failure = str(error)
             except Exception as error:  # noqa: BLE001 - a fault of ours is told, and no more
                 failure = f"{type(error).__name__}: {error}"
                 logger.warning("a sequence server's move failed", pv=self.prefix, error=failure)
             self._waiting -= 1
-            await self._acknowledge(failure)
+            if told:
+                await self._acknowledge(failure)
 
-    async def _arrived(self, job: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+    async def _arrived(self, job: Job) -> bool:
         """Something is to be done, after all that arrived before it; whether there is room."""
         if self._waiting >= MOST_JOBS:
             await self._post(self.message, _NO_ROOM, **_FAILED)
@@ -200,7 +232,7 @@ class SequenceServer(Group):
         """Tell how it went; `ACK` only of the last that has arrived."""
         if failure:
             await self._post(self.message, failure, **_FAILED)
-        elif self.message.alarm.severity == _FAILED["severity"]:
+        elif self.message.alarm.status == ca.AlarmStatus.STATE:
             await self._tell_link()
         if not self._waiting:
             await self._post(self.ack, int(not failure), **(_FAILED if failure else _FINE))
@@ -217,28 +249,48 @@ class SequenceServer(Group):
         del instance
         loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        async def load() -> None:
+        async def load() -> bool:
             try:
-                await self._load(text)
-            except InputError as error:
+                told = await self._load(text)
+            except Exception as error:
                 if not loaded.done():
                     loaded.set_exception(error)
                     loaded.exception()  # retrieved, also where the client has gone
                 raise
             if not loaded.done():
                 loaded.set_result(None)
+            return told
 
         if not await self._arrived(load):
             raise InputError(_NO_ROOM)
         await loaded
 
-    async def _load(self, text: str) -> None:
+    async def _load(self, text: str) -> bool:
+        if CMD in self._takes.names:
+            return await self._let_load(text)
         trajectory = parse_trajectory(text)  # a bad one leaves the one that is loaded
+        await self._loaded(trajectory)
+        await self._post(self.values, np.array(trajectory.numbers))
+        self.io_get_queue.offer({CMD: text})
+        return True
+
+    async def _let_load(self, text: str) -> bool:
+        """Give the system a text that may be a trajectory to nobody else."""
+        await self._loaded(None)
+        self.io_get_queue.offer({CMD: text})
+        told = await self._hand(CMD, text, "the trajectory")
+        try:
+            self._trajectory = parse_trajectory(text)
+        except InputError:
+            shown = [float(value) for value in self.values.value]
+            if shown and np.isfinite(shown).all():
+                self._trajectory = Trajectory(text, shown)
+        return told
+
+    async def _loaded(self, trajectory: Trajectory | None) -> None:
         self._trajectory = trajectory
         self._taken = None
         await self._post(self.index, list(NO_INDEX))
-        await self._post(self.values, np.array(trajectory.numbers))
-        self.io_get_queue.offer({"CMD": text})
 
     # Indices ----------------------------------------------------------------------------------
 
@@ -271,42 +323,111 @@ class SequenceServer(Group):
         at = NO_SEQ if indices.seq is None else indices.seq, index
         if at == self._taken and indices.seq is not None:
             return  # repeated, for one that was restarted
-        if await self._arrived(partial(self._move, *at)):
+        if await self._arrived(partial(self._move, *at, text)):
             self._taken = at
 
-    async def _move(self, seq: int, index: int) -> None:
+    async def _move(self, seq: int, index: int, text: str) -> bool:
         what = f"index {index} (seq {seq})"
         try:
-            item = self._item(index)
+            name, value = self._request(index, text)
             self.io_get_queue.offer({"INDEX": [seq, index]})
-            await self.execute(item)
+            shown = partial(self._post, self.index, [seq, index])
+            told = await self._hand(name, value, what, shown)
         except InputError as error:
             self._taken = None
             raise InputError(f"{what}: {error}") from error
-        except Exception as error:
+        except MoveError:
             self._taken = None  # the same one may be tried again
-            text = f"{what}: io_execute({self.target!r}, {item!r}) failed"
-            where = "\n" + "".join(traceback.format_exception(error)).rstrip()
-            told = f"{self.prefix} {text}{where}"
-            logger.error(told)  # for who writes the system
-            raise MoveError(f"{text}: {type(error).__name__}: {error}") from error
-        await self._post(self.index, [seq, index])
+            raise
+        if told:
+            await shown()
+        return told
 
-    def _item(self, index: int) -> Any:
+    def _request(self, index: int, text: str) -> tuple[str, Any]:
+        """With what `io_execute` is called for an index.
+
+        Raises:
+            InputError: There is none, or nobody who would handle it.
+        """
+        names = self._takes.names
+        if self.system is None:
+            raise InputError("there is no system that could move")
+        if NESTED_INDICES in names:
+            return NESTED_INDICES, IndicesText(text)
+        if CMD in names and self.target not in names:
+            raise InputError(f"the system handles neither {NESTED_INDICES} nor {self.target}")
         if self._trajectory is None:
             raise InputError("no trajectory is loaded")
-        return self._trajectory.at(index)
+        return self.target, self._trajectory.at(index)
 
     async def execute(self, value: Any) -> None:
         """Let the system move to a value, after what it does now; for a putter of the IOC's.
 
         Raises:
+            InputError: There is no system.
             Exception: What `io_execute` raised.
         """
+        if self.system is None:
+            raise InputError("there is no system that could move")
+        await self._call(self.target, value)
+
+    async def _call(self, name: str, value: Any) -> None:
         try:
-            await self._worker.call(self.system.io_execute, self.target, value)
+            await self._worker.call(self.system.io_execute, name, value)
         finally:
             await self._publish()
+
+    async def _hand(
+        self,
+        name: str,
+        value: Any,
+        what: str,
+        then: Callable[[], Awaitable[None]] | None = None,
+    ) -> bool:
+        """Let the system handle a request; whether it is done.
+
+        Otherwise the system has to say so by an ACK yet, and `then` is called.
+
+        Raises:
+            MoveError: It raised, or has said that it failed.
+        """
+        self._handed, self._said = True, None
+        try:
+            await self._call(name, value)
+        except Exception as error:
+            raise self._failed(f"{what}: io_execute({name!r}, {value!r}) failed", error) from error
+        finally:
+            self._handed = False
+        if name == self.target or (self._said is None and not self._takes.acknowledges):
+            return True
+        done, why = verdict(self._said if self._said is not None else 0)
+        if done is False:
+            raise MoveError(f"{what}: {why}")
+        if done is None:
+            self._left = then or _nothing
+            await self._post(self.message, f"{what}: the system has put no ACK yet", **_UNSAID)
+        return bool(done)
+
+    def _failed(self, text: str, error: Exception) -> MoveError:
+        where = "\n" + "".join(traceback.format_exception(error)).rstrip()
+        told = f"{self.prefix} {text}{where}"
+        logger.error(told)  # for who writes the system
+        return MoveError(f"{text}: {type(error).__name__}: {error}")
+
+    async def _take_ack(self, said: object) -> None:
+        """The system has put an ACK: of what it has in hand, of something before, or its own."""
+        if self._handed:
+            self._said = said
+            return
+        done, why = verdict(said)
+        if done is None:
+            if not self._waiting:
+                await self._post(self.ack, 0)
+            return
+        left, self._left = self._left, None
+        if done and left is not None:
+            await left()
+        await self._acknowledge("" if done else why)
 
     async def _lost(self) -> None:
         if not self._is_lost:
@@ -340,6 +461,10 @@ class SequenceServer(Group):
                     logger.error("io_put_queue: can't publish", item=repr(item), error=repr(error))
 
     async def _show(self, name: str, value: Any) -> None:
+        if name == ACK and self._takes.names & {CMD, NESTED_INDICES}:
+            self._takes = Taken(self._takes.names, acknowledges=True)
+            await self._take_ack(value)
+            return
         channel = self._channel(name)
         if channel is not None:
             await self._post(channel, value)
@@ -363,5 +488,9 @@ class SequenceServer(Group):
         return None
 
 
-async def _refuse(reason: str) -> None:
+async def _refuse(reason: str) -> bool:
     raise InputError(reason)
+
+
+async def _nothing() -> None:
+    """Nothing to show."""

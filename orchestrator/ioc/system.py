@@ -24,17 +24,27 @@ class System(Protocol):
       thread, and the PVs show it.
     - `io_get_queue`, from the PVs to the system: `{"CMD": text}` for each trajectory that was
       loaded, `{"INDEX": [seq, index]}` for each index before it is moved to. It need not be read.
+
+    They are its `io_push_queue` and `io_pull_queue` too, as some systems call them.
     """
 
     def io_execute(self, pv_name: str, value: Any) -> object:
         """Move there; returns when it has arrived, raises if it can't.
 
-        Called in a thread of its own, always the same, one call at a time.
+        Called in a thread of its own, always the same, one call at a time. `pv_name` is the
+        server's `target`, and `value` the item of the trajectory.
+
+        A system that compares `pv_name` with `CMD` or `Nested_Indices` is given these instead, as
+        they came, and acknowledges them: by `io_put_queue.put({"ACK": 1})` if it ever puts ACK,
+        else by returning.
         """
 
 
 class IoQueue(queue.Queue[Mapping[str, Any]]):
-    """A `queue.Queue` of dicts by PV name that an event loop can wait for."""
+    """A `queue.Queue` of dicts by PV name that an event loop can wait for.
+
+    `async_put` and `async_get` are those of caproto's `ThreadsafeQueue`.
+    """
 
     def __init__(self, maxsize: int = 0) -> None:
         """With a `maxsize`, `offer` drops the oldest."""
@@ -58,6 +68,17 @@ class IoQueue(queue.Queue[Mapping[str, Any]]):
                     self.get_nowait()
             else:
                 return
+
+    async def async_put(self, item: Mapping[str, Any]) -> None:
+        """`put` from the event loop; never waits, as `offer`."""
+        self.offer(item)
+
+    async def async_get(self) -> Mapping[str, Any]:
+        """`get` from the event loop."""
+        while True:
+            await self.filled()
+            with suppress(queue.Empty):  # somebody else was faster
+                return self.get_nowait()
 
     def taken(self) -> list[Mapping[str, Any]]:
         """All that waits, oldest first."""

@@ -44,6 +44,8 @@ class TextChannel(ca.ChannelChar):  # type: ignore[misc] # caproto is untyped
     """
 
     default_value = ""
+    closing_nul = True
+    """Whether a CHAR array ends with a NUL, for clients that count on one."""
 
     def __init__(
         self, *, value: str = "", max_length: int | None = None, alarm: Any = None, **kwargs: Any
@@ -73,7 +75,9 @@ class TextChannel(ca.ChannelChar):  # type: ignore[misc] # caproto is untyped
         if native == ca.ChannelType.STRING:
             return await self._metadata(data_type), [encode(self.value, _STRING_BYTES)]
         if native == ca.ChannelType.CHAR:
-            raw = self.value.encode() + b"\0"
+            raw = self.value.encode()
+            if self.closing_nul or not raw:  # no client of libca's expects an empty array
+                raw += b"\0"
             return await self._metadata(data_type), np.frombuffer(raw, np.uint8)
         raise ValueError(f"text can't be read as {data_type.name}")
 

@@ -50,7 +50,13 @@ class _Text(_Guarded, TextPV):
 
 
 class _Asked(_Guarded, TextPV):
-    """A text whose puts are shown once they have been accepted, and not before."""
+    """A text whose puts are shown once they have been accepted, and not before.
+
+    Without a NUL at its end: sequence servers of the older kind read the bytes as they are, and
+    Python takes none with a NUL in it.
+    """
+
+    closing_nul = False
 
     async def write_from_dbr(
         self, data: Any, data_type: Any, metadata: Any, *, flags: int = 0
