@@ -45,6 +45,10 @@ class Mirrors:
         self._was_lost: set[str] = set()
         self._down = dict.fromkeys(self._monitored)
         self._down_changed = True
+        # A sequence server of the older kind has none: its IOC is whole without.
+        self._absent = {
+            name: ioc.server.index for name, ioc in config.chain.items() if ioc.server is not None
+        }
         self._opened: set[str] = set()
         self._buffered = [c.name for c in self._channels.values() if c.buffer]
         self._buffers_changed: dict[str, int] = {}
@@ -107,6 +111,8 @@ class Mirrors:
         self._down_changed = True
         if change.connected:
             self._down.pop(change.channel, None)
+            if self._absent.get(ioc) == change.channel:
+                del self._absent[ioc]
             self._up[ioc] += 1
             self._most_up[ioc] = max(self._most_up[ioc], self._up[ioc])
         else:
@@ -126,11 +132,15 @@ class Mirrors:
 
     def _ioc_status(self, ioc: str) -> Update:
         up, size = self._up[ioc], self._sizes[ioc]
-        if up == size:
+        if up == size or self._is_whole_without(ioc):
             return Update("chain_status", "Connected", ioc)
         if up == 0:
             return Update("chain_status", "Disconnected", ioc, Severity.INVALID, Alarm.LINK)
         return Update("chain_status", "Partial", ioc, Severity.MINOR, Alarm.LINK)
+
+    def _is_whole_without(self, ioc: str) -> bool:
+        """Whether all of it is connected but what has never been."""
+        return 0 < self._up[ioc] == self._sizes[ioc] - 1 and self._absent.get(ioc) in self._down
 
     # Ticks --------------------------------------------------------------------------------------
 
@@ -149,9 +159,11 @@ class Mirrors:
 
     def _disconnected(self) -> Update:
         self._down_changed = False
-        severity = Severity.INVALID if self._down else Severity.NO_ALARM
-        status = Alarm.LINK if self._down else Alarm.NO_ALARM
-        return Update("chain_disconnected", _names(self._down), "", severity, status)
+        absent = {name for ioc, name in self._absent.items() if self._is_whole_without(ioc)}
+        down = [name for name in self._down if name not in absent]
+        severity = Severity.INVALID if down else Severity.NO_ALARM
+        status = Alarm.LINK if down else Alarm.NO_ALARM
+        return Update("chain_disconnected", _names(down), "", severity, status)
 
     def _buffers(self, period: float) -> Iterator[PushItem]:
         for name in self._buffered:

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from orchestrator.engine.branches import run_all
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.leaf import End, Leaf
-from orchestrator.engine.legs import Acks, Leg, Pair, pair_of, severe
+from orchestrator.engine.legs import Acks, Leg, Pair, home, pair_of, severe
 from orchestrator.engine.trust import seen
 from orchestrator.engine.watching import until
 from orchestrator.errors import InputError, NotConnectedError, PutError, StepTimeoutError
@@ -37,7 +39,7 @@ class Known:
     at: Pair = NO_INDEX
     """What it has acknowledged since."""
     links: int = 0
-    """Connections of its INDEX by then; more of them may mean a restart."""
+    """Connections of its INDEX by then, or of ACK where it has none; more may mean a restart."""
 
 
 @dataclass(slots=True)
@@ -114,7 +116,7 @@ class Master:
                 await asyncio.sleep(_AGAIN)
             else:
                 break
-        links = self._view.channel(server.index).links
+        links = home(self._view, server).links
         known = Known(text, len(parse_trajectory(text)), links=links)
         self._memory.servers[server.name] = known
 
@@ -162,11 +164,24 @@ class Master:
         known = self._memory.servers.get(server.name)
         if known is not None:
             return known.length
-        reading = self._view.channel(server.values).reading
-        shown = 1 if reading is None or isinstance(reading.value, str) else _elements(reading.value)
-        if self._index(server) is None or shown < 1:
+        shown = self._shown(server)
+        if not self._is_there(server) or shown < 1:
             raise InputError(f"{server.name}: no trajectory is loaded; load one by `trajectories`")
         return shown
+
+    def _shown(self, server: ServerChannels) -> int:
+        """How many items `values` shows; a server of the older kind begins with two NaNs."""
+        reading = self._view.channel(server.values).reading
+        if reading is None or isinstance(reading.value, str):
+            return 1
+        index = self._view.channel(server.index)
+        nothing = index.links == 0 and bool(np.isnan(reading.value).all())
+        return 0 if nothing else _elements(reading.value)
+
+    def _is_there(self, server: ServerChannels) -> bool:
+        """Whether it has told where it is; one without INDEX never does."""
+        index = self._view.channel(server.index)
+        return not index.links or pair_of(index) is not None
 
     async def move(
         self, indices: Mapping[str, tuple[ServerChannels, int]], timeout: float, *, hold: bool
@@ -206,17 +221,22 @@ class Master:
         servers = [leg.server for leg in legs]
         await self._connected(servers, hold=hold)
         await self._load_again(legs, timeout)
-        object_ = IndicesSet(Indices(seq, {leg.server.name: leg.pair[1] for leg in legs}).text)
         for leg in legs:
             leg.asked()
-        self._publish(object_)
+        self._ask(seq, legs)
         names = [name for server in servers for name in (server.ack, server.index, server.cmd)]
         while not self._control.gives_up:
             await until(self._view, names, lambda: self._look(legs, hold=hold), self._touch)
-            if not await self._load_again(legs, timeout):
+            loaded = await self._load_again(legs, timeout)
+            if not loaded:
                 return
-            # The same once more: for those that have reached it, it is a repetition.
-            self._publish(object_)
+            # The same once more: a repetition for those that have reached it, but for those
+            # without INDEX, which know of no seq.
+            self._ask(seq, [leg for leg in legs if leg in loaded or not leg.blind])
+
+    def _ask(self, seq: int, legs: Sequence[Leg]) -> None:
+        indices = Indices(seq, {leg.server.name: leg.pair[1] for leg in legs})
+        self._publish(IndicesSet(indices.text))
 
     def _look(self, legs: Sequence[Leg], *, hold: bool) -> bool:
         """Whether there is something to do: all have arrived, or one has to be loaded again."""
@@ -226,15 +246,15 @@ class Master:
                 leg.done = True
                 known = self._memory.servers.get(server.name)
                 if known is not None:
-                    known.at, known.links = leg.pair, leg.index.links
+                    known.at, known.links = leg.pair, leg.home.links
             if leg.failed and not leg.done and not self._has_lost(leg):
                 raise PutError(f"{leg.text}: {self._message(server)}")
-            if not leg.index.connected and not hold and not leg.done:
+            if not leg.home.connected and not hold and not leg.done:
                 raise NotConnectedError(f"{leg.text}: it was lost")
         return all(leg.done for leg in legs) or any(self._may_load(leg) for leg in legs)
 
-    async def _load_again(self, legs: Sequence[Leg], timeout: float) -> bool:
-        """Load those that have lost their trajectory; whether there were any."""
+    async def _load_again(self, legs: Sequence[Leg], timeout: float) -> list[Leg]:
+        """Load those that have lost their trajectory; which these are."""
         lost = [leg for leg in legs if self._may_load(leg)]
         for leg in lost:
             name = leg.server.name
@@ -246,7 +266,7 @@ class Master:
             )
             await self._load(leg.server, known.text, timeout, hold=True)
             leg.asked()
-        return bool(lost)
+        return lost
 
     def _may_load(self, leg: Leg) -> bool:
         """Whether a server is to be loaded again, and all of it is connected."""
@@ -256,6 +276,8 @@ class Master:
     def _has_lost(self, leg: Leg) -> bool:
         """Whether a server no longer has what this service has loaded it with."""
         known = self._memory.servers.get(leg.server.name)
+        if leg.blind:
+            return known is not None and not leg.done and leg.home.links != known.links
         shown = self._index(leg.server)
         if known is None or shown is None or leg.done or shown == leg.pair:
             return False
@@ -270,7 +292,8 @@ class Master:
     # Both -------------------------------------------------------------------------------------
 
     async def _connected(self, servers: Sequence[ServerChannels], *, hold: bool) -> None:
-        names = [name for server in servers for name in (server.cmd, server.ack, server.index)]
+        names = [name for server in servers for name in (server.cmd, server.ack)]
+        names += [server.index for server in servers if self._view.channel(server.index).links]
         channels = [self._view.channel(name) for name in names]
         lost = [channel.name for channel in channels if not channel.connected]
         if lost and (not hold or self._control.gives_up):
@@ -290,10 +313,12 @@ class Master:
 
     def _state(self, server: ServerChannels) -> str:
         index, ack = self._view.channel(server.index), self._view.channel(server.ack)
-        if not index.connected:
+        if not home(self._view, server).connected:
             return f"{server.name} is disconnected"
         shown = self._index(server)
         where = f"{index.name} is {list(shown)}" if shown else seen(index)
+        if not index.links:
+            where = f"there is no {index.name}"
         message = self._view.channel(server.message).reading
         # MINOR: it does not find its master, and so has not heard of the index. What is worse
         # stands with ACK, or is of a former index.

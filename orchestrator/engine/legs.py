@@ -17,6 +17,8 @@ class Acks:
     def __init__(self, view: View, server: ServerChannels) -> None:
         self.last: int | None = None
         """The last one; None before the first."""
+        self.risen = False
+        """It has gone from 0 to 1: something was taken in hand, and done."""
         self.failed = False
         """It was taken in hand and has failed: an alarm from before is none of ours."""
         self.doubtful = False
@@ -29,6 +31,7 @@ class Acks:
         if not channel.connected or reading is None or not isinstance(reading.value, int):
             return
         self.last = reading.value
+        self.risen = reading.value == 1 and self._heard and not reading.unconfirmed
         if reading.unconfirmed:
             self._heard = False
         if reading.value == 0 and not severe(reading):
@@ -40,7 +43,8 @@ class Acks:
 
     def again(self) -> None:
         """Count anew."""
-        self.last, self.failed, self.doubtful, self._heard = None, False, False, False
+        self.last, self.risen, self._heard = None, False, False
+        self.failed, self.doubtful = False, False
 
     def close(self) -> None:
         """Nobody asks any more."""
@@ -55,6 +59,10 @@ class Leg:
         self.pair = pair
         """Where it is to go."""
         self.index = view.channel(server.index)
+        self.blind = self.index.links == 0
+        """It has no INDEX, as those of the older kind: only its ACK tells."""
+        self.home = home(view, server)
+        """What is there when it is."""
         self.acks = Acks(view, server)
         self.done = False
         """Set by the master, once it was `reached`."""
@@ -91,7 +99,9 @@ class Leg:
         self.acks.again()
 
     def reached(self) -> bool:
-        """Whether it is there: INDEX shows it, and ACK is 1."""
+        """Whether it is there: INDEX shows it, and ACK is 1; without INDEX ACK has become 1."""
+        if self.blind:
+            return self.acks.risen
         ack = self._ack.reading
         return (
             self.index.connected
@@ -100,6 +110,12 @@ class Leg:
             and ack is not None
             and ack.value == 1
         )
+
+
+def home(view: View, server: ServerChannels) -> ChannelView:
+    """The channel whose connections are those of a server: INDEX, or ACK where there is none."""
+    index = view.channel(server.index)
+    return index if index.links else view.channel(server.ack)
 
 
 def pair_of(channel: ChannelView) -> Pair | None:

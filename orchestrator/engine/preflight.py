@@ -9,9 +9,20 @@ from orchestrator.config import ChannelConfig
 from orchestrator.errors import CheckError, NotConnectedError
 from orchestrator.language.checks import Finding, Level, check_program
 from orchestrator.language.names import Names
-from orchestrator.language.nodes import LoopNode, Node, Program, SetNode, TrajectoriesNode, walk
+from orchestrator.language.nodes import (
+    LoopNode,
+    NestedNode,
+    Node,
+    Program,
+    SetNode,
+    TrajectoriesNode,
+    walk,
+)
 from orchestrator.ports import Channels, ChannelView, View
 from orchestrator.types import path_text
+
+_GRACE = 1.0
+"""s that a channel which may be missing has to connect, once all others of its IOC have."""
 
 
 class Preflight:
@@ -31,6 +42,12 @@ class Preflight:
         self._view = view
         self._configs = configs
         self._names = names
+        # A sequence server of the older kind has no INDEX, the first ones no message either.
+        self._optional = frozenset(
+            name
+            for server in names.servers.values()
+            for name in (server.index, server.message, server.values)
+        )
 
     async def check(self, program: Program) -> list[str]:
         """All channels connected and writable, all values such as their channels take.
@@ -59,7 +76,8 @@ class Preflight:
         found = await asyncio.to_thread(check_program, program, known.get)
         nodes = (*walk(program.steps), *walk(program.finally_))
         denied = [finding for node in nodes for finding in self._denied(node)]
-        return list(dict.fromkeys([*denied, *found]))
+        blind = [finding for node in nodes for finding in self._blind(node)]
+        return list(dict.fromkeys([*denied, *blind, *found]))
 
     async def connect(self, names: Sequence[str]) -> None:
         """Make sure of these channels, and of those that stop them.
@@ -68,7 +86,7 @@ class Preflight:
             NotConnectedError: Some are not connected in time; names them all.
         """
         stops = {self._names.resolve(s) for s in map(self._stop, names) if s}
-        missing = await self._channels.connect(sorted({*names, *stops}), self._timeout)
+        missing = await self._connected(sorted({*names, *stops}))
         if missing:
             listed = ", ".join(self._known_as(name) for name in missing)
             raise NotConnectedError(
@@ -77,9 +95,24 @@ class Preflight:
             )
         await self._examined(names)
 
+    async def _connected(self, names: Sequence[str]) -> list[str]:
+        """The names that are not connected in time; of those that may be missing, none."""
+        needed = [name for name in names if name not in self._optional]
+        optional = [name for name in names if name in self._optional]
+        if optional:
+            await self._channels.connect(optional, 0.0)  # they are searched for with the others
+        missing = await self._channels.connect(needed, self._timeout)
+        if optional and not missing:
+            await self._channels.connect(optional, min(_GRACE, self._timeout))
+        return missing
+
     async def _examined(self, names: Sequence[str]) -> None:
         """Wait for the device: what the client has offered of them may be in the pull queue yet."""
-        waiting = {name for name in names if not _is_known(self._view.channel(name))}
+        waiting = {
+            name
+            for name in names
+            if name not in self._optional and not _is_known(self._view.channel(name))
+        }
         if not waiting:
             return
         known = asyncio.get_running_loop().create_future()
@@ -107,6 +140,17 @@ class Preflight:
         config = self._configs.get(name)
         return f"{name} ({config.pv})" if config else name
 
+    def _blind(self, node: Node) -> Iterator[Finding]:
+        """Which of the servers that a step walks tell of an index by ACK alone."""
+        for level in node.levels if isinstance(node, NestedNode) else ():
+            server = level.server
+            if self._view.channel(server.ack).links and not self._view.channel(server.index).links:
+                text = (
+                    f"there is no {self._known_as(server.index)}: an index of {server.name} counts "
+                    "as reached when its ACK goes from 0 to 1"
+                )
+                yield _finding(node, text, Level.WARNING)
+
     def _denied(self, node: Node) -> Iterator[Finding]:
         """Which of the channels that a step writes may not be written."""
         targets = node.targets if isinstance(node, SetNode) else ()
@@ -130,6 +174,6 @@ def _is_known(channel: ChannelView) -> bool:
     return channel.connected and (channel.reading is not None or not readable)
 
 
-def _finding(node: Node, text: str) -> Finding:
+def _finding(node: Node, text: str, level: Level = Level.ERROR) -> Finding:
     text = f"{path_text(node.path)} {node.label}: {text}"
-    return Finding(Level.ERROR, node.where, node.path, text)
+    return Finding(level, node.where, node.path, text)

@@ -50,11 +50,29 @@ def orchestrated(
     A service's prefix is its name in capitals; `{stage}` in a configuration is the address of
     stage, `{stage.port}` its port. The sequences are those of all services.
     """
+    scripts = {
+        name: ("server", str(folder / f"{name}.log"), name, master)
+        for name, master in servers.items()
+    }
+    with orchestrated_over(folder, services, sequences, SCRIPT, scripts) as both:
+        yield both
+
+
+@contextmanager
+def orchestrated_over(
+    folder: Path,
+    services: Mapping[str, str],
+    sequences: Mapping[str, str],
+    script: Path,
+    servers: Mapping[str, tuple[str, ...]],
+) -> Iterator[tuple[dict[str, SimIoc], Client]]:
+    """The same over IOCs of a script, by name with its arguments."""
     env: dict[str, str] = {}
     with ExitStack() as parts:
         iocs = {}
-        for name, master in servers.items():
-            member = server(folder, name, f"{name.upper()}:", master)
+        for name, options in servers.items():
+            prefix = f"{name.upper()}:"
+            member = Member(name=name, prefix=prefix, script=script, options=options)
             ioc = SimIoc(name, member.prefix, member.command, env)
             iocs[name] = parts.enter_context(closing(ioc))
         ports = {name: ioc.port for name, ioc in iocs.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,7 +41,14 @@ from orchestrator.types import (
 )
 
 SERVERS = ("stage", "laser")
-SERVER_PVS = ("CMD", "ACK", "message", "values", "INDEX")
+SERVER_VALUES: Mapping[str, Any] = {
+    "CMD": "",
+    "ACK": 0,
+    "message": "",
+    "values": np.array([np.nan, np.nan]),
+    "INDEX": np.array([-1, -1]),
+}
+SERVER_PVS = tuple(SERVER_VALUES)
 CHANNELS = ("x", "x_rbv", "y", "stop", "shutter", "det", "counts", "fin", "gate", "text", "turns")
 
 
@@ -101,11 +108,18 @@ class MemoryStore:
 
 
 class SimServer:
-    """A sequence server in memory: what the one of the IOC kit does, on virtual time."""
+    """A sequence server in memory: what the one of the IOC kit does, on virtual time.
 
-    def __init__(self, sim: SimChannels, name: str) -> None:
+    One that lacks `INDEX` is of the older kind: it knows of no seq, and does all that it hears.
+    """
+
+    def __init__(self, sim: SimChannels, name: str, lacks: Collection[str] = ()) -> None:
         self.sim = sim
         self.name = name
+        self.lacks = lacks
+        """Of its PVs."""
+        self.deaf = False
+        """It hears nothing of its master."""
         self.takes = 0.0
         """s for each move."""
         self.moves: list[tuple[int, Any]] = []
@@ -115,8 +129,8 @@ class SimServer:
         self._indices = ""
         self._taken: tuple[int, int] | None = None
         self._trajectory: Trajectory | None = None
-        for pv, value in zip(SERVER_PVS, ("", 0, "", 0.0, np.array([-1, -1])), strict=True):
-            sim.add(f"{name}.{pv}", value)
+        for pv, value in SERVER_VALUES.items():
+            sim.add(f"{name}.{pv}", value, connected=pv not in lacks)
         sim.channels[f"{name}.CMD"].on_put = self._put
 
     def restart(self, down: float = 1.0) -> None:
@@ -127,8 +141,9 @@ class SimServer:
         asyncio.get_running_loop().call_later(down, self._back)
 
     def _back(self) -> None:
-        for pv, value in zip(SERVER_PVS, ("", 0, "", 0.0, np.array([-1, -1])), strict=True):
-            self.sim.reconnect(f"{self.name}.{pv}", value)
+        for pv, value in SERVER_VALUES.items():
+            if pv not in self.lacks:
+                self.sim.reconnect(f"{self.name}.{pv}", value)
         self.asked(self._indices)
 
     def _post(self, pv: str, value: Any, severity: Severity = Severity.NO_ALARM) -> None:
@@ -158,11 +173,12 @@ class SimServer:
     def asked(self, text: str) -> None:
         """The master shows an index object."""
         self._indices = text
-        if not text or not self.sim.channels[f"{self.name}.ACK"].connected:
+        if self.deaf or not text or not self.sim.channels[f"{self.name}.ACK"].connected:
             return
         indices = parse_indices(text)
         index = indices.servers.get(self.name)
-        if index is None or (at := (indices.seq or 0, index)) == self._taken:
+        at = (indices.seq or 0, -1 if index is None else index)
+        if index is None or (at == self._taken and "INDEX" not in self.lacks):
             return
         self._taken = at
         self._post("ACK", 0)
@@ -269,9 +285,10 @@ async def bench(
     suspenders: Sequence[Suspender] = (),
     registry: Registry = NOTHING_REGISTERED,
     library: Library | None = None,
+    absent: Collection[str] = (),
     **options: Any,
 ) -> AsyncIterator[Bench]:
-    """A working bench; its channels exist, connected, at 0.0."""
+    """A working bench; its channels exist, connected, at 0.0, but for the absent ones."""
     it = Bench(make_config(**options), suspenders, registry, library)
     async with asyncio.TaskGroup() as tasks:
         working = [
@@ -281,7 +298,9 @@ async def bench(
         ]
         for name in CHANNELS:
             it.sim.add(f"sim.{name}")
-        it.servers = {name: SimServer(it.sim, name) for name in SERVERS}
+        for name in SERVERS:
+            lacks = {pv for pv in SERVER_PVS if f"{name}.{pv}" in absent}
+            it.servers[name] = SimServer(it.sim, name, lacks)
         await it.pull.idle()
         yield it
         await it.engine.close("the test ends")

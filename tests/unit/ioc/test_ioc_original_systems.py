@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import queue
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +15,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.ioc import SequenceServer
 from orchestrator.ioc.system import IoQueue
 from orchestrator.ioc.taken import IndicesText, Taken, verdict
-from tests.unit.ioc.original_system import LateSystem, OriginalSystem
+from tests.original_system import LateSystem, OriginalSystem
 
 ALL = "list(range(10, 15))"
 """No trajectory of ours: the system makes of it what it likes."""
@@ -238,7 +239,7 @@ def test_what_it_takes_is_found_in_its_source() -> None:
 def test_indices_are_text_and_bytes() -> None:
     text = IndicesText('{"seq": 1, "für": 2}')
     assert bytes(text).decode() == text
-    assert eval(bytes(text))["für"] == 2
+    assert ast.literal_eval(bytes(text).decode())["für"] == 2
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class OriginalSystem:
             self.io_put("values", [])
             try:
                 self.trajectory = list(eval(value, {"range": range, "list": list}))  # noqa: S307
-            except Exception:
+            except SyntaxError:
                 self.io_put("ACK", "0failed to evaluate the command")
                 return
             self.io_put("values", self.trajectory)
