@@ -41,7 +41,7 @@ CONFIG_WORDS: Mapping[str, str] = {
     "chain.*.channels.*.buffer": "Values in its circular buffer; 0 is none.",
     "chain.*.channels.*.keep_all": "Never merge its updates, however fast they come.",
     "chain.*.channels.*.write": "Whether sequences may write it.",
-    "chain.*.channels.*.text": "Whether its array of CHAR is text.",
+    "chain.*.channels.*.text": "Whether its CHAR is text, of one or of many.",
     "chain.*.channels.*.stop": (
         "What stops a movement: a PV that is written 1, or `{ pv, value }`. Written without "
         "callback when a step that moves the channel is ended early, but by a skip."

@@ -66,6 +66,7 @@ def put(
     verbose: int,
     *,
     wait: bool,
+    numbers: bool,
     as_json: bool,
 ) -> int:
     """Write values, and print what was read back; the exit code tells whether all were written.
@@ -77,7 +78,11 @@ def put(
     config = _ready(values, file, verbose)
     answers = asyncio.run(
         client.put_values(
-            values, channels=config.channels, completion=wait, timeout=_timeout(timeout, config)
+            values,
+            channels=config.channels,
+            completion=wait,
+            timeout=_timeout(timeout, config),
+            text=not numbers,
         )
     )
     return _print([_with_value(answer) for answer in answers], as_json=as_json)

@@ -6,13 +6,10 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import structlog
 from aioca import (
-    FORMAT_CTRL,
-    FORMAT_TIME,
-    caget,
     connect,
     get_channel_infos,
     purge_channel_caches,
@@ -22,20 +19,20 @@ from epicscorelibs.ca import cadef
 
 from orchestrator.client.access import AccessRights
 from orchestrator.client.arrivals import Arrivals
-from orchestrator.client.details import details_of
+from orchestrator.client.details import Details, describer
 from orchestrator.client.faults import FAULTS, label_of, not_connected, read_fault
-from orchestrator.client.feed import Requests
-from orchestrator.client.gets import Reads
+from orchestrator.client.feed import Broken, Feed, Requests
+from orchestrator.client.gets import Reads, ask
 from orchestrator.client.leaving import leave_in_time
 from orchestrator.client.link import Link, Report
 from orchestrator.client.noise import doubled, silence
 from orchestrator.client.puts import PutLane
 from orchestrator.client.threads import free_states
-from orchestrator.client.values import metadata_of, reading_of, request_type
+from orchestrator.client.values import char_array, is_text, metadata_of, text_from
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import NotConnectedError, OrchestratorError, ReadError, StepTimeoutError
 from orchestrator.ports import Offer
-from orchestrator.types import Metadata, Reading, Value
+from orchestrator.types import Metadata, NativeType, Reading, Value
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +40,8 @@ T = TypeVar("T")
 
 REFRESH_AFTER = 10.0
 """s after which the metadata of a server that ignores event masks are read again, at least."""
+SUBSCRIBED_WITHIN = 1.0
+"""s that a server has to answer a subscription to metadata before it is asked for them by a get."""
 REFRESH_AT_ONCE = 20
 """Channels whose metadata are read again in one second, at most."""
 
@@ -63,13 +62,22 @@ class Client:
 
     _open: ClassVar[int] = 0
 
-    def __init__(self, channels: Mapping[str, ChannelConfig], pull: Offer[Report]) -> None:
+    def __init__(
+        self,
+        channels: Mapping[str, ChannelConfig],
+        pull: Offer[Report],
+        *,
+        text_arrays: bool = False,
+    ) -> None:
         """Make it; nothing happens before `async with`.
 
         Args:
             channels: By alias.
             pull: Where readings and link changes go.
+            text_arrays: Whether arrays of CHAR are text of which `channels` do not say so.
         """
+        self._text_arrays = text_arrays
+        self._menus: set[str] = set()
         self._channels = dict(channels)
         self._pull = pull
         self._links: dict[str, Link] = {}
@@ -139,6 +147,8 @@ class Client:
         pv = self.pv(name)
         lane = self._lane(pv)
         label = label_of(name, pv)
+        if isinstance(value, str):
+            value = self._outgoing_text(name, label, value)
         await lane.put(label, value, completion=completion, timeout=timeout)
 
     def outstanding(self, name: str) -> float | None:
@@ -193,11 +203,34 @@ class Client:
         if link is None:
             config = self._config(name)
             link = Link(
-                config, self._pull, self._rights, self._mute, self._arrivals, self._requests
+                config,
+                self._pull,
+                self._rights,
+                self._mute,
+                self._arrivals,
+                self._requests,
+                self._text_from(name),
             )
             self._links[name] = link
             link.open()
         return link
+
+    def _text_from(self, name: str) -> int:
+        return text_from(self._config(name), arrays=self._text_arrays)
+
+    def _is_labelled(self, name: str) -> bool:
+        """Whether a channel is a menu that is asked for by its text, as far as is known."""
+        link = self._links.get(name)
+        return link.labelled if link is not None else self.pv(name) in self._menus
+
+    def _outgoing_text(self, name: str, label: str, text: str) -> Value:
+        """A text as it is to be put: of a single CHAR libca would make a number."""
+        channel = get_channel(self.pv(name))
+        if not channel.connected() or cadef.ca_element_count(channel) != 1:
+            return text
+        if is_text(cadef.ca_field_type(channel), 1, self._text_from(name)):
+            return cast(Value, char_array(label, text, 1))
+        return text
 
     def _lane(self, pv: str) -> PutLane:
         lane = self._lanes.get(pv)
@@ -215,14 +248,19 @@ class Client:
         return channel
 
     async def _read_connected(
-        self, channels: Mapping[str, Any], timeout: float
+        self, channels: Mapping[str, Any], timeout: float | None
     ) -> dict[str, Reading | Exception]:
         reads = Reads(self._arrivals)
         self._reads.add(reads)
         try:
             for name, channel in channels.items():
                 try:
-                    reads.ask(name, channel, text=self._config(name).text)
+                    reads.ask(
+                        name,
+                        channel,
+                        text_from=self._text_from(name),
+                        labelled=self._is_labelled(name),
+                    )
                 except FAULTS as fault:
                     reads.answers[name] = fault
             await reads.wait(timeout)
@@ -231,12 +269,12 @@ class Client:
         return {name: self._answer(name, reads.answers.get(name), timeout) for name in channels}
 
     def _answer(
-        self, name: str, answer: Reading | Exception | None, timeout: float
+        self, name: str, answer: Reading | Exception | None, timeout: float | None
     ) -> Reading | Exception:
         if isinstance(answer, Reading):
             return answer
         if answer is None:
-            return self._silence_of(name, timeout)
+            return self._silence_of(name, timeout or 0.0)
         label = label_of(name, self.pv(name))
         if isinstance(answer, FAULTS):
             return read_fault(label, answer)
@@ -244,21 +282,64 @@ class Client:
         return ReadError(f"{label} could not be read: {answer}")
 
     async def _read(self, name: str) -> Reading:
-        config = self._config(name)
-        channel = await self._channel(name, config)
-        # aioca itself reads a PV whose name ends in $ as text.
-        kind = request_type(cadef.ca_field_type(channel), text=True) if config.text else None
-        value = await caget(config.pv, datatype=kind, format=FORMAT_TIME, timeout=None)
-        return reading_of(name, value, self._loop.time())
+        channel = await self._channel(name, self._config(name))
+        answers = await self._read_connected({name: channel}, None)
+        answer = answers[name]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     async def _ask_metadata(self, name: str) -> Metadata:
         config = self._config(name)
         channel = await self._channel(name, config)
-        text = config.text or config.pv.endswith("$")
         if not cadef.ca_read_access(channel):
-            return metadata_of(channel, None, text=text)
-        value = await caget(config.pv, format=FORMAT_CTRL, count=1, timeout=None)
-        return metadata_of(channel, details_of(value), text=text)
+            return metadata_of(channel, None, text_from=self._text_from(name))
+        details = await self._ask_details(channel)
+        metadata = metadata_of(channel, details, text_from=self._text_from(name))
+        is_enum = cadef.ca_field_type(channel) == NativeType.ENUM
+        if is_enum and metadata.native is NativeType.STRING:
+            self._menus.add(config.pv)
+        return metadata
+
+    async def _ask_details(self, channel: Any) -> Details:
+        """What its server tells of a channel.
+
+        By a subscription to changes: a get would run the getter of a caproto PV. Where none is
+        answered, by a get all the same.
+        """
+        told: asyncio.Future[Details] = self._loop.create_future()
+
+        def take(answer: Any) -> None:
+            if told.done():
+                return
+            if isinstance(answer, BaseException):
+                told.set_exception(answer)
+            else:
+                told.set_result(answer)
+
+        def ask_otherwise() -> None:
+            try:
+                code, describe = describer(cadef.ca_field_type(channel))
+                ask(channel, code, 1, describe, self._arrivals, take)
+                self._requests.send_soon()
+            except FAULTS as fault:
+                take(fault)
+
+        feed = Feed(
+            channel,
+            self._arrivals,
+            self._requests,
+            take,
+            lambda _feed, reason: take(reason or Broken()),
+            properties=True,
+        )
+        otherwise = self._loop.call_later(SUBSCRIBED_WITHIN, ask_otherwise)
+        try:
+            feed.subscribe()
+            return await told
+        finally:
+            otherwise.cancel()
+            feed.close()
 
     # Many channels, each by itself.
 

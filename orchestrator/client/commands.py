@@ -65,6 +65,7 @@ async def put_values(
     channels: Channels = _NONE,
     completion: bool = False,
     timeout: float = 5.0,
+    text: bool = True,
 ) -> list[Answer]:
     """Write text as each channel understands it (`parse_value`), then read back.
 
@@ -75,8 +76,9 @@ async def put_values(
         channels: By alias.
         completion: Wait for the put-callbacks.
         timeout: s for connecting, for the puts, and for reading back.
+        text: Whether arrays of CHAR of full PV names are text, also where that is a list.
     """
-    async with _unmonitored(values, channels, text=True) as client:
+    async with _unmonitored(values, channels, text=text) as client:
         metadata = await client.describe(list(values), timeout)
         parsed, errors = _parse_all(values, metadata)
         if errors:
@@ -118,8 +120,8 @@ async def monitor(
         text: Whether CHAR arrays of full PV names are text.
     """
     queue: MergeQueue[Report] = MergeQueue(lambda _report: None)
-    chosen = {name: replace(_config(name, channels, text), monitor=True) for name in names}
-    async with Client(chosen, queue) as client:
+    chosen = {name: replace(_config(name, channels), monitor=True) for name in names}
+    async with Client(chosen, queue, text_arrays=text) as client:
         client.start(_tell_missing(client, names, queue, timeout), "missing")
         yield _each(queue)
 
@@ -138,14 +140,13 @@ async def _each(queue: MergeQueue[Report]) -> AsyncIterator[Report]:
             yield report
 
 
-def _config(name: str, channels: Channels, text: bool) -> ChannelConfig:
-    config = channels.get(name)
-    return ChannelConfig(name, name.removeprefix("ca://"), text=text) if config is None else config
+def _config(name: str, channels: Channels) -> ChannelConfig:
+    return channels.get(name) or ChannelConfig(name, name.removeprefix("ca://"))
 
 
 def _unmonitored(names: Iterable[str], channels: Channels, *, text: bool) -> Client:
-    chosen = {name: replace(_config(name, channels, text), monitor=False) for name in names}
-    return Client(chosen, MergeQueue(lambda _report: None))
+    chosen = {name: replace(_config(name, channels), monitor=False) for name in names}
+    return Client(chosen, MergeQueue(lambda _report: None), text_arrays=text)
 
 
 def _parse_all(

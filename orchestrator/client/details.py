@@ -7,12 +7,11 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 from epicscorelibs.ca import dbr
 
-from orchestrator.types import Limits, NativeType
+from orchestrator.types import Limits, NativeType, decoded
 
 Describe: TypeAlias = Callable[[int, int, int], "Details"]
 """Reads the memory at an address that libca lends for the time of a callback; gets the address,
@@ -37,17 +36,22 @@ class Details:
     alarm: Limits = _NO_LIMITS
 
 
-def details_of(value: Any) -> Details:
-    """The same from an augmented value with FORMAT_CTRL."""
+def _details_of(structure: Any) -> Details:
+    """What a structure `dbr_ctrl_*` of epicscorelibs holds."""
     return Details(
-        getattr(value, "units", ""),
-        getattr(value, "precision", None),
-        tuple(getattr(value, "enums", ())),
-        _limits(value, "ctrl"),
-        _limits(value, "disp"),
-        _limits(value, "warning"),
-        _limits(value, "alarm"),
+        decoded(getattr(structure, "units", b""), dbr.MAX_UNITS_SIZE),
+        getattr(structure, "precision", None),
+        _labels(structure) if hasattr(structure, "no_str") else (),
+        _limits(structure, "ctrl"),
+        _limits(structure, "disp"),
+        _limits(structure, "warning"),
+        _limits(structure, "alarm"),
     )
+
+
+def _labels(structure: Any) -> tuple[str, ...]:
+    texts = structure.raw_strs[: max(structure.no_str, 0)]
+    return tuple(decoded(text.value, dbr.MAX_ENUM_STRING_SIZE) for text in texts)
 
 
 def describer(native: int) -> tuple[int, Describe]:
@@ -71,10 +75,9 @@ _HEAD = 4
 
 @functools.lru_cache(_KEPT)
 def _details(code: int, told: bytes) -> Details:
-    structure, value = dbr.DbrCodeToType[code], SimpleNamespace()
+    structure = dbr.DbrCodeToType[code]
     whole = (bytes(_HEAD) + told).ljust(ctypes.sizeof(structure), b"\0")
-    structure.from_buffer_copy(whole).copy_attributes(value)
-    return details_of(value)
+    return _details_of(structure.from_buffer_copy(whole))
 
 
 def _limits(value: Any, kind: str) -> Limits:

@@ -74,10 +74,11 @@ class Feed:
         "_channel",
         "_closed",
         "_kind",
+        "_labelled",
         "_open",
         "_requests",
         "_take",
-        "_text",
+        "_text_from",
         "arrivals",
         "convert",
         "properties",
@@ -92,7 +93,8 @@ class Feed:
         broken: Callable[[Feed, BaseException | None], None],
         *,
         properties: bool = False,
-        text: bool = False,
+        text_from: int = 0,
+        labelled: bool = False,
     ) -> None:
         """Nothing happens before `subscribe`.
 
@@ -104,14 +106,16 @@ class Feed:
                 channel is lost.
             broken: Gets this feed, closed, and what broke it.
             properties: `Details` (FORMAT_CTRL) when they change, instead of values (FORMAT_TIME).
-            text: Whether a CHAR array is text.
+            text_from: As `values.is_text`.
+            labelled: Whether an enum comes as its text.
         """
         self.arrivals = arrivals
         self.properties = properties
         self.convert: Convert
         self._take = take
         self._broken = broken
-        self._text = text
+        self._text_from = text_from
+        self._labelled = labelled
         self._open = self._closed = False
         self._channel = channel
         self._requests = requests
@@ -169,8 +173,9 @@ class Feed:
             code, self.convert = describer(self._kind[0])
         else:
             events = cadef.DBE_VALUE | cadef.DBE_ALARM
-            text = self._text and self._kind[1] > 1
-            code, count, self.convert = decoder(self._channel, text=text)
+            code, count, self.convert = decoder(
+                self._channel, text_from=self._text_from, labelled=self._labelled
+            )
         number = ctypes.c_void_p()
         cadef.ca_create_subscription(
             code,

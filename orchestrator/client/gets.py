@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aioca import CANothing
 from epicscorelibs.ca import cadef
 
 from orchestrator.client.arrivals import Arrivals
-from orchestrator.client.decode import Decoder, Sample, decoder
+from orchestrator.client.decode import Sample, decoder
 from orchestrator.client.threads import keep_state
 from orchestrator.types import Reading
 
@@ -35,24 +37,57 @@ def _answered(arguments: Any) -> None:
 class _Question:
     """One read that is under way."""
 
-    __slots__ = ("arrivals", "decode", "name", "reads")
+    __slots__ = ("answered", "arrivals", "decode", "name")
 
-    def __init__(self, name: str, decode: Decoder, arrivals: Arrivals, reads: Reads) -> None:
+    def __init__(
+        self,
+        name: str,
+        decode: Callable[[int, int, int], Any],
+        arrivals: Arrivals,
+        answered: Callable[[Any], None],
+    ) -> None:
         self.name = name
         self.decode = decode
         self.arrivals = arrivals
-        self.reads = reads
+        self.answered = answered
 
-    def answered(self, answer: Any) -> None:
-        """Pass the answer on; called in the loop."""
-        self.reads.take(self.name, answer)
+
+def ask(
+    channel: Any,
+    code: int,
+    count: int,
+    decode: Callable[[int, int, int], Any],
+    arrivals: Arrivals,
+    answered: Callable[[Any], None],
+) -> None:
+    """Ask a server once; the question leaves with the next flush.
+
+    libca is called here as aioca's caget does it, without a task and an event for each.
+
+    Args:
+        channel: aioca's, connected.
+        code: The DBR code in which to ask.
+        count: Of elements; 0 = as many as there are.
+        decode: Reads the answer where it lies in memory: address, code, count.
+        arrivals: The way into the loop.
+        answered: Called in the loop with what `decode` gave, or with what went wrong.
+
+    Raises:
+        CAException: libca refused the question.
+        cadef.Disconnected: It isn't connected any more.
+    """
+    question = _Question(channel.name, decode, arrivals, answered)
+    # libca keeps a bare pointer to it; `_answered` lets go of it.
+    ctypes.pythonapi.Py_IncRef(question)
+    try:
+        cadef.ca_array_get_callback(code, count, channel, _answered, ctypes.py_object(question))
+    except BaseException:
+        ctypes.pythonapi.Py_DecRef(question)
+        raise
 
 
 class Reads:
-    """Several reads that are waited for together.
-
-    libca is called here as aioca's caget does it, without a task and an event for each.
-    """
+    """Several reads that are waited for together."""
 
     def __init__(self, arrivals: Arrivals) -> None:
         """Nothing is asked yet."""
@@ -63,34 +98,28 @@ class Reads:
         self._left = 0
         self._done: asyncio.Future[None] = self._loop.create_future()
 
-    def ask(self, name: str, channel: Any, *, text: bool) -> None:
-        """Ask for one channel's value.
+    def ask(self, name: str, channel: Any, *, text_from: int, labelled: bool) -> None:
+        """Ask for one channel's value; the rest as `decoder`.
 
         Raises:
             CAException: libca refused the question.
             cadef.Disconnected: It isn't connected any more.
         """
-        code, count, decode = decoder(channel, text=text)
-        question = _Question(name, decode, self._arrivals, self)
-        # libca keeps a bare pointer to it; `_answered` lets go of it.
-        ctypes.pythonapi.Py_IncRef(question)
-        try:
-            cadef.ca_array_get_callback(code, count, channel, _answered, ctypes.py_object(question))
-        except BaseException:
-            ctypes.pythonapi.Py_DecRef(question)
-            raise
+        code, count, decode = decoder(channel, text_from=text_from, labelled=labelled)
+        ask(channel, code, count, decode, self._arrivals, partial(self.take, name))
         self._left += 1
 
-    async def wait(self, timeout: float) -> None:
-        """Return when all have answered, or after `timeout` s."""
+    async def wait(self, timeout: float | None) -> None:
+        """Return when all have answered, or after `timeout` s; None: the caller sets the limit."""
         if self._left == 0:
             return
         cadef.ca_flush_io()
-        limit = self._loop.call_later(timeout, self.end)
+        limit = None if timeout is None else self._loop.call_later(timeout, self.end)
         try:
             await self._done
         finally:
-            limit.cancel()
+            if limit is not None:
+                limit.cancel()
 
     def end(self) -> None:
         """Wait no longer."""

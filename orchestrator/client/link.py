@@ -17,7 +17,10 @@ from orchestrator.client.feed import Feed, Requests, Sample, kind_of
 from orchestrator.client.values import bad_reading, metadata_of, with_rights
 from orchestrator.config import ChannelConfig
 from orchestrator.ports import Offer
-from orchestrator.types import LinkChange, Metadata, Reading
+from orchestrator.types import LinkChange, Metadata, NativeType, Reading
+
+_MOST_TRIES = 10
+"""Beyond it the pause grows no more."""
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +31,9 @@ MOST_HELD = 1000
 MUTE_AFTER = 8
 """Property events in a row without a change, after which the server is taken to ignore masks."""
 RETRY_AFTER = 0.5
-"""s until a broken subscription is made anew."""
+"""s until a broken subscription is made anew; twice as long each time that it breaks at once."""
+RETRY_AT_MOST = 60.0
+"""s between two such tries."""
 
 
 class Link:
@@ -51,6 +56,7 @@ class Link:
         "_connected",
         "_followed",
         "_held",
+        "_labelled",
         "_loop",
         "_metadata",
         "_muted",
@@ -59,7 +65,8 @@ class Link:
         "_renewing",
         "_requests",
         "_rights",
-        "_text",
+        "_text_from",
+        "_tries",
         "_unchanged",
         "_unconfirmed",
         "_values",
@@ -76,16 +83,18 @@ class Link:
         muted: Callable[[Link], None],
         arrivals: Arrivals,
         requests: Requests,
+        text_from: int,
     ) -> None:
         """Make it; nothing happens before `open`.
 
         Args:
-            config: Name, PV, and whether a CHAR array is text.
+            config: Name and PV.
             offer: Where everything goes.
             rights: Tells when access rights change.
             muted: Called when the feed of metadata was closed, as it told of every value.
             arrivals: The way of libca's reports into the loop.
             requests: The way of subscriptions to their servers.
+            text_from: As `values.is_text`.
         """
         self.config = config
         self.ready = False
@@ -96,7 +105,9 @@ class Link:
         self._offer = offer.offer
         self._rights = rights
         self._muted = muted
-        self._text = config.text or config.pv.endswith("$")
+        self._text_from = text_from
+        self._labelled = False
+        self._tries = 0
         self._loop = arrivals.loop
         self._channel: Any = None
         self._properties: Feed | None = None
@@ -115,6 +126,11 @@ class Link:
     def metadata(self) -> Metadata | None:
         """The last known; None before the first connection."""
         return self._metadata
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it is an enum that is asked for by its text."""
+        return self._labelled
 
     def open(self) -> None:
         """Begin: search the channel and subscribe to it, now and after each loss."""
@@ -182,7 +198,8 @@ class Link:
             take,
             self._broken,
             properties=properties,
-            text=self._text,
+            text_from=self._text_from,
+            labelled=self._labelled,
         )
 
     # What the feeds bring; None when the channel is lost. They let nothing of a channel's trouble
@@ -230,7 +247,8 @@ class Link:
             if self._is_another():
                 self._renew_soon()
                 return
-            metadata = metadata_of(self._channel, details, text=self._text)
+            metadata = metadata_of(self._channel, details, text_from=self._text_from)
+            self._ask_in_its_terms(metadata)
         except cadef.Disconnected:
             return  # lost again: libca's report of that is on its way
         if self._connected and metadata == self._metadata:
@@ -239,6 +257,18 @@ class Link:
             self._describe(metadata)
         if metadata.readable and self._values is None:
             self._open_values()
+
+    def _ask_in_its_terms(self, metadata: Metadata) -> None:
+        """Have an enum that is told as text delivered as such, and one that is not as its index."""
+        is_enum = cadef.ca_field_type(self._channel) == NativeType.ENUM
+        labelled = is_enum and metadata.native is NativeType.STRING
+        if labelled == self._labelled:
+            return
+        self._labelled = labelled
+        self._held.clear()
+        if self._values is not None:
+            self._values.close()
+            self._values = None  # made anew by who calls
 
     def _is_another(self) -> bool:
         """Whether the feeds that libca renewed are of a type or length that is no more."""
@@ -264,6 +294,7 @@ class Link:
 
     def _deliver(self, sample: Sample) -> None:
         unconfirmed, self._unconfirmed = self._unconfirmed, False
+        self._tries = 0
         now = self._loop.time()
         self._offer(Reading(self.config.name, *sample[:4], unconfirmed, now, sample[4]))
         if not self.ready:
@@ -302,6 +333,7 @@ class Link:
         self._held.clear()
         self._unconfirmed = False
         self.ready = False
+        self._tries = 0
         if self._connected:
             self._connected = False
             self._offer(LinkChange(self.config.name, False))
@@ -355,7 +387,8 @@ class Link:
         if here and not cadef.ca_read_access(self._channel):
             self._settle_unreadable()
         else:
-            self._renew_soon(RETRY_AFTER)
+            self._renew_soon(min(RETRY_AFTER * 2**self._tries, RETRY_AT_MOST))
+            self._tries = min(self._tries + 1, _MOST_TRIES)
 
     def _settle_unreadable(self) -> None:
         """Be connected without a value; the access rights tell when that ends."""
@@ -363,4 +396,4 @@ class Link:
         if self._connected and self._metadata is not None:
             self._describe(with_rights(self._metadata, self._channel))
         else:
-            self._describe(metadata_of(self._channel, None, text=self._text))
+            self._describe(metadata_of(self._channel, None, text_from=self._text_from))

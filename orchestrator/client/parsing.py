@@ -19,6 +19,7 @@ def parse_value(name: str, text: str, metadata: Metadata) -> Value:
     | -------------------- | ----------------------------------------------------- |
     | ENUM                 | a label, otherwise an index                           |
     | STRING               | itself                                                |
+    | CHAR as text         | itself                                                |
     | CHAR array           | itself; the numbers where it is a JSON list           |
     | DOUBLE, FLOAT        | a number, `nan`, `inf`                                |
     | LONG, SHORT, CHAR    | an integer, `0x…` and `0b…` too                       |
@@ -31,6 +32,8 @@ def parse_value(name: str, text: str, metadata: Metadata) -> Value:
     match metadata:
         case Metadata(native=NativeType.ENUM, count=1):
             return _index(name, text, metadata.labels)
+        case Metadata(native=NativeType.CHAR, text=True):
+            return text
         case Metadata(native=NativeType.STRING):
             return text if metadata.count == 1 else _strings(text)
         case Metadata(native=NativeType.CHAR, count=count) if count > 1:

@@ -1,10 +1,9 @@
-"""From aioca's augmented values to plain Python, and back."""
+"""What libca knows of a channel as our metadata; values as libca takes them."""
 
 from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -12,6 +11,7 @@ import numpy as np
 from epicscorelibs.ca import cadef, dbr
 
 from orchestrator.client.details import Details
+from orchestrator.config import ChannelConfig
 from orchestrator.errors import PutError
 from orchestrator.types import (
     Alarm,
@@ -20,12 +20,13 @@ from orchestrator.types import (
     Reading,
     Severity,
     Value,
+    encoded,
 )
 
 STRING_BYTES = 39
 """The longest DBR_STRING without its NUL (MAX_STRING_SIZE of epicsTypes.h is 40)."""
 
-_SEVERITIES = tuple(Severity)
+_MOST_LABELS = 16
 _INTEGERS = {
     NativeType.SHORT: (np.int16, -(2**15), 2**15 - 1),
     NativeType.ENUM: (np.uint16, 0, 2**16 - 1),
@@ -46,55 +47,18 @@ Outgoing: TypeAlias = tuple[NativeType, Any]
 # From libca -------------------------------------------------------------------------------------
 
 
-def _plain_array(value: Any) -> Value:
-    if value.dtype.kind == "U":
-        return tuple(value.tolist())
-    # A view: aioca allocated the memory for this one update, and the view keeps it alive.
-    array = value.view(np.ndarray)
-    array.flags.writeable = False
-    return array  # type: ignore[no-any-return]  # epicscorelibs has no types
-
-
-_PLAIN: dict[type, Callable[[Any], Value]] = {
-    dbr.ca_float: float,
-    dbr.ca_int: int,
-    dbr.ca_str: str,
-    dbr.ca_array: _plain_array,
-}
-
-
-def plain(value: Any) -> Value:
-    """An augmented value as plain Python; arrays are read-only views of the same memory."""
-    return _PLAIN[type(value)](value)
-
-
-def reading_of(name: str, value: Any, received: float, *, unconfirmed: bool = False) -> Reading:
-    """A reading from a value with FORMAT_TIME that came at `received`, by the loop's clock."""
-    severity = value.severity
-    return Reading(
-        name,
-        _PLAIN[type(value)](value),
-        value.timestamp,
-        _SEVERITIES[severity] if 0 <= severity < len(_SEVERITIES) else Severity.INVALID,
-        value.status,
-        unconfirmed,
-        received,
-        value.raw_stamp[1],
-    )
-
-
 def bad_reading(name: str, received: float) -> Reading:
     """What stands for an update that could not be read; without a stamp, as none came."""
     return Reading(name, math.nan, 0.0, Severity.INVALID, Alarm.READ, received=received)
 
 
-def metadata_of(channel: Any, details: Details | None, *, text: bool) -> Metadata:
+def metadata_of(channel: Any, details: Details | None, *, text_from: int) -> Metadata:
     """What libca knows of a connected channel, and what the server sent with FORMAT_CTRL.
 
     Args:
         channel: aioca's, connected.
         details: What was sent; None where the server lets nobody read.
-        text: Whether a CHAR array is to be text.
+        text_from: As `is_text`.
 
     Raises:
         cadef.Disconnected: The channel isn't connected any more.
@@ -102,12 +66,15 @@ def metadata_of(channel: Any, details: Details | None, *, text: bool) -> Metadat
     native = NativeType(cadef.ca_field_type(channel))
     count = cadef.ca_element_count(channel)
     details = details or Details()
+    labels = details.labels
+    if native is NativeType.ENUM and count == 1 and is_long_menu(channel.name, labels):
+        native, labels = NativeType.STRING, ()
     return Metadata(
         native=native,
         count=count,
         units=details.units,
         precision=details.precision,
-        labels=details.labels,
+        labels=labels,
         control=details.control,
         display=details.display,
         warning=details.warning,
@@ -115,8 +82,38 @@ def metadata_of(channel: Any, details: Details | None, *, text: bool) -> Metadat
         readable=bool(cadef.ca_read_access(channel)),
         writable=bool(cadef.ca_write_access(channel)),
         host=cadef.ca_host_name(channel),
-        text=text and native is NativeType.CHAR and count > 1,
+        text=is_text(native, count, text_from),
     )
+
+
+def is_text(native: int, count: int, text_from: int) -> bool:
+    """Whether a channel is text: CHAR of at least `text_from` elements, where that is not 0."""
+    return native == NativeType.CHAR and 0 < text_from <= count
+
+
+def text_from(config: ChannelConfig, *, arrays: bool) -> int:
+    """From how many elements on a CHAR channel is text, 0 = never.
+
+    Args:
+        config: The channel's.
+        arrays: Whether arrays of CHAR are text where the configuration says nothing: a single one
+            is a number there (`.DISP`, `.UDF`).
+    """
+    # EPICS marks long strings so: REC.DESC$.
+    if config.text or config.pv.endswith("$"):
+        return 1
+    return 2 if arrays else 0
+
+
+def is_long_menu(pv: str, labels: tuple[str, ...]) -> bool:
+    """Whether an enum may have choices beside these labels, so that only its server words it.
+
+    DBR_CTRL_ENUM carries 16 labels (MAX_ENUM_STATES of db_access.h), and a menu such as `.STAT` or
+    `.DTYP` may have more; the states of an mbbi or mbbo are 16 at most. Channel Access does not
+    tell one from the other: the field does.
+    """
+    field = pv.partition(".")[2]
+    return len(labels) >= _MOST_LABELS and field not in ("", "VAL")
 
 
 def with_rights(metadata: Metadata, channel: Any) -> Metadata:
@@ -126,11 +123,6 @@ def with_rights(metadata: Metadata, channel: Any) -> Metadata:
 
 
 # To libca ---------------------------------------------------------------------------------------
-
-
-def request_type(native: int, *, text: bool) -> int | None:
-    """The aioca datatype in which to ask for a channel; None is its own."""
-    return int(dbr.DBR_CHAR_STR) if text and native == NativeType.CHAR else None
 
 
 def outgoing_number(value: Value, native: int) -> Any:
@@ -163,7 +155,7 @@ def outgoing(label: str, value: Value, native: NativeType, count: int) -> Outgoi
     """
     if isinstance(value, str):
         if native is NativeType.CHAR and count > 1:
-            return NativeType.CHAR, _char_array(label, value, count)
+            return NativeType.CHAR, char_array(label, value, count)
         return _strings(label, (value,))
     if isinstance(value, tuple):
         _check_length(label, len(value), count)
@@ -192,8 +184,13 @@ def _check_length(label: str, length: int, count: int) -> None:
         raise PutError(f"{label}: an empty array was to be written, it takes one value")
 
 
-def _char_array(label: str, text: str, count: int) -> Any:
-    data = text.encode()
+def char_array(label: str, text: str, count: int) -> Any:
+    """Text as the bytes of a CHAR channel of `count` elements.
+
+    Raises:
+        PutError: It is longer.
+    """
+    data = encoded(text)
     if len(data) > count:
         raise PutError(f"{label}: the text has {len(data)} bytes, it takes at most {count}")
     # With its NUL where there is room for it, as caput -S of EPICS base sends it.
@@ -201,7 +198,7 @@ def _char_array(label: str, text: str, count: int) -> Any:
 
 
 def _strings(label: str, texts: tuple[str, ...]) -> Outgoing:
-    sent = [text.encode() for text in texts]
+    sent = [encoded(text) for text in texts]
     longest = max((len(data) for data in sent), default=0)
     if longest > STRING_BYTES:
         raise PutError(

@@ -148,10 +148,10 @@ def _is_newer(fresh: Reading, seen: Reading) -> bool:
 
 
 def in_words(reading: Reading, metadata: Metadata | None) -> float | int | str | Array | list[str]:
-    """A reading as expressions see it: an enum is its label, a text array a list."""
+    """A reading as expressions see it: an enum is its text, a text array a list."""
     value = reading.value
     if metadata is not None and metadata.labels and isinstance(value, int):
-        return metadata.labels[value] if 0 <= value < len(metadata.labels) else value
+        return metadata.label(value)
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from orchestrator.errors import InputError, PutError
 from orchestrator.language.operations import Fault, described, is_sequence, numbers, plain
 from orchestrator.language.relation import Relation
-from orchestrator.types import Metadata, NativeType, Value
+from orchestrator.types import Metadata, NativeType, Value, decoded, encoded
 
 STRING_BYTES = 39
 """Bytes of a DBR_STRING, without its closing NUL (EPICS db_access.h, MAX_STRING_SIZE = 40)."""
@@ -72,9 +72,16 @@ def unknown_label(name: str, text: str, metadata: Metadata | None) -> str:
     """Why a text equals no value of a channel; empty where it may, as far as is known."""
     if metadata is None or metadata.native is not NativeType.ENUM or not metadata.labels:
         return ""
-    if text in metadata.labels:
+    if text in metadata.labels or _is_unlabelled(text, metadata):
         return ""
     return f"{described(text)} is none of the labels of {name}; {_listed(metadata.labels)}"
+
+
+def _is_unlabelled(text: str, metadata: Metadata) -> bool:
+    """Whether a text is the digits of an index that has no label, as such an enum is worded."""
+    if not (text.isdecimal() and text.isascii() and len(text) <= 5):
+        return False
+    return int(text) < 2**16 and metadata.label(int(text)) == text
 
 
 def _enum_index(value: object, metadata: Metadata) -> int:
@@ -96,16 +103,16 @@ def _listed(labels: tuple[str, ...]) -> str:
 
 
 def _text(value: str, metadata: Metadata) -> Value:
-    size = len(value.encode())
+    size = len(encoded(value))
     match metadata.native:
         case NativeType.STRING if size > STRING_BYTES:
             raise Fault(f"a text of {size} bytes; a DBR_STRING holds {STRING_BYTES}: {value!r}")
         case NativeType.STRING:
             return value
-        case NativeType.CHAR if metadata.count > 1:
-            # A NUL ends it, so that the last element is not for text.
-            if size >= metadata.count:
-                raise Fault(f"a text of {size} bytes; the array holds {metadata.count - 1}")
+        case NativeType.CHAR if metadata.count > 1 or metadata.text:
+            # A text that fills it needs no NUL.
+            if size > metadata.count:
+                raise Fault(f"a text of {size} bytes; the array holds {metadata.count}")
             return value
         case _:
             raise Fault(f"takes a number, not {described(value)}")
@@ -294,9 +301,11 @@ def _bounds(operand: object, metadata: Metadata) -> tuple[float, float]:
 
 
 def _equals(reading: object, operand: object, metadata: Metadata, tolerance: float | None) -> bool:
+    if isinstance(operand, str):
+        reading = _as_text(reading, operand, metadata)
     if is_sequence(reading) or is_sequence(operand):
         return _equal_arrays(reading, operand, metadata, tolerance)
-    if metadata.native is NativeType.ENUM:
+    if metadata.native is NativeType.ENUM and not isinstance(reading, str):
         return reading == label_index(operand, metadata)
     if isinstance(reading, str) and isinstance(operand, str):
         return reading == operand
@@ -306,6 +315,19 @@ def _equals(reading: object, operand: object, metadata: Metadata, tolerance: flo
             tolerance = default_tolerance(operand, metadata, float32=float32)
         return is_within(reading, operand, tolerance)
     raise InputError(f"holds {described(reading)}, which can't equal {described(operand)}")
+
+
+def _as_text(reading: object, text: str, metadata: Metadata) -> object:
+    """A reading that is compared with a text, as text where it can be one.
+
+    An enum is, but for a text that none of its values has; so is an array of CHAR, whoever has not
+    declared it as text.
+    """
+    if metadata.native is NativeType.ENUM and isinstance(reading, int):
+        return reading if unknown_label("", text, metadata) else metadata.label(reading)
+    if metadata.native is NativeType.CHAR and isinstance(reading, np.ndarray):
+        return decoded(reading.astype(np.uint8).tobytes(), metadata.count)
+    return reading
 
 
 def _equal_arrays(

@@ -11,6 +11,7 @@ from orchestrator.language.compare import (
     default_tolerance,
     is_within,
     label_index,
+    unknown_label,
 )
 from orchestrator.language.operations import described, is_sequence, plain
 from orchestrator.language.relation import Relation
@@ -37,11 +38,15 @@ def never_equals(value: object, metadata: Metadata | None, tolerance: float | No
             return _no_text(value)
         case NativeType.FLOAT | NativeType.DOUBLE:
             return "" if isinstance(value, int | float) else _no_number(value)
+        case NativeType.CHAR if metadata.text:
+            return "" if isinstance(value, str) else f"it holds text, never {described(value)}"
         case _:
             return _no_whole(value, metadata, tolerance)
 
 
 def _no_label(value: object, metadata: Metadata) -> str:
+    if metadata.labels and isinstance(value, str) and not unknown_label("", value, metadata):
+        return ""  # an index without label as well, which can't be put
     try:
         label_index(value, metadata)
     except InputError as error:

@@ -36,6 +36,7 @@ from orchestrator.types.runs import (
     RunStatus,
     Verb,
 )
+from orchestrator.types.texts import Latin1, decoded, encoded
 from orchestrator.types.values import (
     Alarm,
     Array,
@@ -62,6 +63,7 @@ __all__ = [
     "Control",
     "EngineItem",
     "IndicesSet",
+    "Latin1",
     "Limits",
     "LinkChange",
     "Metadata",
@@ -95,5 +97,7 @@ __all__ = [
     "Value",
     "Verb",
     "alarm_name",
+    "decoded",
+    "encoded",
     "path_text",
 ]

@@ -20,8 +20,9 @@ Value: TypeAlias = float | int | str | Array | tuple[str, ...]
 | DOUBLE, FLOAT         | float                                                        |
 | LONG, SHORT, CHAR     | int                                                          |
 | ENUM                  | int, the index (labels stand in `Metadata.labels`)           |
+| ENUM of more than 16  | str, as the server words it: it lists no more labels         |
 | STRING                | str                                                          |
-| CHAR array as text    | str, up to the first NUL                                     |
+| CHAR as text          | str, up to the first NUL                                     |
 | any numeric array     | numpy array, 1-D                                             |
 | STRING array          | tuple of str                                                 |
 """
@@ -162,7 +163,18 @@ class Metadata:
     host: str = ""
     """host:port of the server."""
     text: bool = False
-    """Whether a CHAR array is delivered as text."""
+    """Whether CHAR is delivered as text."""
+    record: str = ""
+    """The type of its record (`ai`, `mbbo`); empty where the server was not asked."""
+
+    def label(self, index: int) -> str:
+        """The text of an enum's index: its label; its digits where it has none.
+
+        A valve between its switches has such an index: it is one of its states all the same, and
+        texts must not become numbers there.
+        """
+        label = self.labels[index] if 0 <= index < len(self.labels) else ""
+        return label or str(index)
 
 
 @dataclass(slots=True)  # frozen, it would take 2 µs more of each update

@@ -57,6 +57,10 @@ def put(
         bool, typer.Option("--wait", help="Put-callback: wait until the IOC has done it.")
     ] = False,
     timeout: Timeout = None,
+    numbers: Annotated[
+        bool,
+        typer.Option("--numbers", help="Put a list, “[1, 2]”, to an array of CHAR as its numbers."),
+    ] = False,
     as_json: Json = False,
     config: ConfigFile = None,
     verbose: Verbose = 0,
@@ -64,7 +68,9 @@ def put(
     """Write values to PVs, and print what they then hold."""
     from orchestrator.cli import channels
 
-    return channels.put(pairs, timeout, config, verbose, wait=wait, as_json=as_json)
+    return channels.put(
+        pairs, timeout, config, verbose, wait=wait, numbers=numbers, as_json=as_json
+    )
 
 
 @panel.command()

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from orchestrator.client import Client
 from orchestrator.config import ChannelConfig
@@ -95,6 +95,11 @@ class Taken:
 def client_of(*channels: ChannelConfig) -> tuple[Client, Taken]:
     taken = Taken()
     return Client({channel.name: channel for channel in channels}, taken), taken
+
+
+def value_of(item: Reading | LinkChange) -> Any:
+    assert isinstance(item, Reading)
+    return item.value
 
 
 async def until(condition: Callable[[], T], timeout: float = 5.0, what: str = "") -> T:

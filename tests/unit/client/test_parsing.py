@@ -22,6 +22,8 @@ MODE = Metadata(NativeType.ENUM, labels=("Off", "Slow", "1"))
         (Metadata(NativeType.STRING, 5), "a", ("a",)),
         (Metadata(NativeType.CHAR, 40), "12 apples", "12 apples"),
         (Metadata(NativeType.CHAR, 40), "[1, 2]", [1, 2]),
+        (Metadata(NativeType.CHAR, 40, text=True), "[1, 2]", "[1, 2]"),
+        (Metadata(NativeType.CHAR, text=True), "7", "7"),
         (Metadata(NativeType.CHAR), "7", 7),
         (Metadata(NativeType.DOUBLE), "-1e3", -1000.0),
         (Metadata(NativeType.DOUBLE), "inf", float("inf")),

@@ -68,8 +68,9 @@ def test_an_update_may_overtake_the_reply_to_a_get() -> None:
     ("value", "labels", "seen"),
     [
         (1, ("Off", "On"), "On"),
-        (17, ("Off", "On"), 17),
-        (-1, ("Off", "On"), -1),
+        (17, ("Off", "On"), "17"),
+        (-1, ("Off", "On"), "-1"),
+        (1, ("Off", "", "On"), "1"),
         (1, (), 1),
         (("a", "b"), (), ["a", "b"]),
     ],
@@ -77,5 +78,5 @@ def test_an_update_may_overtake_the_reply_to_a_get() -> None:
 def test_an_enum_is_its_label_where_there_is_one_and_an_array_of_text_a_list(
     value: int | tuple[str, ...], labels: tuple[str, ...], seen: object
 ) -> None:
-    """A C mbbo takes an index for which it has no label without a word."""
+    """A C mbbo takes an index for which it has no label without a word; it stays a text."""
     assert in_words(Reading("t.x", value, 100.0), Metadata(NativeType.ENUM, labels=labels)) == seen

@@ -70,7 +70,7 @@ def test_a_value_is_put_in_the_channels_own_terms(
         ("abc", DOUBLE, "takes a number, not the text 'abc'"),
         ("abc", LONG, "takes a number"),
         ("a", Metadata(NativeType.CHAR), "takes a number"),
-        ("x" * 100, CHARS, "a text of 100 bytes; the array holds 99"),
+        ("x" * 101, CHARS, "a text of 101 bytes; the array holds 100"),
         (1.5, LONG, "takes whole numbers, not 1.5"),
         (NAN, LONG, "takes whole numbers, not nan"),
         (2**31, LONG, "a LONG holds -2147483648 … 2147483647"),
@@ -235,3 +235,48 @@ def test_what_can_not_be_compared_is_told(
 ) -> None:
     with pytest.raises(InputError, match=told):
         meets(Relation(relation), value, operand, metadata, None)
+
+
+VALVE = Metadata(NativeType.ENUM, labels=("", "Open", "Closed"))
+
+
+@pytest.mark.parametrize(
+    ("reading", "wanted", "equal"),
+    [
+        (1, "Open", True),
+        (0, "Open", False),  # between its switches
+        (3, "Open", False),
+        (3, "3", True),
+        (0, "0", True),
+        (1, "3", False),
+        (1, 1, True),
+    ],
+)
+def test_an_enum_at_an_index_without_label_is_compared_as_text(
+    reading: int, wanted: object, equal: bool
+) -> None:
+    assert meets(Relation.EQUALS, reading, wanted, VALVE, None) is equal
+    assert meets(Relation.NOT, reading, wanted, VALVE, None) is not equal
+
+
+def test_two_states_of_one_label_equal_it_both() -> None:
+    same = Metadata(NativeType.ENUM, labels=("Off", "Slow", "Off"))
+    assert [meets(Relation.EQUALS, i, "Off", same, None) for i in range(3)] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "equal"), [("abc", True), ("ab", False), ("abc\0", False), ("", False)]
+)
+def test_an_array_of_char_is_compared_with_a_text_as_text(text: str, equal: bool) -> None:
+    array = np.array([97, 98, 99, 0, 7], np.uint8)
+    assert meets(Relation.EQUALS, array, text, CHARS, None) is equal
+    signed = array.astype(np.int8)
+    assert meets(Relation.EQUALS, signed, text, CHARS, None) is equal
+
+
+def test_a_text_pv_of_one_character_takes_one() -> None:
+    letter = Metadata(NativeType.CHAR, text=True)
+    assert [as_channel_value(text, letter) for text in ("", "5")] == ["", "5"]
+    with pytest.raises(PutError, match="a text of 2 bytes; the array holds 1"):
+        as_channel_value("µ", letter)
+    assert as_channel_value("µµµµµ" * 10, CHARS) == "µµµµµ" * 10  # fills it

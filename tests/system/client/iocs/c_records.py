@@ -20,6 +20,29 @@ ASG(GATED) {{ INPA("{prefix}GATE") RULE(1, READ) RULE(1, WRITE) {{ CALC("A=1") }
 ASG(VEILED) {{ INPA("{prefix}VEIL") RULE(1, READ) {{ CALC("A=0") }} }}
 """
 
+UNUSUAL = """
+record(mbbi, "{prefix}VALVE") {{
+  field(ONVL, "1") field(ONST, "Open") field(TWVL, "2") field(TWST, "Closed")
+}}
+record(mbbo, "{prefix}FILTER") {{ field(ZRST, "10 µm") field(ONST, "20 µm") field(PINI, "YES") }}
+record(ai, "{prefix}DEGREES") {{ field(EGU, "°C") field(VAL, "20") field(PINI, "YES") }}
+record(stringout, "{prefix}LATIN") {{ field(VAL, "20 °C") field(PINI, "YES") }}
+record(stringin, "{prefix}NEVER") {{ }}
+record(lso, "{prefix}LSO") {{ field(SIZV, "60") }}
+record(lsi, "{prefix}LSI") {{ field(SIZV, "60") }}
+record(waveform, "{prefix}ONE_TEXT") {{ field(FTVL, "STRING") field(NELM, "1") }}
+record(waveform, "{prefix}ONE") {{ field(FTVL, "DOUBLE") field(NELM, "1") }}
+record(waveform, "{prefix}LETTER") {{ field(FTVL, "CHAR") field(NELM, "1") }}
+record(waveform, "{prefix}FULL") {{ field(FTVL, "CHAR") field(NELM, "10") }}
+"""
+"""In Latin-1, as EPICS databases of old are."""
+
+
+def load_unusual(prefix: str, folder: Path) -> None:
+    database = folder / "unusual.db"
+    database.write_text(UNUSUAL.format(prefix=prefix), encoding="latin-1")
+    softioc.dbLoadDatabase(str(database))
+
 
 def make_records(variant: str) -> None:
     records = builder.records
@@ -61,6 +84,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         access = Path(directory) / "access.acf"
         access.write_text(ACCESS.format(prefix=prefix))
+        load_unusual(prefix, Path(directory))
         imports.dbCore.asSetFilename(str(access).encode())
         softioc.iocInit(asyncio_dispatcher.AsyncioDispatcher(), enable_pva=False)
     print(READY, flush=True)  # noqa: T201 - the test waits for it

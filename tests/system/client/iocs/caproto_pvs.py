@@ -36,6 +36,7 @@ class Pvs(PVGroup):
     unit = pvproperty(name="UNIT", value="mm", dtype=ChannelType.STRING)
     late = pvproperty(name="LATE", value=1.0, units="mm")
     release = pvproperty(name="RELEASE", value=0)
+    reads = pvproperty(name="READS", value=0, units="reads")
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -63,6 +64,11 @@ class Pvs(PVGroup):
     @unit.putter
     async def unit(self, instance, value):
         await self.x.write_metadata(units=value)
+
+    @reads.getter
+    async def reads(self, instance):
+        """How often it was read."""
+        return instance.value + 1
 
     @picky.putter
     async def picky(self, instance, value):
