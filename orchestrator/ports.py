@@ -57,6 +57,10 @@ class View(Protocol):
         """
 
 
+def always() -> None:
+    """A put that may leave at any time."""
+
+
 class Channels(Protocol):
     """The engine's port to Channel Access (implemented by `client`)."""
 
@@ -67,8 +71,19 @@ class Channels(Protocol):
             The names that are not connected after `timeout` s.
         """
 
-    async def put(self, name: str, value: Value, *, completion: bool, timeout: float) -> None:
+    async def put(
+        self,
+        name: str,
+        value: Value,
+        *,
+        completion: bool,
+        timeout: float,
+        permit: Callable[[], None] = always,
+    ) -> None:
         """Write a channel; with `completion`, return when its put-callback has.
+
+        `permit` is called at the moment at which the put leaves, after all waiting; what it raises
+        is raised here, and nothing is written. It may come from another task than the caller's.
 
         The value is in the channel's own terms (an enum is its index); it was checked before.
         Two puts to one channel never overlap: one whose predecessor is still outstanding waits

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from orchestrator.errors import NotConnectedError, PutError, StepTimeoutError
-from orchestrator.ports import Offer
+from orchestrator.ports import Offer, always
 from orchestrator.types import (
     LinkChange,
     Metadata,
@@ -212,12 +212,21 @@ class SimChannels:
     def _connected(self, name: str) -> bool:
         return name in self.channels and self.channels[name].connected
 
-    async def put(self, name: str, value: Value, *, completion: bool, timeout: float) -> None:
+    async def put(
+        self,
+        name: str,
+        value: Value,
+        *,
+        completion: bool,
+        timeout: float,
+        permit: Callable[[], None] = always,
+    ) -> None:
         """See `ports.Channels.put`."""
         channel = self._channel(name)
         if completion and channel.busy is not None:
             await self._wait_for(channel.busy, timeout, f"{name}: an earlier put is outstanding")
             self._channel(name)
+        permit()
         if channel.refuses and not completion:
             return  # a rejected plain put looks successful
         if channel.refuses:

@@ -31,7 +31,7 @@ from orchestrator.client.threads import free_states
 from orchestrator.client.values import char_array, is_text, metadata_of, text_from
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import NotConnectedError, OrchestratorError, ReadError, StepTimeoutError
-from orchestrator.ports import Offer
+from orchestrator.ports import Offer, always
 from orchestrator.types import Metadata, NativeType, Reading, Value
 
 log = structlog.get_logger(__name__)
@@ -142,14 +142,22 @@ class Client:
             pass
         return [name for name, link in links.items() if not link.ready]
 
-    async def put(self, name: str, value: Value, *, completion: bool, timeout: float) -> None:
+    async def put(
+        self,
+        name: str,
+        value: Value,
+        *,
+        completion: bool,
+        timeout: float,
+        permit: Callable[[], None] = always,
+    ) -> None:
         """As `ports.Channels`; text to an enum or a number is left to the server to convert."""
         pv = self.pv(name)
         lane = self._lane(pv)
         label = label_of(name, pv)
         if isinstance(value, str):
             value = self._outgoing_text(name, label, value)
-        await lane.put(label, value, completion=completion, timeout=timeout)
+        await lane.put(label, value, completion=completion, timeout=timeout, permit=permit)
 
     def outstanding(self, name: str) -> float | None:
         """As `ports.Channels`."""

@@ -21,6 +21,7 @@ from orchestrator.client.faults import FAULTS, not_connected, put_fault
 from orchestrator.client.threads import keep_state
 from orchestrator.client.values import outgoing, outgoing_number
 from orchestrator.errors import OrchestratorError, PutError, StepTimeoutError
+from orchestrator.ports import always
 from orchestrator.timers import DeadlineTimer
 from orchestrator.types import NativeType, Value
 
@@ -87,12 +88,21 @@ class PutLane:
         """Age in s of the put-callback that is owed, None = none."""
         return None if self._owed is None else self._loop.time() - self._owed.since
 
-    async def put(self, label: str, value: Value, *, completion: bool, timeout: float) -> None:
+    async def put(
+        self,
+        label: str,
+        value: Value,
+        *,
+        completion: bool,
+        timeout: float,
+        permit: Callable[[], None] = always,
+    ) -> None:
         """As `ports.Channels.put`; `label` is how messages name the channel."""
         if completion:
-            await self._put_completed(label, value, timeout)
+            await self._put_completed(label, value, timeout, permit)
         else:
             await self._turn(label, value, timeout, self._no_caller_waits)
+            permit()
             self._send(label, value, None)
 
     def close(self, error: OrchestratorError) -> None:
@@ -101,10 +111,13 @@ class PutLane:
         if self._owed is not None:
             self._end(self._owed, error)
 
-    async def _put_completed(self, label: str, value: Value, timeout: float) -> None:
+    async def _put_completed(
+        self, label: str, value: Value, timeout: float, permit: Callable[[], None]
+    ) -> None:
         began = self._loop.time()
         if self._owed is not None or self._waiting:
             await self._turn(label, value, timeout, self._nothing_owed)
+        permit()
         done = self._loop.create_future()
         owed = _Owed(label, value, self._loop.time(), began + timeout, done)
         self._send(label, value, owed)

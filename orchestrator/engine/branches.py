@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from orchestrator.engine.control import RewindRun, StopRun
+from orchestrator.engine.cancelling import end, until_done
+from orchestrator.engine.control import RewindRun, SkipStep, StopRun
+from orchestrator.errors import CallError
 
 
 async def run_all(branches: Sequence[tuple[str, Coroutine[Any, Any, None]]]) -> None:
@@ -23,6 +25,7 @@ async def run_all(branches: Sequence[tuple[str, Coroutine[Any, Any, None]]]) -> 
         OrchestratorError: The first failure of a branch; the others were cancelled.
         StopRun: STOP took effect in a branch.
         RewindRun: The steps have to go back to a checkpoint.
+        CancelledError: All of it was cancelled, or a branch has ended so by itself.
     """
     failures: list[Exception] = []
     left: list[StopRun | RewindRun] = []
@@ -35,6 +38,11 @@ async def run_all(branches: Sequence[tuple[str, Coroutine[Any, Any, None]]]) -> 
         except Exception as error:
             failures.append(error)
             raise
+        except (asyncio.CancelledError, KeyboardInterrupt, SkipStep):
+            raise
+        except BaseException as error:  # from a task it would end the whole service
+            failures.append(CallError(f"a branch raised {type(error).__name__}: {error}"))
+            raise failures[-1] from error
 
     tasks = [asyncio.create_task(branch(work), name=name) for name, work in branches]
     try:
@@ -45,22 +53,22 @@ async def run_all(branches: Sequence[tuple[str, Coroutine[Any, Any, None]]]) -> 
         raise failures[0]
     if left:
         raise left[0]
+    if any(task.cancelled() for task in tasks):
+        raise asyncio.CancelledError
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
     """Cancel what still runs, and wait until it has cleaned up."""
-    for task in tasks:
-        task.cancel()
-    cancelled: asyncio.CancelledError | None = None
-    while any(not task.done() for task in tasks):
-        try:
-            await asyncio.wait(tasks)
-        except asyncio.CancelledError as error:
-            cancelled = error
-            for task in tasks:
-                task.cancel()  # whoever cleans up is to hurry as well
-    for task in tasks:
-        if not task.cancelled():
-            task.exception()  # retrieved; the first failure is told
-    if cancelled is not None:
-        raise cancelled
+
+    def cancel() -> None:
+        for task in tasks:
+            end(task)
+
+    cancel()
+    try:
+        # Where this is cancelled as well, whoever cleans up is to hurry.
+        await until_done(tasks, cancel)
+    finally:
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.exception()  # retrieved; the first failure is told

@@ -126,7 +126,13 @@ class Master:
             # After a second abort nothing is waited for. The leaf's scope ends the put in time;
             # the client's timeout is only its backstop.
             waits = not self._control.gives_up
-            put = self._channels.put(server.cmd, text, completion=waits, timeout=timeout + 5.0)
+            put = self._channels.put(
+                server.cmd,
+                text,
+                completion=waits,
+                timeout=timeout + 5.0,
+                permit=self._control.permit(server.cmd),
+            )
             try:
                 await put
             except PutError as error:
@@ -221,6 +227,7 @@ class Master:
         servers = [leg.server for leg in legs]
         await self._connected(servers, hold=hold)
         await self._load_again(legs, timeout)
+        self._control.permit("Nested_Indices")()  # it moves the servers, as a put would
         for leg in legs:
             leg.asked()
         self._ask(seq, legs)
@@ -230,6 +237,7 @@ class Master:
             loaded = await self._load_again(legs, timeout)
             if not loaded:
                 return
+            self._control.permit("Nested_Indices")()
             # The same once more: a repetition for those that have reached it, but for those
             # without INDEX, which know of no seq.
             self._ask(seq, [leg for leg in legs if leg in loaded or not leg.blind])

@@ -8,13 +8,19 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from orchestrator.engine.cancelling import is_ended, until_done
 from orchestrator.engine.leaf import End, Leaf
+from orchestrator.errors import OrchestratorError, PutError
 from orchestrator.timers import DeadlineTimer
 from orchestrator.types import RunState
 
 _YIELD_EVERY = 20
 """Steps, some 10 µs each where they do not suspend by themselves."""
 
+_BRIEFLY = 0.5
+"""s for what is begun after a second abort, and would be given up by one: nobody waits longer."""
+
+_in_python: ContextVar[bool] = ContextVar("in python", default=False)
 _finalising: ContextVar[bool] = ContextVar("finalising", default=False)
 _cancelled: ContextVar[tuple[asyncio.Task[Any], int] | None] = ContextVar("cancelled", default=None)
 """The task of a Python sequence that cleans up, and how often it had been cancelled then."""
@@ -30,6 +36,10 @@ class RewindRun(BaseException):
 
 class SkipStep(BaseException):
     """A step was skipped before it had what it needs, so that nothing of it is done."""
+
+
+class StepsEndedError(OrchestratorError):
+    """The steps have ended by a cancellation of their own making."""
 
 
 class RunControl:
@@ -50,9 +60,16 @@ class RunControl:
         self._still_since = 0.0
         self._still_total = 0.0
         self._passed = 0
-        self._body: asyncio.Timeout | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        """That of the check and the steps, while they are under way."""
+        self._cancels = 0
+        """How often we have cancelled it."""
+        self._cancelled_before = 0
+        """How often it had been cancelled before."""
         self._finalisers: list[asyncio.Timeout] = []
+        self._closed = False
+        self.dropped: list[str] = []
+        """What a third abort has kept from its end, for the outcome."""
         self._clock = asyncio.get_running_loop().time
         self.moved = self._clock()
         self.checking = True
@@ -95,7 +112,7 @@ class RunControl:
         self._paused = False
         self._changed()
         if self.checking:
-            _expire(self._body)
+            self._cancel_body()
         else:
             self._end_waiting(End.STOP)
 
@@ -113,7 +130,8 @@ class RunControl:
         self.reason = self.reason or reason
         self._paused = False
         self._changed()
-        _expire(self._body)
+        if self.aborts == 1 or self.aborts > 2:  # the third for what Python does after the first
+            self._cancel_body()
         if self.aborts == 2:
             for leaf in list(self._leaves):
                 if leaf.given_up:
@@ -121,8 +139,13 @@ class RunControl:
         elif self.aborts > 2:
             for scope in self._finalisers:
                 _expire(scope)
-            if self._task is not None:
-                self._task.cancel()  # a Python sequence that cleans up after the first abort
+
+    def _cancel_body(self) -> None:
+        if self._task is not None:
+            if not self._cancels:  # a TaskGroup in a user's code may have left one too many
+                self._cancelled_before = self._task.cancelling()
+            self._cancels += 1
+            self._task.cancel()
 
     def _end_waiting(self, reason: End) -> None:
         """End the leaves that do not move, but for the finalisers'."""
@@ -132,58 +155,75 @@ class RunControl:
 
     # What the run asks ------------------------------------------------------------------------
 
-    def body(self) -> asyncio.Timeout:
-        """The scope around check and steps; the first abort ends it."""
-        self._body = _scope(ended=bool(self.aborts or self.stopped))
-        self._task = asyncio.current_task()
-        return self._body
+    @contextmanager
+    def body(self) -> Iterator[None]:
+        """Around check and steps, which STOP (while it checks) and ABORT end.
 
-    def left_body(self) -> bool:
-        """The scope has been left; whether a third abort drops what Python did after the first."""
-        task, self._task = self._task, None
-        if task is None or self.aborts < 3 or not task.cancelling():
-            return False
-        while task.cancelling():
-            task.uncancel()
-        return True
+        What was asked before does so by `check_ended` and `gate`.
+
+        Raises:
+            CancelledError: They were cancelled by somebody else, as where the service ends.
+            StepsEndedError: They have ended themselves by a cancellation that nobody asked for.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - runs are tasks
+        self._task, self._cancelled_before = task, task.cancelling()
+        try:
+            yield
+        except asyncio.CancelledError as error:
+            if task.cancelling() - self._cancels > self._cancelled_before:
+                raise
+            if not (self.aborts or self.stopped):
+                raise StepsEndedError("cancelled, though nobody has asked for that") from error
+        finally:
+            self._task = None
+            for _ in range(self._cancels):
+                task.uncancel()
 
     def begin(self) -> None:
         """The check is over; the steps begin."""
         self.checking = False
         self._changed()
 
-    async def finalise(self, work: Coroutine[Any, Any, None]) -> bool:
+    async def finalise(self, work: Coroutine[Any, Any, None], what: str = "the finalisers") -> bool:
         """Run finalisers to their end, whatever is stopped or aborted but for a third abort.
 
         Cancellations (an abort of the steps around, a timeout, a sibling's failure) are held back
         until they have ended. One of the whole run's finalisers ends them: it is from outside.
+
+        Args:
+            work: Runs them.
+            what: How they are named where they are dropped, which is noted in `dropped`.
 
         Returns:
             Whether they came to their end.
         """
         outermost = self.in_finally and not self.finalising
         task = asyncio.create_task(self._finalise(work), name="finalisers")
-        cancelled: asyncio.CancelledError | None = None
-        while not task.done():
-            try:
-                await asyncio.wait({task})
-            except asyncio.CancelledError as error:
-                if outermost:
-                    task.cancel()
-                cancelled = error
-        if cancelled is not None:
-            raise cancelled
+
+        def cancelled() -> None:
+            if outermost:
+                task.cancel()
+
+        try:
+            await until_done([task], cancelled)
+        finally:
+            # Noted, or retrieved, also where a cancellation is raised in its place.
+            if task.cancelled() or (task.exception() is None and not task.result()):
+                self.dropped.append(f"{what} were dropped")
         return task.result()
 
     async def _finalise(self, work: Coroutine[Any, Any, None]) -> bool:
         _finalising.set(True)
-        scope = _scope(ended=self.aborts > 2)
+        scope = asyncio.timeout(None)
         self._finalisers.append(scope)
         try:
+            if self.aborts > 2:
+                return False
             async with scope:
                 await work
-        except TimeoutError:
-            if not scope.expired():
+        except (TimeoutError, asyncio.CancelledError):
+            if self.aborts <= 2:
                 raise
             return False
         finally:
@@ -203,13 +243,27 @@ class RunControl:
             _finalising.set(True)
 
     @contextmanager
-    def python(self) -> Iterator[None]:
+    def python(self, name: str = "") -> Iterator[None]:
         """Around a Python sequence within a run: what goes on after it is no finaliser of its."""
-        was = _finalising.get()
+        was, inside = _finalising.get(), _in_python.set(True)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self.aborts > 2:
+                self.dropped.append(f"the clean-up of {name or 'the sequence'} was dropped")
+            raise
+        finally:
+            _finalising.set(was)
+            _in_python.reset(inside)
+
+    @contextmanager
+    def document(self) -> Iterator[None]:
+        """Around the steps of a document that Python runs: they have no clean-up of their own."""
+        inside = _in_python.set(False)
         try:
             yield
         finally:
-            _finalising.set(was)
+            _in_python.reset(inside)
 
     @property
     def finalising(self) -> bool:
@@ -237,22 +291,89 @@ class RunControl:
         """Stand here before each step: lets other tasks run, waits while paused or suspended.
 
         Raises:
+            CancelledError: The steps are ended, though nothing has reached this task yet.
             StopRun: STOP was asked for, outside the finalisers.
             RewindRun: The steps have to go back to the last checkpoint.
         """
         self._passed += 1
         if self._passed % _YIELD_EVERY == 0:  # trivial steps must not starve the loop
             await asyncio.sleep(0)
-        if self.aborts > 2 and self._task is not None:
-            raise asyncio.CancelledError  # the clean-up of the steps is dropped, whoever does it
-        finalising = self.finalising
-        while self._paused or (self._suspended and not finalising and not self.stopped):
+        finalising = self._begins_as_finaliser()
+        while not self._is_ended(finalising) and (
+            self._paused or (self._suspended and not finalising and not self.stopped)
+        ):
             await self._opened.wait()
+        self.check_ended(finalising=finalising)
         if not finalising:
             if self.stopped:
                 raise StopRun
             if self._rewind:
                 raise RewindRun
+
+    def _begins_as_finaliser(self) -> bool:
+        """Whether what begins now cleans up; what Python awaits in a cancelled task does."""
+        if not self.finalising and _in_python.get() and self._is_ending(asyncio.current_task()):
+            self.unwinding(asyncio.CancelledError())
+        return self.finalising
+
+    def _is_ending(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether a task of the steps has been asked to end, as far as that is known here."""
+        if task is self._task and self._cancels:
+            return True
+        return is_ended(task) or any(t.is_cancelling for t in self._timers if t.task is task)
+
+    def _is_ended(self, finalising: bool) -> bool:
+        if self.aborts > 2 or self._closed:
+            return True
+        return not finalising and bool(self.aborts or self._is_ending(asyncio.current_task()))
+
+    def check_ended(self, *, finalising: bool | None = None) -> None:
+        """Where the steps go on after an error or a wait: an end that was asked for stands.
+
+        Raises:
+            CancelledError: An abort, another branch's failure or a timeout ends them.
+        """
+        if self._is_ended(self.finalising if finalising is None else finalising):
+            raise asyncio.CancelledError
+
+    def check_begins(self) -> None:
+        """Before the check: what was asked for while the run was loaded ends it.
+
+        Raises:
+            CancelledError: An abort.
+            StopRun: STOP.
+        """
+        self.check_ended()
+        if self.stopped:
+            raise StopRun
+
+    def permit(
+        self, name: str, *, step: Leaf | None = None, stops: bool = False
+    ) -> Callable[[], None]:
+        """What is asked at the moment at which a put leaves, in whatever task that is.
+
+        Args:
+            name: The channel, for messages.
+            step: What it belongs to.
+            stops: It stops what moves, which is done at every moment of a run.
+
+        Returns:
+            A function that raises CancelledError where the step or all steps are ended, PutError
+            where the run has ended already.
+        """
+        finalising, task = self.finalising, asyncio.current_task()
+
+        def look() -> None:
+            if self._closed:
+                raise PutError(f"{name}: not put, as the run has ended")
+            if stops:
+                return
+            ended = step is not None and step.reason is not None
+            body = not finalising and (self.aborts or self._is_ending(task))
+            if ended or self.aborts > 2 or body:
+                raise asyncio.CancelledError
+
+        return look
 
     async def resumed(self) -> None:
         """Return when the run is not paused."""
@@ -260,7 +381,8 @@ class RunControl:
             await self._opened.wait()
 
     def close(self) -> None:
-        """The run has ended."""
+        """The run has ended: nothing of it may act any more."""
+        self._closed = True
         self._deadlines.close()
 
     def rewound(self) -> None:
@@ -308,18 +430,33 @@ class RunControl:
         if self._paused or self._suspended:
             self._changed()
         self._set_clock(leaf, self._clock())
+        self._ends_at_once(leaf)
 
-    def _leave(self, leaf: Leaf) -> None:
+    def _ends_at_once(self, leaf: Leaf) -> None:
+        """What was asked before it began holds for it too."""
+        if self.gives_up and leaf.given_up:
+            leaf.end_within(_BRIEFLY, End.GIVE_UP)
+        if leaf.moving or leaf.finalising:
+            return
+        if self.stopped:
+            leaf.end(End.STOP)
+        elif self._rewind:
+            leaf.end(End.REWIND)
+
+    def _leave(self, leaf: Leaf) -> bool:
+        """A step is left; whether more than that is being ended."""
         del self._leaves[leaf]
         if self._paused or self._suspended:
             self._changed()
+        return self._is_ended(leaf.finalising)
 
     def _enter_timer(self, leaf: Leaf) -> None:
         self._timers[leaf] = None
         self._set_clock(leaf, self._clock())
 
-    def _leave_timer(self, leaf: Leaf) -> None:
+    def _leave_timer(self, leaf: Leaf) -> bool:
         del self._timers[leaf]
+        return self._is_ended(leaf.finalising)
 
     def _changed(self) -> None:
         held = self._paused or self._suspended
@@ -353,10 +490,6 @@ class RunControl:
         for leaf in leaves:
             leaf.expire(now)
         return min((leaf.deadline for leaf in leaves if leaf.deadline is not None), default=None)
-
-
-def _scope(*, ended: bool) -> asyncio.Timeout:
-    return asyncio.timeout_at(asyncio.get_running_loop().time() if ended else None)
 
 
 def _expire(scope: asyncio.Timeout | None) -> None:

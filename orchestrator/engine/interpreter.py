@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from orchestrator.engine.scope import Entry, Mark, Scope
 from orchestrator.engine.steps import Steps
 from orchestrator.engine.verbs import Verbs
 from orchestrator.errors import (
+    CallError,
     OrchestratorError,
     StepTimeoutError,
 )
@@ -42,7 +44,7 @@ from orchestrator.language.nodes import (
     While,
     walk,
 )
-from orchestrator.types import Place, Severity, path_text
+from orchestrator.types import Path, Place, Severity, path_text
 
 if TYPE_CHECKING:
     from orchestrator.engine.python import Run
@@ -70,6 +72,10 @@ class Interpreter:
         """Of the document that is run; where there is none (Python), nothing can be gone back to.
         """
         self._marks: list[Mark] = []
+        self._began: dict[tuple[Path, tuple[int, ...]], float] = {}
+        """When the sub-sequences that are under way began, on the run's clock."""
+        self.failed_finalisers: list[str] = []
+        """Those of sub-sequences that were left in another way, which decided."""
 
     @property
     def mark(self) -> Mark | None:
@@ -125,6 +131,7 @@ class Interpreter:
                 try:
                     await self._placed(node, scope, place, entry)
                 except OrchestratorError as error:
+                    self._control.check_ended()
                     self._tolerate(error)
             case Handler(body):
                 if entry is not None and entry.enters("on_error"):
@@ -133,6 +140,7 @@ class Interpreter:
                 try:
                     await self._placed(node, scope, place, entry)
                 except OrchestratorError as error:
+                    self._control.check_ended()
                     self._tolerate(error)
                     await self.run(body, scope, place)
 
@@ -157,6 +165,7 @@ class Interpreter:
             try:
                 await self._placed(node, scope, at, entry if number == 1 else None)
             except OrchestratorError as error:
+                self._control.check_ended()
                 self._forget(place)
                 if number > tries:
                     raise
@@ -211,7 +220,7 @@ class Interpreter:
         values = {name: await self._verbs.evaluate(value, scope) for name, value in node.args}
         if node.document is None:
             program = self._calls.python(node.sequence, values)
-            with self._control.python():
+            with self._control.python(node.sequence):
                 await program.run(self.make_run(node.sequence, place))
             return
         document = await self._calls.program(node, values)
@@ -221,23 +230,53 @@ class Interpreter:
             inner = entry.scope()
             entry.branch()
         guards = () if self._control.finalising else document.suspend
-        stays = False
+        here = (place.path, place.loops)
+        began = self._began.get(here) if entry is not None else None
+        began = self._began[here] = self._control.clock if began is None else began
+        way_out: BaseException | None = None
         try:
-            async with self.guarded(guards):
-                with self.timed(document.timeout):
-                    await self.run(document.steps, inner, place, entry)
-        except RewindRun:
-            stays = self.mark is not None and self.mark.stands_in(place)
-            raise
-        finally:
-            if not stays:
-                self._forget(place)
-                if document.finally_:
-                    await self._control.finalise(self.finalise(document.finally_, inner, place))
+            with self._control.document():
+                async with self.guarded(guards):
+                    with self.timed(document.timeout, began):
+                        await self.run(document.steps, inner, place, entry)
+        except BaseException as error:  # raised again behind the finalisers
+            if isinstance(error, RewindRun) and self.mark and self.mark.stands_in(place):
+                raise  # it is not left
+            way_out = error
+        self._forget(place)
+        self._began.pop(here, None)
+        await self._leave(node, document.finally_, inner, place, way_out)
+
+    async def _leave(
+        self,
+        node: RunNode,
+        finalisers: Sequence[Node],
+        scope: Scope,
+        place: Place,
+        way_out: BaseException | None,
+    ) -> None:
+        """Run the finalisers of a sub-sequence, and go the way that its steps went."""
+        errors: list[OrchestratorError] = []
+        try:
+            if finalisers:
+                work = self.finalise(finalisers, scope, place, errors.append)
+                await self._control.finalise(work, f"the finalisers of {node.sequence}")
+        except asyncio.CancelledError as error:
+            way_out = error
+        if way_out is None and errors:
+            way_out = errors.pop(0)
+        for failure in errors:  # what ended the steps decides; this is told beside it
+            text = f"a finaliser of {node.sequence} failed: {failure.placed()}"
+            self._verbs.tell(text, Severity.MAJOR)
+            self.failed_finalisers.append(text)
+        if way_out is not None:
+            raise way_out
 
     @contextmanager
-    def timed(self, timeout: Operand | None) -> Iterator[None]:
+    def timed(self, timeout: Operand | None, began: float | None = None) -> Iterator[None]:
         """Around all steps of a document that may have a timeout.
+
+        `began`: when they did, on the run's clock, where the run has come back into their midst.
 
         Raises:
             StepTimeoutError: They did not end within it.
@@ -247,7 +286,8 @@ class Interpreter:
             return
         value = timeout.evaluate(NOTHING)
         seconds = float(value) if isinstance(value, int | float) else 0.0
-        with self._control.timer(seconds) as timer:
+        gone = 0.0 if began is None else self._control.clock - began
+        with self._control.timer(seconds - gone) as timer:
             yield
         if timer.ended is not None:
             raise StepTimeoutError(
@@ -255,16 +295,38 @@ class Interpreter:
                 f"it was at {self._reporter.where}"
             )
 
-    async def finalise(self, nodes: Sequence[Node], scope: Scope, place: Place) -> None:
-        """Run each of these even if the one before has failed; then tell the first error."""
-        first: OrchestratorError | None = None
+    async def finalise(
+        self,
+        nodes: Sequence[Node],
+        scope: Scope,
+        place: Place,
+        failed: Callable[[OrchestratorError], None],
+    ) -> None:
+        """Run each of these, in a task of its own, even if the one before has failed.
+
+        `failed` is told of each error. A `let` holds for those behind it.
+        """
+        inner, task = scope.child(), asyncio.current_task()
         for node in nodes:
             try:
-                await self.run([node], scope, place)
+                await self.run_here([node], inner, place)
             except OrchestratorError as error:
-                first = first or error
-        if first is not None:
-            raise first
+                failed(error)
+            except KeyboardInterrupt:
+                raise
+            except asyncio.CancelledError as error:
+                if self._control.aborts > 2 or (task is not None and task.cancelling()):
+                    raise
+                failed(self._misbehaved(node, error))
+            except BaseException as error:  # noqa: BLE001 - those behind it have to run
+                failed(self._misbehaved(node, error))
+
+    def _misbehaved(self, node: Node, error: BaseException) -> OrchestratorError:
+        """What no step should raise, told as an error of the step."""
+        log.error("a finaliser failed by a fault of the program", exc_info=error)
+        told = CallError(f"internal error: {type(error).__name__}: {error}")
+        told.place = f"{node.where}: {path_text(node.path)} {node.label}"
+        return told
 
     def _check_in(self, place: Place, scope: Scope) -> None:
         if (

@@ -7,6 +7,10 @@ from collections.abc import Callable
 from enum import Enum, auto
 from types import TracebackType
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 
 class End(Enum):
     """Why a step ended early."""
@@ -25,6 +29,9 @@ class Leaf:
 
     `ended` tells after the scope why it ended early, None if it did not. A deadline counts on the
     run's clock, which stands still while the run is paused.
+
+    An end that was asked for stands, whatever the step makes of it: code that swallows its
+    cancellation, or turns it into another exception, is ended all the same.
     """
 
     __slots__ = (
@@ -32,6 +39,7 @@ class Leaf:
         "_cancelling",
         "_ending",
         "_enter",
+        "_late",
         "_leave",
         "_left",
         "_reason",
@@ -46,7 +54,7 @@ class Leaf:
     def __init__(
         self,
         enter: Callable[[Leaf], None],
-        leave: Callable[[Leaf], None],
+        leave: Callable[[Leaf], bool],
         moving: bool,
         finalising: bool,
         seconds: float | None,
@@ -54,7 +62,8 @@ class Leaf:
     ) -> None:
         """Made by `RunControl.leaf`; `moving`: in flight, so that a pause waits for its end.
 
-        `given_up`: a second abort ends it.
+        `leave` tells whether more than this step is being ended. `given_up`: a second abort ends
+        it.
         """
         self.moving = moving
         self.finalising = finalising
@@ -67,6 +76,7 @@ class Leaf:
         self._left = seconds
         self._reason: End | None = None
         self._ending: asyncio.Handle | None = None
+        self._late: asyncio.TimerHandle | None = None
         self._cancelled = False
         self._task: asyncio.Task[object]
         self._cancelling = 0
@@ -82,6 +92,10 @@ class Leaf:
             self._reason = reason
             # Not from within the task itself, which would take it for the end of what it does next.
             self._ending = asyncio.get_running_loop().call_soon(self._cancel)
+
+    def end_within(self, seconds: float, reason: End) -> None:
+        """End it after so many s of the loop's clock, unless it has ended by then."""
+        self._late = asyncio.get_running_loop().call_later(seconds, self.end, reason)
 
     def freeze(self, now: float) -> None:
         """Its clock stands still from here on."""
@@ -114,16 +128,35 @@ class Leaf:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        self._leave(self)
-        if self._ending is not None:
-            self._ending.cancel()
-        if not self._cancelled:
+        ends = self._leave(self)
+        for handle in (self._ending, self._late):
+            if handle is not None:
+                handle.cancel()
+        if self._cancelled:  # by somebody else as well?
+            ends |= self._task.uncancel() > self._cancelling
+        elif not ends:
             return False
-        outer = self._task.uncancel() > self._cancelling  # somebody else ends us as well
-        if outer or kind is not asyncio.CancelledError:
+        misbehaved = kind is None or issubclass(kind, Exception)
+        if misbehaved and error is not None:
+            log.warning("a step that was ended raised an error", error=repr(error))
+        if ends:
+            if misbehaved:
+                raise asyncio.CancelledError from error
             return False
-        self.ended = self._reason
-        return True
+        if kind is asyncio.CancelledError or misbehaved:
+            self.ended = self._reason
+            return True
+        return False
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether it has ended what its task does."""
+        return self._cancelled
+
+    @property
+    def task(self) -> asyncio.Task[object]:
+        """That which does it; known once it was entered."""
+        return self._task
 
     def _cancel(self) -> None:
         self._cancelled = True

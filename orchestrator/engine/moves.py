@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from orchestrator.config import ChannelConfig
 from orchestrator.engine.branches import run_all
+from orchestrator.engine.cancelling import unbroken
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.held import HeldUp
 from orchestrator.engine.leaf import End, Leaf
@@ -152,12 +153,15 @@ class Mover:
         names: Names,
         tell: Callable[[str, Severity], None],
         held: HeldUp,
+        outdated: Callable[[], None],
     ) -> None:
         """`tell` gets what an operator should know: orphans, given-up completions.
 
-        `held` is told what waits, to tell what holds it up.
+        `held` is told what waits, to tell what holds it up. `outdated` is called when a put is
+        done: what was read before is older than it.
         """
         self._held = held
+        self._outdated = outdated
         self._channels = channels
         self._view = view
         self._control = control
@@ -214,14 +218,14 @@ class Mover:
             while not attempt.done:
                 try:
                     with self._held.waiting(lambda: self._hindrances(attempt, began)):
-                        await self._once(attempt, timeout, held=held)
+                        await self._once(attempt, timeout, leaf, held=held)
                 except NotConnectedError:
                     if not held or self._control.gives_up:
                         raise
                     await asyncio.sleep(_AGAIN)
         except BaseException:
             self._look_whether_issued(attempt, began)
-            if attempt.issued and leaf.reason is not End.SKIP:
+            if attempt.issued and leaf.reason is not End.SKIP and not attempt.done:
                 await self._stop_moving(attempt)
             raise
 
@@ -236,14 +240,14 @@ class Mover:
         doubt = attempt.doubt(self._trust)
         return [f"its readback {attempt.move.readback}: {doubt}"] if doubt else []
 
-    async def _once(self, attempt: Attempt, timeout: float, *, held: bool) -> None:
+    async def _once(self, attempt: Attempt, timeout: float, leaf: Leaf, *, held: bool) -> None:
         if held:
             if not self._control.gives_up:
                 channels = attempt.channels
                 names = [channel.name for channel in channels]
                 await until(self._view, names, lambda: all(c.connected for c in channels))
             attempt.prepare()
-        await self._put(attempt, timeout)
+        await self._put(attempt, timeout, leaf)
         if attempt.readback is not None and not self._control.gives_up:
             await self._await_readback(attempt, timeout)
         if attempt.move.settle:
@@ -256,7 +260,7 @@ class Mover:
         if age is not None and age <= self._clock() - began:
             attempt.issued = True
 
-    async def _put(self, attempt: Attempt, timeout: float) -> None:
+    async def _put(self, attempt: Attempt, timeout: float, leaf: Leaf) -> None:
         name, completion = attempt.move.pv, attempt.move.completion
         if self._control.gives_up or (
             self._control.finalising and self._channels.outstanding(name) is not None
@@ -265,9 +269,16 @@ class Mover:
         links = attempt.channel.links
         attempt.before = attempt.readback.reading if attempt.readback is not None else None
         # The leaf's scope ends the put in time; the client's own timeout is only its backstop.
-        await self._channels.put(name, attempt.value, completion=completion, timeout=timeout + 5.0)
+        await self._channels.put(
+            name,
+            attempt.value,
+            completion=completion,
+            timeout=timeout + 5.0,
+            permit=self._control.permit(name, step=leaf),
+        )
         attempt.issued = True
         attempt.completed = completion
+        self._outdated()
         self._control.touch()
         if completion and attempt.channel.links == links:
             self._trust.confirm(attempt.channel)
@@ -303,12 +314,21 @@ class Mover:
 
     async def _stop_moving(self, attempt: Attempt) -> None:
         config = self._configs.get(attempt.move.pv)
-        if config is None or config.stop is None or attempt.done:
-            return
-        stop = self._names.resolve(config.stop.pv)
+        if config is not None and config.stop is not None:
+            stop = self._names.resolve(config.stop.pv)
+            # Also where its step is ended a second time meanwhile.
+            work = self._write_stop(attempt, stop, config.stop.value)
+            await unbroken(work, f"stop {attempt.move.pv}")
+
+    async def _write_stop(self, attempt: Attempt, stop: str, wanted: object) -> None:
         try:
-            value = _checked(config.stop.value, self._view.channel(stop))
-            await self._channels.put(stop, value, completion=False, timeout=_STOP_TIMEOUT)
+            await self._channels.put(
+                stop,
+                _checked(wanted, self._view.channel(stop)),
+                completion=False,
+                timeout=_STOP_TIMEOUT,
+                permit=self._control.permit(stop, stops=True),
+            )
             self._tell(f"{attempt.move.pv} was stopped by {stop}", Severity.NO_ALARM)
         except OrchestratorError as error:
             self._tell(f"{attempt.move.pv} could not be stopped: {error}", Severity.MAJOR)

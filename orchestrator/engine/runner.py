@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -69,7 +70,7 @@ class Outcome:
         self._set(RunStatus.TIMEOUT if late else RunStatus.FAILED, error.placed())
         self.cause = _cause(error) if before else Cause.DURING
 
-    def broken(self, error: Exception) -> None:
+    def broken(self, error: BaseException) -> None:
         """A fault of ours: the run fails, and the log has the traceback."""
         log.error("a run failed by a fault of the program", exc_info=error)
         self._set(RunStatus.FAILED, f"internal error: {type(error).__name__}: {error}")
@@ -155,7 +156,9 @@ class Runner:
             reporting.cancel()
             await asyncio.wait({reporting})
             self._reporter.last()
+        self._outcome.texts += self._interpreter.failed_finalisers
         self._outcome.decided_by(self._control)
+        self._outcome.texts += self._control.dropped
         self._tell_tolerated()
         self._outcome.texts += self._verbs.mover.orphans
         return self._outcome
@@ -167,9 +170,9 @@ class Runner:
             self._outcome.texts.append(f"{errors} tolerated")
 
     async def _body(self) -> None:
-        scope = self._control.body()
         try:
-            async with scope:
+            with self._control.body():
+                self._control.check_begins()
                 await self._check()
                 async with self._suspenders.watching(self._guards):
                     self._control.begin()
@@ -177,24 +180,20 @@ class Runner:
                         await self._steps()
         except StopRun:
             log.debug("stopped at a boundary")
-        except asyncio.CancelledError:
-            if not self._control.left_body():
-                raise
-            self._outcome.texts.append("the clean-up of the sequence was dropped")
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            raise
         except OrchestratorError as error:
             self._outcome.failed(error, before=not self._interpreter.entered)
-        except Exception as error:  # noqa: BLE001 - the top of a run: it ends, the service goes on
-            if not (isinstance(error, TimeoutError) and scope.expired()):  # that was an ABORT
-                self._outcome.broken(error)
-        finally:
-            self._control.left_body()
+        except BaseException as error:  # noqa: BLE001 - the top of a run: the service goes on
+            self._outcome.broken(error)
 
     async def _steps(self) -> None:
         """The steps, from the start; after a rewind from the last checkpoint."""
         entry: Entry | None = None
         rewinds = 0
         if isinstance(self._program, PythonProgram):
-            await self._program.run(self._python(self._program.name, Place()))
+            with self._control.python(self._program.name):
+                await self._program.run(self._python(self._program.name, Place()))
             return
         scope = self._interpreter.root = Scope(self._program.arguments)
         while True:
@@ -235,19 +234,11 @@ class Runner:
 
     async def _finalise(self) -> None:
         self._control.in_finally = True
-        if not await self._control.finalise(self._finalisers()):
-            self._outcome.texts.append("the finalisers were dropped")
-
-    async def _finalisers(self) -> None:
-        """Each finaliser runs even if the one before has failed."""
-        scope = Scope(self._program.arguments)
-        for node in self._program.finally_:
-            try:
-                await self._interpreter.run([node], scope, Place())
-            except OrchestratorError as error:
-                self._outcome.failed(error, before=False)
-            except Exception as error:  # noqa: BLE001 - as for the body
-                self._outcome.broken(error)
+        if self._program.finally_:
+            scope = Scope(self._program.arguments)
+            failed = partial(self._outcome.failed, before=False)
+            work = self._interpreter.finalise(self._program.finally_, scope, Place(), failed)
+            await self._control.finalise(work)
 
 
 def sampled(program: Program | PythonProgram) -> Sequence[str]:

@@ -50,7 +50,15 @@ class Verbs:
         configs = config.channels
         self.held = HeldUp(lambda: control.clock, self.tell)
         self.mover = Mover(
-            channels, view, control, self._trust, configs, names, self.tell, self.held
+            channels,
+            view,
+            control,
+            self._trust,
+            configs,
+            names,
+            self.tell,
+            self.held,
+            self.outdated,
         )
         environment = Environment(view, {}, {}, self._fresh)
         self.waiter = Waiter(view, control, self._trust, environment.reading, self.held)
@@ -130,9 +138,10 @@ class Verbs:
         self._control.pause()
         with self._control.leaf(moving=False) as leaf:
             await self._control.resumed()
-        if leaf.ended is End.SKIP:
+        # As asked, also where the end of the pause has come first.
+        if leaf.reason is End.SKIP:
             self._control.resume()
-        leave(leaf.ended)
+        leave(leaf.reason)
         self.tell("resumed")
 
     def until(

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from orchestrator.engine import Library
-from orchestrator.ports import Channels, Recorder, Store
+from orchestrator.ports import Channels, Recorder, Store, always
 from orchestrator.types import Place, Reading, RunStatus, Value
 
 T = TypeVar("T")
@@ -45,13 +45,24 @@ class AskedChannels:
             "connect", about, lambda: self._outside.connect(wanted, timeout)
         )
 
-    async def put(self, name: str, value: Value, *, completion: bool, timeout: float) -> None:
+    async def put(
+        self,
+        name: str,
+        value: Value,
+        *,
+        completion: bool,
+        timeout: float,
+        permit: Callable[[], None] = always,
+    ) -> None:
         """See `ports.Channels.put`."""
+        permit()  # outside it is asked again, when the put leaves
         about = {"pv": name, "value": value, "completion": completion, "timeout": timeout}
         await self._desk.ask(
             "put",
             about,
-            lambda: self._outside.put(name, value, completion=completion, timeout=timeout),
+            lambda: self._outside.put(
+                name, value, completion=completion, timeout=timeout, permit=permit
+            ),
         )
 
     async def get(self, names: Sequence[str], timeout: float) -> dict[str, Reading | Exception]:

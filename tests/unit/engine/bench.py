@@ -34,8 +34,10 @@ from orchestrator.types import (
     Reply,
     RunEnded,
     RunRefused,
+    RunState,
     RunStatus,
     Severity,
+    StateChanged,
     Update,
     Verb,
 )
@@ -218,6 +220,8 @@ class Bench:
         self.store = MemoryStore()
         self.published: list[PushItem] = []
         self.events: list[object] = []
+        self.puts_at_abort: dict[str, int] = {}
+        """How many puts to each channel had left when the first abort was accepted."""
         self._ended: asyncio.Future[RunEnded | RunRefused] | None = None
         wall = lambda: datetime(2026, 1, 31, 14, 25, 1, tzinfo=UTC)  # noqa: E731 - a clock
         names = names_of(config)
@@ -236,6 +240,8 @@ class Bench:
     def offer(self, item: Any) -> None:
         self.events.append(item)
         self.pull.offer(item)
+        if item == StateChanged(RunState.ABORTING) and not self.puts_at_abort:
+            self.puts_at_abort = {n: len(c.puts) for n, c in self.sim.channels.items()}
         if isinstance(item, IndicesSet):
             for server in self.servers.values():
                 server.asked(item.text)
@@ -275,6 +281,19 @@ class Bench:
             for item in self.published
             if isinstance(item, Update) and item.field == field_name and item.key == key
         ]
+
+    def late_puts(self) -> dict[str, list[Any]]:
+        """What left after the first abort was accepted, but for the stop channel and finalisers.
+
+        Those of the tests write `fin`, and `text` where they are a sub-sequence's.
+        """
+        return {
+            name: [value for _, value, _ in channel.puts[self.puts_at_abort[name] :]]
+            for name, channel in self.sim.channels.items()
+            if self.puts_at_abort
+            and name not in ("sim.stop", "sim.fin", "sim.text")
+            and len(channel.puts) > self.puts_at_abort[name]
+        }
 
     def puts(self, name: str) -> list[Any]:
         return [value for _, value, _ in self.sim.channels[f"sim.{name}"].puts]

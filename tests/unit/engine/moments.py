@@ -45,6 +45,8 @@ class Seen:
     statuses: list[str]
     moment: Moment | None
     iterations: int
+    late: dict[str, list[float]]
+    """Puts that left though an abort had been accepted, but for stops and finalisers."""
 
 
 class LoadedOnce(Library):
@@ -96,6 +98,7 @@ async def _play(steps: str, number: int | None, command: Callable[[Bench], None]
             it.values("status"),
             moments[0] if moments else None,
             took,
+            it.late_puts(),
         )
 
 
@@ -161,6 +164,7 @@ def _possible(moment: Moment | None, expected: RunStatus) -> set[RunStatus]:
 
 def _check_finally(seen: Seen, command: str, where: str) -> None:
     assert len(seen.fin) <= 1, where
+    assert not seen.late, where
     moment = seen.moment
     entered = moment is not None and moment.entered and command != "abort thrice"
     if moment is None or seen.ended.status is RunStatus.SUCCESS or entered:

@@ -1,0 +1,59 @@
+"""Cancellations that stand: who was asked to end, and what ends before it takes effect."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+T = TypeVar("T")
+
+_asked: WeakSet[asyncio.Task[Any]] = WeakSet()
+# Not by `Task.cancelling`: until Python 3.12 a TaskGroup in a user's code leaves one too many.
+
+
+def end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task, for good: `is_ended` tells so even where its code swallows that."""
+    _asked.add(task)
+    task.cancel()
+
+
+def is_ended(task: asyncio.Task[Any] | None) -> bool:
+    """Whether a task was asked to end."""
+    return task in _asked
+
+
+async def until_done(
+    tasks: Iterable[asyncio.Task[Any]], cancelled: Callable[[], None] = lambda: None
+) -> None:
+    """Wait until all of these have ended, whatever happens to who waits.
+
+    Args:
+        tasks: What is waited for.
+        cancelled: Called with each cancellation of the one who waits.
+
+    Raises:
+        CancelledError: Behind their end, where the one who waits was cancelled meanwhile.
+    """
+    waiting = list(tasks)
+    told: asyncio.CancelledError | None = None
+    while any(not task.done() for task in waiting):
+        try:
+            await asyncio.wait(waiting)
+        except asyncio.CancelledError as error:
+            told = error
+            cancelled()
+    if told is not None:
+        raise told
+
+
+async def unbroken(work: Coroutine[Any, Any, T], name: str) -> T:
+    """Do something to its end; a cancellation that comes meanwhile is raised behind it."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        await until_done([task])
+    finally:
+        if task.done() and not task.cancelled():
+            task.exception()  # retrieved, where a cancellation is raised in its place
+    return task.result()
