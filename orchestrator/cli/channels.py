@@ -214,13 +214,20 @@ def _pairs(words: Sequence[str]) -> Mapping[str, str]:
 
 def _print(answers: Sequence[Answer], *, as_json: bool) -> int:
     if as_json:
-        facts = [answer_facts(a.name, a.pv, a.metadata, a.reading, a.error) for a in answers]
+        facts = [_facts(answer) for answer in answers]
         typer.echo(json.dumps(facts, indent=1))
         return Code.FAILED if any(a.error for a in answers) else Code.SUCCESS
     for answer in answers:
         if answer.error is None and answer.reading is not None:
             typer.echo(value_line(answer.reading, answer.metadata))
+        if answer.warning:
+            typer.secho(f"{answer.name}: {answer.warning}", fg="yellow", err=True)
     return _complain(answers)
+
+
+def _facts(answer: Answer) -> dict[str, object]:
+    facts = answer_facts(answer.name, answer.pv, answer.metadata, answer.reading, answer.error)
+    return facts | ({"warning": answer.warning} if answer.warning else {})
 
 
 def _complain(answers: Sequence[Answer]) -> int:

@@ -18,7 +18,7 @@ from orchestrator.client.noise import refusals
 from orchestrator.client.parsing import parse_value
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import OrchestratorError, PutError
-from orchestrator.language.compare import check_limits
+from orchestrator.language.compare import check_limits, index_or_label
 from orchestrator.queues import MergeQueue
 from orchestrator.types import Alarm, LinkChange, Metadata, Reading, Severity, Value
 
@@ -41,6 +41,8 @@ class Answer:
     """Its value; after the put, where one was made; None where there is none."""
     error: OrchestratorError | None = None
     """Why it has no value, or why it was not put."""
+    warning: str = ""
+    """What became of a put otherwise than one may think; empty = nothing."""
 
 
 async def get_values(
@@ -91,7 +93,8 @@ async def put_values(
             ended = await asyncio.gather(*puts)
             errors = {name: e for name, e in zip(parsed, ended, strict=True) if e is not None}
             answers = await _answers(client, metadata, errors, timeout)
-        return [_explained(a, parsed[a.name], refused.get(a.pv, "")) for a in answers]
+        explained = [_explained(a, parsed[a.name], refused.get(a.pv, "")) for a in answers]
+        return [replace(a, warning=index_or_label(values[a.name], a.metadata)) for a in explained]
 
 
 async def info(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 
 import numpy as np
 
 from orchestrator.errors import PutError
+from orchestrator.language.compare import as_label
+from orchestrator.language.number_types import held, is_whole
+from orchestrator.language.operations import Fault
 from orchestrator.types import Metadata, NativeType, Value
 
-_INTEGER_TYPES = (NativeType.SHORT, NativeType.LONG, NativeType.CHAR)
+_DIGITS = re.compile(r"[+-]?[0-9]{1,40}")
 
 
 def parse_value(name: str, text: str, metadata: Metadata) -> Value:
@@ -45,8 +50,8 @@ def parse_value(name: str, text: str, metadata: Metadata) -> Value:
 
 
 def _index(name: str, text: str, labels: tuple[str, ...]) -> int:
-    if text in labels:
-        return labels.index(text)
+    if (label := as_label(text, labels)) is not None:
+        return labels.index(label)
     try:
         index = int(text)
     except ValueError:
@@ -59,12 +64,32 @@ def _index(name: str, text: str, labels: tuple[str, ...]) -> int:
 
 
 def _number(name: str, text: str, metadata: Metadata) -> float | int:
-    whole = metadata.native in _INTEGER_TYPES
+    whole = is_whole(metadata.native)
     try:
-        return int(text, 0) if whole else float(text)
+        number = _read(text, whole=whole)
     except ValueError:
         wanted = "an integer" if whole else "a number"
         raise PutError(f"{name}: {text!r} was to be written, it takes {wanted}") from None
+    try:
+        return held(number, metadata.native)
+    except Fault as fault:
+        raise PutError(f"{name}: {text!r} was to be written, but {fault}") from None
+
+
+def _read(text: str, *, whole: bool) -> float | int:
+    """The number that is written, every digit of it.
+
+    Raises:
+        ValueError: It is none, or too large.
+    """
+    if whole:
+        return int(text, 0)
+    if _DIGITS.fullmatch(text.strip()):
+        return int(text)
+    number = float(text)
+    if math.isinf(number) and "inf" not in text.lower():
+        raise ValueError(text)
+    return number
 
 
 def _is_list(text: str) -> bool:

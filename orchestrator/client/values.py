@@ -13,6 +13,8 @@ from epicscorelibs.ca import cadef, dbr
 from orchestrator.client.details import Details
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import PutError
+from orchestrator.language.number_types import held, held_array
+from orchestrator.language.operations import Fault
 from orchestrator.types import (
     Alarm,
     Metadata,
@@ -30,7 +32,8 @@ _MOST_LABELS = 16
 _INTEGERS = {
     NativeType.SHORT: (np.int16, -(2**15), 2**15 - 1),
     NativeType.ENUM: (np.uint16, 0, 2**16 - 1),
-    NativeType.CHAR: (np.uint8, -(2**7), 2**8 - 1),  # DBF_CHAR is signed, DBF_UCHAR is not
+    # DBF_CHAR is signed, DBF_UCHAR is not; who puts for people refuses what would read otherwise.
+    NativeType.CHAR: (np.uint8, -(2**7), 2**8 - 1),
     NativeType.LONG: (np.int32, -(2**31), 2**31 - 1),
 }
 
@@ -166,8 +169,21 @@ def outgoing(label: str, value: Value, native: NativeType, count: int) -> Outgoi
         return native, _integers(label, value, native)
     if native is NativeType.STRING:
         return _strings(label, tuple(str(part) for part in np.atleast_1d(value).tolist()))
+    return native, _reals(label, value, native)
+
+
+def _reals(label: str, value: Any, native: NativeType) -> Any:
     dtype = np.float32 if native is NativeType.FLOAT else np.float64
-    return native, _one_row(value, dtype)
+    if isinstance(value, np.ndarray) and value.dtype == dtype:
+        return np.ascontiguousarray(value).ravel()
+    try:
+        if isinstance(value, np.ndarray):
+            held_array(value.ravel(), native)
+        else:
+            held(value, native)
+    except Fault as fault:
+        raise PutError(f"{label}: {fault}") from fault
+    return _one_row(value, dtype)
 
 
 def _one_row(value: Any, dtype: Any) -> Any:

@@ -6,9 +6,13 @@ from datetime import datetime
 
 import numpy as np
 
-from orchestrator.types import LinkChange, Metadata, Reading, Value, alarm_name
+from orchestrator.language.compare import DIGITS
+from orchestrator.language.number_types import shortest
+from orchestrator.types import LinkChange, Metadata, NativeType, Reading, Value, alarm_name
 
 _NAME_WIDTH = 30
+_MOST_IN_DIGITS = 1e16
+"""Beyond, a number has no digits after its point; all of those before it would be a long line."""
 
 
 def format_value(value: Value, metadata: Metadata | None = None, *, most: int = 10) -> str:
@@ -30,9 +34,11 @@ def _format_one(value: float | int | str, metadata: Metadata | None) -> str:
         return str(value)
     if isinstance(value, int):
         return metadata.labels[value] if 0 <= value < len(metadata.labels) else str(value)
-    # Without digits in the record (PREC = 0, the default) a number is shown as it is.
-    if not metadata.precision or metadata.precision < 0:
-        return f"{value:.10g}"
+    # Without digits in the record (PREC = 0, the default) a number is shown as it is; EPICS takes
+    # any int16 for PREC.
+    if metadata.precision not in DIGITS or not abs(value) < _MOST_IN_DIGITS:
+        shown = shortest(value) if metadata.native is NativeType.FLOAT else value
+        return f"{shown:.10g}"
     return f"{value:.{metadata.precision}f}"
 
 

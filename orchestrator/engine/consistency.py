@@ -65,7 +65,8 @@ def _apart(target: Target, setpoint: ChannelView, readback: ChannelView) -> str:
     if put is None or read is None or not (target.tolerance is None or target.tolerance.constant):
         return ""
     tolerance = _tolerance(target, put, setpoint.metadata, readback.metadata)
-    if is_within(read, put, tolerance):
+    native = readback.metadata.native if readback.metadata is not None else NativeType.DOUBLE
+    if is_within(read, put, tolerance, native):
         return ""
     places = [f"{c.name} is at {shown(c, c.reading)}" for c in (setpoint, readback) if c.reading]
     return (
@@ -90,5 +91,4 @@ def _tolerance(
     if target.tolerance is not None:
         value = target.tolerance.evaluate(NOTHING)
         return float(value) if isinstance(value, int | float) else 0.0
-    float32 = any(m is not None and m.native is NativeType.FLOAT for m in (put, readback))
-    return default_tolerance(wanted, readback, float32=float32)
+    return default_tolerance(wanted, readback, put)

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust
 from orchestrator.errors import ExpressionError, NotConnectedError, OrchestratorError
 from orchestrator.language.compare import unknown_label
+from orchestrator.language.number_types import shortest
 from orchestrator.language.operations import Fault
 from orchestrator.ports import View
-from orchestrator.types import Array, Metadata, Reading
+from orchestrator.types import Array, Metadata, NativeType, Reading
 
 _ON_ITS_WAY = 2.0
 """s by which an update and the reply to a get may overtake each other."""
@@ -148,8 +149,14 @@ def _is_newer(fresh: Reading, seen: Reading) -> bool:
 
 
 def in_words(reading: Reading, metadata: Metadata | None) -> float | int | str | Array | list[str]:
-    """A reading as expressions see it: an enum is its text, a text array a list."""
+    """A reading as expressions see it: an enum is its text, a text array a list.
+
+    A FLOAT is the decimal that it stands for, so that one that holds 0.7 is at least 0.7.
+    """
     value = reading.value
+    if isinstance(value, float):
+        is_float = metadata is not None and metadata.native is NativeType.FLOAT
+        return shortest(value) if is_float else value
     if metadata is not None and metadata.labels and isinstance(value, int):
         return metadata.label(value)
     return list(value) if isinstance(value, tuple) else value

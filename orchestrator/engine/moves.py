@@ -24,7 +24,7 @@ from orchestrator.language.compare import as_channel_value, check_limits, defaul
 from orchestrator.language.names import Names
 from orchestrator.language.relation import Relation
 from orchestrator.ports import Channels, ChannelView, View
-from orchestrator.types import Metadata, NativeType, Reading, Severity, Value
+from orchestrator.types import Metadata, Reading, Severity, Value
 
 _AGAIN = 0.05
 """s until a held put looks again, where libca knew of a loss before the view did."""
@@ -89,9 +89,7 @@ class Attempt:
     def _tolerance(self, readback: Metadata) -> float:
         if self.move.tolerance is not None:
             return self.move.tolerance
-        put = self.channel.metadata
-        float32 = NativeType.FLOAT in (readback.native, put.native if put else readback.native)
-        return default_tolerance(self.wanted, readback, float32=float32)
+        return default_tolerance(self.wanted, readback, self.channel.metadata)
 
     def is_there(self, trust: Trust) -> bool:
         """Whether the readback is where it should be."""

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
+from orchestrator.language.number_types import shortest
 from orchestrator.ports import ChannelView
-from orchestrator.types import Reading, Severity, alarm_name
+from orchestrator.types import NativeType, Reading, Severity, alarm_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ def shown(channel: ChannelView, reading: Reading) -> str:
         known = 0 <= value < len(metadata.labels)
         return repr(metadata.labels[value]) if known else f"index {value}"
     if isinstance(value, float):
-        text = f"{value:.10g}"
+        is_float = metadata is not None and metadata.native is NativeType.FLOAT
+        text = f"{shortest(value) if is_float else value:.10g}"
     else:
         text = repr(value) if isinstance(value, str | int) else f"{len(value)} elements"
     return f"{text} {metadata.units}" if metadata is not None and metadata.units else text

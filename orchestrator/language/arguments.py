@@ -124,12 +124,19 @@ def _converted(name: str, parameter: Parameter, given: object) -> object:
         case (("float" | "int" | "number"), bool()):
             pass
         case "float", int() | float() if math.isfinite(value):
-            return float(value)
+            return _exactly(name, value)
         case "number", int() | float() if math.isfinite(value):
             return value
         case "int", int() | float() if math.isfinite(value) and value == int(value):
             return int(value)
     raise InputError(f"parameter {name!r} takes {_allowed(parameter)}, not {described(given)}")
+
+
+def _exactly(name: str, value: float) -> float:
+    number = float(value)
+    if number != value:
+        raise InputError(f"parameter {name!r} takes a number that is a float, not {value!r}")
+    return number
 
 
 def _from_text(text: str) -> object:

@@ -13,7 +13,13 @@ from typing import TypeAlias
 
 from orchestrator.errors import CheckError, OrchestratorError
 from orchestrator.language.arguments import bind_parameters
-from orchestrator.language.compare import as_channel_value, check_limits
+from orchestrator.language.compare import (
+    as_channel_value,
+    check_limits,
+    index_or_label,
+    is_allowed,
+    not_quite,
+)
 from orchestrator.language.endless import bound_inside, can_change, is_meant
 from orchestrator.language.intervals import Interval
 from orchestrator.language.labels import misspelt
@@ -43,7 +49,7 @@ from orchestrator.language.nodes import (
     walk,
 )
 from orchestrator.language.operand import Operand
-from orchestrator.language.reach import UNSURE, Reach, operands_of
+from orchestrator.language.reach import UNSURE, Case, Reach, operands_of
 from orchestrator.language.satisfiable import never_equals, never_meets
 from orchestrator.language.verdicts import Finding, Findings, Level
 from orchestrator.types import Metadata, NativeType, path_text
@@ -168,11 +174,13 @@ class _Checker:
     def _target(self, node: Node, target: Target, reach: Reach) -> None:
         values = reach.cases(target.value)
         self.found.first(node, values, lambda value: self._refused(target.pv, value))
+        self._taken_otherwise(node, target.pv, values)
         if target.readback is None:
             return
         values = [case for case in values if not case.failed]
         if target.readback_value is not None:
             values = reach.cases(target.readback_value)
+            self._taken_otherwise(node, target.readback, values)
         readback = target.readback
         metadata = self._metadata(readback)
         tolerance = _constant(target.tolerance, reach)
@@ -182,6 +190,17 @@ class _Checker:
                 [case for case in values if not isinstance(case.value, Interval)],
                 lambda value: _placed(readback, never_equals(value, metadata, tolerance)),
             )
+
+    def _taken_otherwise(self, node: Node, channel: str, cases: Iterable[Case]) -> None:
+        """Warn of the first number that is not taken as one may think."""
+        metadata = self._metadata(channel)
+        for case in cases:
+            values = case.value if isinstance(case.value, list) else [case.value]
+            for value in values:
+                told = "" if isinstance(value, str) else index_or_label(value, metadata)
+                if told := told or not_quite(value, metadata):
+                    self.found.warn(node, f"{channel}: {told}{case.told()}")
+                    return
 
     def _refused(self, pv: str, value: object) -> str:
         """Why a channel would not take a value."""
@@ -219,6 +238,7 @@ class _Checker:
         if comparison.tolerance is not None and tolerance is None:
             return False
         cases = reach.cases(comparison.operand)
+        self._taken_otherwise(node, comparison.pv, cases)
 
         def vain(value: object) -> str:
             if isinstance(value, Interval):
@@ -366,7 +386,7 @@ def _may_exceed(pv: str, values: Interval, metadata: Metadata) -> str:
     limits = metadata.control
     if metadata.native in (NativeType.ENUM, NativeType.STRING) or not limits.are_set:
         return ""
-    if limits.allow(values.low) and limits.allow(values.high):
+    if is_allowed(values.low, metadata) and is_allowed(values.high, metadata):
         return ""
     units = f" {metadata.units}" if metadata.units else ""
     return f"{pv}: {values}{units} goes beyond its limits, {limits.low:.10g} … {limits.high:.10g}"

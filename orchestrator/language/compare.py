@@ -11,18 +11,26 @@ import math
 import numpy as np
 
 from orchestrator.errors import InputError, PutError
+from orchestrator.language.number_types import (
+    FLOAT_ROUNDING,
+    held,
+    held_array,
+    is_whole,
+    rounded,
+)
 from orchestrator.language.operations import Fault, described, is_sequence, numbers, plain
 from orchestrator.language.relation import Relation
 from orchestrator.types import Metadata, NativeType, Value, decoded, encoded
 
 STRING_BYTES = 39
 """Bytes of a DBR_STRING, without its closing NUL (EPICS db_access.h, MAX_STRING_SIZE = 40)."""
-INT_RANGES = {
-    # CHAR is unsigned in Channel Access, but servers and clients use it as signed as well.
-    NativeType.CHAR: (-128, 255),
-    NativeType.SHORT: (-(2**15), 2**15 - 1),
-    NativeType.LONG: (-(2**31), 2**31 - 1),
-}
+DIGITS = range(1, 16)
+"""A precision that says how exact a number is. EPICS takes any int16 for PREC, and has 0 where
+nobody gave one: ± 0.5 would then pass for the rounding of a readback."""
+_LABEL_BITS = 64
+"""A label has at most 25 characters (EPICS db_access.h, MAX_ENUM_STRING_SIZE)."""
+_LESS_THAN_HALF = 0.49
+"""Of the distance between two whole numbers."""
 _SLACK = 1e-12
 """Relative; what decimals lose in binary must not put 0.305 beyond 0.3 ± 0.005."""
 
@@ -86,14 +94,64 @@ def _is_unlabelled(text: str, metadata: Metadata) -> bool:
 
 def _enum_index(value: object, metadata: Metadata) -> int:
     labels = metadata.labels
-    if isinstance(value, str) and value in labels:
-        return labels.index(value)
+    if (label := as_label(value, labels)) is not None:
+        return labels.index(label)
     if isinstance(value, int) and not isinstance(value, bool):
         # Without labels a server keeps 16 states (EPICS db_access.h, MAX_ENUM_STATES).
         if 0 <= value < (len(labels) or 16):
             return value
         raise Fault(f"{value} is no index of it; {_listed(labels)}")
-    raise Fault(f"{described(value)} is none of its labels; {_listed(labels)}")
+    quoted = ""
+    if isinstance(value, float) and repr(value) in labels:
+        quoted = f" (a label that is a number needs quotes: '{value!r}')"
+    raise Fault(f"{described(value)} is none of its labels{quoted}; {_listed(labels)}")
+
+
+def as_label(value: object, labels: tuple[str, ...]) -> str | None:
+    """The label that a text is, or that a whole number is exactly the text of; None = it is none.
+
+    The 5 of a document, of Python and of a command line is one thing: where an enum has a label 5,
+    that one.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < _LABEL_BITS:
+        value = str(int(value))
+    return value if isinstance(value, str) and value in labels else None
+
+
+def index_or_label(value: object, metadata: Metadata | None) -> str:
+    """How a number is taken that could be an index as well as a label; empty where it is but one.
+
+    Args:
+        value: As a sequence gives it, or as a command line does: a text in digits counts too.
+        metadata: The channel's; None = not known.
+    """
+    if metadata is None or metadata.native is not NativeType.ENUM:
+        return ""
+    text = str(plain(value)) if not isinstance(value, bool) else ""
+    labels = metadata.labels
+    if not text.isascii() or not text.isdigit() or text not in labels:
+        return ""
+    index = int(text)
+    if index >= len(labels) or labels[index] == text:
+        return ""
+    return (
+        f"{text} is taken as the label {text!r}, which has the index {labels.index(text)}; "
+        f"the index {text} is the label {labels[index]!r}"
+    )
+
+
+def not_quite(value: object, metadata: Metadata | None) -> str:
+    """Why a channel has only a neighbour of a whole number; empty where it has just this one."""
+    if metadata is None or metadata.native not in (NativeType.DOUBLE, NativeType.FLOAT):
+        return ""
+    value = plain(value)
+    if not isinstance(value, int):
+        return ""
+    try:
+        held(value, metadata.native)
+    except Fault as fault:
+        return str(fault)
+    return ""
 
 
 def _listed(labels: tuple[str, ...]) -> str:
@@ -119,40 +177,25 @@ def _text(value: str, metadata: Metadata) -> Value:
 
 
 def _number(value: float, metadata: Metadata) -> Value:
-    match metadata.native:
-        case NativeType.STRING:
-            raise Fault(f"takes text, not {described(value)}; put it into quotes")
-        case NativeType.DOUBLE | NativeType.FLOAT:
-            return float(value)
-        case native:
-            return _whole(value, native)
-
-
-def _whole(value: float, native: NativeType) -> int:
-    if not math.isfinite(value) or value != int(value):
-        raise Fault(f"takes whole numbers, not {value!r}")
-    low, high = INT_RANGES.get(native, (0, 2**16 - 1))
-    if not low <= value <= high:
-        raise Fault(f"a {native.name} holds {low} … {high}, not {int(value)}")
-    return int(value)
+    if metadata.native is NativeType.STRING:
+        raise Fault(f"takes text, not {described(value)}; put it into quotes")
+    return held(value, metadata.native)
 
 
 def _array(value: object, metadata: Metadata) -> Value:
-    value = list(value) if isinstance(value, list) else numbers(value)
-    if len(value) > metadata.count:
+    items = value if isinstance(value, list) else numbers(value)
+    if len(items) > metadata.count:
         raise Fault(f"{described(value)} is longer than its {metadata.count} elements")
-    if not len(value) and metadata.count == 1:
-        raise Fault(
-            "an empty list, where it takes one value"
-        )  # EPICS would do nothing, and succeed
-    if metadata.native is NativeType.STRING:
-        return tuple(_string(item) for item in value)
-    if metadata.native is NativeType.ENUM:
-        return np.array([_enum_index(plain(item), metadata) for item in value])
-    array = numbers(value)
-    if metadata.native in (NativeType.DOUBLE, NativeType.FLOAT):
-        return array
-    return np.array([_whole(item, metadata.native) for item in array.tolist()], dtype=np.int64)
+    if not len(items) and metadata.count == 1:
+        # EPICS would do nothing, and succeed.
+        raise Fault("an empty list, where it takes one value")
+    match metadata.native:
+        case NativeType.STRING:
+            return tuple(_string(item) for item in items)
+        case NativeType.ENUM:
+            return np.array([_enum_index(plain(item), metadata) for item in items])
+        case native:
+            return held_array(value, native)
 
 
 def _string(item: object) -> str:
@@ -171,13 +214,11 @@ def check_limits(value: Value, metadata: Metadata, name: str) -> None:
         PutError: It lies outside (NaN does); names value, limits and PV.
     """
     limits = metadata.control
-    if not limits.are_set:
-        return
     is_text = metadata.native in (NativeType.STRING, NativeType.ENUM) or isinstance(value, str)
-    if is_text or metadata.count > 1:
+    if not limits.are_set or is_text or metadata.count > 1:
         return
-    for item in np.atleast_1d(np.asarray(value, dtype=np.float64)).tolist():
-        if not limits.allow(item):
+    for item in np.atleast_1d(value).tolist():
+        if not is_allowed(item, metadata):
             units = f" {metadata.units}" if metadata.units else ""
             raise PutError(
                 f"{name}: {item:.10g}{units} is outside its limits, "
@@ -185,41 +226,89 @@ def check_limits(value: Value, metadata: Metadata, name: str) -> None:
             )
 
 
+def is_allowed(value: float, metadata: Metadata) -> bool:
+    """Whether a number lies within the control limits, as far as the channel can tell.
+
+    A FLOAT's limits are FLOATs themselves: 0.7 is not beyond one of 0.7, which reads 0.699999988.
+    """
+    native, limits = metadata.native, metadata.control
+    if not limits.are_set:
+        return True
+    return rounded(limits.low, native) <= rounded(value, native) <= rounded(limits.high, native)
+
+
 # Tolerance ----------------------------------------------------------------------------------
 
 
-def default_tolerance(wanted: object, readback: Metadata | None, *, float32: bool) -> float:
-    """How far a readback may be off where no tolerance is given (interface.md, «Values»).
+def default_tolerance(
+    wanted: object,
+    readback: Metadata | None,
+    put: Metadata | None = None,
+    *,
+    float32: bool = False,
+) -> float:
+    """How far off a channel may be where no tolerance is given (interface.md, «Values»).
 
-    The largest of 1e-9·|value|, 1e-6·|value| if either side is DBR_FLOAT, and half a unit of the
-    readback's precision where that is set; 0 for enums and text. A precision of 0 counts as not
-    set: it is what a record has to which nobody gave one.
+    | channel            | tolerance                                                           |
+    | ------------------ | ------------------------------------------------------------------- |
+    | DOUBLE             | 1e-9·|wanted|, or half a unit of its precision if that is larger    |
+    | FLOAT              | 1e-6·|wanted|, the same                                             |
+    | LONG, SHORT, CHAR  | 0                                                                   |
+    | ENUM, STRING       | 0                                                                   |
 
     Args:
         wanted: The value that it must come to.
-        readback: Its channel; None where not known.
-        float32: Whether either side is DBR_FLOAT.
+        readback: The channel; None where not known, which is taken for a DOUBLE. A precision of 0
+            counts as not set: it is what a record has to which nobody gave one.
+        put: Where it is the readback of another channel: that one. Of whole numbers the next one is
+            never within.
+        float32: Whether it is compared with a FLOAT, beside what the channels tell.
     """
     wanted = plain(wanted)
     if isinstance(wanted, bool) or not isinstance(wanted, int | float) or math.isinf(wanted):
         return 0.0
-    if readback is not None and readback.native in (NativeType.ENUM, NativeType.STRING):
+    kinds = [metadata.native for metadata in (readback, put) if metadata is not None]
+    if readback is not None and readback.native not in (NativeType.DOUBLE, NativeType.FLOAT):
         return 0.0
-    tolerance = abs(wanted) * (1e-6 if float32 else 1e-9)
-    if readback is not None and readback.precision:
-        tolerance = max(tolerance, 0.5 * 10.0**-readback.precision)
-    return tolerance
+    tolerance = abs(wanted) * (1e-6 if float32 or NativeType.FLOAT in kinds else 1e-9)
+    if put is not None and is_whole(put.native):
+        tolerance = min(tolerance, _LESS_THAN_HALF)
+    return max(tolerance, _half_a_unit(readback))
 
 
-def is_within(value: float, wanted: float, tolerance: float) -> bool:
-    """Whether two numbers are equal within a tolerance, its ends included; NaN never is."""
+def _half_a_unit(readback: Metadata | None) -> float:
+    if readback is None or readback.precision is None or readback.precision not in DIGITS:
+        return 0.0
+    return float(0.5 * 10.0**-readback.precision)
+
+
+def is_within(
+    value: float, wanted: float, tolerance: float, native: NativeType = NativeType.DOUBLE
+) -> bool:
+    """Whether two numbers are equal within a tolerance, its ends included; NaN never is.
+
+    Args:
+        value: What a channel holds.
+        wanted: What it should be.
+        tolerance: Absolute; with 0 only the value that the channel has for `wanted` will do.
+        native: The channel's type.
+    """
+    value, wanted = rounded(value, native), rounded(wanted, native)
     if value == wanted:
         return True
-    if math.isinf(value) or math.isinf(wanted):
+    if tolerance == 0 or math.isinf(value) or math.isinf(wanted):
         return False
     # A difference to NaN is NaN, which is not below anything.
-    slack = _SLACK * max(abs(value), abs(wanted))
-    return abs(value - wanted) <= tolerance + slack
+    return abs(value - wanted) <= tolerance + _slack(value, wanted, native)
+
+
+def _slack(value: float, wanted: float, native: NativeType) -> float:
+    """What the ends of a tolerance lose in binary."""
+    if native not in (NativeType.DOUBLE, NativeType.FLOAT):
+        # Whole numbers lose nothing, what they are compared with may: 0.3 + 0.7.
+        return _SLACK if abs(wanted) < 1 / _SLACK else 0.0
+    rounding = FLOAT_ROUNDING if native is NativeType.FLOAT else _SLACK
+    return 2 * rounding * max(abs(value), abs(wanted))
 
 
 # Conditions ---------------------------------------------------------------------------------
@@ -247,7 +336,19 @@ def meets(
     Raises:
         InputError: They can't be compared: an unknown label, text with a number.
     """
-    reading, operand = plain(reading_value), plain(operand)
+    try:
+        return _meets(relation, plain(reading_value), plain(operand), metadata, tolerance)
+    except OverflowError as error:  # a whole number of a function's, beyond every float
+        raise InputError(f"can't be compared with {described(operand)}") from error
+
+
+def _meets(
+    relation: Relation,
+    reading: object,
+    operand: object,
+    metadata: Metadata,
+    tolerance: float | None,
+) -> bool:
     takes_several = relation in (Relation.IN, Relation.BETWEEN)
     if _has_nan(reading) or (not takes_several and _has_nan(operand)):
         return False
@@ -260,24 +361,30 @@ def meets(
             return any(_equals(reading, o, metadata, tolerance) for o in _items(operand))
         case Relation.BETWEEN:
             low, high = _bounds(operand, metadata)
-            return low <= _scalar(reading) <= high
+            return low <= _scalar(reading, metadata) <= high
         case Relation.ABOVE:
-            return _scalar(reading) > _ordinal(operand, metadata)
+            return _scalar(reading, metadata) > _ordinal(operand, metadata)
         case Relation.AT_LEAST:
-            return _scalar(reading) >= _ordinal(operand, metadata)
+            return _scalar(reading, metadata) >= _ordinal(operand, metadata)
         case Relation.INCREASE_BY:
-            return _reaches(_scalar(reading), _ordinal(operand, metadata))
+            return _reaches(_scalar(reading, metadata), operand, metadata, up=True)
         case Relation.DECREASE_BY:
-            return _reaches(-_scalar(reading), -_ordinal(operand, metadata))
+            return _reaches(_scalar(reading, metadata), operand, metadata, up=False)
         case Relation.BELOW:
-            return _scalar(reading) < _ordinal(operand, metadata)
+            return _scalar(reading, metadata) < _ordinal(operand, metadata)
         case Relation.AT_MOST:
-            return _scalar(reading) <= _ordinal(operand, metadata)
+            return _scalar(reading, metadata) <= _ordinal(operand, metadata)
 
 
-def _reaches(reading: float, threshold: float) -> bool:
-    """Whether a reading is at or above a threshold that was computed."""
-    return reading >= threshold or is_within(reading, threshold, 0.0)
+def _reaches(reading: float, threshold: object, metadata: Metadata, *, up: bool) -> bool:
+    """Whether a reading is at or beyond a threshold that was computed."""
+    if not isinstance(threshold, int | float):
+        raise InputError(f"can't be above or below {described(threshold)}")
+    beyond = reading >= threshold if up else reading <= threshold
+    if beyond or math.isinf(reading) or math.isinf(threshold):
+        return beyond
+    # 0.1 + 0.2 is more than 0.3.
+    return abs(reading - threshold) <= _slack(reading, threshold, metadata.native)
 
 
 def _has_nan(value: object) -> bool:
@@ -311,9 +418,8 @@ def _equals(reading: object, operand: object, metadata: Metadata, tolerance: flo
         return reading == operand
     if isinstance(reading, int | float) and isinstance(operand, int | float):
         if tolerance is None:
-            float32 = metadata.native is NativeType.FLOAT
-            tolerance = default_tolerance(operand, metadata, float32=float32)
-        return is_within(reading, operand, tolerance)
+            tolerance = default_tolerance(operand, metadata)
+        return is_within(reading, operand, tolerance, metadata.native)
     raise InputError(f"holds {described(reading)}, which can't equal {described(operand)}")
 
 
@@ -341,16 +447,16 @@ def _equal_arrays(
     )
 
 
-def _scalar(reading: object) -> float:
+def _scalar(reading: object, metadata: Metadata) -> float:
     if isinstance(reading, int | float):
-        return reading
+        return rounded(reading, metadata.native)
     raise InputError(f"holds {described(reading)}, which is neither above nor below anything")
 
 
 def _ordinal(operand: object, metadata: Metadata) -> float:
-    """A number to be above or below of; of an enum its index."""
+    """A number to be above or below of, as the channel would hold it; of an enum its index."""
     if metadata.native is NativeType.ENUM:
         return label_index(operand, metadata)
     if isinstance(operand, int | float):
-        return operand
+        return rounded(operand, metadata.native)
     raise InputError(f"can't be above or below {described(operand)}")

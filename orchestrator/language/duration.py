@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -164,7 +165,8 @@ class _Simulation:
         if not speed and awaited:
             self.counts["puts"] += 1
         if speed > 0 and isinstance(before, int | float) and isinstance(after, int | float):
-            return abs(after - before) / speed
+            travel = abs(after - before) / speed
+            return travel if math.isfinite(travel) else 0.0  # an IOC may hold NaN and infinities
         return 0.0
 
     def _if(self, node: IfNode, scope: Mapping[str, object]) -> float:

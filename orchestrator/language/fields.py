@@ -25,7 +25,12 @@ Scalar: TypeAlias = bool | int | float | str
 """What a single value is in a document."""
 
 
+_INT_BITS = 64
+
+
 def _scalar(value: object) -> object:
+    if isinstance(value, int) and value.bit_length() > _INT_BITS:  # from Python: YAML has fewer
+        raise ValueError(f"{described(value)} is beyond 64 bits")
     if isinstance(value, bool | int | float | str):
         return value
     raise ValueError(expected("a single value", value))

@@ -54,7 +54,9 @@ def _extreme(pick: Callable[[Floats], object]) -> Callable[..., object]:
         if len(values) > 1 and all(isinstance(v, int) and not isinstance(v, bool) for v in values):
             # Whole numbers stay whole: an index or a count may be made from them.
             return int(pick(np.array(values, dtype=object)))  # type: ignore[call-overload]  # an object array
-        return pick(_valid(*values))
+        picked = pick(_valid(*values))
+        single = isinstance(values[0], np.ndarray) and values[0].dtype == np.float32
+        return np.float32(picked) if single else picked  # type: ignore[arg-type]  # it is a number
 
     return function
 

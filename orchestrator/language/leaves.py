@@ -77,7 +77,8 @@ class Target(Strict):
     pv: StrictStr
     """The channel."""
     value: AnyValue
-    """What is put: of an enum its label or index, of an array a list."""
+    """What is put: of an enum its label or index, of an array a list. A number that is exactly the
+    text of a label is that label. What the channel's type can't hold exactly is refused."""
     completion: StrictBool = True
     """Whether to wait for the put-callback."""
     readback: StrictStr | None = None
@@ -85,8 +86,9 @@ class Target(Strict):
     readback_value: AnyValue | None = None
     """What it must come to, where that is not `value`."""
     tolerance: Amount | None = None
-    """How far off the readback may be, absolute. By default rounding alone: the largest of
-    1e-9·|value|, 1e-6·|value| for single precision, half a unit of its precision."""
+    """How far off the readback may be, absolute. By default 0 for whole numbers, enums and texts;
+    for a DOUBLE 1e-9·|value|, for a FLOAT 1e-6·|value|, or half a unit of its precision (1 to 15
+    digits) where that is more."""
     settle: Amount = 0
     """s to wait once it has arrived."""
     accept_restart: StrictBool = False
@@ -180,7 +182,8 @@ class Wait(Strict):
     until: OneValue | None = None
     """An expression, in place of `pv` and a comparison."""
     tolerance: Amount | None = None
-    """How far off numbers may be for `equals`, `not` and `in`, absolute."""
+    """How far off numbers may be for `equals`, `not` and `in`, absolute. By default as for the
+    readback of a `set`."""
     hold: Amount = 0
     """s for which the condition has to hold without a break."""
     edge: StrictBool = False

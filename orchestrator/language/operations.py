@@ -20,6 +20,9 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 LONGEST_TEXT = 65_536
 """Characters that a text may grow to by `+`."""
 _INT_BITS = 63
+_ORDERS = ("==", "!=", "<", "<=", ">", ">=")
+_MOST_BITS_SHOWN = 200
+"""Of a whole number; Python itself makes text of no more than 4300 digits."""
 
 
 class Fault(Exception):  # noqa: N818 - not an error that a user sees: the operand words that one
@@ -33,6 +36,8 @@ def described(value: object) -> str:
             return str(value).lower()
         case str():
             return f"the text {value!r}" if len(value) <= 60 else f"the text {value[:57]!r}…"
+        case int() if value.bit_length() > _MOST_BITS_SHOWN:
+            return f"a whole number of {value.bit_length()} bits"
         case int() | float():
             return f"the number {value!r}"
         case np.ndarray() | list() | tuple():
@@ -43,9 +48,12 @@ def described(value: object) -> str:
 
 
 def plain(value: object) -> object:
-    """A value with numpy's scalars as Python's and tuples as lists."""
+    """A value with numpy's scalars as Python's and tuples as lists.
+
+    A float32, an element of a FLOAT array, is the shortest decimal that it stands for.
+    """
     if isinstance(value, np.generic):
-        return value.item()
+        return float(str(value)) if isinstance(value, np.float32) else value.item()
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -109,7 +117,14 @@ def _elementwise(
     if is_sequence(left) and is_sequence(right) and np.shape(a) != np.shape(b):
         raise Fault(f"{symbol} between arrays of different lengths, {np.size(a)} and {np.size(b)}")
     with np.errstate(all="ignore"):
+        if symbol in _ORDERS and (_is_float32(left) or _is_float32(right)):
+            # As a FLOAT has it: 0.7 is 0.699999988 there.
+            return apply(a.astype(np.float32), b.astype(np.float32))  # type: ignore[arg-type]  # the same
         return apply(a, b)  # type: ignore[arg-type]  # a float64 scalar broadcasts like an array
+
+
+def _is_float32(value: object) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == np.float32
 
 
 def _numeric(symbol: str, value: object, other: object) -> float:
@@ -185,7 +200,10 @@ def contains(item: object, among: object) -> bool:
     if isinstance(item, str) and isinstance(among, str | list):
         return item in among
     if isinstance(item, int | float) and is_sequence(among):
-        return bool(np.any(numbers(among) == item))
+        if isinstance(among, np.ndarray):
+            return bool(np.asarray(_elementwise("==", operator.eq, among, item)).any())
+        numbers(among)  # whether all are numbers
+        return any(plain(one) == item for one in among)  # type: ignore[attr-defined]  # a list
     raise _mixed("in", item, among)
 
 

@@ -12,6 +12,7 @@ from orchestrator.errors import InputError
 
 REACHED = Fraction(1, 10**9)
 """Of a step: how far off a whole number of steps the end may lie and still be visited."""
+_INT_BITS = 64
 MOST_POINTS = 10_000_000
 """More are taken for a slip in the step."""
 
@@ -49,8 +50,11 @@ class Points(Sequence[float]):
     def _point(self, index: int) -> float:
         if self.last is not None and index == self.number - 1:
             return self.last
+        point = self.first + index * self.stride
+        if self.scale == 1 and point.bit_length() <= _INT_BITS and float(point) != point:
+            return point  # no float is this one
         # Division of two ints is correctly rounded, also where they exceed every float.
-        return (self.first + index * self.stride) / self.scale
+        return point / self.scale
 
 
 def range_points(start: object, stop: object, step: object = None, num: object = None) -> Points:
@@ -68,8 +72,8 @@ def range_points(start: object, stop: object, step: object = None, num: object =
     if (step is None) == (num is None):
         raise InputError("a range needs either a step or a num")
     if step is not None:
-        return _by_step(first, end, _exact(step, "step"), float(_number(stop, "to")))
-    return _by_number(first, end, _whole(num), float(_number(stop, "to")))
+        return _by_step(first, end, _exact(step, "step"), _end(stop))
+    return _by_number(first, end, _whole(num), _end(stop))
 
 
 def _by_step(first: Fraction, end: Fraction, step: Fraction, stop: float) -> Points:
@@ -113,6 +117,11 @@ def _number(value: object, field: str) -> float | int:
     if not math.isfinite(value):
         raise InputError(f"{field!r} of a range has to be finite, not {value!r}")
     return value
+
+
+def _end(stop: object) -> float:
+    number = _number(stop, "to")
+    return number if float(number) != number else float(number)
 
 
 def _exact(value: object, field: str) -> Fraction:

@@ -6,13 +6,13 @@ import math
 
 from orchestrator.errors import InputError
 from orchestrator.language.compare import (
-    INT_RANGES,
     STRING_BYTES,
     default_tolerance,
     is_within,
     label_index,
     unknown_label,
 )
+from orchestrator.language.number_types import INT_RANGES, as_float
 from orchestrator.language.operations import described, is_sequence, plain
 from orchestrator.language.relation import Relation
 from orchestrator.types import Metadata, NativeType
@@ -37,7 +37,7 @@ def never_equals(value: object, metadata: Metadata | None, tolerance: float | No
         case NativeType.STRING:
             return _no_text(value)
         case NativeType.FLOAT | NativeType.DOUBLE:
-            return "" if isinstance(value, int | float) else _no_number(value)
+            return _no_real(value, metadata.native)
         case NativeType.CHAR if metadata.text:
             return "" if isinstance(value, str) else f"it holds text, never {described(value)}"
         case _:
@@ -66,16 +66,28 @@ def _no_number(value: object) -> str:
     return f"it holds a number, which never equals {described(value)}"
 
 
+def _no_real(value: object, native: NativeType) -> str:
+    if not isinstance(value, int | float):
+        return _no_number(value)
+    try:
+        held = float(value) if native is NativeType.DOUBLE else as_float(float(value))
+    except OverflowError:
+        held = math.inf
+    too_large = math.isinf(held) and held != value
+    return f"it holds nothing so large as {described(value)}" if too_large else ""
+
+
 def _no_whole(value: object, metadata: Metadata, tolerance: float | None) -> str:
     if not isinstance(value, int | float):
         return _no_number(value)
     low, high = INT_RANGES[metadata.native]
     nearest = min(max(value if math.isinf(value) else round(value), low), high)
     if tolerance is None:
-        tolerance = default_tolerance(value, metadata, float32=False)
-    if is_within(nearest, value, tolerance):
+        tolerance = default_tolerance(value, metadata)
+    if is_within(nearest, value, tolerance, metadata.native):
         return ""
-    return f"it holds whole numbers from {low} to {high}, none of which is {value!r}"
+    shown = described(value).removeprefix("the number ")
+    return f"it holds whole numbers from {low} to {high}, none of which is {shown}"
 
 
 def never_meets(

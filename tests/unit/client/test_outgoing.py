@@ -57,6 +57,11 @@ def test_common_numbers_go_the_quick_way(native: NativeType, value: Value) -> No
         (NativeType.LONG, np.array([1.0, 2.5])),
         (NativeType.SHORT, np.array([1, 2**40])),
         (NativeType.STRING, 10**40),
+        (NativeType.DOUBLE, 2**53 + 1),
+        (NativeType.DOUBLE, np.array([2**53 + 1])),
+        (NativeType.FLOAT, 1e39),
+        (NativeType.FLOAT, 16_777_217),
+        (NativeType.FLOAT, np.array([0.0, -1e39])),
     ],
 )
 def test_a_number_that_would_be_changed_on_its_way_is_refused(

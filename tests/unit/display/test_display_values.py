@@ -1,3 +1,4 @@
+import math
 import time
 
 import numpy as np
@@ -27,6 +28,14 @@ def in_berlin(monkeypatch: pytest.MonkeyPatch) -> None:
         (7, MODE, "7"),
         (-1, MODE, "-1"),
         (7, Metadata(NativeType.LONG, units="V"), "7 V"),
+        (1.25, Metadata(NativeType.DOUBLE, precision=-2), "1.25"),
+        (1.25, Metadata(NativeType.DOUBLE, precision=-400), "1.25"),
+        (1.25, Metadata(NativeType.DOUBLE, precision=32767), "1.25"),
+        (1.25, Metadata(NativeType.DOUBLE, precision=15), "1.250000000000000"),
+        (1e300, MOTOR, "1e+300 mm"),
+        (-math.inf, MOTOR, "-inf mm"),
+        (float(np.float32(0.7)), Metadata(NativeType.FLOAT), "0.7"),
+        (float(np.float32(0.7)), Metadata(NativeType.DOUBLE), "0.6999999881"),
         ("text", Metadata(NativeType.STRING), "text"),
         (np.arange(12.0), Metadata(NativeType.DOUBLE, 12, precision=1), None),
         (np.array([]), MOTOR, "0 []"),

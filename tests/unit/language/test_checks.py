@@ -115,7 +115,7 @@ def test_a_finding_has_its_place_step_and_level() -> None:
         "{loop: {values: [1, 20], as: i}, "
         "do: [{if: i < 10, then: [{set: {pv: stage.x, value: $(i)}}]}]}",
         "wait: {pv: det.counts, equals: 3, timeout: 5, hold: 4}",
-        "wait: {pv: det.counts, equals: 2.9999999999, timeout: 5}",
+        "wait: {pv: det.counts, equals: 3.0, timeout: 5}",
         "wait: {pv: det.counts, equals: 1.5, tolerance: 0.5, timeout: 5}",
         "wait: {pv: shutter.state, in: [Open, 1], timeout: none}",
         "wait: {pv: shutter.state, at_least: Closed, timeout: 1}",
@@ -504,3 +504,77 @@ def test_no_value_lies_outside_its_interval(
 @pytest.mark.parametrize("text", ["1 / x", "max(x, 2)", "x[0]", "x >", "y", "1e308 * x * x", "'a'"])
 def test_what_has_no_interval_is_not_guessed(text: str) -> None:
     assert interval_of(text, {"x": Interval(-1e10, 1)}) is None
+
+
+GAIN = Metadata(NativeType.ENUM, labels=("1", "2", "5", "10"))
+NUMBERS = CHANNELS | {
+    "A:GAIN": GAIN,
+    "A:FLOAT": Metadata(NativeType.FLOAT, control=Limits(-0.7, 0.7)),
+    "A:CHAR": Metadata(NativeType.CHAR),
+    "A:DOUBLE": Metadata(NativeType.DOUBLE),
+}
+
+
+def check_numbers(step: str) -> list[tuple[Level, str]]:
+    document = parse(f"steps:\n  - {step}\n", "a.yaml")
+    found = check_program(compile_program(document, {}, NAMES, LIBRARY), NUMBERS.get)
+    return [(finding.level, finding.text) for finding in found]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "set: {pv: 'A:GAIN', value: 2}",
+        "set: {pv: 'B:X', value: 1, readback: 'A:GAIN', readback_value: 2}",
+        "wait: {pv: 'A:GAIN', equals: 2, timeout: 1}",
+        "wait: {pv: 'A:GAIN', in: [10, 2], timeout: 1}",
+        "{loop: {pv: 'A:GAIN', values: [10, 2]}, do: [checkpoint]}",
+        "{loop: {values: [10, 2], as: i}, do: [{set: {pv: 'A:GAIN', value: $(i)}}]}",
+    ],
+)
+def test_a_number_that_is_an_index_and_a_label_is_warned_of_once(step: str) -> None:
+    [(level, text)] = check_numbers(step)
+    assert level is Level.WARNING
+    assert "A:GAIN: 2 is taken as the label '2', which has the index 1" in text
+
+
+@pytest.mark.parametrize("value", ["10", "'2'", "'5'"])
+def test_a_label_in_quotes_or_no_index_is_not_warned_of(value: str) -> None:
+    assert check_numbers(f"set: {{pv: 'A:GAIN', value: {value}}}") == []
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ("set: {pv: 'A:DOUBLE', value: 9007199254740993}", "A:DOUBLE: a DOUBLE can't hold the"),
+        ("set: {pv: 'A:FLOAT', value: 1e39}", "A:FLOAT: a FLOAT holds nothing so large as"),
+        ("set: {pv: 'A:FLOAT', value: 0.70000005}", "is outside its limits"),
+        ("set: {pv: 'A:CHAR', value: -1}", "A:CHAR: a CHAR holds 0 … 255, not -1"),
+        ("wait: {pv: 'A:FLOAT', equals: 1e39, timeout: 1}", "it holds nothing so large as"),
+        ("wait: {pv: 'A:CHAR', equals: -1, timeout: 1}", "none of which is -1"),
+        ("wait: {pv: 'A:CHAR', below: 0, timeout: 1}", "it holds 0 … 255, nothing below 0"),
+        ("wait: {pv: det.counts, equals: 2.9999999999, timeout: 5}", "none of which is 2.99"),
+        ("set: {pv: 'B:X', value: 1.5, readback: det.counts}", "none of which is 1.5"),
+        (
+            "{loop: {pv: 'A:DOUBLE', from: 9007199254740990, to: 9007199254740996, step: 1}, "
+            "do: [checkpoint]}",
+            "a DOUBLE can't hold the number 9007199254740993 exactly",
+        ),
+    ],
+)
+def test_a_number_that_a_channel_can_not_hold_is_an_error(step: str, told: str) -> None:
+    found = check_numbers(step)
+    assert any(level is Level.ERROR and told in text for level, text in found), found
+
+
+@pytest.mark.parametrize("value", ["0.7", "-0.7", "0.69999999"])
+def test_a_float_may_be_put_to_its_limit(value: str) -> None:
+    assert check_numbers(f"set: {{pv: 'A:FLOAT', value: {value}}}") == []
+    loop = f"{{loop: {{pv: 'A:FLOAT', from: 0, to: {value}, num: 9000}}, do: [checkpoint]}}"
+    assert check_numbers(loop) == []
+
+
+def test_waiting_for_a_whole_number_of_which_there_is_only_a_neighbour_is_warned_of() -> None:
+    [(level, text)] = check_numbers("wait: {pv: 'A:DOUBLE', equals: 9007199254740993, timeout: 1}")
+    assert level is Level.WARNING
+    assert "a DOUBLE can't hold the number 9007199254740993 exactly" in text

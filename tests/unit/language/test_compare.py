@@ -8,6 +8,7 @@ from orchestrator.language.compare import (
     as_channel_value,
     check_limits,
     default_tolerance,
+    index_or_label,
     is_within,
     meets,
 )
@@ -22,6 +23,10 @@ ENUM = Metadata(NativeType.ENUM, labels=("Closed", "Open"))
 CHARS = Metadata(NativeType.CHAR, count=100)
 WAVE = Metadata(NativeType.DOUBLE, count=4)
 NAN = math.nan
+F07 = float(np.float32(0.7))
+"""What a FLOAT holds for 0.7: 0.699999988."""
+NEXT = float(np.nextafter(np.float32(0.7), np.float32(1)))
+BEFORE = float(np.nextafter(np.float32(0.7), np.float32(0)))
 
 
 @pytest.mark.parametrize(
@@ -40,6 +45,20 @@ NAN = math.nan
         (15, Metadata(NativeType.ENUM), 15),
         ("x" * 39, STRING, "x" * 39),
         ("text µ", CHARS, "text µ"),
+        (2**53, DOUBLE, 2.0**53),
+        (2**63, DOUBLE, 2.0**63),
+        (2**53 + 1.0, DOUBLE, 2.0**53),  # a float from the start: nothing is lost here
+        (16_777_216, FLOAT, 16_777_216.0),
+        (0.7, FLOAT, 0.7),
+        (3.4e38, FLOAT, 3.4e38),
+        (1.2e-38, FLOAT, 1.2e-38),
+        (math.inf, FLOAT, math.inf),
+        (-math.inf, DOUBLE, -math.inf),
+        (NAN, FLOAT, NAN),
+        (0, Metadata(NativeType.CHAR), 0),
+        (-(2**31), LONG, -(2**31)),
+        (-(2**15), Metadata(NativeType.SHORT), -(2**15)),
+        (True, FLOAT, 1.0),
     ],
 )
 def test_a_value_is_put_in_the_channels_own_terms(
@@ -79,6 +98,37 @@ def test_a_value_is_put_in_the_channels_own_terms(
         ([], DOUBLE, "an empty list, where it takes one value"),
         (["a"], WAVE, "needs a list or an array of numbers"),
         (None, DOUBLE, "nothing can't be put"),
+        (
+            2**53 + 1,
+            DOUBLE,
+            "a DOUBLE can't hold .*9007199254740993 exactly: the nearest is 9007199254740992",
+        ),
+        (-(2**53) - 1, DOUBLE, "exactly: the nearest is -9007199254740992"),
+        (np.int64(2**53 + 1), DOUBLE, "a DOUBLE can't hold"),
+        (10**400, DOUBLE, "nothing so large as a whole number of 1329 bits"),
+        (
+            16_777_217,
+            FLOAT,
+            "a FLOAT can't hold the number 16777217 exactly: the nearest is 16777216",
+        ),
+        (1e39, FLOAT, r"a FLOAT holds nothing so large as the number 1e\+39"),
+        (-3.5e38, FLOAT, "a FLOAT holds nothing so large"),
+        (10**60, FLOAT, "a FLOAT holds nothing so large"),
+        (1e-50, FLOAT, "a FLOAT holds nothing so small as 1e-50"),
+        (-1, Metadata(NativeType.CHAR), "a CHAR holds 0 … 255, not -1"),
+        (256, Metadata(NativeType.CHAR), "a CHAR holds 0 … 255, not 256"),
+        (math.inf, LONG, "takes whole numbers, not inf"),
+        (10**400, LONG, "a LONG holds .* not a whole number of 1329 bits"),
+        ([1, 2**53 + 1], WAVE, "element 1: a DOUBLE can't hold"),
+        (np.array([1, 2**53 + 1]), WAVE, "element 1: a DOUBLE can't hold"),
+        (np.array([0, 2**64 - 1], dtype=np.uint64), WAVE, "element 1: a DOUBLE can't hold"),
+        ([1.0, 1e39], Metadata(NativeType.FLOAT, count=2), "element 1: a FLOAT holds nothing so"),
+        (np.array([1e39]), Metadata(NativeType.FLOAT, count=2), "element 0: a FLOAT holds"),
+        (np.array([16_777_217]), Metadata(NativeType.FLOAT, count=2), "element 0: a FLOAT can't"),
+        ([1, -1], CHARS, "element 1: a CHAR holds 0 … 255, not -1"),
+        (np.array([3, -1], dtype=np.int8), CHARS, "element 1: a CHAR holds 0 … 255, not -1"),
+        ([2**15], Metadata(NativeType.SHORT, count=2), "element 0: a SHORT holds"),
+        ([NAN], Metadata(NativeType.LONG, count=2), "element 0: takes whole numbers, not nan"),
     ],
 )
 def test_what_a_channel_can_not_hold_is_refused_with_what_it_can(
@@ -88,6 +138,44 @@ def test_what_a_channel_can_not_hold_is_refused_with_what_it_can(
         as_channel_value(value, metadata)
     with pytest.raises(PutError, match=r"^stage\.x: "):
         as_channel_value(value, metadata, "stage.x")
+
+
+GAINS = Metadata(NativeType.ENUM, labels=("1", "2", "5", "10", "0.5", "0"))
+
+
+@pytest.mark.parametrize(
+    ("value", "index"),
+    [(5, 2), ("5", 2), (1, 0), (np.int64(2), 1), (10, 3), (0, 5), (3, 3), (4, 4), ("0.5", 4)],
+)
+def test_a_number_is_the_label_that_is_exactly_its_text(value: object, index: int) -> None:
+    assert as_channel_value(value, GAINS) == index
+    assert meets(Relation.EQUALS, index, value, GAINS, None)
+    assert meets(Relation.IN, index, [value], GAINS, None)
+    assert not meets(Relation.NOT, index, value, GAINS, None)
+
+
+@pytest.mark.parametrize("value", [6, -1, 100, "05", 5.0, True])
+def test_a_number_that_is_neither_label_nor_index_is_refused(value: object) -> None:
+    with pytest.raises(PutError, match=r"they are 0 = 1, 1 = 2, 2 = 5, 3 = 10"):
+        as_channel_value(value, GAINS)
+
+
+def test_a_label_that_is_a_fraction_needs_quotes() -> None:
+    with pytest.raises(PutError, match=r"a label that is a number needs quotes: '0\.5'"):
+        as_channel_value(0.5, GAINS)
+
+
+def test_a_number_that_is_an_index_as_well_as_a_label_is_told() -> None:
+    assert index_or_label(2, GAINS) == (
+        "2 is taken as the label '2', which has the index 1; the index 2 is the label '5'"
+    )
+    assert index_or_label("2", GAINS)
+    assert index_or_label(0, GAINS)
+    for value in (10, 3, "Open", 2.0, True, -1, [2]):
+        assert index_or_label(value, GAINS) == ""
+    assert index_or_label(1, Metadata(NativeType.ENUM, labels=("0", "1"))) == ""
+    assert index_or_label(1, LONG) == ""
+    assert index_or_label(1, None) == ""
 
 
 def test_arrays_are_put_in_the_channels_own_terms() -> None:
@@ -117,6 +205,23 @@ def test_limits_are_refused_with_value_limits_and_channel() -> None:
         check_limits(NAN, limited, "stage.x")
 
 
+@pytest.mark.parametrize("limit", [0.7, F07])
+def test_a_float_may_be_put_up_to_the_limit_that_it_reads(limit: float) -> None:
+    metadata = Metadata(NativeType.FLOAT, control=Limits(-limit, limit))
+    for value in (0.7, F07, -0.7, BEFORE):
+        check_limits(value, metadata, "x")
+    for value in (NEXT, 0.7000001, -NEXT, 0.71, NAN, math.inf):
+        with pytest.raises(PutError, match="is outside its limits"):
+            check_limits(value, metadata, "x")
+
+
+def test_the_limits_of_a_double_have_no_rounding() -> None:
+    metadata = Metadata(NativeType.DOUBLE, control=Limits(0.0, F07))
+    check_limits(F07, metadata, "x")
+    with pytest.raises(PutError, match="is outside its limits"):
+        check_limits(0.7, metadata, "x")
+
+
 def test_the_elements_of_an_array_have_no_limits() -> None:
     """As with every EPICS server: an array's are those of a display."""
     check_limits(np.array([1.0, 7.0]), Metadata(NativeType.DOUBLE, 2, control=Limits(-5, 5)), "a")
@@ -140,12 +245,98 @@ def test_equal_limits_and_text_have_none() -> None:
         (1, ENUM, False, 0.0),
         ("Open", STRING, False, 0.0),
         (0.0, DOUBLE, True, 0.0),
+        (2_000_000_000, LONG, False, 0.0),
+        (30_000, Metadata(NativeType.SHORT), True, 0.0),
+        (200, Metadata(NativeType.CHAR), False, 0.0),
+        (2.0, Metadata(NativeType.DOUBLE, precision=15), False, 2e-9),
+        (0.0, Metadata(NativeType.DOUBLE, precision=15), False, 5e-16),
+        (0.0, Metadata(NativeType.DOUBLE, precision=1), False, 0.05),
+        (0.0, Metadata(NativeType.DOUBLE, precision=16), False, 0.0),
+        (0.0, Metadata(NativeType.FLOAT, precision=2), True, 0.005),
+        (0.0, Metadata(NativeType.DOUBLE, precision=-2), False, 0.0),
+        (0.0, Metadata(NativeType.DOUBLE, precision=-400), False, 0.0),
+        (0.0, Metadata(NativeType.DOUBLE, precision=32767), False, 0.0),
+        (0.0, Metadata(NativeType.DOUBLE, precision=-32768), False, 0.0),
+        (2.0, Metadata(NativeType.FLOAT, precision=-1), True, 2e-6),
     ],
 )
 def test_default_tolerance(
     wanted: object, readback: Metadata | None, float32: bool, expected: float
 ) -> None:
     assert default_tolerance(wanted, readback, float32=float32) == pytest.approx(expected)
+
+
+def test_the_readback_of_whole_numbers_is_never_the_next_one() -> None:
+    """It may be a DOUBLE, as an int64in is over Channel Access."""
+    assert default_tolerance(3_000_000_000, DOUBLE, LONG) < 1
+    assert default_tolerance(5, DOUBLE, LONG) == pytest.approx(5e-9)
+
+
+@pytest.mark.parametrize("native", [NativeType.LONG, NativeType.SHORT, NativeType.CHAR])
+@pytest.mark.parametrize("wanted", [0, 1, 100, 0.5, 99.9999999999])
+def test_whole_numbers_equal_only_themselves(native: NativeType, wanted: float) -> None:
+    metadata = Metadata(native)
+    assert meets(Relation.EQUALS, 100, wanted, metadata, None) is (wanted == 100)
+    assert meets(Relation.NOT, 100, wanted, metadata, None) is (wanted != 100)
+    assert meets(Relation.IN, 100, [wanted], metadata, None) is (wanted == 100)
+
+
+@pytest.mark.parametrize("relation", ["equals", "in"])
+def test_large_whole_numbers_do_not_equal_their_neighbours(relation: str) -> None:
+    several = relation == "in"
+    for reading, wanted in ((1_999_999_999, 2_000_000_000), (2_000_000_000, 2_000_000_001)):
+        operand = [wanted] if several else wanted
+        assert not meets(Relation(relation), reading, operand, LONG, None)
+    long_array = Metadata(NativeType.LONG, count=2)
+    values = np.array([1, 1_999_999_999], dtype=np.int32)
+    assert not meets(Relation.EQUALS, values, [1, 2_000_000_000], long_array, None)
+    assert meets(Relation.EQUALS, values, [1, 1_999_999_999], long_array, None)
+
+
+def test_a_tolerance_between_whole_numbers_has_exact_ends() -> None:
+    assert is_within(2_000_000_000, 1_999_999_998, 2, NativeType.LONG)
+    assert not is_within(2_000_000_000, 1_999_999_998, 1.999, NativeType.LONG)
+    assert is_within(1, 0.1 + 0.2, 0.7, NativeType.LONG)
+
+
+@pytest.mark.parametrize(
+    ("relation", "reading", "expected"),
+    [
+        ("at_least", F07, True),
+        ("at_least", BEFORE, False),
+        ("at_most", F07, True),
+        ("at_most", NEXT, False),
+        ("above", F07, False),
+        ("above", NEXT, True),
+        ("below", F07, False),
+        ("below", BEFORE, True),
+        ("increase_by", F07, True),
+        ("decrease_by", F07, True),
+        ("increase_by", 0.69999, False),
+    ],
+)
+def test_a_float_is_compared_as_it_holds_the_operand(
+    relation: str, reading: float, expected: bool
+) -> None:
+    assert meets(Relation(relation), reading, 0.7, FLOAT, None) is expected
+    if relation in ("at_least", "at_most"):
+        pair = [0.7, 1.0] if relation == "at_least" else [0.0, 0.7]
+        assert meets(Relation.BETWEEN, reading, pair, FLOAT, None) is expected
+
+
+def test_with_a_tolerance_of_0_a_float_is_what_it_holds_for_the_operand() -> None:
+    assert meets(Relation.EQUALS, F07, 0.7, FLOAT, 0.0)
+    assert not meets(Relation.EQUALS, NEXT, 0.7, FLOAT, 0.0)
+    assert not meets(Relation.EQUALS, F07, 0.7, DOUBLE, 0.0)
+    assert meets(Relation.EQUALS, F07 + 0.1, 0.7, FLOAT, 0.1)
+    assert not meets(Relation.EQUALS, F07 + 0.101, 0.7, FLOAT, 0.1)
+    floats = Metadata(NativeType.FLOAT, count=2)
+    assert meets(Relation.EQUALS, np.array([0.7, 0.1], dtype=np.float32), [0.7, 0.1], floats, 0.0)
+
+
+def test_a_number_beyond_every_float_is_told() -> None:
+    with pytest.raises(InputError, match="a whole number of 1329 bits"):
+        meets(Relation.EQUALS, 1.0, 10**400, DOUBLE, None)
 
 
 def test_the_ends_of_a_tolerance_are_within_it() -> None:

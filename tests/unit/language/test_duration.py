@@ -59,6 +59,14 @@ def test_what_is_known_is_added_up(steps: str, seconds: float) -> None:
     assert took(steps).seconds == pytest.approx(seconds)
 
 
+@pytest.mark.parametrize("held", [float("nan"), float("inf"), float("-inf")])
+def test_a_channel_that_holds_no_number_arrives_at_once(held: float) -> None:
+    program = compile_program(
+        parse("steps: [{set: {pv: stage.x, value: 2}}, {delay: 1}]"), {}, NAMES, LIBRARY
+    )
+    assert str(estimate(program, {"stage.x": 2.0}, {"stage.x": held})) == "about 1 s"
+
+
 def test_puts_to_channels_of_unknown_speed_are_counted_if_they_are_awaited() -> None:
     puts = "{set: {pv: det.acquire, value: 1}}, {set: {pv: stage.x, value: 2}}"
     fast = "{set: {pv: det.acquire, value: 1, completion: false}}"
