@@ -13,10 +13,12 @@ from orchestrator.config import Config, key_place, names_of
 from orchestrator.device import Device
 from orchestrator.engine.consistency import inconsistent
 from orchestrator.engine.environment import in_words
+from orchestrator.engine.library import Library
 from orchestrator.engine.preflight import Preflight
+from orchestrator.engine.python_check import Look, look_at
 from orchestrator.engine.python_program import PythonProgram
 from orchestrator.errors import NotConnectedError
-from orchestrator.language.checks import Finding, Level, check_suspenders
+from orchestrator.language.checks import Finding, Level, check_program, check_suspenders
 from orchestrator.language.duration import Estimate, estimate
 from orchestrator.language.nodes import (
     LoopNode,
@@ -48,6 +50,8 @@ class DryRun:
     """The channels that are not connected; empty if all are."""
     duration: Estimate = field(default_factory=Estimate)
     """How long it would take from where the channels are now."""
+    python: Look | None = None
+    """What the source of the Python sequences in it has told; None where there are none."""
 
     @property
     def has_errors(self) -> bool:
@@ -63,20 +67,51 @@ class _Nowhere:
 
 
 async def dry_run(
-    config: Config, program: Program | PythonProgram, speeds: Mapping[str, float]
+    config: Config,
+    program: Program | PythonProgram,
+    speeds: Mapping[str, float],
+    library: Library,
 ) -> DryRun:
     """Connect every channel of a program, and tell what a run of it would find.
 
     Args:
         config: Whose channels and suspenders hold.
-        program: As compiled. Of a Python sequence only the suspenders are looked at.
+        program: As compiled. Of a Python sequence that is looked at which stands in its source.
         speeds: Of the channels that move, by canonical name, in their units per s.
+        library: The configuration's.
     """
-    async with _Look(config).opened() as look:
-        return await look.at(program, speeds)
+    look = await asyncio.to_thread(look_at, program, names_of(config), library)
+    async with _Chain(config).opened() as chain:
+        return await chain.look(program, look, speeds)
 
 
-class _Look:
+def offline(
+    config: Config,
+    program: Program | PythonProgram,
+    speeds: Mapping[str, float],
+    library: Library,
+) -> DryRun:
+    """What can be told of a program without its channels; arguments as of `dry_run`."""
+    look = look_at(program, names_of(config), library)
+    found = [*look.findings]
+    for verb in look.verbs:
+        found += verb.told(check_program(verb.program))
+    python = _own(program, look)
+    if isinstance(program, PythonProgram):
+        return DryRun(_once(found), python=python)
+    found = [*check_program(program), *found]
+    return DryRun(_once(found), duration=estimate(program, speeds, {}), python=python)
+
+
+def _own(program: Program | PythonProgram, look: Look) -> Look | None:
+    return look if isinstance(program, PythonProgram) or look.sequences else None
+
+
+def _once(findings: Iterable[Finding]) -> list[Finding]:
+    return list(dict.fromkeys(findings))
+
+
+class _Chain:
     """A client and a device without server, engine and store."""
 
     def __init__(self, config: Config) -> None:
@@ -92,7 +127,7 @@ class _Look:
         )
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[_Look]:
+    async def opened(self) -> AsyncIterator[_Chain]:
         async with asyncio.TaskGroup() as tasks:
             work = self._device.run(self._pull, _Nowhere(), _Nowhere())
             device = tasks.create_task(work, name="device")
@@ -102,26 +137,37 @@ class _Look:
             finally:
                 device.cancel()
 
-    async def at(self, program: Program | PythonProgram, speeds: Mapping[str, float]) -> DryRun:
+    async def look(
+        self, program: Program | PythonProgram, look: Look, speeds: Mapping[str, float]
+    ) -> DryRun:
         where = partial(key_place, self._config)
         configured = compile_suspenders(self._config.suspend, names_of(self._config), where)
         suspenders = (*configured, *program.suspend)
-        if isinstance(program, PythonProgram):
-            return DryRun([*await self._unguarded(suspenders), *self._misspelt(configured)])
+        used = program.reads | program.writes | look.channels(conditional=False)
+        perhaps = look.channels(conditional=True) - used
         async with asyncio.TaskGroup() as tasks:  # what is not there is waited for once
             guards = tasks.create_task(self._unguarded(suspenders), name="connect suspenders")
-            missing = await self._missing(sorted(program.reads | program.writes))
-        unguarded = guards.result()
+            others = tasks.create_task(self._missing(sorted(perhaps)), name="connect the others")
+            missing = await self._missing(sorted(used))
         await asyncio.sleep(_SECOND_ANSWER)
         await self._pull.idle()
-        findings = [
+        findings = await self._findings(program) if isinstance(program, Program) else []
+        for verb in look.verbs:
+            findings += verb.told(await self._findings(verb.program))
+        findings += [*look.findings, *self._misspelt(configured), *guards.result()]
+        if lost := others.result():
+            text = f"{lost} (used where it may not come to)"
+            findings.append(Finding(Level.WARNING, program.name, (), text))
+        values = self._values(program)
+        duration = estimate(program, speeds, values) if isinstance(program, Program) else Estimate()
+        return DryRun(_once(findings), missing, duration, _own(program, look))
+
+    async def _findings(self, program: Program) -> list[Finding]:
+        return [
             *self._doubled(program),
             *await self._preflight.findings(program),
             *inconsistent(program, self._device.world),
-            *self._misspelt(configured),
-            *unguarded,
         ]
-        return DryRun(findings, missing, estimate(program, speeds, self._values(program)))
 
     async def _missing(self, names: Sequence[str]) -> str:
         try:
@@ -163,7 +209,7 @@ class _Look:
                     step = f"{path_text(user.path)} {user.label}"
                     yield Finding(Level.ERROR, user.where, user.path, f"{step}: {text}")
 
-    def _values(self, program: Program) -> dict[str, object]:
+    def _values(self, program: Program | PythonProgram) -> dict[str, object]:
         """What the channels hold now, of those that have told."""
         states = [self._device.world.channel(n) for n in program.reads | program.writes]
         return {

@@ -94,6 +94,7 @@ class Service:
         self._loop = asyncio.get_running_loop()
         store: Store = CsvStore(config.store, self._rows_lost)
         registry = registry_of(config)
+        self._left_out = tuple(registry.broken.values())
         library, wall = Library(config.sequences, names_of(config), registry), _now
         if record is not None:
             recording = self._recording = Recording(record, config, registry, port, store)
@@ -289,6 +290,8 @@ class Service:
                 tasks.create_task(self._tick(), name="pulse"),
                 tasks.create_task(self._list_sequences(), name="list sequences"),
             ]
+            for text in self._left_out:
+                self._tell(Told(text, Severity.MAJOR))
             try:
                 yield
             finally:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
@@ -18,15 +18,18 @@ from orchestrator.cli.sequence import load
 from orchestrator.cli.settings import choose, settings
 from orchestrator.client import configure_environment
 from orchestrator.config import Config, names_of
-from orchestrator.dryrun import DryRun, dry_run
+from orchestrator.dryrun import DryRun, dry_run, offline
+from orchestrator.engine import Library, library_of
 from orchestrator.engine.counting import count_steps
 from orchestrator.engine.python_program import PythonProgram
 from orchestrator.errors import InputError
 from orchestrator.language.arguments import parse_assignments
-from orchestrator.language.checks import Level, check_program
-from orchestrator.language.duration import estimate
+from orchestrator.language.checks import Finding, Level
 from orchestrator.language.program import Program
 from orchestrator.language.template import as_text
+
+_MOST_UNSEEN = 20
+"""Lines of what can't be looked at that people are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,11 @@ def check(
     set_up_logs(level_of(verbose))
     config = settings(file)
     speeds = _speeds(options.speeds, config)
-    program = load(config, choose(sequence), parse_assignments(arguments))
-    found = _offline(program, speeds) if options.offline else _live(config, program, speeds)
+    library = library_of(config)
+    program = load(config, choose(sequence), parse_assignments(arguments), library)
+    look = offline if options.offline else _live
+    found = look(config, program, speeds, library)
+    found = replace(found, findings=[*found.findings, *_left_out(library)])
     code = _code(found)
     if options.as_json:
         typer.echo(json.dumps(_json(sequence, program, found, code), indent=1))
@@ -61,15 +67,21 @@ def check(
     return code
 
 
-def _live(config: Config, program: Program | PythonProgram, speeds: Mapping[str, float]) -> DryRun:
+def _live(
+    config: Config,
+    program: Program | PythonProgram,
+    speeds: Mapping[str, float],
+    library: Library,
+) -> DryRun:
     configure_environment(config)
-    return asyncio.run(dry_run(config, program, speeds))
+    return asyncio.run(dry_run(config, program, speeds, library))
 
 
-def _offline(program: Program | PythonProgram, speeds: Mapping[str, float]) -> DryRun:
-    if isinstance(program, PythonProgram):
-        return DryRun()
-    return DryRun(check_program(program), duration=estimate(program, speeds, {}))
+def _left_out(library: Library) -> Iterator[Finding]:
+    """The Python modules that could not be taken."""
+    for line in library.broken:
+        where, _, text = line.partition(": ")
+        yield Finding(Level.WARNING, where, (), text)
 
 
 def _code(found: DryRun) -> Code:
@@ -109,19 +121,40 @@ def _tell(sequence: str, program: Program | PythonProgram, found: DryRun) -> Non
 
 
 def _facts(program: Program | PythonProgram, sequence: str, found: DryRun) -> list[str]:
-    facts = [f"OK: {program.name or sequence}"]
+    name = program.name or sequence
+    unseen = found.python.unseen if found.python is not None else ()
+    facts = [f"not all can be seen: {name}" if unseen else f"OK: {name}"]
     if program.arguments:
         values = (f"{name}={as_text(value)}" for name, value in program.arguments.items())
         facts.append(f"parameters: {' '.join(values)}")
-    if isinstance(program, PythonProgram):
-        return [*facts, "in Python: what it does is known only when it runs"]
-    return [
-        *facts,
-        f"steps: {_steps(program) or 'not known before it runs'}",
-        f"writes: {_listed(program.writes)}",
-        f"reads: {_listed(program.reads)}",
-        f"takes: {found.duration}",
+    if isinstance(program, Program):
+        facts.append(f"steps: {_steps(program) or 'not known before it runs'}")
+    facts += [f"writes: {_listed(_writes(program, found))}"]
+    facts += [f"reads: {_listed(_reads(program, found))}"]
+    if isinstance(program, Program):
+        facts.append(f"takes: {found.duration}")
+    return [*facts, *_python_facts(found)]
+
+
+def _python_facts(found: DryRun) -> list[str]:
+    if found.python is None:
+        return []
+    shown = found.python.unseen[:_MOST_UNSEEN]
+    more = len(found.python.unseen) - len(shown)
+    lines = [f"  {line}" for line in shown] + ([f"  … and {more} more"] if more else [])
+    facts = [
+        f"in Python: {', '.join(found.python.sequences)}; its source was read, verb by verb, "
+        "and not run"
     ]
+    return facts + (["known only when it runs:", *lines] if lines else [])
+
+
+def _writes(program: Program | PythonProgram, found: DryRun) -> frozenset[str]:
+    return program.writes | (found.python.writes if found.python is not None else frozenset())
+
+
+def _reads(program: Program | PythonProgram, found: DryRun) -> frozenset[str]:
+    return program.reads | (found.python.reads if found.python is not None else frozenset())
 
 
 def _steps(program: Program) -> int | None:
@@ -154,12 +187,14 @@ def _json(
         "parameters": dict(program.arguments),
         "exit_code": int(code),
     }
+    facts["writes"] = sorted(_writes(program, found))
+    facts["reads"] = sorted(_reads(program, found))
+    if found.python is not None:
+        facts["not_seen"] = list(found.python.unseen)
     if isinstance(program, PythonProgram):
         return facts
     return facts | {
         "steps": _steps(program),
-        "writes": sorted(program.writes),
-        "reads": sorted(program.reads),
         "seconds": round(found.duration.seconds, 3),
         "takes": str(found.duration),
     }

@@ -6,20 +6,22 @@ from collections.abc import Mapping
 
 from orchestrator.cli.settings import Chosen
 from orchestrator.config import Config
-from orchestrator.engine import library_of
+from orchestrator.engine import Library, library_of
 from orchestrator.engine.python_program import PythonProgram
 from orchestrator.errors import InputError
 from orchestrator.language.program import Program
 from orchestrator.types import RunRequest
 
 
-def load(config: Config, chosen: Chosen, args: Mapping[str, object]) -> Program | PythonProgram:
-    """Parse, bind and compile a sequence.
+def load(
+    config: Config, chosen: Chosen, args: Mapping[str, object], library: Library | None = None
+) -> Program | PythonProgram:
+    """Parse, bind and compile a sequence; `library`: the configuration's, where it is there.
 
     Raises:
         InputError: Whatever is wrong with it or with its arguments.
     """
-    library = library_of(config)
+    library = library or library_of(config)
     if not chosen.text and config.sequences is None and not config.python:
         nowhere = f"{config.file} names no" if config.file else "no orchestrator.toml names a"
         raise InputError(f"there is no file {chosen.name!r}, and {nowhere} [sequences] directory")

@@ -6,12 +6,13 @@ import asyncio
 import inspect
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.config import Config, key_place, names_of
 from orchestrator.engine.python_program import PythonProgram
-from orchestrator.engine.registry import Registry, load
+from orchestrator.engine.registry import Registry, SequenceFunction, load
 from orchestrator.errors import InputError
 from orchestrator.language.arguments import bind_parameters
 from orchestrator.language.document import Document, parse
@@ -25,26 +26,23 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def library_of(config: Config) -> Library:
-    """The library that a configuration describes; imports its Python modules.
-
-    Raises:
-        InputError: One of them can't be imported.
-    """
+    """The library that a configuration describes; imports its Python modules."""
     return Library(config.sequences, names_of(config), registry_of(config))
 
 
 def registry_of(config: Config) -> Registry:
     """What the Python modules of a configuration have marked; imports them.
 
-    Raises:
-        InputError: One of them can't be imported.
+    Those that can't be are `broken`, each told with the line of the configuration that names it.
     """
     beside = config.file.parent if config.file is not None else None
-    try:
-        return load(config.python, beside)
-    except InputError as error:
-        where = key_place(config, ("sequences", "python"))
-        raise InputError(f"{where}: sequences.python: {error}") from error
+    registry = load(config.python, beside)
+    broken = {}
+    for index, name in enumerate(config.python):
+        if name in registry.broken:
+            where = key_place(config, ("sequences", "python", index))
+            broken[name] = f"{where}: sequences.python: {registry.broken[name]}"
+    return replace(registry, broken=broken)
 
 
 class Library:
@@ -61,6 +59,11 @@ class Library:
         self._directory = directory
         self._names = names
         self._registry = registry
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Why Python modules could not be taken, each with file and line."""
+        return tuple(self._registry.broken.values())
 
     def names(self) -> tuple[str, ...]:
         """The names that can be run, sorted. Reads the directory."""
@@ -104,6 +107,10 @@ class Library:
         function = self._registry.sequences[name]
         return PythonProgram(name, signature.description, arguments, function)
 
+    def function(self, name: str) -> SequenceFunction:
+        """The function that is the Python sequence of that name."""
+        return self._registry.sequences[name]
+
     def _signature(self, name: str) -> PythonSignature:
         signature = self._registry.signature(name)
         if signature is None:
@@ -132,6 +139,10 @@ class Library:
         """The registered functions, by name."""
         return self._registry.functions
 
+    def left_out(self) -> str:
+        """Which Python modules could not be taken, as the end of a message; empty = all were."""
+        return "".join(f"; {text}" for text in self._registry.broken.values())
+
     async def invoke(self, name: str, args: Mapping[str, object]) -> object:
         """What a registered function returns; a blocking one runs in a thread."""
         function: Callable[..., Any] = self._registry.functions[name]
@@ -159,7 +170,7 @@ class Library:
                     return file
         known = self.names()
         hint = suggestion(name, known, kind="sequences") if known else self._nowhere()
-        raise InputError(f"there is no sequence {name!r}{hint}")
+        raise InputError(f"there is no sequence {name!r}{hint}{self.left_out()}")
 
     def _nowhere(self) -> str:
         if self._directory is None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import sysconfig
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from orchestrator.errors import InputError
 from orchestrator.language.document import Parameter
@@ -22,6 +25,8 @@ F = TypeVar("F", bound=Callable[..., object])
 
 SequenceFunction: TypeAlias = Callable[..., Awaitable[None]]
 
+_OTHERS = (str(Path(__file__).parents[1]), *map(sysconfig.get_path, ("stdlib", "purelib")))
+"""Where code is that is not the user's."""
 _MARK = "__orchestrator__"
 _TYPES = ("float", "int", "str", "bool")
 
@@ -54,6 +59,8 @@ class Registry:
 
     sequences: Mapping[str, SequenceFunction] = field(default_factory=dict)
     functions: Mapping[str, Callable[..., object]] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """Modules of which nothing is here, each with why: it can't be imported, or clashes."""
 
     def signature(self, name: str) -> PythonSignature | None:
         """What the sequence of that name takes; None = there is none."""
@@ -68,34 +75,70 @@ NOTHING_REGISTERED = Registry()
 def load(modules: Iterable[str], beside: Path | None = None) -> Registry:
     """Import these modules and gather what they have marked.
 
+    A module that can't be imported, or in which a sequence or function has the name of one before
+    it, is `broken`: nothing of it is taken, and the others are as they would be without it.
+
     Args:
         modules: By their full names.
         beside: A directory in which they are looked for as well, the configuration's.
-
-    Raises:
-        InputError: A module can't be imported, or two sequences or functions share a name.
     """
     modules = list(modules)
     if modules and beside is not None and str(beside) not in sys.path:
         sys.path.insert(0, str(beside))
-    found: dict[str, dict[str, Any]] = {"sequence": {}, "function": {}}
+    found: dict[str, dict[str, FunctionType]] = {"sequence": {}, "function": {}}
+    broken: dict[str, str] = {}
     for name in modules:
-        for own, value in vars(_import(name)).items():
-            kind = getattr(value, _MARK, None)
-            if not inspect.isroutine(value) or kind not in found:
-                continue
-            known = found[kind].setdefault(value.__name__, value)
-            if known is not value:
-                raise InputError(f"{name}.{own}: there are two {kind}s {value.__name__!r}")
-    return Registry(found["sequence"], found["function"])
+        try:
+            marked = _marked(_import(name), found)
+        except InputError as error:
+            broken[name] = str(error)
+            continue
+        for kind, value in marked:
+            found[kind][value.__name__] = value
+    return Registry(found["sequence"], found["function"], broken)
 
 
-def _import(name: str) -> Any:
+def _marked(
+    module: ModuleType, found: Mapping[str, Mapping[str, FunctionType]]
+) -> list[tuple[str, FunctionType]]:
+    """The sequences and functions of a module, each with its kind."""
+    own: list[tuple[str, FunctionType]] = []
+    names = {kind: dict(others) for kind, others in found.items()}
+    for name, value in vars(module).items():
+        kind = getattr(value, _MARK, None)
+        if not isinstance(value, FunctionType) or kind not in names:
+            continue
+        known = names[kind].setdefault(value.__name__, value)
+        if known is not value:
+            code = value.__code__
+            raise InputError(
+                f"{module.__name__} is left out: {code.co_filename}:{code.co_firstlineno}: there "
+                f"are two {kind}s {value.__name__!r}, {name} of it and one of {known.__module__}"
+            )
+        own.append((kind, value))
+    return own
+
+
+def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # `sys.exit()` in a module must not end the service
+        where = _place(error)
         text = f"{type(error).__name__}: {error}"
-        raise InputError(f"{name} can't be imported: {text}") from error
+        raise InputError(
+            f"{name} can't be imported: {where}{': ' if where else ''}{text}"
+        ) from error
+
+
+def _place(error: BaseException) -> str:
+    """The line of the user's code in which an import failed; empty where it did not get there."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(("<", *_OTHERS))]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
 
 
 def _signature(function: Callable[..., object]) -> PythonSignature:

@@ -31,7 +31,8 @@ def _(step: forms.CallStep, path: Path, context: Context) -> CallNode:
     if call.function not in functions:
         hint = suggestion(call.function, functions, kind="functions")
         nothing = "" if functions else "; none are registered"
-        context.find(here, f"unknown function {call.function!r}{hint}{nothing}")
+        left_out = context.shared.library.left_out()
+        context.find(here, f"unknown function {call.function!r}{hint}{nothing}{left_out}")
     return CallNode(
         *context.head(step, path, f"call {call.function}"),
         function=call.function,

@@ -38,6 +38,9 @@ class SequenceLibrary(Protocol):
     def python(self, name: str) -> PythonSignature | None:
         """What the Python sequence of that name takes; None = there is no Python sequence so."""
 
+    def left_out(self) -> str:
+        """What could not be loaded, as the end of a message that misses something; else empty."""
+
 
 class _Nothing:
     """A library without anything in it."""
@@ -50,6 +53,9 @@ class _Nothing:
 
     def python(self, name: str) -> PythonSignature | None:  # noqa: ARG002 - there is none
         return None
+
+    def left_out(self) -> str:
+        return ""
 
 
 NONE: SequenceLibrary = _Nothing()

@@ -138,11 +138,11 @@ class Player:
 
     def _registry(self) -> Registry:
         modules = self._index.config.python
-        try:
-            registry = load(modules, self._beside(modules))
-        except InputError as error:
-            text = f"{error}; the recording ran Python sequences or functions of it"
-            raise RecordingError(f"{self._reader.path}: {text}") from error
+        registry = load(modules, self._beside(modules))
+        for module, why in registry.broken.items():
+            if self._index.modules.get(module):  # it was there when it was recorded
+                text = f"{why}; the recording ran Python sequences or functions of it"
+                raise RecordingError(f"{self._reader.path}: {text}")
         for module, recorded in self._index.modules.items():
             if hash_of(module) != recorded:
                 self._notes.append(f"the Python module {module} has changed since it was recorded")

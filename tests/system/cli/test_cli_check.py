@@ -149,6 +149,54 @@ def test_comparisons_of_an_enum_with_no_label_of_it_are_findings(shell: Shell) -
     assert "suspend.beam: `shutter.state == 'Shutt'`: the text 'Shutt' is none" in done.err
 
 
+PLANS = """\
+from orchestrator import Run, sequence
+
+@sequence
+async def visit(run: Run, to: float = 400, seen: bool = False) -> None:
+    await run.set("stage.x", to)
+    run.set("shutter.state", "Opne")
+    await run.set("NO:SUCH", 1)
+    if seen:
+        await run.sample("NO:SUCH:EITHER")
+    await run.set("stage.y", len("abc"))
+
+@sequence
+async def home(run: Run) -> None:
+    await run.set("stage.x", 0, readback="stage.x_rbv", tolerance=0.01)
+"""
+
+
+def test_of_a_python_sequence_that_is_checked_which_its_source_says_and_a_broken_module_is_told(
+    shell: Shell,
+) -> None:
+    config = (shell.folder / "orchestrator.toml").read_text()
+    config = config.replace('python = ["plans"]', 'python = ["plans", "broken", "own_plans"]')
+    shell.write("orchestrator.toml", f"{config}\n[ca]\nconnect_timeout = 0.5\n")
+    shell.write("own_plans.py", PLANS)
+    shell.write("broken.py", "import os\nprint(1 / 0)\n")
+    done = shell.run("check", "visit")
+    assert done.code == 4
+    file = shell.folder / "own_plans.py"
+    assert f"{file}:5: set stage.x: stage.x: 400 mm is outside its limits" in done.err
+    assert f"{file}:6: run.set is not awaited" in done.err
+    assert f"{file}:6: set shutter.state: shutter.state: the text 'Opne' is none of" in done.err
+    assert "not connected within 0.5 s: NO:SUCH;" in done.err
+    assert "not connected within 0.5 s: NO:SUCH:EITHER;" in done.err
+    broken = f"broken can't be imported: {shell.folder / 'broken.py'}:2: ZeroDivisionError"
+    assert broken in done.err
+    assert not done.noise
+    told = shell.run("check", "--offline", "visit", "--json").json
+    assert told["not_seen"] == [f"{file}:10: run.set: value"]
+    assert told["writes"] == ["NO:SUCH", "shutter.state", "stage.x", "stage.y"]
+    done = shell.run("check", "home")
+    assert (done.code, done.lines[0]) == (0, "OK: home")
+    assert broken in done.err
+    done = shell.run("run", "slw")
+    assert done.code == 2
+    assert broken in done.err
+
+
 def test_a_pv_on_two_servers_is_a_finding(tmp_path: Path) -> None:
     with Fleet([Member("motor", "one", "TWO:")]) as one, Fleet([Member("motor", "b", "TWO:")]) as b:
         addresses = f"{one['one'].address} {b['b'].address}"

@@ -34,7 +34,8 @@ def service(servers_shell: Shell) -> Iterator[Served]:
     servers_shell.write("own_plans.py", PLANS)
     outer = "steps: [{run: {sequence: patient, args: {where: 2}}}]\n"
     servers_shell.write("sequences/outer.yaml", outer)
-    config = config.replace('python = ["plans"]', 'python = ["plans", "own_plans"]')
+    servers_shell.write("broken_plans.py", "def broken(:\n")
+    config = config.replace('python = ["plans"]', 'python = ["plans", "broken_plans", "own_plans"]')
     servers_shell.write("orchestrator.toml", config + GUARD)
     with serving(servers_shell) as served:
         yield served
@@ -53,6 +54,8 @@ def test_a_python_sequence_is_listed_checked_and_takes_typed_arguments(served: S
     done = served.shell.run("check", "patient", "where=2")
     assert done.code == 0, done.err
     assert "in Python" in done.out
+    broken = f"broken_plans can't be imported: {served.shell.folder / 'broken_plans.py'}:1: Syntax"
+    assert broken in served.service.err
     assert served.shell.run("check", "patient", "where=far").code == 2
     done = served.run("submit", "patient", "were=2", "--server", "T:")
     assert done.code == 2

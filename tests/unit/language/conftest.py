@@ -95,3 +95,6 @@ class Shelf:
 
     def python(self, name: str) -> PythonSignature | None:
         return self._python.get(name)
+
+    def left_out(self) -> str:
+        return ""
