@@ -5,18 +5,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import re
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import Enum
-from typing import TextIO
+from pathlib import Path
 
 import structlog
 
+from orchestrator.cli.writer import LineWriter
+from orchestrator.errors import InputError
 from orchestrator.types import Progressed, QueueChanged, RowTaken, RunEvent, StepStarted, path_text
 
 log = structlog.get_logger(__name__)
+
+_LAST_LINES_S = 2.0
+"""s that the last lines may take at the end."""
 
 _WORDS = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -25,27 +31,52 @@ class EventLines:
     """Writes an event a line, `{"event": "run_started", "at": Unix s, …}`, each at once.
 
     A row's values come in the order of its `sample`, null for what is no number. The figures that
-    move all the time and the queue are left out: they are PVs.
+    move all the time and the queue are left out: they are PVs. Where nobody reads (a pipe), a line
+    `{"event": "dropped", "at": …, "count": 12}` stands in the place of those that did not fit.
     """
 
-    def __init__(self, file: TextIO) -> None:
-        self._file: TextIO | None = file
+    def __init__(self, offer: Callable[[str], None]) -> None:
+        """`offer` takes a line with its end; it must not wait."""
+        self._offer = offer
 
     def take(self, event: RunEvent) -> None:
-        """Write one; where that fails (a full disk) it says so once, and writes no more."""
-        if self._file is None or isinstance(event, Progressed | QueueChanged):
+        """Write one."""
+        if isinstance(event, Progressed | QueueChanged):
             return
         name = _WORDS.sub("_", type(event).__name__).lower()
-        line = {"event": name, "at": time.time(), **_facts(event)}
-        try:
-            self._file.write(json.dumps(line, allow_nan=False) + "\n")
-            self._file.flush()
-        except OSError as error:  # a run must not end for it
-            name, reason = self._file.name, error.strerror
-            log.error("the events of runs are no longer written", file=name, error=reason)
-            with suppress(OSError):  # it tries to write once more
-                self._file.close()
-            self._file = None
+        self._offer(_line(name, _facts(event)))
+
+
+@contextmanager
+def event_lines(file: Path) -> Iterator[EventLines]:
+    """Append the events of runs to a file, by a thread; at the end what waits is written.
+
+    Where that fails (a full disk) the log says so once, and no more is written.
+
+    Raises:
+        InputError: The file can't be opened. (A named pipe opens once somebody reads it.)
+    """
+    try:
+        fd = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise InputError(f"--events {file}: {error.strerror}") from error
+
+    def failed(error: OSError) -> None:  # a run must not end for it
+        reason = error.strerror
+        log.error("the events of runs are no longer written", file=str(file), error=reason)
+
+    writer = LineWriter(fd, lambda count: _line("dropped", {"count": count}), failed)
+    try:
+        yield EventLines(writer.offer)
+    finally:
+        if writer.close(_LAST_LINES_S):
+            os.close(fd)
+        else:
+            log.warning("the last events of runs were not written: nobody reads", file=str(file))
+
+
+def _line(name: str, facts: Mapping[str, object]) -> str:
+    return json.dumps({"event": name, "at": time.time(), **facts}, allow_nan=False) + "\n"
 
 
 def _facts(event: RunEvent) -> Mapping[str, object]:

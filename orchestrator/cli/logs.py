@@ -4,26 +4,67 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TextIO
 
 import structlog
 from structlog.typing import Processor
+
+from orchestrator.cli.writer import LineWriter, spare
 
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )
 """Without the values of variables: an array of a million is one of them."""
 
-_LIBRARY_LEVEL = logging.WARNING
-"""caproto and asyncio say nothing below this to a user, unless asked for by -vv."""
+PACKETS = logging.DEBUG - 5
+"""For -vv: caproto's packets too, one by one. Below it caproto and asyncio tell of trouble only."""
+
+_GROUPS = ("orchestrator.server.stats", "orchestrator.server.pvs")
+"""caproto logs each write of a group's PV, the heartbeat's too, by the group's module and name."""
+
+_LAST_LINES_S = 2.0
+"""s that the last lines may take at the end."""
+
+
+@contextmanager
+def background_logs(level: int) -> Iterator[None]:
+    """Log from `level` on to stderr, by a thread: a reader who stands still holds nothing up.
+
+    At the end of the block what waits is written, for a bounded time. If its reader has not come
+    back by then, the process may end all the same: what it would still write there vanishes.
+    """
+    stderr = sys.stderr.fileno()
+    writer = LineWriter(stderr, _dropped)
+    set_up_logs(level)
+    handler = _Background(writer)
+    root = logging.getLogger()
+    handler.setFormatter(root.handlers[0].formatter)
+    root.handlers[:] = [handler]
+    try:
+        yield
+    finally:
+        if not writer.close(_LAST_LINES_S):
+            spare(stderr)
+            spare(sys.stdout.fileno())
+        set_up_logs(level)
+
+
+def _dropped(count: int) -> str:
+    """A line of the log as it would have been formatted, of what could not be kept for it."""
+    record = logging.LogRecord(__name__, logging.WARNING, "", 0, "", None, None)
+    lines = "1 line" if count == 1 else f"{count:,} lines"
+    record.msg = f"{lines} dropped here: nobody read the log"
+    formatter = logging.getLogger().handlers[0].formatter
+    return f"{formatter.format(record) if formatter else record.msg}\n"
 
 
 def set_up_logs(level: int, stream: TextIO | None = None) -> None:
     """Log from `level` on.
 
     Args:
-        level: As in `logging`.
+        level: As in `logging`; `PACKETS` has the libraries tell all that they can.
         stream: Where to; by default whatever `sys.stderr` is at the time of each line, so that
             a live display can keep lines above itself.
     """
@@ -35,7 +76,7 @@ def set_up_logs(level: int, stream: TextIO | None = None) -> None:
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(max(level, logging.DEBUG)),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
@@ -47,16 +88,29 @@ def set_up_logs(level: int, stream: TextIO | None = None) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level if level <= logging.DEBUG else max(level, _LIBRARY_LEVEL))
-    logging.getLogger("orchestrator").setLevel(level)
+    root.setLevel(_library_level(level))
+    logging.getLogger("orchestrator").setLevel(max(level, logging.DEBUG))
+    for group in _GROUPS:
+        logging.getLogger(group).setLevel(_library_level(level))
     logging.captureWarnings(capture=True)
+
+
+def _library_level(level: int) -> int:
+    if level <= PACKETS:
+        return logging.DEBUG
+    return logging.INFO if level <= logging.DEBUG else max(level, logging.WARNING)
+
+
+_FOR_COMMANDS = [logging.WARNING, logging.INFO, PACKETS]
+"""Without, with -v, with -vv."""
 
 
 def level_of(verbose: int, *, quiet: bool = False, normal: int = logging.WARNING) -> int:
     """The level for `-q`, `-v` and `-vv`; `normal` without them."""
     if quiet:
         return logging.ERROR
-    return max(normal - 10 * verbose, logging.DEBUG)
+    steps = [normal, logging.DEBUG, PACKETS] if normal < logging.WARNING else _FOR_COMMANDS
+    return steps[min(verbose, len(steps) - 1)]
 
 
 def _rendering(*, terminal: bool) -> Sequence[Processor]:
@@ -64,6 +118,20 @@ def _rendering(*, terminal: bool) -> Sequence[Processor]:
     if terminal:
         return [drop, structlog.dev.ConsoleRenderer(pad_event_to=0)]
     return [drop, _TRACEBACKS, structlog.processors.JSONRenderer()]
+
+
+class _Background(logging.Handler):
+    """Hands each line to a writer."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._writer.offer(f"{self.format(record)}\n")
+        except Exception:  # noqa: BLE001 - as logging's own handlers: it must not reach who logs
+            self.handleError(record)
 
 
 class _Handler(logging.StreamHandler[TextIO]):

@@ -23,7 +23,7 @@ Verbose = Annotated[
         "--verbose",
         count=True,
         metavar="",
-        help="Say more, with tracebacks; -vv says all.",
+        help="Say more, with tracebacks; -vv says all, packets too.",
         show_default=False,
     ),
 ]

@@ -9,16 +9,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TextIO
 
 import structlog
 import typer
 
 from orchestrator import loops
 from orchestrator.cli.codes import Code
-from orchestrator.cli.events import EventLines
+from orchestrator.cli.events import event_lines
 from orchestrator.cli.interrupts import interrupts
-from orchestrator.cli.logs import level_of, set_up_logs
+from orchestrator.cli.logs import background_logs, level_of
 from orchestrator.cli.runlog import RunLog
 from orchestrator.cli.settings import settings
 from orchestrator.client import configure_environment
@@ -57,7 +56,12 @@ def serve(file: Path | None, options: Options) -> int:
     Raises:
         OrchestratorError: The configuration is wrong, the port or the store is taken.
     """
-    set_up_logs(level_of(options.verbose, quiet=options.quiet, normal=logging.INFO))
+    level = level_of(options.verbose, quiet=options.quiet, normal=logging.INFO)
+    with background_logs(level):
+        return _serve_logged(file, options)
+
+
+def _serve_logged(file: Path | None, options: Options) -> int:
     config = _with(settings(file, options.macros), options)
     configure_environment(config)
     if options.list_pvs:
@@ -66,16 +70,9 @@ def serve(file: Path | None, options: Options) -> int:
     with ExitStack() as files:
         observers = [RunLog().take]
         if options.events is not None:
-            observers.append(EventLines(files.enter_context(_opened(options.events))).take)
+            observers.append(files.enter_context(event_lines(options.events)).take)
         loops.run(_serve(config, observers, options))
     return Code.SUCCESS
-
-
-def _opened(file: Path) -> TextIO:
-    try:
-        return file.open("a", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"--events {file}: {error.strerror}") from error
 
 
 async def _serve(config: Config, observers: Sequence[Observer], options: Options) -> None:

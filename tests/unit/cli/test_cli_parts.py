@@ -5,6 +5,8 @@ import json
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,9 @@ from structlog.testing import capture_logs
 from orchestrator.bench import Figure, RowResult
 from orchestrator.cli.bench import table_of
 from orchestrator.cli.codes import Code, NotThereError, code_of_error, code_of_run
-from orchestrator.cli.events import EventLines
+from orchestrator.cli.events import event_lines
 from orchestrator.cli.follow import command_text, retelling
-from orchestrator.cli.logs import set_up_logs
+from orchestrator.cli.logs import level_of, set_up_logs
 from orchestrator.cli.settings import Chosen, choose
 from orchestrator.cli.translate import Translator
 from orchestrator.device.commands import RunText, parse_command
@@ -265,20 +267,46 @@ def test_a_store_on_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
 # Logs ---------------------------------------------------------------------------------------
 
 
-def test_a_traceback_in_the_log_has_no_values_of_variables() -> None:
-    held = "a very long array"
-    stream = io.StringIO()
+@contextmanager
+def logs_as_before() -> Iterator[None]:
+    """What is set up in the block is undone behind it."""
     root = logging.getLogger()
     before = root.handlers[:], root.level
-    set_up_logs(logging.WARNING, stream)
     try:
-        raise RuntimeError(f"{len(held)} letters")
-    except RuntimeError:
-        logging.getLogger("orchestrator").exception("a defect")
+        yield
     finally:
         root.handlers[:], root.level = before
         logging.captureWarnings(capture=False)
         structlog.reset_defaults()
+
+
+SOURCES = ("orchestrator.engine.engine", "orchestrator.server.stats.stats", "caproto.circ")
+
+
+@pytest.mark.parametrize(
+    ("verbose", "levels"),
+    [
+        (0, (logging.INFO, logging.WARNING, logging.WARNING)),
+        (1, (logging.DEBUG, logging.INFO, logging.INFO)),
+        (2, (logging.DEBUG, logging.DEBUG, logging.DEBUG)),
+        (5, (logging.DEBUG, logging.DEBUG, logging.DEBUG)),
+    ],
+)
+def test_packets_and_heartbeats_are_for_two_v(verbose: int, levels: tuple[int, ...]) -> None:
+    with logs_as_before():
+        set_up_logs(level_of(verbose, normal=logging.INFO), io.StringIO())
+        assert tuple(logging.getLogger(s).getEffectiveLevel() for s in SOURCES) == levels
+
+
+def test_a_traceback_in_the_log_has_no_values_of_variables() -> None:
+    held = "a very long array"
+    stream = io.StringIO()
+    with logs_as_before():
+        set_up_logs(logging.WARNING, stream)
+        try:
+            raise RuntimeError(f"{len(held)} letters")
+        except RuntimeError:
+            logging.getLogger("orchestrator").exception("a defect")
     line = json.loads(stream.getvalue())
     assert line["exception"][0]["exc_value"] == "17 letters"
     assert held not in stream.getvalue()
@@ -289,8 +317,7 @@ def test_a_traceback_in_the_log_has_no_values_of_variables() -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_full_disk_ends_the_events_file_and_not_the_run_of_which_it_tells() -> None:
-    with Path("/dev/full").open("a", encoding="utf-8") as file, capture_logs() as log:
-        lines = EventLines(file)
+    with capture_logs() as log, event_lines(Path("/dev/full")) as lines:
         for text in ("one", "two"):
             lines.take(Told(text))
     (told,) = log
