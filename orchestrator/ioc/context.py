@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+from collections import defaultdict
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 
-import numpy as np
-import structlog
+import caproto as ca
+from caproto._utils import parse_channel_filter
 from caproto.asyncio import server as caproto_server
 
+from orchestrator.ioc.admission import PutRoom
 from orchestrator.ioc.circuit import Circuit
+from orchestrator.ioc.complaints import Complaints
+from orchestrator.ioc.outbox import Feed, Post, Subscriptions
+from orchestrator.ioc.turns import Budget, Turns
+from orchestrator.types import ClientLimits
 
-_UPDATES_A_TURN = 32
 _BACKLOG_LIMIT = 500
 """Updates that may wait for the clients before a publisher should."""
 
-logger = structlog.get_logger(__name__)
+_SPARE_DESCRIPTORS = 64
+"""Files and connections of our own that are never wanting because of clients."""
 
 
 class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untyped
@@ -25,9 +32,22 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
     circuits: set[Circuit]
 
     def __init__(
-        self, pvdb: MutableMapping[str, Any], port: int, interfaces: Sequence[str]
+        self,
+        pvdb: MutableMapping[str, Any],
+        port: int,
+        interfaces: Sequence[str],
+        limits: ClientLimits | None = None,
     ) -> None:
         super().__init__(pvdb, list(interfaces))
+        self.limits = limits or ClientLimits()
+        self.turns = Turns()
+        self.complaints = Complaints()
+        self.puts = PutRoom(self.limits)
+        self.dropped = 0
+        """Updates dropped so far because a client did not read, of all clients."""
+        self.subscriptions: defaultdict[Any, Subscriptions] = defaultdict(Subscriptions)
+        self._takers: defaultdict[Any, dict[Circuit, Feed]] = defaultdict(dict)
+        self._posts = 0
         self.ca_server_port = port  # caproto takes it from EPICS_CA_SERVER_PORT, as libca does
         self.port = port
         self.delay_s = 0.0
@@ -47,11 +67,53 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
                 circuit.tell_access()
 
     def serves(self, name: str) -> bool:
-        """Whether this is the name of a PV of ours, or of a field of one."""
+        """Whether this is the name of a PV of ours, or of a field of one; with a filter perhaps.
+
+        caproto answers a search for a PV with a filter that it can't have, and is silent when the
+        channel is to be created.
+        """
         try:
-            return self[name] is not None
+            return self[name] is not None and ("." not in name or _has_valid_filter(name))
         except KeyError:
             return False
+
+    def most(self, limit: int) -> int:
+        """A limit of PVs: clients may ask for all there are, and once more."""
+        return max(limit, 2 * len(self.pvdb))
+
+    def refusal(self, descriptor: int) -> str:
+        """Why a client that has just connected can't be served; empty if it can.
+
+        Args:
+            descriptor: Its socket's. The lowest that is free is given: above those are free.
+        """
+        least = min(_SPARE_DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - least
+        if descriptor >= most:
+            return f"open files (ulimit -n) less {least} that are kept for our own: {most}"
+        if len(self.circuits) < self.limits.circuits:
+            return ""
+        idle = [circuit for circuit in self.circuits if not circuit.has_channels]
+        if not idle:
+            return f"circuits = {self.limits.circuits}"
+        min(idle, key=lambda circuit: circuit.since).writer.transport.abort()
+        return ""
+
+    def check_held(self) -> None:
+        """Disconnect the clients for which most is kept, where too much is."""
+        held = {circuit: circuit.held_bytes for circuit in self.circuits}
+        most, total = self.limits.unread_bytes, sum(held.values())
+        for circuit in sorted(held, key=lambda circuit: held[circuit], reverse=True):
+            if total <= most:
+                return
+            total -= held[circuit]
+            circuit.told_limit(f"unread_bytes = {most}", "it is disconnected")
+            circuit.writer.transport.abort()
+
+    async def room_for_puts(self) -> None:
+        """Return when what earlier puts have posted is handed out, but for a few."""
+        while self.backlog > _BACKLOG_LIMIT:  # noqa: ASYNC110 - the queue tells only its length
+            await asyncio.sleep(0)
 
     @property
     def backlog(self) -> int:
@@ -82,25 +144,49 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
 
     async def subscription_queue_loop(self) -> None:
         """Hand the updates to the circuits."""
-        taken = 0
+        budget = Budget(self.turns)
         while True:
             update = await self.subscription_queue.get()
-            await self._subscription_queue_iteration(*update)
+            await self._hand_out(*update)
             del update  # a PV that was replaced meanwhile is not kept
-            taken += 1
-            if taken % _UPDATES_A_TURN == 0:
+            if budget.is_spent:
+                # No turn is waited for: all wait for this task.
                 await asyncio.sleep(0)
+                budget.renew()
 
-    async def _subscription_queue_send(
-        self, sub_spec: Any, sub: Any, metadata: Any, values: Any, flags: int
+    async def _hand_out(
+        self, specs: Any, metadata: Any, values: Any, flags: int, only: Any
     ) -> None:
-        if sub.data_count > len(values):
-            # caproto would claim the count that was asked for, and send less.
-            values = _padded(values, sub.data_count)
-        try:
-            await super()._subscription_queue_send(sub_spec, sub, metadata, values, flags)
-        except Exception as error:  # noqa: BLE001 - one subscription must not end all others
-            logger.warning("update not sent", pv=sub.channel.name, error=repr(error))
+        """Give one update to each circuit that takes it, however many subscriptions it has."""
+        self._posts += 1
+        post = Post(self._posts, metadata, values, flags, only)
+        if only is None:
+            for spec in specs:
+                takers = self._takers.get(spec, {})
+                for circuit, feed in list(takers.items()):
+                    if feed.is_full:
+                        await circuit.make_room(feed)
+                    if circuit in takers:
+                        circuit.outbox.put(feed, post)
+                        circuit.updates_wait()
+        elif only.circuit.subscribes(only):
+            (spec,) = specs
+            feed = only.circuit.outbox.feed(spec)
+            self._takers[spec][only.circuit] = feed
+            only.circuit.outbox.put(feed, post)
+            only.circuit.updates_wait()
+
+    async def forget(self, spec: Any, subscription: Any, *, last: bool) -> None:
+        """A circuit has ended a subscription; `last`: it has no other of this SubscriptionSpec."""
+        self.last_dead_band.pop(subscription, None)
+        self.last_sync_edge_update.pop(subscription, None)
+        self.subscriptions[spec].remove(subscription)
+        if last and spec in self._takers:
+            self._takers[spec].pop(subscription.circuit, None)
+        if not self.subscriptions[spec]:
+            del self.subscriptions[spec]
+            self._takers.pop(spec, None)
+            await spec.db_entry.unsubscribe(self.subscription_queue, spec)
 
     async def replace(self, name: str, channel: Any) -> None:
         """Serve `channel` as `name` from now on; clients of the former are disconnected."""
@@ -115,11 +201,11 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
                     await circuit.withdraw(sid)
 
 
-def _padded(values: Any, count: int) -> Any:
-    if isinstance(values, np.ndarray):
-        return np.concatenate([values, np.zeros(count - len(values), values.dtype)])
-    if isinstance(values, bytes | bytearray):
-        return bytes(values).ljust(count, b"\0")
-    kind = type(values)
-    blank = b"" if len(values) and isinstance(values[0], bytes | str) else 0
-    return kind([*values, *([blank] * (count - len(values)))])
+def _has_valid_filter(name: str) -> bool:
+    try:
+        modifiers = ca.parse_record_field(name).modifiers
+        chosen = parse_channel_filter(modifiers.filter_) if modifiers else None
+    except Exception:  # noqa: BLE001 - whatever caproto stumbles over in a client's text
+        return False
+    array = chosen.arr if chosen else None
+    return array is None or array.i is None or array.i > 0

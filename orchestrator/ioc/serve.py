@@ -11,7 +11,7 @@ from collections.abc import (
     MutableMapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from ipaddress import ip_address
 from typing import Any
@@ -26,11 +26,21 @@ from orchestrator.ioc.faults import Faults
 from orchestrator.ioc.logs import one_line_logs
 from orchestrator.ioc.search import SearchResponder, send_beacons
 from orchestrator.ioc.sockets import BoundSockets, PortTakenError, bind
+from orchestrator.types import ClientFigures, ClientLimits
 
 __all__ = ["IocServer", "PortTakenError", "current_server", "serve"]
 
 _GRACE_S = 0.3
 """How long clients have, on stopping, to take what was published."""
+
+_AT_ONCE = 32
+"""Clients accepted in one pass of the event loop; 50 µs each."""
+
+_INPUT_BYTES = 32_768
+"""Read ahead of what a client asks; asyncio takes up to twice as much."""
+
+_WATCH_S = 1.0
+"""How often it is looked at what is kept for the clients."""
 
 logger = structlog.get_logger(__name__)
 
@@ -47,9 +57,13 @@ class IocServer:
     """A running server of PVs; made by `serve`."""
 
     def __init__(
-        self, pvdb: MutableMapping[str, Any], sockets: BoundSockets, interfaces: Sequence[str]
+        self,
+        pvdb: MutableMapping[str, Any],
+        sockets: BoundSockets,
+        interfaces: Sequence[str],
+        limits: ClientLimits | None = None,
     ) -> None:
-        self._context = Context(pvdb, sockets.port, interfaces)
+        self._context = Context(pvdb, sockets.port, interfaces, limits)
         self.faults = Faults(self._context)
         """What its clients are made to suffer from; nothing unless told."""
         self._sockets = sockets
@@ -117,16 +131,32 @@ class IocServer:
         """Clients connected now."""
         return len(self._context.circuits)
 
+    @property
+    def client_figures(self) -> list[ClientFigures]:
+        """Who they are, and what became of their requests and updates."""
+        return [circuit.figures for circuit in self._context.circuits]
+
+    @property
+    def dropped(self) -> int:
+        """Updates dropped so far because a client did not read; of clients that are gone too."""
+        return self._context.dropped
+
     async def _start(self) -> None:
         for sock in self._sockets.tcp:
-            self._listeners.append(await asyncio.start_server(self._accept, sock=sock))
+            listener = await asyncio.start_server(
+                self._accept, sock=sock, backlog=_AT_ONCE, limit=_INPUT_BYTES
+            )
+            self._listeners.append(listener)
         loop = asyncio.get_running_loop()
         for sock in self._sockets.udp:
-            transport, _ = await loop.create_datagram_endpoint(
-                lambda: SearchResponder(self.port, self._context.serves), sock=sock
+            transport, responder = await loop.create_datagram_endpoint(
+                lambda: SearchResponder(self.port, self._context.serves, self._context.turns),
+                sock=sock,
             )
             self._transports.append(transport)
+            self.spawn(responder.run(), "searches")
         self.spawn(self._context.subscription_queue_loop(), "updates")
+        self.spawn(self._watch(), "limits")
         self.spawn(send_beacons(self.port, _beacon_addresses(self._interfaces)), "beacons")
         for name, hook in self._context.startup_methods.items():
             self.spawn(self._hooked(hook), name)
@@ -142,20 +172,36 @@ class IocServer:
         task.add_done_callback(self._background.discard)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._stopping:
+        peer, sock = writer.get_extra_info("peername"), writer.get_extra_info("socket")
+        if self._stopping or not peer or sock is None:
+            # uvloop gives no peer where the client has reset the connection before it is
+            # accepted; an error here would leave its descriptor open for ever.
             writer.transport.abort()
             return
-        tune(writer.get_extra_info("socket"))
+        if limit := self._context.refusal(sock.fileno()):
+            self._context.complaints.tell(f"limit reached: {limit}: no client is let in", peer)
+            writer.transport.abort()
+            return
+        with suppress(OSError):  # reset meanwhile: it is noticed at the first read
+            tune(sock)
         circuit = Circuit(reader, writer, self._context)
         self._context.circuits.add(circuit)
         self.spawn(self._serve(circuit), "client {}:{}".format(*circuit.circuit.address))
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            self._context.check_held()
+            self._context.complaints.tick()
 
     async def _serve(self, circuit: Circuit) -> None:
         logger.debug("client connected", client=circuit.circuit.address)
         try:
             await circuit.serve()
         except Exception as error:  # noqa: BLE001 - top of a task: one client's fault only
-            logger.warning("client dropped", client=circuit.circuit.address, error=repr(error))
+            self._context.complaints.tell(
+                "client dropped", circuit.circuit.address, error=repr(error)
+            )
 
     async def _stop(self) -> None:
         self._stopping = True
@@ -180,7 +226,7 @@ class IocServer:
         try:
             async with asyncio.timeout(_GRACE_S):
                 while self.backlog or any(  # noqa: ASYNC110 - the queues tell only their lengths
-                    not circuit.subscription_queue.empty() for circuit in self._context.circuits
+                    circuit.outbox.is_ready for circuit in self._context.circuits
                 ):
                     await asyncio.sleep(0.001)
         except TimeoutError:
@@ -193,6 +239,7 @@ async def serve(
     *,
     port: int,
     interfaces: Sequence[str] = ("0.0.0.0",),  # noqa: S104 - an IOC serves its network
+    limits: ClientLimits | None = None,
 ) -> AsyncIterator[IocServer]:
     """Serve PVs for the time of the `async with` block.
 
@@ -204,13 +251,14 @@ async def serve(
         port: For circuits and searches alike; 0 finds a free one. Never taken from
             EPICS_CA_SERVER_PORT, which would move the search port of a libca in this process.
         interfaces: Addresses to listen on.
+        limits: What clients may ask for.
 
     Raises:
         PortTakenError: The port is in use.
         Exception: What a startup or scan hook of a PV raised; several are an ExceptionGroup.
     """
     one_line_logs()
-    server = IocServer(pvdb, bind(port, interfaces), interfaces)
+    server = IocServer(pvdb, bind(port, interfaces), interfaces, limits)
     failure: Exception | None = None
     try:
         async with server._tasks:  # noqa: SLF001 - this function is the other half of the class

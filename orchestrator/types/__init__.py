@@ -1,5 +1,6 @@
 """The nouns that cross from one module to the next. Frozen data: no I/O, no asyncio."""
 
+from orchestrator.types.clients import ClientFigures, ClientLimits, SubscriberFigures
 from orchestrator.types.events import (
     Accepted,
     IndicesSet,
@@ -59,6 +60,8 @@ __all__ = [
     "Alarm",
     "Array",
     "Cause",
+    "ClientFigures",
+    "ClientLimits",
     "Command",
     "Control",
     "EngineItem",
@@ -91,6 +94,7 @@ __all__ = [
     "Severity",
     "StateChanged",
     "StepStarted",
+    "SubscriberFigures",
     "Tick",
     "Told",
     "Update",

@@ -15,7 +15,7 @@ from ioc_kit_clients import until
 from ioc_kit_pvs import small_ioc
 from ioc_kit_raw import RawClient
 
-from orchestrator.ioc.circuit import MAX_REQUEST_BYTES, CircuitQueue
+from orchestrator.ioc.circuit import MAX_REQUEST_BYTES
 from sim_iocs.fleet import Fleet
 
 DBR_LONG = 5
@@ -51,17 +51,6 @@ async def test_a_client_that_stops_reading_stalls_no_other() -> None:
         assert len(frozen.lines()) < 20_000
         frozen.signal(signal.SIGCONT)
         await until(lambda: f"[{last}]" in frozen.lines(), timeout=20, client=frozen)
-
-
-async def test_a_full_circuit_queue_says_so_at_once_and_can_be_emptied() -> None:
-    queue = CircuitQueue(2)
-    await queue.put(1)
-    await queue.put(2)
-    with pytest.raises(asyncio.QueueFull):
-        await queue.put(3)
-    queue.clear()
-    await queue.put(4)
-    assert queue.get_nowait() == 4
 
 
 async def test_a_replaced_pv_is_found_anew_with_its_new_type_and_no_other_is_lost() -> None:
@@ -139,7 +128,7 @@ async def test_subscriptions_that_were_cancelled_leave_nothing_behind() -> None:
             await client.send(channel.clear())
             await client.receive(ca.ClearChannelResponse)
         (circuit,) = server._context.circuits
-        assert not circuit.unexpired_updates
+        assert not circuit.outbox.feeds
         assert not circuit.circuit.event_add_commands
         assert not circuit.circuit.channels
         await client.send((await client.channel("T:number")).subscribe())
@@ -225,7 +214,7 @@ async def test_a_client_that_asks_for_more_than_it_reads_leaves_nothing_behind()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         question = b"".join(bytes(part) for part in client.circuit.send(text.read()))
         client.writer.write(question * 40_000)
-        await until(circuit.command_queue.full)
+        await until(lambda: circuit.figures.unread_bytes > 50_000)
         client.writer.transport.abort()
         await until(lambda: not any(" client " in t.get_name() for t in asyncio.all_tasks()))
 
