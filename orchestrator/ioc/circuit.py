@@ -285,7 +285,7 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
         if channel is None:
             self._complain("client breaks the protocol", error=_first_line(error))
             raise _HungUpError
-        logger.info("request refused", pv=channel.name, error=_first_line(error))
+        self.log.info("request for %s refused: %s", channel.name, _first_line(error))
         text = f"Python exception: {type(error).__name__} {error}"
         await self._answer(_error(command, channel.cid, "ECA_INTERNAL", text))
 
@@ -391,7 +391,10 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
                     channel.native_data_type, pv.length, status, command.ioid
                 )
         except Exception as error:  # noqa: BLE001 - the client is told
-            logger.info("put refused", pv=channel.name, by=put.owner, error=_first_line(error))
+            # The client is told: a line for -v.
+            self.log.info(
+                "put of %s by %s refused: %s", channel.name, put.owner, _first_line(error)
+            )
             text = f"Python exception: {type(error).__name__} {error}"
             answer = _error(command, channel.cid, "ECA_PUTFAIL", text)
         finally:

@@ -188,7 +188,7 @@ class Outbox:
 
     def encode(self, budget: Budget) -> bytes:
         """The next messages: as many as fit a batch, or its turn; at least one if it is ready."""
-        messages = []
+        messages: list[bytes] = []
         size = 0
         while self.is_ready and (not messages or (size < _BATCH_BYTES and not budget.is_spent)):
             if self._encoding is None:
