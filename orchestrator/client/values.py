@@ -177,10 +177,10 @@ def _reals(label: str, value: Any, native: NativeType) -> Any:
     if isinstance(value, np.ndarray) and value.dtype == dtype:
         return np.ascontiguousarray(value).ravel()
     try:
-        if isinstance(value, np.ndarray):
-            held_array(value.ravel(), native)
-        else:
+        if not isinstance(value, np.ndarray):
             held(value, native)
+        elif value.dtype.kind in "biuf":
+            held_array(value.ravel(), native)
     except Fault as fault:
         raise PutError(f"{label}: {fault}") from fault
     return _one_row(value, dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import cast
 
 import numpy as np
@@ -21,7 +22,10 @@ _ON_ITS_WAY = 2.0
 """s by which an update and the reply to a get may overtake each other."""
 
 
-class UnmetError(OrchestratorError):
+_NONE: Mapping[str, OrchestratorError] = MappingProxyType({})
+
+
+class UnmetError(NotConnectedError):
     """A condition reads a channel whose value does not count now; never told to users."""
 
 
@@ -31,7 +35,7 @@ class Environment:
     Evaluation never suspends, so that what it reads is one snapshot.
     """
 
-    __slots__ = ("_accept", "_data", "_fresh", "_scope", "_trust", "_view")
+    __slots__ = ("_accept", "_data", "_fresh", "_scope", "_trust", "_unread", "_view")
 
     def __init__(
         self,
@@ -41,8 +45,13 @@ class Environment:
         fresh: Mapping[str, Reading],
         trust: Trust | None = None,
         accept: Accept = NOTHING_MORE,
+        unread: Mapping[str, OrchestratorError] = _NONE,
     ) -> None:
-        """`fresh`: readings newer than the view's. With `trust`, values that don't count raise."""
+        """`fresh`: readings newer than the view's. With `trust`, values that don't count raise.
+
+        `unread`: channels that should have been read anew, and why they could not be.
+        """
+        self._unread = unread
         self._view = view
         self._data = data
         self._scope = scope
@@ -88,13 +97,15 @@ class Environment:
         return int(self.reading(name).severity) if state.connected else 3
 
     def age(self, name: str) -> float:
-        """Seconds since its last update reached us.
+        """Seconds since its last update reached us; what we have read ourselves is none.
 
         Raises:
-            NotConnectedError: It is disconnected.
+            NotConnectedError: It is disconnected, or has delivered nothing yet.
         """
         self._check_connected(name)
-        return asyncio.get_running_loop().time() - self.reading(name).received
+        seen = self._view.channel(name).reading
+        last = self.reading(name) if seen is None else seen
+        return asyncio.get_running_loop().time() - last.received
 
     def index(self, name: str) -> int:
         """An enum's number; raises as `channel`."""
@@ -125,7 +136,10 @@ class Environment:
 
         Raises:
             NotConnectedError: There is none yet.
+            OrchestratorError: It should have been read anew, and could not be.
         """
+        if name in self._unread:
+            raise self._unread[name]
         seen = self._view.channel(name).reading
         fresh = self._fresh.get(name)
         if seen is None and fresh is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TypeAlias, assert_never
 
@@ -17,7 +18,12 @@ from orchestrator.engine.scope import Scope
 from orchestrator.engine.trust import accepted
 from orchestrator.engine.verbs import Verbs
 from orchestrator.engine.waits import Condition, How
-from orchestrator.errors import ExpressionError, InputError, StepTimeoutError
+from orchestrator.errors import (
+    ExpressionError,
+    InputError,
+    NotConnectedError,
+    StepTimeoutError,
+)
 from orchestrator.language.expression import Operand
 from orchestrator.language.nodes import (
     AskNode,
@@ -191,6 +197,9 @@ class Steps:
     async def value(self, operand: Operand, scope: Scope, *, held: bool) -> object:
         """A value of any type; `held`: its channels are waited for where they are disconnected."""
         if held and operand.channels:
+            # First without: what is disconnected may be on a side that does not decide.
+            with suppress(NotConnectedError):
+                return await self._verbs.evaluate(operand, scope)
             await self._verbs.waiter.connected(sorted(operand.channels), None)
         return await self._verbs.evaluate(operand, scope)
 

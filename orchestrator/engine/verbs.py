@@ -90,9 +90,11 @@ class Verbs:
         """
         if operand.constant:
             return operand.evaluate(NOTHING)
+        unread: Mapping[str, OrchestratorError] = {}
         if self._stale and operand.channels:
-            await self.refresh(operand.channels)
-        return operand.evaluate(self.environment(scope))
+            unread = await self._read_anew(operand.channels, _FRESH)
+        data, fresh = self.sampler.samples, self._fresh
+        return operand.evaluate(Environment(self._view, data, scope, fresh, unread=unread))
 
     async def refresh(self, names: Iterable[str], timeout: float = _FRESH) -> None:
         """Make sure that what is known of these channels is not older than the last put.
@@ -102,20 +104,29 @@ class Verbs:
             ReadError: What it answered is no value, or a second abort has given it up.
             SkipStep: What needs them is skipped: with older values it could do what is wrong.
         """
+        for error in (await self._read_anew(names, timeout)).values():
+            raise error
+
+    async def _read_anew(
+        self, names: Iterable[str], timeout: float
+    ) -> Mapping[str, OrchestratorError]:
+        """Why some of these could not be read; those that are disconnected tell by themselves."""
         wanted = [n for n in sorted(names) if n not in self._fresh] if self._stale else []
         if not wanted:
-            return
+            return {}
+        failed: dict[str, OrchestratorError] = {}
         with self._control.leaf(moving=True) as leaf:
             replies = await self._channels.get(wanted, timeout)
             for name, reply in replies.items():
                 if isinstance(reply, Reading):
                     self._fresh[name] = reply
                 elif isinstance(reply, OrchestratorError) and self._view.channel(name).connected:
-                    raise reply
+                    failed[name] = reply
         if leaf.ended is End.SKIP:
             raise SkipStep
         if leaf.ended is End.GIVE_UP:
             raise ReadError(f"{', '.join(wanted)}: not read anew, as it was given up by an abort")
+        return failed
 
     def check_points(self, name: str, points: Sequence[float]) -> None:
         """Look at the limits of a loop's ends before its first point.

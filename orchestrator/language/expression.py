@@ -13,7 +13,13 @@ from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
-from orchestrator.errors import InputError
+from orchestrator.errors import (
+    InputError,
+    NotConnectedError,
+    OrchestratorError,
+    ReadError,
+    StepTimeoutError,
+)
 from orchestrator.language.expression_text import Refusal, parsed, refused
 from orchestrator.language.functions import FUNCTIONS
 from orchestrator.language.names import Names, suggestion
@@ -47,6 +53,9 @@ __all__ = [
     "compile_expression",
 ]
 
+UNREADABLE = (NotConnectedError, ReadError, StepTimeoutError)
+"""What tells that a channel can't be read now. One side of `or` or `and` that can't be matters only
+where the others don't decide."""
 DEEPEST = 100
 """Levels of nesting."""
 MOST_NODES = 500
@@ -212,9 +221,21 @@ class _Compiler:
 
     def _logic(self, node: ast.BoolOp) -> Code:
         values = [self.compile(value) for value in node.values]
-        if isinstance(node.op, ast.And):
-            return lambda env: all(truth(value(env)) for value in values)
-        return lambda env: any(truth(value(env)) for value in values)
+        decisive = isinstance(node.op, ast.Or)
+
+        def decide(env: Environment) -> bool:
+            unread: OrchestratorError | None = None
+            for value in values:
+                try:
+                    if truth(value(env)) is decisive:
+                        return decisive
+                except UNREADABLE as error:
+                    unread = unread or error
+            if unread is not None:
+                raise unread
+            return not decisive
+
+        return decide
 
     def _compare(self, node: ast.Compare) -> Code:
         first = self.compile(node.left)
