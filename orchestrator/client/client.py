@@ -25,6 +25,7 @@ from orchestrator.client.feed import Broken, Feed, Requests
 from orchestrator.client.gets import Reads, ask
 from orchestrator.client.leaving import leave_in_time
 from orchestrator.client.link import Link, Report
+from orchestrator.client.menus import Menu, is_menu
 from orchestrator.client.noise import doubled, silence
 from orchestrator.client.puts import PutLane
 from orchestrator.client.threads import free_states
@@ -32,7 +33,7 @@ from orchestrator.client.values import char_array, is_text, metadata_of, text_fr
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import NotConnectedError, OrchestratorError, ReadError, StepTimeoutError
 from orchestrator.ports import Offer, always
-from orchestrator.types import Metadata, NativeType, Reading, Value
+from orchestrator.types import Metadata, Reading, Value
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +78,7 @@ class Client:
             text_arrays: Whether arrays of CHAR are text of which `channels` do not say so.
         """
         self._text_arrays = text_arrays
-        self._menus: set[str] = set()
+        self._menus: dict[str, Menu] = {}
         self._channels = dict(channels)
         self._pull = pull
         self._links: dict[str, Link] = {}
@@ -218,6 +219,7 @@ class Client:
                 self._arrivals,
                 self._requests,
                 self._text_from(name),
+                self._menu_of,
             )
             self._links[name] = link
             link.open()
@@ -226,10 +228,28 @@ class Client:
     def _text_from(self, name: str) -> int:
         return text_from(self._config(name), arrays=self._text_arrays)
 
-    def _is_labelled(self, name: str) -> bool:
-        """Whether a channel is a menu that is asked for by its text, as far as is known."""
-        link = self._links.get(name)
-        return link.labelled if link is not None else self.pv(name) in self._menus
+    def _menu_of(self, channel: Any) -> Menu:
+        menu = self._menus.get(channel.name)
+        if menu is None:
+            menu = self._menus[channel.name] = Menu(channel, self._arrivals, self._requests)
+        return menu
+
+    async def _learn_all(self, reads: Reads) -> None:
+        """Have the texts of menus' choices before somebody is given their indices."""
+        for name, answer in list(reads.answers.items()):
+            menu, link = self._menus.get(self.pv(name)), self._links.get(name)
+            if menu is None or not isinstance(answer, Reading) or not isinstance(answer.value, int):
+                continue
+            if not menu.knows(answer.value):
+                await menu.learned(answer.value)
+                if link is not None:
+                    link.tell_labels()
+                    await asyncio.sleep(0)  # for who examines what is in the pull queue
+
+    def worded(self, name: str, metadata: Metadata) -> Metadata:
+        """Metadata with the labels of a menu that have been learned since."""
+        menu = self._menus.get(self.pv(name))
+        return metadata if menu is None else menu.describe(metadata)
 
     def _outgoing_text(self, name: str, label: str, text: str) -> Value:
         """A text as it is to be put: of a single CHAR libca would make a number."""
@@ -263,15 +283,12 @@ class Client:
         try:
             for name, channel in channels.items():
                 try:
-                    reads.ask(
-                        name,
-                        channel,
-                        text_from=self._text_from(name),
-                        labelled=self._is_labelled(name),
-                    )
+                    reads.ask(name, channel, text_from=self._text_from(name))
                 except FAULTS as fault:
                     reads.answers[name] = fault
             await reads.wait(timeout)
+            if self._menus:
+                await self._learn_all(reads)
         finally:
             self._reads.discard(reads)
         return {name: self._answer(name, reads.answers.get(name), timeout) for name in channels}
@@ -304,10 +321,9 @@ class Client:
             return metadata_of(channel, None, text_from=self._text_from(name))
         details = await self._ask_details(channel)
         metadata = metadata_of(channel, details, text_from=self._text_from(name))
-        is_enum = cadef.ca_field_type(channel) == NativeType.ENUM
-        if is_enum and metadata.native is NativeType.STRING:
-            self._menus.add(config.pv)
-        return metadata
+        if not is_menu(config.pv, metadata):
+            return metadata
+        return self._menu_of(channel).describe(metadata)
 
     async def _ask_details(self, channel: Any) -> Details:
         """What its server tells of a channel.

@@ -228,7 +228,7 @@ def _answer(
     return Answer(
         name,
         client.pv(name),
-        known if isinstance(known, Metadata) else None,
+        client.worded(name, known) if isinstance(known, Metadata) else None,
         got if isinstance(got, Reading) else None,
         faults[0] if faults else None,
     )

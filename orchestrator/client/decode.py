@@ -37,7 +37,7 @@ _STRING_SIZE = 40
 """MAX_STRING_SIZE of epicsTypes.h."""
 
 
-def decoder(channel: Any, *, text_from: int, labelled: bool = False) -> tuple[int, int, Decoder]:
+def decoder(channel: Any, *, text_from: int) -> tuple[int, int, Decoder]:
     """How to ask for a connected channel with its time: DBR code, count, what reads the answer.
 
     One element is asked for as one: where a record has none (a waveform or lso that nobody has
@@ -48,20 +48,22 @@ def decoder(channel: Any, *, text_from: int, labelled: bool = False) -> tuple[in
     Args:
         channel: aioca's.
         text_from: As `values.is_text`.
-        labelled: Whether an enum is to come as its text.
 
     Raises:
         cadef.Disconnected: It isn't connected any more.
     """
     native, most = cadef.ca_field_type(channel), cadef.ca_element_count(channel)
-    if native == NativeType.ENUM and labelled:
-        native = NativeType.STRING
     code, count = native + dbr.DBR_TIME_STRING, 1 if most == 1 else 0
     if native == NativeType.STRING:
         return code, count, _text if most == 1 else _texts
     if is_text(native, most, text_from):
         return code, count, _char_text(most)
     return code, count, _NUMBERS[native] if most == 1 else _ARRAYS[native]
+
+
+def worded() -> tuple[int, int, Decoder]:
+    """How to ask for the text of an enum's value: DBR code, count, what reads the answer."""
+    return dbr.DBR_TIME_STRING, 1, _text
 
 
 def _number(layout: struct.Struct) -> Decoder:

@@ -74,7 +74,6 @@ class Feed:
         "_channel",
         "_closed",
         "_kind",
-        "_labelled",
         "_open",
         "_requests",
         "_take",
@@ -94,7 +93,6 @@ class Feed:
         *,
         properties: bool = False,
         text_from: int = 0,
-        labelled: bool = False,
     ) -> None:
         """Nothing happens before `subscribe`.
 
@@ -107,7 +105,6 @@ class Feed:
             broken: Gets this feed, closed, and what broke it.
             properties: `Details` (FORMAT_CTRL) when they change, instead of values (FORMAT_TIME).
             text_from: As `values.is_text`.
-            labelled: Whether an enum comes as its text.
         """
         self.arrivals = arrivals
         self.properties = properties
@@ -115,7 +112,6 @@ class Feed:
         self._take = take
         self._broken = broken
         self._text_from = text_from
-        self._labelled = labelled
         self._open = self._closed = False
         self._channel = channel
         self._requests = requests
@@ -173,9 +169,7 @@ class Feed:
             code, self.convert = describer(self._kind[0])
         else:
             events = cadef.DBE_VALUE | cadef.DBE_ALARM
-            code, count, self.convert = decoder(
-                self._channel, text_from=self._text_from, labelled=self._labelled
-            )
+            code, count, self.convert = decoder(self._channel, text_from=self._text_from)
         number = ctypes.c_void_p()
         cadef.ca_create_subscription(
             code,

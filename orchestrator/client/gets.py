@@ -98,14 +98,14 @@ class Reads:
         self._left = 0
         self._done: asyncio.Future[None] = self._loop.create_future()
 
-    def ask(self, name: str, channel: Any, *, text_from: int, labelled: bool) -> None:
-        """Ask for one channel's value; the rest as `decoder`.
+    def ask(self, name: str, channel: Any, *, text_from: int) -> None:
+        """Ask for one channel's value; `text_from` as `decoder`.
 
         Raises:
             CAException: libca refused the question.
             cadef.Disconnected: It isn't connected any more.
         """
-        code, count, decode = decoder(channel, text_from=text_from, labelled=labelled)
+        code, count, decode = decoder(channel, text_from=text_from)
         ask(channel, code, count, decode, self._arrivals, partial(self.take, name))
         self._left += 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import structlog
@@ -14,10 +15,11 @@ from orchestrator.client.access import AccessRights
 from orchestrator.client.arrivals import Arrivals
 from orchestrator.client.details import Details
 from orchestrator.client.feed import Feed, Requests, Sample, kind_of
+from orchestrator.client.menus import Menu, is_menu
 from orchestrator.client.values import bad_reading, metadata_of, with_rights
 from orchestrator.config import ChannelConfig
 from orchestrator.ports import Offer
-from orchestrator.types import LinkChange, Metadata, NativeType, Reading
+from orchestrator.types import LinkChange, Metadata, Reading
 
 _MOST_TRIES = 10
 """Beyond it the pause grows no more."""
@@ -56,8 +58,10 @@ class Link:
         "_connected",
         "_followed",
         "_held",
-        "_labelled",
+        "_learning",
         "_loop",
+        "_menu",
+        "_menu_of",
         "_metadata",
         "_muted",
         "_offer",
@@ -84,6 +88,7 @@ class Link:
         arrivals: Arrivals,
         requests: Requests,
         text_from: int,
+        menu_of: Callable[[Any], Menu],
     ) -> None:
         """Make it; nothing happens before `open`.
 
@@ -95,6 +100,7 @@ class Link:
             arrivals: The way of libca's reports into the loop.
             requests: The way of subscriptions to their servers.
             text_from: As `values.is_text`.
+            menu_of: Gives the menu of a channel that is one.
         """
         self.config = config
         self.ready = False
@@ -106,7 +112,9 @@ class Link:
         self._rights = rights
         self._muted = muted
         self._text_from = text_from
-        self._labelled = False
+        self._menu: Menu | None = None
+        self._menu_of = menu_of
+        self._learning = False
         self._tries = 0
         self._loop = arrivals.loop
         self._channel: Any = None
@@ -128,9 +136,9 @@ class Link:
         return self._metadata
 
     @property
-    def labelled(self) -> bool:
-        """Whether it is an enum that is asked for by its text."""
-        return self._labelled
+    def menu(self) -> Menu | None:
+        """What is known of its choices, where not all of them are listed."""
+        return self._menu
 
     def open(self) -> None:
         """Begin: search the channel and subscribe to it, now and after each loss."""
@@ -199,7 +207,6 @@ class Link:
             self._broken,
             properties=properties,
             text_from=self._text_from,
-            labelled=self._labelled,
         )
 
     # What the feeds bring; None when the channel is lost. They let nothing of a channel's trouble
@@ -221,7 +228,7 @@ class Link:
             if value is None:
                 self._lost()
             elif self._connected:
-                self._deliver(value)
+                self._take_in_turn(value)
             elif self._renewing is None:
                 self._hold(value)
         except Exception:
@@ -248,27 +255,15 @@ class Link:
                 self._renew_soon()
                 return
             metadata = metadata_of(self._channel, details, text_from=self._text_from)
-            self._ask_in_its_terms(metadata)
         except cadef.Disconnected:
             return  # lost again: libca's report of that is on its way
+        metadata = self._with_menu(metadata)
         if self._connected and metadata == self._metadata:
             self._count_unchanged()
         else:
             self._describe(metadata)
         if metadata.readable and self._values is None:
             self._open_values()
-
-    def _ask_in_its_terms(self, metadata: Metadata) -> None:
-        """Have an enum that is told as text delivered as such, and one that is not as its index."""
-        is_enum = cadef.ca_field_type(self._channel) == NativeType.ENUM
-        labelled = is_enum and metadata.native is NativeType.STRING
-        if labelled == self._labelled:
-            return
-        self._labelled = labelled
-        self._held.clear()
-        if self._values is not None:
-            self._values.close()
-            self._values = None  # made anew by who calls
 
     def _is_another(self) -> bool:
         """Whether the feeds that libca renewed are of a type or length that is no more."""
@@ -288,9 +283,54 @@ class Link:
         self._offer(LinkChange(self.config.name, True, metadata, back))
         if not metadata.readable:
             self._is_ready()
-        held, self._held = self._held, []
-        for value in held:
-            self._deliver(value)
+        self._let_go()
+
+    # A menu's choice that is not listed waits for its text, as do the values behind it.
+
+    def _with_menu(self, metadata: Metadata) -> Metadata:
+        self._menu = self._menu_of(self._channel) if is_menu(self.config.pv, metadata) else None
+        return metadata if self._menu is None else self._menu.describe(metadata)
+
+    def _take_in_turn(self, sample: Sample) -> None:
+        if self._menu is None:
+            self._deliver(sample)
+            return
+        self._held.append(sample)
+        if len(self._held) >= MOST_HELD:
+            self._deliver(self._held.pop(0))
+        self._let_go()
+
+    def _let_go(self) -> None:
+        while self._held and not self._learning:
+            index = self._held[0][0]
+            if self._menu is None or not isinstance(index, int) or self._menu.knows(index):
+                sample = self._held.pop(0)
+                self.tell_labels()
+                self._deliver(sample)
+            else:
+                self._learning = True
+                self._menu.learn(index, partial(self._learned, self._menu, index))
+
+    def _learned(self, menu: Menu, index: int) -> None:
+        waits = self._learning and menu is self._menu
+        if not waits or not self._held or self._held[0][0] != index:
+            return  # it was lost meanwhile
+        sample = self._held.pop(0)
+        self.tell_labels()
+        self._deliver(sample)
+        self._learning = False
+        self._let_go()
+
+    def tell_labels(self) -> None:
+        """Tell of the labels of a menu that have been learned since, if it is connected."""
+        if self._menu is not None and self._metadata is not None and self._connected:
+            told, self._learning = self._learning, True  # no value before it
+            self._describe(self._menu.describe(self._metadata))
+            self._learning = told
+
+    def _forget_held(self) -> None:
+        self._held.clear()
+        self._learning = False
 
     def _deliver(self, sample: Sample) -> None:
         unconfirmed, self._unconfirmed = self._unconfirmed, False
@@ -330,7 +370,9 @@ class Link:
             self._held.clear()
 
     def _lost(self) -> None:
-        self._held.clear()
+        self._forget_held()
+        if self._menu is not None:
+            self._menu.forget()
         self._unconfirmed = False
         self.ready = False
         self._tries = 0
@@ -369,7 +411,7 @@ class Link:
         feeds = [feed for feed in (self._properties, self._values) if feed is not None]
         self._properties = self._values = None
         self._unchanged = 0
-        self._held.clear()
+        self._forget_held()
         for feed in feeds:
             feed.close()
 

@@ -17,12 +17,17 @@ from orchestrator.types import Metadata, NativeType, Value
 _DIGITS = re.compile(r"[+-]?[0-9]{1,40}")
 
 
+_INDEX_DIGITS = 6
+"""More than an index has."""
+
+
 def parse_value(name: str, text: str, metadata: Metadata) -> Value:
     """Understand text as a value for a channel.
 
     | channel              | text                                                  |
     | -------------------- | ----------------------------------------------------- |
     | ENUM                 | a label, otherwise an index                           |
+    | ENUM of a long menu  | a label, an index, else itself: its server may know it |
     | STRING               | itself                                                |
     | CHAR as text         | itself                                                |
     | CHAR array           | itself; the numbers where it is a JSON list           |
@@ -36,7 +41,7 @@ def parse_value(name: str, text: str, metadata: Metadata) -> Value:
     """
     match metadata:
         case Metadata(native=NativeType.ENUM, count=1):
-            return _index(name, text, metadata.labels)
+            return _choice(name, text, metadata)
         case Metadata(native=NativeType.CHAR, text=True):
             return text
         case Metadata(native=NativeType.STRING):
@@ -47,6 +52,13 @@ def parse_value(name: str, text: str, metadata: Metadata) -> Value:
             return _number(name, text, metadata)
         case _:
             return _numbers(name, text, metadata)
+
+
+def _choice(name: str, text: str, metadata: Metadata) -> Value:
+    if metadata.menu and text not in metadata.labels:
+        is_index = text.isascii() and text.isdigit() and len(text) < _INDEX_DIGITS
+        return int(text) if is_index else text  # its server may know it
+    return _index(name, text, metadata.labels)
 
 
 def _index(name: str, text: str, labels: tuple[str, ...]) -> int:

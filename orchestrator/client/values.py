@@ -28,7 +28,6 @@ from orchestrator.types import (
 STRING_BYTES = 39
 """The longest DBR_STRING without its NUL (MAX_STRING_SIZE of epicsTypes.h is 40)."""
 
-_MOST_LABELS = 16
 _INTEGERS = {
     NativeType.SHORT: (np.int16, -(2**15), 2**15 - 1),
     NativeType.ENUM: (np.uint16, 0, 2**16 - 1),
@@ -69,15 +68,12 @@ def metadata_of(channel: Any, details: Details | None, *, text_from: int) -> Met
     native = NativeType(cadef.ca_field_type(channel))
     count = cadef.ca_element_count(channel)
     details = details or Details()
-    labels = details.labels
-    if native is NativeType.ENUM and count == 1 and is_long_menu(channel.name, labels):
-        native, labels = NativeType.STRING, ()
     return Metadata(
         native=native,
         count=count,
         units=details.units,
         precision=details.precision,
-        labels=labels,
+        labels=details.labels,
         control=details.control,
         display=details.display,
         warning=details.warning,
@@ -106,17 +102,6 @@ def text_from(config: ChannelConfig, *, arrays: bool) -> int:
     if config.text or config.pv.endswith("$"):
         return 1
     return 2 if arrays else 0
-
-
-def is_long_menu(pv: str, labels: tuple[str, ...]) -> bool:
-    """Whether an enum may have choices beside these labels, so that only its server words it.
-
-    DBR_CTRL_ENUM carries 16 labels (MAX_ENUM_STATES of db_access.h), and a menu such as `.STAT` or
-    `.DTYP` may have more; the states of an mbbi or mbbo are 16 at most. Channel Access does not
-    tell one from the other: the field does.
-    """
-    field = pv.partition(".")[2]
-    return len(labels) >= _MOST_LABELS and field not in ("", "VAL")
 
 
 def with_rights(metadata: Metadata, channel: Any) -> Metadata:

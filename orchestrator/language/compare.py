@@ -52,6 +52,8 @@ def as_channel_value(value: object, metadata: Metadata, name: str = "") -> Value
     value = plain(value)
     try:
         if metadata.native is NativeType.ENUM and metadata.count == 1:
+            if isinstance(value, str) and metadata.menu and value not in metadata.labels:
+                return _string(value)  # its server may know it
             return _enum_index(value, metadata)
         if isinstance(value, int | float):  # nearly all are
             return _number(value, metadata)
@@ -80,7 +82,7 @@ def unknown_label(name: str, text: str, metadata: Metadata | None) -> str:
     """Why a text equals no value of a channel; empty where it may, as far as is known."""
     if metadata is None or metadata.native is not NativeType.ENUM or not metadata.labels:
         return ""
-    if text in metadata.labels or _is_unlabelled(text, metadata):
+    if text in metadata.labels or metadata.menu or _is_unlabelled(text, metadata):
         return ""
     return f"{described(text)} is none of the labels of {name}; {_listed(metadata.labels)}"
 
@@ -98,7 +100,7 @@ def _enum_index(value: object, metadata: Metadata) -> int:
         return labels.index(label)
     if isinstance(value, int) and not isinstance(value, bool):
         # Without labels a server keeps 16 states (EPICS db_access.h, MAX_ENUM_STATES).
-        if 0 <= value < (len(labels) or 16):
+        if 0 <= value < (2**16 if metadata.menu else len(labels) or 16):
             return value
         raise Fault(f"{value} is no index of it; {_listed(labels)}")
     quoted = ""

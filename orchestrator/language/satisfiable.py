@@ -195,5 +195,5 @@ def _range(metadata: Metadata | None) -> tuple[float, float]:
     if metadata is None or metadata.native in (NativeType.FLOAT, NativeType.DOUBLE):
         return -math.inf, math.inf
     if metadata.native is NativeType.ENUM:
-        return 0, len(metadata.labels or range(16)) - 1
+        return 0, 2**16 - 1 if metadata.menu else len(metadata.labels or range(16)) - 1
     return INT_RANGES.get(metadata.native, (-math.inf, math.inf))

@@ -120,7 +120,7 @@ def _as_undefined(text: TextChannel) -> TextChannel:
 
 
 def _labels(metadata: Metadata) -> tuple[str, ...]:
-    labels = (encode(label, _LABEL_BYTES).decode() for label in metadata.labels)
+    labels = (encode(label, _LABEL_BYTES).decode() for label in metadata.labels[:16])
     return tuple(labels) or tuple(str(i) for i in range(16))
 
 

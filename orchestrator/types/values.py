@@ -20,7 +20,6 @@ Value: TypeAlias = float | int | str | Array | tuple[str, ...]
 | DOUBLE, FLOAT         | float                                                        |
 | LONG, SHORT, CHAR     | int                                                          |
 | ENUM                  | int, the index (labels stand in `Metadata.labels`)           |
-| ENUM of more than 16  | str, as the server words it: it lists no more labels         |
 | STRING                | str                                                          |
 | CHAR as text          | str, up to the first NUL                                     |
 | any numeric array     | numpy array, 1-D                                             |
@@ -147,7 +146,10 @@ class Metadata:
     precision: int | None = None
     """Digits after the point; None where the type has none."""
     labels: tuple[str, ...] = ()
-    """Enum labels by index."""
+    """Enum labels by index; an empty one is none."""
+    menu: bool = False
+    """Whether an enum may have choices beside these labels: Channel Access lists 16 (`.STAT` has
+    22). Their texts are known once the channel has held them."""
     control: Limits = Limits()
     """Limits for writing (DRVL/DRVH, LOPR/HOPR …)."""
     display: Limits = Limits()

@@ -58,28 +58,39 @@ async def test_an_index_without_label_leaves_an_enum_an_enum(c_ioc: Ioc) -> None
     assert [metadata.label(i) for i in (0, 1, 2, 5)] == ["0", "Open", "Closed", "5"]
 
 
-async def test_a_menu_of_more_choices_than_are_listed_is_text(c_ioc: Ioc) -> None:
-    """DBR_CTRL_ENUM lists 16 of the 22 of menuAlarmStat."""
-    channels = [c_ioc.channel("VALVE.STAT"), c_ioc.channel("VALVE.SCAN")]
+async def test_a_menus_choice_that_is_not_listed_is_learned_before_it_is_told(
+    c_ioc: Ioc,
+) -> None:
+    """DBR_CTRL_ENUM lists 16 of the 22 of menuAlarmStat; UDF is the 17th."""
+    channels = [c_ioc.channel("NEVER.STAT"), c_ioc.channel("VALVE.SCAN")]
     client, taken = client_of(*channels)
-    names = ["t.valve.stat", "t.valve.scan"]
+    names = ["t.never.stat", "t.valve.scan"]
     async with client:
         assert await client.connect(names, 5) == []
         fresh = await client.get(names, 5)
         await client.put("t.valve.scan", "1 second", completion=True, timeout=5)
         await until(lambda: value_of(taken.of("t.valve.scan")[-1]) == 6)
-    stat, scan = (taken.links(name)[0].metadata for name in names)
-    assert (stat.native, stat.labels) == (NativeType.STRING, ())
-    assert (scan.native, scan.labels[:2]) == (NativeType.ENUM, ("Passive", "Event"))
-    values = {type(reading.value) for reading in taken.readings("t.valve.stat")}
-    assert values == {str}
-    assert fresh["t.valve.stat"].value in ("NO_ALARM", "UDF")
+    told = taken.of("t.never.stat")
+    assert isinstance(told[-1], Reading)
+    assert isinstance(told[-2], LinkChange)
+    labels = told[-2].metadata.labels
+    assert (told[-1].value, labels[17], labels[16], len(labels)) == (17, "UDF", "", 18)
+    assert told[-2].metadata.menu
+    assert fresh["t.never.stat"].value == 17
+    scan = taken.links("t.valve.scan")[0].metadata
+    assert (scan.native, scan.labels[:2], scan.menu) == (
+        NativeType.ENUM,
+        ("Passive", "Event"),
+        False,
+    )
 
 
-async def test_a_menu_is_put_by_its_text_and_read_by_commands(c_ioc: Ioc) -> None:
+async def test_a_menu_is_read_and_put_by_its_text_by_commands(c_ioc: Ioc) -> None:
     pv = f"{c_ioc.prefix}NEVER.STAT"
     (read,) = await get_values([pv], text=True)
-    assert (read.reading.value, read.metadata.native) == ("UDF", NativeType.STRING)
+    assert read.metadata.label(read.reading.value) == "UDF"
+    (alias,) = await get_values(["t.x"], channels={"t.x": ChannelConfig("t.x", pv)})
+    assert alias.metadata.label(alias.reading.value) == "UDF"
     scan = f"{c_ioc.prefix}FULL.SCAN"
     (written,) = await put_values({scan: "2 second"}, completion=True)
     assert written.metadata.label(written.reading.value) == "2 second"

@@ -471,3 +471,17 @@ def test_a_text_pv_of_one_character_takes_one() -> None:
     with pytest.raises(PutError, match="a text of 2 bytes; the array holds 1"):
         as_channel_value("µ", letter)
     assert as_channel_value("µµµµµ" * 10, CHARS) == "µµµµµ" * 10  # fills it
+
+
+def test_a_menu_that_is_not_listed_to_its_end_may_have_any_choice() -> None:
+    """Of menuAlarmStat 16 labels are listed; UDF is learned when the channel holds it."""
+    listed = tuple(f"choice {i}" for i in range(16))
+    menu = Metadata(NativeType.ENUM, labels=listed, menu=True)
+    assert [as_channel_value(v, menu) for v in ("choice 3", "UDF", 17)] == [3, "UDF", 17]
+    assert not meets(Relation.EQUALS, 17, "UDF", menu, None)
+    learned = Metadata(NativeType.ENUM, labels=(*listed, "", "UDF"), menu=True)
+    assert meets(Relation.EQUALS, 17, "UDF", learned, None)
+    assert meets(Relation.EQUALS, 17, 17, learned, None)
+    assert meets(Relation.NOT, 16, "UDF", learned, None)
+    with pytest.raises(PutError, match="at most 39 bytes"):
+        as_channel_value("x" * 40, menu)
