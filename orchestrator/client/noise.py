@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 _OP_PUT = 1  # CA_OP_PUT of cadef.h
 _DOUBLED = 25 << 3  # ECA_DBLCHNL of caerr.h
-_PLACES = re.compile(r'Channel: "(.*)", Connecting to: (.*), Ignored: (.*)')  # cac.cpp
+_PLACES = re.compile(r'Channel: "([^"]*)", Connecting to: ([^,]*), Ignored: (.*)')  # cac.cpp
 _LONGEST = 2048
 
 _PrintfHandler = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)

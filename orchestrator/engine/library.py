@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from orchestrator.engine.registry import Registry, SequenceFunction, load
 from orchestrator.errors import InputError
 from orchestrator.language.arguments import bind_parameters
 from orchestrator.language.document import Document, parse
+from orchestrator.language.json_text import read_json
 from orchestrator.language.library import PythonSignature
 from orchestrator.language.names import Names, suggestion
 from orchestrator.language.nodes import RunNode
@@ -195,10 +195,8 @@ def _arguments(args: Mapping[str, object] | str) -> Mapping[str, object]:
         return args
     if not args.strip():
         return {}
-    try:
-        parsed = json.loads(args)
-    except ValueError as error:
-        raise InputError(f"ARGS is no JSON: {error}") from error
+    parsed = read_json(args, "ARGS")
     if not isinstance(parsed, dict):
-        raise InputError(f'ARGS must be a JSON object like {{"points": 5}}, not {args!r}')
+        given = args if len(args) <= 80 else f"{args[:80]}…"
+        raise InputError(f'ARGS must be a JSON object like {{"points": 5}}, not {given!r}')
     return parsed

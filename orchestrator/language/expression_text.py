@@ -24,7 +24,8 @@ _SLIPS = (
 )
 """What other languages write, and what it is here; what is right is taken out first."""
 
-_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|"(?:[^"\\]|\\.)*+(?:"|\\?\Z)""", re.DOTALL)
+"""To the end where it is never closed: else each quote after it would be a beginning too."""
 
 
 _FILTERS = threading.Lock()

@@ -12,7 +12,8 @@ from orchestrator.language.reach import passes_of
 from orchestrator.types import Path, path_text
 
 _TEXT = re.compile(
-    r"(?P<path>[A-Za-z_]\w*(?:\[\d+\]|\.[A-Za-z_]\w*)*)(?:\s*@(?P<loops>\d+(,\d+)*))?"
+    r"(?P<path>[A-Za-z_]\w*(?:\[\d{1,9}\]|\.[A-Za-z_]\w*)*)"
+    r"(?:\s*@(?P<loops>\d{1,18}(,\d{1,18})*))?"
 )
 _PART = re.compile(r"\[(\d{1,9})\]|\.?([A-Za-z_]\w*)")
 

@@ -6,8 +6,9 @@ import re
 
 from ruamel.yaml.error import MarkedYAMLError
 
-_BRACED_NAME = re.compile(r"[^\s,\[\]{}\"']*\{[^\s,{}]*\}?[^\s,{}\"']*")
-"""A name with a brace in it, such as XF:31ID{Mtr:1}."""
+_BRACED_NAME = re.compile(r"(?<![^\s,\[\]{}\"'])[^\s,\[\]{}\"']*+\{[^\s,{}]*+\}?[^\s,{}\"']*+")
+"""A name with a brace in it, such as XF:31ID{Mtr:1}; looked for at the beginning of words only, as
+a long word would be gone through from each of its letters."""
 
 
 def explain(error: MarkedYAMLError, text: str) -> tuple[tuple[int, int], str]:

@@ -1,0 +1,30 @@
+"""Text from clients that is made to be hard to read: refused, with its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.engine import Library
+from orchestrator.engine.registry import Registry
+from orchestrator.errors import InputError
+from orchestrator.language.names import Names
+from orchestrator.types import RunRequest
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ('{"a": ' * 20_000, "ARGS, at character 301: nested more than 50 levels deep"),
+        ("[" * 65_000, "ARGS, at character 51: nested more than 50 levels deep"),
+        ('{"a": ' + "9" * 5000 + "}", "ARGS can't be read"),
+        ('{"a": 1', "ARGS, at character 8"),
+        ('"' + "[" * 60_000 + '"', "ARGS must be a JSON object"),
+        ("[" + "1," * 30_000 + "1]", "ARGS must be a JSON object"),
+    ],
+)
+def test_arguments_that_can_t_be_read_are_refused_with_their_place(args: str, said: str) -> None:
+    library = Library(None, Names(), Registry())
+    with pytest.raises(InputError) as refused:
+        library.load(RunRequest(1, "", "steps: [{delay: 1}]", args=args))
+    assert str(refused.value).startswith(said)
+    assert len(str(refused.value)) < 300
