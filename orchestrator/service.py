@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 import structlog
 
+from orchestrator.cas import ANY, Serving
 from orchestrator.client import Client
 from orchestrator.config import ChannelConfig, Config, key_place, names_of
 from orchestrator.device import Device
@@ -50,7 +51,6 @@ from orchestrator.types import (
 
 log = structlog.get_logger(__name__)
 
-_ANY = "0.0.0.0"  # noqa: S104 - nothing is bound
 _TICK = 0.2
 """s between two pulses."""
 _LISTING = 2.0
@@ -85,6 +85,8 @@ class Service:
         self._device = Device(config)
         self._client = Client(channels, self._pull)
         self._port = 0
+        self.where = Serving(0, (ANY,))
+        """Where the PVs are served, once they are."""
         self._announcement: Announcement | None = None
         self._server = Server(config, self._pull, self._push)
         self._recording: Recording | None = None
@@ -241,7 +243,7 @@ class Service:
     @asynccontextmanager
     async def _running(self, foreground: str | None) -> AsyncIterator[None]:
         async with self._server.running() as ioc:
-            self._port = ioc.port
+            self._port, self.where = ioc.port, ioc.where
             async with self._working():
                 with self._announced(foreground):
                     yield
@@ -249,8 +251,8 @@ class Service:
     @contextmanager
     def _announced(self, foreground: str | None) -> Iterator[None]:
         """Commands in other terminals find us by the store."""
-        host = self.config.server.interfaces[0]
-        address = f"{'127.0.0.1' if host == _ANY else host}:{self._port}"
+        host = self.where.interfaces[0]
+        address = f"{'127.0.0.1' if host == ANY else host}:{self._port}"
         store, prefix = self.config.store, self.config.prefix
         if foreground is None:
             with announced(store, "service", prefix, address):

@@ -25,8 +25,10 @@ from writers.markdown import attribute_words, code, part, table, words_of
 
 CONFIG_WORDS: Mapping[str, str] = {
     "prefix": "Of the service's own PVs; no dot in it.",
-    "server.port": "TCP and UDP port of the service's PVs. Each IOC on a host has one of its own.",
-    "server.interfaces": "Addresses that the service listens on.",
+    "server.port": "TCP and UDP port of the service's PVs. Each IOC on a host has one of its own. "
+    "Unless given: `EPICS_CAS_SERVER_PORT`, `EPICS_CA_SERVER_PORT`, 5064.",
+    "server.interfaces": "Addresses that the service listens on. "
+    "Unless given: `EPICS_CAS_INTF_ADDR_LIST`, all.",
     "server.master": "Where the service is a sequence server itself: the master's prefix, or "
     "the full name of its `Nested_Indices`.",
     "server.name": "Its own name in there; without a master, in its own `Nested_Indices`.",

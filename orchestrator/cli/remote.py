@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from orchestrator.cas import ANY, server_interfaces, server_port
 from orchestrator.cli.codes import NotThereError
 from orchestrator.cli.which import Which
 from orchestrator.client import Client, configure_environment
@@ -224,9 +225,10 @@ def with_own_address(config: Config) -> Config:
 
     It may listen on loopback or on a port of its own, where no broadcast reaches it.
     """
-    hosts = ["127.0.0.1" if host == "0.0.0.0" else host for host in config.server.interfaces]  # noqa: S104 - nothing is bound
+    listed, port = server_interfaces(config.server.interfaces), server_port(config.server.port)
+    hosts = ["127.0.0.1" if host == ANY else host for host in listed]
     own = {
-        f"{index}": ChainConfig(f"{index}", "", f"{host}:{config.server.port}")
+        f"{index}": ChainConfig(f"{index}", "", f"{host}:{port}")
         for index, host in enumerate(hosts)
     }
     return replace(config, chain={**config.chain, **own})

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
-from orchestrator.config.model import CaConfig, ServerConfig
+from orchestrator.config.model import CaConfig
 from orchestrator.language.findings import Strict, expected
 from orchestrator.language.names import SCHEME
 from orchestrator.language.suspend import Suspend, SuspenderName
@@ -146,8 +146,8 @@ class Chain(Strict):
 
 
 class _Server(Strict):
-    port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 5064
-    interfaces: Annotated[tuple[StrictStr, ...], Field(min_length=1)] = ServerConfig().interfaces
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)] | None = None
+    interfaces: Annotated[tuple[StrictStr, ...], Field(min_length=1)] | None = None
     master: Annotated[StrictStr, AfterValidator(_master)] = ""
     name: StrictStr = ""
 

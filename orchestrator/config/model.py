@@ -77,8 +77,10 @@ class CaConfig:
 class ServerConfig:
     """Where the service's own PVs are served."""
 
-    port: int = 5064
-    interfaces: tuple[str, ...] = ("0.0.0.0",)  # noqa: S104 - an IOC serves its network
+    port: int | None = None
+    """None: as EPICS_CAS_SERVER_PORT or EPICS_CA_SERVER_PORT says, else 5064; 0: a free one."""
+    interfaces: tuple[str, ...] | None = None
+    """None: as EPICS_CAS_INTF_ADDR_LIST says, else all."""
     master: str = ""
     """Full name of the master's `Nested_Indices`; empty where there is no master."""
     name: str = ""

@@ -12,14 +12,13 @@ from functools import partial
 from typing import Any
 
 import structlog
-from caproto import get_server_address_list
 
 from orchestrator import loops
 from orchestrator.errors import OrchestratorError
 from orchestrator.faults import Lines, reply
 from orchestrator.ioc.faults import Faults
 from orchestrator.ioc.group import Group
-from orchestrator.ioc.serve import serve
+from orchestrator.ioc.serve import IocServer, serve
 
 log = structlog.get_logger(__name__)
 
@@ -72,9 +71,15 @@ def _parse(
         description=desc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--prefix", default=default_prefix, help="prefix of all PV names")
-    parser.add_argument("--port", type=int, default=5064, help="for clients; 0 = a free one")
     parser.add_argument(
-        "--interfaces", nargs="+", default=get_server_address_list(), help="addresses to listen on"
+        "--port",
+        type=int,
+        help="for clients; 0 = a free one; else as EPICS_CAS_SERVER_PORT says, or 5064",
+    )
+    parser.add_argument(
+        "--interfaces",
+        nargs="+",
+        help="addresses to listen on; else EPICS_CAS_INTF_ADDR_LIST or all",
     )
     parser.add_argument("--list-pvs", action="store_true", help="print the PV names at start")
     parser.add_argument(
@@ -124,8 +129,22 @@ async def _serve_until_stopped(ioc: Any, options: argparse.Namespace) -> None:
             loops.watch_stdin(partial(_take_stdin, Lines(), lines, stopped))
             server.spawn(_have_faults(lines, server.faults), "faults")
         log.info("serving", port=server.port, loop=loops.name_of_loop())
+        if server.where.said and not options.quiet:
+            sys.stderr.write(f"{_in_force(server)}\n")
         _print(f"READY port={server.port}")
         await stopped.wait()
+
+
+def _in_force(server: IocServer) -> str:
+    """Where an IOC serves that its environment has moved: who looks for it must not guess."""
+    where = server.where
+    said = " ".join(f"{name}={value}" for name, value in (where.said or {}).items())
+    beacons = " ".join(f"{host}:{port}" for host, port in where.beacons) or "nobody"
+    listens = " ".join((*where.interfaces, *where.groups))
+    return (
+        f"serving at port {server.port} of {listens}, beacons to {beacons} "
+        f"every {where.beacon_period:g} s; in force: {said}"
+    )
 
 
 def _take_stdin(

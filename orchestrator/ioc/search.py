@@ -7,7 +7,7 @@ import socket
 import struct
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import caproto as ca
@@ -16,7 +16,6 @@ import structlog
 from orchestrator.ioc.turns import Budget, Turns
 
 _FIRST_BEACON_PERIOD_S = 0.02
-_LAST_BEACON_PERIOD_S = 15.0
 """Beacons start quickly and slow down by doubling (CA protocol specification, beacons)."""
 
 _HEADER = struct.Struct(">HHHHII")
@@ -57,6 +56,8 @@ class SearchResponder(asyncio.DatagramProtocol):
         port: int,
         serves: Callable[[str], bool],
         turns: Turns | None = None,
+        ignored: Collection[str] = (),
+        answering: asyncio.DatagramTransport | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Make one; `run` is to run beside it.
@@ -65,12 +66,17 @@ class SearchResponder(asyncio.DatagramProtocol):
             port: Where circuits are accepted.
             serves: Tells whether a name is ours.
             turns: Of the event loop; shared with all else that serves clients.
+            ignored: Addresses of hosts that get no answer.
+            answering: Sends the answers, where the socket that hears has the address of no host;
+                else that one does.
             clock: Measures what the answers take.
         """
         self._port = port
         self._serves = serves
         self._turns = turns or Turns()
         self._clock = clock
+        self._ignored = ignored
+        self._answering = answering
         self._transport: asyncio.DatagramTransport | None = None
         self._free_at = 0.0
         self._waiting: OrderedDict[tuple[str, int], deque[bytes]] = OrderedDict()
@@ -78,10 +84,12 @@ class SearchResponder(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """The socket is ready."""
-        self._transport = transport
+        self._transport = self._answering or transport
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Answer the searches of one datagram that are for us, now or in their turn."""
+        if addr[0] in self._ignored:
+            return
         begun = self._clock()
         if self._waiting or begun < self._free_at or len(data) > _A_CLIENTS_BYTES:
             self._keep(data, addr)
@@ -167,8 +175,11 @@ class SearchResponder(asyncio.DatagramProtocol):
         return 0 < len(name) <= _LONGEST_NAME and self._serves(name.decode("latin-1"))
 
 
-async def send_beacons(port: int, addresses: Iterable[tuple[str, int]]) -> None:
-    """Tell clients that we are here, for ever; they then search at once for what they miss."""
+async def send_beacons(port: int, addresses: Iterable[tuple[str, int]], longest: float) -> None:
+    """Tell clients that we are here, for ever; they then search at once for what they miss.
+
+    `longest` is the time between two of them in the end, in s.
+    """
     targets = list(addresses)
     broadcaster = ca.Broadcaster(our_role=ca.SERVER)
     period = _FIRST_BEACON_PERIOD_S
@@ -187,4 +198,5 @@ async def send_beacons(port: int, addresses: Iterable[tuple[str, int]]) -> None:
                     logger.debug("beacon not sent", target=target, error=str(error))
             count = (count + 1) & 0xFFFFFFFF
             await asyncio.sleep(period)
-            period = min(_LAST_BEACON_PERIOD_S, 2 * period)
+            # rsrv doubles while it is shorter, and never makes it shorter (online_notify.c).
+            period = max(period, min(longest, 2 * period))

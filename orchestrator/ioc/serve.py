@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -13,18 +14,21 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
-from ipaddress import ip_address
+from functools import partial
 from typing import Any
 
 import caproto as ca
 import structlog
 from caproto.asyncio.server import AsyncioAsyncLayer
 
+from orchestrator.cas import ANY, Serving, broadcasts, serving
+from orchestrator.errors import InputError
 from orchestrator.ioc.circuit import Circuit, tune
 from orchestrator.ioc.context import Context
 from orchestrator.ioc.faults import Faults
 from orchestrator.ioc.logs import one_line_logs
 from orchestrator.ioc.search import SearchResponder, send_beacons
+from orchestrator.ioc.settings import forget_empty_variables
 from orchestrator.ioc.sockets import BoundSockets, PortTakenError, bind
 from orchestrator.types import ClientFigures, ClientLimits
 
@@ -60,14 +64,15 @@ class IocServer:
         self,
         pvdb: MutableMapping[str, Any],
         sockets: BoundSockets,
-        interfaces: Sequence[str],
+        where: Serving,
         limits: ClientLimits | None = None,
     ) -> None:
-        self._context = Context(pvdb, sockets.port, interfaces, limits)
+        self._context = Context(pvdb, sockets.port, where.interfaces, limits)
         self.faults = Faults(self._context)
         """What its clients are made to suffer from; nothing unless told."""
         self._sockets = sockets
-        self._interfaces = interfaces
+        self.where = where
+        """What is in force, of what was given and of the environment; its port may be 0."""
         self._tasks = asyncio.TaskGroup()
         self._background: set[asyncio.Task[None]] = set()
         self._listeners: list[asyncio.Server] = []
@@ -82,7 +87,7 @@ class IocServer:
     @property
     def interfaces(self) -> tuple[str, ...]:
         """The addresses that it listens on."""
-        return tuple(self._interfaces)
+        return self.where.interfaces
 
     @property
     def backlog(self) -> int:
@@ -147,19 +152,27 @@ class IocServer:
                 self._accept, sock=sock, backlog=_AT_ONCE, limit=_INPUT_BYTES
             )
             self._listeners.append(listener)
-        loop = asyncio.get_running_loop()
         for sock in self._sockets.udp:
-            transport, responder = await loop.create_datagram_endpoint(
-                lambda: SearchResponder(self.port, self._context.serves, self._context.turns),
-                sock=sock,
-            )
-            self._transports.append(transport)
-            self.spawn(responder.run(), "searches")
+            await self._answer(sock)
+        for sock, index in self._sockets.heard:
+            await self._answer(sock, self._transports[index])
         self.spawn(self._context.subscription_queue_loop(), "updates")
         self.spawn(self._watch(), "limits")
-        self.spawn(send_beacons(self.port, _beacon_addresses(self._interfaces)), "beacons")
+        beacons, period = self.where.beacons, self.where.beacon_period
+        self.spawn(send_beacons(self.port, beacons, period), "beacons")
         for name, hook in self._context.startup_methods.items():
             self.spawn(self._hooked(hook), name)
+
+    async def _answer(
+        self, sock: socket.socket, by: asyncio.DatagramTransport | None = None
+    ) -> None:
+        """Answer the searches that a socket hears, by itself or by another one."""
+        context, ignored = self._context, self.where.ignored
+        make = partial(SearchResponder, self.port, context.serves, context.turns, ignored, by)
+        loop = asyncio.get_running_loop()
+        transport, responder = await loop.create_datagram_endpoint(make, sock=sock)
+        self._transports.append(transport)
+        self.spawn(responder.run(), "searches")
 
     async def _hooked(self, hook: Callable[[Any], Awaitable[None]]) -> None:
         _current.set(self)
@@ -237,8 +250,8 @@ class IocServer:
 async def serve(
     pvdb: MutableMapping[str, Any],
     *,
-    port: int,
-    interfaces: Sequence[str] = ("0.0.0.0",),  # noqa: S104 - an IOC serves its network
+    port: int | None = None,
+    interfaces: Sequence[str] | None = None,
     limits: ClientLimits | None = None,
 ) -> AsyncIterator[IocServer]:
     """Serve PVs for the time of the `async with` block.
@@ -248,17 +261,27 @@ async def serve(
 
     Args:
         pvdb: The PVs by full name; a PVGroup's `pvdb`. Later additions are served as well.
-        port: For circuits and searches alike; 0 finds a free one. Never taken from
-            EPICS_CA_SERVER_PORT, which would move the search port of a libca in this process.
-        interfaces: Addresses to listen on.
+        port: For circuits and searches alike; 0 finds a free one. None: as the environment says,
+            EPICS_CAS_SERVER_PORT first, for which see `orchestrator.cas`.
+        interfaces: Addresses to listen on; None: as EPICS_CAS_INTF_ADDR_LIST says, else all.
         limits: What clients may ask for.
 
     Raises:
+        InputError: A variable EPICS_CAS_… has a value that makes no sense.
         PortTakenError: The port is in use.
         Exception: What a startup or scan hook of a PV raised; several are an ExceptionGroup.
     """
     one_line_logs()
-    server = IocServer(pvdb, bind(port, interfaces), interfaces, limits)
+    forget_empty_variables()
+    where = serving(port, interfaces)
+    for warning in where.warnings:
+        logger.warning(warning)
+    bound = _bound(where)
+    try:
+        server = IocServer(pvdb, bound, where, limits)
+    except ca.CaprotoError as error:  # it reads more variables than count here
+        bound.close()
+        raise InputError(str(error)) from error
     failure: Exception | None = None
     try:
         async with server._tasks:  # noqa: SLF001 - this function is the other half of the class
@@ -277,9 +300,16 @@ async def serve(
         raise failure
 
 
-def _beacon_addresses(interfaces: Sequence[str]) -> list[tuple[str, int]]:
-    """Where beacons go; a server on loopback does not call out to the network."""
-    if all(ip_address(interface).is_loopback for interface in interfaces):
-        port = ca.get_environment_variables()["EPICS_CAS_BEACON_PORT"]
-        return [(interface, port) for interface in interfaces]
-    return list(ca.get_beacon_address_list())
+def _bound(where: Serving) -> BoundSockets:
+    bound = bind(where.port, where.interfaces)
+    try:
+        for index, interface in enumerate(where.interfaces):
+            for broadcast in broadcasts(interface) if interface != ANY else ():
+                if broadcast != interface:
+                    bound.hear(broadcast, index)
+            for group in where.groups:
+                bound.hear(group, index, interface)
+    except InputError:
+        bound.close()
+        raise
+    return bound

@@ -38,4 +38,14 @@ def apply_settings() -> None:
         os.environ[name] = CAPROTO_SETTINGS[name]
 
 
+def forget_empty_variables() -> None:
+    """Take what is empty out of the environment; before caproto reads it.
+
+    To EPICS an empty variable is one that is not set; caproto takes it for a number.
+    """
+    for name, value in list(os.environ.items()):
+        if name.startswith("EPICS_") and not name.endswith("_LIST") and not value.strip():
+            del os.environ[name]
+
+
 apply_settings()

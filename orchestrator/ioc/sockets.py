@@ -26,11 +26,36 @@ class BoundSockets:
     tcp: list[socket.socket] = field(default_factory=list)
     """Already listening, so that nobody else can take the port."""
     udp: list[socket.socket] = field(default_factory=list)
+    heard: list[tuple[socket.socket, int]] = field(default_factory=list)
+    """UDP at addresses that are no host's, and by which of `udp` what they hear is answered."""
 
     def close(self) -> None:
         """Close them all; those that an event loop has taken over are its to close."""
-        for sock in (*self.tcp, *self.udp):
+        for sock in (*self.tcp, *self.udp, *(sock for sock, _ in self.heard)):
             sock.close()
+
+    def hear(self, address: str, index: int, interface: str = "") -> None:
+        """Hear searches to a broadcast address as well, or to a multicast group at an interface.
+
+        A socket that is bound to the address of an interface gets no broadcasts (caservertask.c
+        of EPICS base tells of this oddness).
+
+        Raises:
+            InputError: It can't be heard.
+        """
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.heard.append((sock, index))
+        sock.setblocking(False)
+        _share(sock)
+        try:
+            sock.bind((address, self.port))
+            if interface:
+                group = socket.inet_aton(address) + socket.inet_aton(interface)
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
+        except OSError as error:
+            raise InputError(
+                f"can't hear searches to {address}:{self.port}: {error.strerror}"
+            ) from error
 
 
 def bind(port: int, interfaces: Sequence[str]) -> BoundSockets:
@@ -86,9 +111,13 @@ def _add(bound: BoundSockets, interface: str) -> None:
     if not chosen and not _is_loopback(interface):
         # EPICS servers of one host share the search port; broadcasts reach all of them.
         # Unicast searches reach one of them only, so on loopback it is never shared.
-        udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        _share(udp)
     udp.bind((interface, bound.port))
+
+
+def _share(udp: socket.socket) -> None:
+    udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 def _is_loopback(interface: str) -> bool:
