@@ -128,7 +128,9 @@ class SimChannel:
     put_takes: float = 0.0
     """s until the put-callback; inf = never."""
     get_takes: float = 0.0
-    """s until the reply to a get; inf = never."""
+    """s until a get is answered, with the value by then; inf = never."""
+    reply_takes: float = 0.0
+    """s for which that answer is under way."""
     refuses: str = ""
     """Why puts fail; empty = they don't."""
     on_put: Callable[[SimChannel, Value], None] | None = None
@@ -271,6 +273,10 @@ class SimChannels:
         replies: dict[str, Reading | Exception] = {}
         slowest = max((min(self.channels[n].get_takes, timeout) for n in names), default=0.0)
         await asyncio.sleep(slowest)
+        if under_way := max((self.channels[n].reply_takes for n in names), default=0.0):
+            read = {name: self._reading(self.channels[name]) for name in names}
+            await asyncio.sleep(under_way)
+            return {**read}
         for name in names:
             channel = self.channels[name]
             if not channel.connected:

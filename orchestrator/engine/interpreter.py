@@ -435,8 +435,10 @@ class Interpreter:
         await self._control.gate()
         self._reporter.step(node.path, node.label, place.loops)
         hold = node.on_disconnect is not OnDisconnect.FAIL
-        with suppress(SkipStep):  # as for a positioner
-            timeout = await self._steps.number(node.timeout, scope)
-            await self._verbs.master.move(at, timeout, hold=hold)
-        self._verbs.outdated()
+        try:
+            with suppress(SkipStep):  # as for a positioner
+                timeout = await self._steps.number(node.timeout, scope)
+                await self._verbs.master.move(at, timeout, hold=hold)
+        finally:
+            self._verbs.outdated()
         self._reporter.finished()

@@ -105,8 +105,10 @@ class Steps:
     ) -> None:
         """Put to all of these at once: the step `set`, or the positioner of a loop."""
         moves = [await self._move(target, scope) for target in targets]
-        await self._verbs.mover.set(moves, await self.number(timeout, scope), hold=held)
-        self._verbs.outdated()
+        try:
+            await self._verbs.mover.set(moves, await self.number(timeout, scope), hold=held)
+        finally:
+            self._verbs.outdated()
 
     async def _move(self, target: Target, scope: Scope) -> Move:
         evaluate = self._verbs.evaluate
@@ -181,16 +183,20 @@ class Steps:
     async def _call(self, node: CallNode, scope: Scope) -> None:
         args = {name: await self._verbs.evaluate(value, scope) for name, value in node.args}
         timeout = None if node.timeout is None else await self.number(node.timeout, scope)
-        result = await self._calls.call(node.function, args, timeout)
-        self._verbs.outdated()
+        try:
+            result = await self._calls.call(node.function, args, timeout)
+        finally:
+            self._verbs.outdated()
         if node.variable is not None:
             scope[node.variable] = result
 
     async def _load(self, node: TrajectoriesNode, scope: Scope, *, held: bool) -> None:
         texts = [(s, str(await self._verbs.evaluate(o, scope))) for s, o in node.loads]
         timeout = await self.number(node.timeout, scope)
-        await self._verbs.master.load(texts, timeout, hold=held)
-        self._verbs.outdated()
+        try:
+            await self._verbs.master.load(texts, timeout, hold=held)
+        finally:
+            self._verbs.outdated()
 
     # Values -----------------------------------------------------------------------------------
 

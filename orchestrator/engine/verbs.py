@@ -21,6 +21,9 @@ from orchestrator.language.names import Names
 from orchestrator.ports import Channels, Recorder, RunEvents, View
 from orchestrator.types import Reading, Severity, Told
 
+_TRIES = 3
+"""How often a channel is read where puts of other branches end while it is."""
+
 _FRESH = 5.0
 """s that a server has to answer where a value must not be older than the last put."""
 
@@ -46,7 +49,10 @@ class Verbs:
         self._events = events
         self._trust = Trust()
         self._fresh: dict[str, Reading] = {}
-        self._stale = False
+        self._puts = 0
+        """Those that are done."""
+        self._asked: dict[str, int] = {}
+        """How many were when each of `_fresh` was asked for."""
         configs = config.channels
         self.held = HeldUp(lambda: control.clock, self.tell)
         self.mover = Mover(
@@ -71,8 +77,7 @@ class Verbs:
 
     def outdated(self) -> None:
         """A put has completed: what was read before is older than it."""
-        self._fresh.clear()
-        self._stale = True
+        self._puts += 1
 
     def environment(self, scope: Mapping[str, object], accept: Accept | None = None) -> Environment:
         """What expressions read; with `accept`, only values that may satisfy a condition."""
@@ -91,7 +96,7 @@ class Verbs:
         if operand.constant:
             return operand.evaluate(NOTHING)
         unread: Mapping[str, OrchestratorError] = {}
-        if self._stale and operand.channels:
+        if self._puts and operand.channels:
             unread = await self._read_anew(operand.channels, _FRESH)
         data, fresh = self.sampler.samples, self._fresh
         return operand.evaluate(Environment(self._view, data, scope, fresh, unread=unread))
@@ -111,21 +116,38 @@ class Verbs:
         self, names: Iterable[str], timeout: float
     ) -> Mapping[str, OrchestratorError]:
         """Why some of these could not be read; those that are disconnected tell by themselves."""
-        wanted = [n for n in sorted(names) if n not in self._fresh] if self._stale else []
+        wanted = self._outdated(names)
         if not wanted:
             return {}
         failed: dict[str, OrchestratorError] = {}
         with self._control.leaf(moving=True) as leaf:
-            replies = await self._channels.get(wanted, timeout)
-            for name, reply in replies.items():
-                if isinstance(reply, Reading):
-                    self._fresh[name] = reply
-                elif isinstance(reply, OrchestratorError) and self._view.channel(name).connected:
-                    failed[name] = reply
+            ends = self._control.clock + timeout
+            # Another branch may put meanwhile; one that never rests must not hold this one up.
+            for _ in range(_TRIES):
+                asked = self._puts
+                failed = await self._read(self._outdated(names), ends - self._control.clock)
+                if asked == self._puts:
+                    break
         if leaf.ended is End.SKIP:
             raise SkipStep
         if leaf.ended is End.GIVE_UP:
             raise ReadError(f"{', '.join(wanted)}: not read anew, as it was given up by an abort")
+        return failed
+
+    def _outdated(self, names: Iterable[str]) -> list[str]:
+        """Those of which all that is known may be older than the last put."""
+        return [name for name in sorted(names) if self._asked.get(name, 0) < self._puts]
+
+    async def _read(self, names: Sequence[str], timeout: float) -> dict[str, OrchestratorError]:
+        failed: dict[str, OrchestratorError] = {}
+        asked = self._puts  # what comes may be as old as the question
+        replies = await self._channels.get(names, timeout)
+        for name, reply in replies.items():
+            if isinstance(reply, Reading):
+                if self._asked.get(name, 0) <= asked:
+                    self._asked[name], self._fresh[name] = asked, reply
+            elif isinstance(reply, OrchestratorError) and self._view.channel(name).connected:
+                failed[name] = reply
         return failed
 
     def check_points(self, name: str, points: Sequence[float]) -> None:

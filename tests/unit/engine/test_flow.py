@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from orchestrator.engine.registry import Registry, function
-from orchestrator.types import Cause, Progressed, RunEnded, RunStarted, RunStatus, Verb
+from orchestrator.types import Cause, Progressed, RunEnded, RunStarted, RunStatus, Told, Verb
 
 
 def test_loop_visits_its_points_by_index(run):
@@ -397,3 +397,33 @@ def test_the_timeout_of_a_held_sample_is_for_the_connection_and_the_row(play):
         return ended.status, loop.time() - 1000
 
     assert play(scenario) == (RunStatus.TIMEOUT, pytest.approx(15))
+
+
+def test_no_branch_sees_a_value_that_was_asked_for_before_its_own_put(play):
+    """The reply to another branch's question comes behind the put, and is older than it."""
+
+    async def scenario(it):
+        it.sim.channels["sim.x"].reply_takes = 2.0
+        other = "{let: {a: sim.x}}, {log: 'other $(a)'}"
+        own = "{delay: 1}, {set: {pv: sim.x, value: 5}}, {delay: 2}, {let: {b: sim.x}}"
+        branches = f"{{group: [{other}]}}, {{group: [{own}, {{log: 'own $(b)'}}]}}"
+        await it.run(f"steps: [{{set: {{pv: sim.y, value: 1}}}}, {{parallel: [{branches}]}}]")
+        return [e.text for e in it.events if isinstance(e, Told)]
+
+    assert play(scenario) == ["other 5", "own 5"]
+
+
+def test_a_put_that_was_done_counts_though_its_step_failed_or_is_not_over(play):
+    async def scenario(it):
+        it.sim.channels["sim.x"].reply_takes = 0.1
+        first = "{let: {a: sim.x}}"
+        fails = "{set: {pv: sim.x, value: 5, readback: sim.y, timeout: 1}, on_error: continue}"
+        settles = "{set: {pv: sim.x, value: 6, settle: 5}}"
+        looks = "{group: [{delay: 1}, {let: {b: sim.x}}, {log: 'meanwhile $(b)'}]}"
+        await it.run(
+            f"steps: [{{set: {{pv: sim.y, value: 1}}}}, {first}, {fails}, {{let: {{a: sim.x}}}}, "
+            f"{{log: 'failed $(a)'}}, {{parallel: [{settles}, {looks}]}}]"
+        )
+        return [e.text for e in it.events if isinstance(e, Told) and "sim" not in e.text]
+
+    assert play(scenario) == ["failed 5", "meanwhile 6"]
