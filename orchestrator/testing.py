@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from orchestrator.errors import NotConnectedError, PutError, StepTimeoutError
@@ -276,7 +276,8 @@ class SimChannels:
         if under_way := max((self.channels[n].reply_takes for n in names), default=0.0):
             read = {name: self._reading(self.channels[name]) for name in names}
             await asyncio.sleep(under_way)
-            return {**read}
+            now = asyncio.get_running_loop().time()
+            return {name: replace(reading, received=now) for name, reading in read.items()}
         for name in names:
             channel = self.channels[name]
             if not channel.connected:
