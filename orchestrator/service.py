@@ -87,6 +87,7 @@ class Service:
         self._port = 0
         self.where = Serving(0, (ANY,))
         """Where the PVs are served, once they are."""
+        self._ending = ENDING
         self._announcement: Announcement | None = None
         self._server = Server(config, self._pull, self._push)
         self._recording: Recording | None = None
@@ -187,9 +188,13 @@ class Service:
         )
         return await future
 
-    def control(self, verb: Verb, reason: str = "") -> None:
-        """Pause, resume, stop, abort or skip, as by the PVs."""
-        self._pull.offer(Command(verb, text=reason))
+    def control(self, verb: Verb, reason: str = "", by: str = "") -> None:
+        """Pause, resume, stop, abort or skip, as by the PVs; `by`: who asks, user@host."""
+        self._pull.offer(Command(verb, text=reason, owner=by))
+
+    def ends(self, reason: str) -> None:
+        """Why the service is about to end, for a run that is aborted by that; a signal's name."""
+        self._ending = f"{ENDING} ({reason})"
 
     # Tasks --------------------------------------------------------------------------------------
 
@@ -233,12 +238,14 @@ class Service:
         except TimeoutError:
             log.warning("not all was published before the end", waiting=self._push.figures.waiting)
 
-    async def _host(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run what is to be recorded, where it is recorded."""
+    async def _host(
+        self, name: str, work: Callable[[], Coroutine[Any, Any, None]], why: str = ""
+    ) -> None:
+        """Run what is to be recorded, where it is recorded; `why` is written down as well."""
         if self._recording is None:
             await work()
         else:
-            await self._recording.host(name, work())
+            await self._recording.host(name, work(), why)
 
     @asynccontextmanager
     async def _running(self, foreground: str | None) -> AsyncIterator[None]:
@@ -297,7 +304,8 @@ class Service:
             try:
                 yield
             finally:
-                await self._host("close", partial(self._engine.close, ENDING))
+                why = self._ending
+                await self._host("close", partial(self._engine.close, why), why)
                 for task in working:
                     task.cancel()
 

@@ -46,6 +46,9 @@ class _JumpingSelector(selectors.DefaultSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop whose clock jumps to the next timer as soon as nothing is ready."""
 
+    thread_takes = 0.0
+    """s for each job of a thread: to read a sequence, to call a function that blocks."""
+
     def __init__(self) -> None:
         selector = _JumpingSelector()
         selector.loop = self
@@ -83,14 +86,23 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def run_in_executor(
         self, executor: object, func: Callable[..., T], *args: object
     ) -> asyncio.Future[T]:
-        """Run it at once: real threads would not keep virtual time."""
+        """Run it at once, or after `thread_takes`: real threads would not keep virtual time."""
         del executor
         future: asyncio.Future[T] = self.create_future()
-        try:
-            future.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - handed to whoever awaits, as an executor does
-            future.set_exception(error)
+        if self.thread_takes:
+            self.call_later(self.thread_takes, _run_job, future, func, *args)
+        else:
+            _run_job(future, func, *args)
         return future
+
+
+def _run_job(future: asyncio.Future[T], func: Callable[..., T], *args: object) -> None:
+    if future.cancelled():
+        return
+    try:
+        future.set_result(func(*args))
+    except Exception as error:  # noqa: BLE001 - handed to whoever awaits, as an executor does
+        future.set_exception(error)
 
 
 def run_virtual(main: Coroutine[Any, Any, T]) -> T:

@@ -151,7 +151,7 @@ async def _follow(
 ) -> int:
     printing = asyncio.ensure_future(_print_updates(pvs, count, config, show, text=text))
 
-    def end(_count: int) -> None:
+    def end(_count: int, _signal: str) -> None:
         printing.cancel()
 
     with interrupts(end):

@@ -94,14 +94,14 @@ class Embedded:
                         owner=owner(),
                     )
 
-    def _press(self, _count: int) -> None:
-        self._abort("Ctrl-C")
+    def _press(self, _count: int, name: str) -> None:
+        self._abort(name)
 
     def _ask(self, verb: Verb) -> None:
         if verb is Verb.ABORT:
             self._abort("the key q")
         elif self._service is not None:
-            self._service.control(verb)
+            self._service.control(verb, by=owner())
 
     def _abort(self, reason: str) -> None:
         self._pressed += 1

@@ -16,7 +16,7 @@ from orchestrator.cli.interrupts import PRESSED, interrupts
 from orchestrator.cli.keys import keys
 from orchestrator.cli.logs import level_of, set_up_logs
 from orchestrator.cli.remote import RemoteService, reach
-from orchestrator.cli.settings import Chosen, choose, owner, settings
+from orchestrator.cli.settings import Chosen, choose, settings
 from orchestrator.cli.translate import FINAL, Translator
 from orchestrator.cli.which import Which, which
 from orchestrator.config import Config
@@ -189,8 +189,8 @@ class Follower:
             event = replace(event, text=self._retell(event.text))
         self._display.take(event)
 
-    def _press(self, _count: int) -> None:
-        self._abort("Ctrl-C")
+    def _press(self, _count: int, name: str) -> None:
+        self._abort(name)
 
     def _is_paused(self) -> bool:
         """Whether there may be a question; the service knows."""
@@ -205,7 +205,7 @@ class Follower:
     def _abort(self, how: str) -> None:
         self._pressed += 1
         self._display.note(PRESSED[min(self._pressed, len(PRESSED)) - 1])
-        self._commands.put_nowait(f"abort {shlex.quote(f'{how} by {owner()}')}")
+        self._commands.put_nowait(f"abort {shlex.quote(how)}")
 
     async def _pass_on(self, service: RemoteService) -> None:
         while True:

@@ -48,17 +48,17 @@ def _die(number: int, _frame: FrameType | None) -> None:
 
 
 @contextmanager
-def interrupts(pressed: Callable[[int], None]) -> Iterator[None]:
-    """Call `pressed` with 1, 2, 3 as signals come, in the loop that runs now."""
+def interrupts(pressed: Callable[[int, str], None]) -> Iterator[None]:
+    """Call `pressed` with 1, 2, 3 and the signal's name as they come, in the loop that runs now."""
     loop = asyncio.get_running_loop()
     count = 0
 
-    def take() -> None:
+    def take(number: signal.Signals) -> None:
         nonlocal count
         count += 1
         if count >= PATIENCE:
             restore()
-        pressed(count)
+        pressed(count, "Ctrl-C" if number is signal.SIGINT else number.name)
 
     def restore() -> None:
         for number in _SIGNALS:
@@ -68,7 +68,7 @@ def interrupts(pressed: Callable[[int], None]) -> Iterator[None]:
 
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and shells have it
-            loop.add_signal_handler(number, take)
+            loop.add_signal_handler(number, take, number)
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from orchestrator.types import (
+    Controlled,
     RunEnded,
     RunEvent,
     RunRefused,
@@ -54,6 +55,11 @@ class RunLog:
                     self._log.warning("run refused", reason=event.reason)
             case Told(text, severity):
                 (self._run.warning if severity is not Severity.NO_ALARM else self._run.info)(text)
+            case Controlled():
+                facts = {"by": event.by, "reason": event.reason}
+                self._run.info(
+                    str(event.verb), **{name: text for name, text in facts.items() if text}
+                )
             case StateChanged(state):
                 self._run.debug("state", state=state.value)
             case StepStarted():

@@ -78,11 +78,18 @@ def _serve_logged(file: Path | None, options: Options) -> int:
 async def _serve(config: Config, observers: Sequence[Observer], options: Options) -> None:
     stopped = asyncio.Event()
     service: Service | None = None
+    why: dict[str, str] = {}
 
-    def press(count: int) -> None:
+    def press(count: int, name: str) -> None:
+        nonlocal why
         stopped.set()
-        if count > 1 and service is not None:
-            service.control(Verb.ABORT, "the service ends")
+        why = why or {"signal": name}
+        if service is None:
+            return
+        if count == 1:
+            service.ends(name)
+        else:
+            service.control(Verb.ABORT, name)
 
     def observe(event: RunEvent) -> None:
         for observer in observers:
@@ -108,7 +115,7 @@ async def _serve(config: Config, observers: Sequence[Observer], options: Options
             if service.recording is not None:
                 log.info("recording", file=str(service.recording))
             await stopped.wait()
-            log.info("stopping")
+            log.info("stopping", **why)
     log.info("stopped")
 
 

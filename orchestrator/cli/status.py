@@ -79,7 +79,7 @@ async def _watch(config: Config, target: Which, *, as_json: bool) -> int:
     screen: AbstractContextManager[Live | None] = (
         Live(auto_refresh=False) if live else nullcontext()
     )
-    with interrupts(lambda _count: stopped.set()), screen as shown:
+    with interrupts(lambda _count, _signal: stopped.set()), screen as shown:
         show = _shower(shown, as_json=as_json)
         async with reach(config, target) as service:
             while not stopped.is_set():

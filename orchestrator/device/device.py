@@ -42,6 +42,7 @@ from orchestrator.types import (
     Reply,
     RunEnded,
     RunEvent,
+    RunLoading,
     RunRefused,
     RunRequest,
     RunStarted,
@@ -87,6 +88,8 @@ class Device:
         self._asked: dict[int, Verb] = {}
         self._reserved = False
         self._preparing: int | None = None
+        self._loading = False
+        """A run of the queue is read."""
         self._failures: Counter[tuple[str, str]] = Counter()
         self._question = False
 
@@ -291,7 +294,7 @@ class Device:
             self._question = False  # once: the next one may be another's
             control = ControlText(Verb.RESUME)
         if self._reserved:
-            yield Control(control.verb, control.reason)
+            yield Control(control.verb, control.reason, command.owner)
         else:
             yield Update("pause", 0)
             if control.verb in (Verb.RESUME, Verb.PAUSE, Verb.SKIP, Verb.STOP):
@@ -318,8 +321,10 @@ class Device:
         yield from self._guarded(event, self._publisher.take(event))
         self._note_question(event)
         match event:
+            case RunLoading():
+                self._reserved = self._loading = True
             case RunStarted():
-                self._reserved, self._preparing = True, None
+                self._reserved, self._preparing, self._loading = True, None, False
                 if self._asked.get(event.request) is Verb.COMMAND:
                     del self._asked[event.request]
                     yield Update("ack", 1)
@@ -352,7 +357,7 @@ class Device:
 
     def _take_refusal(self, event: RunRefused) -> Iterator[Decision]:
         if event.request == self._preparing:
-            self._reserved = False
+            self._reserved, self._preparing = self._loading, None
         if self._served.has_asked(event.request):
             yield from self._reserving(self._served.ended(event))
             return

@@ -14,6 +14,7 @@ from orchestrator.types import (
     STATUS_SEVERITY,
     Accepted,
     Alarm,
+    Controlled,
     IndicesSet,
     Progressed,
     PushItem,
@@ -21,6 +22,7 @@ from orchestrator.types import (
     RowTaken,
     RunEnded,
     RunEvent,
+    RunLoading,
     RunRefused,
     RunStarted,
     RunState,
@@ -84,7 +86,9 @@ class RunPublisher:
                 yield from _queued(event)
             case IndicesSet(text):
                 yield Update("nested_indices", text)
-            case RunRefused() | Accepted():
+            case Controlled():
+                yield Update("message", event.text)
+            case RunRefused() | Accepted() | RunLoading():
                 pass
             case _:
                 assert_never(event)

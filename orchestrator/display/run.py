@@ -17,6 +17,7 @@ from rich.text import Text
 from orchestrator.display.output import unread
 from orchestrator.display.progress import RunProgress
 from orchestrator.types import (
+    Controlled,
     Progressed,
     RowTaken,
     RunEnded,
@@ -121,6 +122,8 @@ class PlainDisplay(RunDisplay):
                 self.note(f"{self.progress.name or 'sequence'}: run {event.run_id}")
             case StateChanged(state) if goes_on or state not in _SELF_EVIDENT:
                 self.note(f"{state.value}")
+            case Controlled() if event.by:
+                self.note(event.text)
             case Told():
                 self.note(event.text)
                 if event.question:
@@ -159,6 +162,8 @@ class LiveDisplay(RunDisplay):
         """See `RunDisplay`."""
         super().take(event)
         match event:
+            case Controlled() if event.by:
+                self.note(event.text)
             case Told():
                 self._console.print(Text(event.text, style=_style_of(event)))
             case RowTaken() | RunEnded() | RunRefused():

@@ -76,7 +76,8 @@ class RunControl:
         self.in_finally = False
         self.stopped = False
         self.aborts = 0
-        self.reason = ""
+        self.aborted_by = self.stopped_by = self.resumed_by = ""
+        """Why and by whom the first time, or the last, as it follows the word in a text."""
 
     # What operators and suspenders ask --------------------------------------------------------
 
@@ -88,9 +89,10 @@ class RunControl:
         self._changed()
         return ""
 
-    def resume(self) -> None:
+    def resume(self, by: str = "") -> None:
         """Go on; harmless when not paused. What suspends the run still does."""
         self._paused = False
+        self.resumed_by = f" by {by}" if by else ""
         self._changed()
 
     def suspend(self) -> None:
@@ -106,8 +108,10 @@ class RunControl:
             self._end_waiting(End.REWIND)
         self._changed()
 
-    def stop(self) -> None:
+    def stop(self, by: str = "") -> None:
         """Finish at the next boundary; waits and delays end at once."""
+        if by and not self.stopped:
+            self.stopped_by = f" by {by}"
         self.stopped = True
         self._paused = False
         self._changed()
@@ -124,10 +128,11 @@ class RunControl:
             leaf.end(End.SKIP)
         return ""
 
-    def abort(self, reason: str = "") -> None:
+    def abort(self, reason: str = "", by: str = "") -> None:
         """1st: interrupt. 2nd: give up on completions. 3rd: drop the finalisers."""
         self.aborts += 1
-        self.reason = self.reason or reason
+        if not self.aborted_by:
+            self.aborted_by = f"{f': {reason}' if reason else ''}{f' by {by}' if by else ''}"
         self._paused = False
         self._changed()
         if self.aborts == 1 or self.aborts > 2:  # the third for what Python does after the first

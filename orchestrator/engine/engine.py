@@ -25,9 +25,11 @@ from orchestrator.types import (
     Accepted,
     Cause,
     Control,
+    Controlled,
     EngineItem,
     QueueRequest,
     RunEnded,
+    RunLoading,
     RunRefused,
     RunRequest,
     RunStarted,
@@ -97,6 +99,7 @@ class Engine:
         for _ in range(3):
             if running is None or control is None or running.done():
                 return
+            self._events.offer(Controlled(Verb.ABORT, reason=reason))
             control.abort(reason)
             await asyncio.wait({running}, timeout=grace)
 
@@ -118,17 +121,19 @@ class Engine:
             case Verb.PAUSE:
                 refused = control.pause()
             case Verb.RESUME:
-                control.resume()
+                control.resume(item.by)
             case Verb.STOP:
-                control.stop()
+                control.stop(item.by)
             case Verb.ABORT:
-                control.abort(item.reason)
+                control.abort(item.reason, item.by)
             case Verb.SKIP:
                 refused = control.skip()
             case _:
                 log.error("a verb that is no control", verb=item.verb)
         if refused:
             self._events.offer(Told(refused, Severity.MINOR))
+        else:
+            self._events.offer(Controlled(item.verb, item.by, item.reason))
 
     # The queue of runs ------------------------------------------------------------------------
 
@@ -142,6 +147,7 @@ class Engine:
             request = self._queue.take()
             if request is not None:
                 self._begin(tasks, request)
+                self._events.offer(RunLoading(request.name))
 
     async def _arrange(self, item: QueueRequest) -> None:
         try:

@@ -85,10 +85,10 @@ class Outcome:
         """STOP and ABORT decide over success; an abort over all."""
         if control.aborts:
             self.status = RunStatus.ABORTED
-            self.texts.insert(0, f"aborted{f': {control.reason}' if control.reason else ''}")
+            self.texts.insert(0, f"aborted{control.aborted_by}")
         elif control.stopped and self.status is RunStatus.SUCCESS:
             self.status = RunStatus.STOPPED
-            self.texts.insert(0, "stopped")
+            self.texts.insert(0, f"stopped{control.stopped_by}")
         if self.status is not RunStatus.SUCCESS and self.cause is Cause.NONE:
             self.cause = Cause.DURING
 

@@ -175,7 +175,7 @@ class Verbs:
         if leaf.reason is End.SKIP:
             self._control.resume()
         leave(leaf.reason)
-        self.tell("resumed")
+        self.tell(f"resumed{self._control.resumed_by}")
 
     def until(
         self, operand: Operand, scope: Mapping[str, object], accept: Accept = NOTHING_MORE

@@ -259,16 +259,17 @@ class Player:
             self._answers.arrived(crossed)
         elif "begin" in crossed:
             name = crossed["begin"]
-            self._tasks[name] = self._guest.create_task(self._guests()[name](), name=name)
+            begun = self._guests(str(crossed.get("why", ENDING)))[name]
+            self._tasks[name] = self._guest.create_task(begun(), name=name)
         elif "cancel" in crossed and crossed["cancel"] in self._tasks:
             self._tasks[crossed["cancel"]].cancel()
 
-    def _guests(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
+    def _guests(self, why: str) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
         push: Offer[PushItem] = Watched(Nowhere(), self._answers.note)
         return {
             "device": lambda: self._device.run(self._pull, push, self._requests),
             "engine": lambda: self._engine.run(self._requests),
-            "close": lambda: self._engine.close(ENDING),
+            "close": lambda: self._engine.close(why),
         }
 
     def offer(self, item: RunEvent) -> None:

@@ -27,11 +27,13 @@ from orchestrator.replay.desk import AskedChannels, AskedLibrary, AskedStore
 from orchestrator.replay.file import FORMAT, RecordingWriter
 from orchestrator.replay.guest import Job, guest_loop
 from orchestrator.types import (
+    Controlled,
     Progressed,
     PullItem,
     PushItem,
     RowTaken,
     RunEvent,
+    RunLoading,
     StepStarted,
     Tick,
     Update,
@@ -46,7 +48,7 @@ ENDING = "the service ends"
 """Why a run under way is aborted at the end."""
 EDGES = frozenset({"start", "busy", "state", "status", "ack"})
 """Fields whose every value is written down, to be compared."""
-UNTOLD = (Progressed, RowTaken, StepStarted)
+UNTOLD = (Controlled, Progressed, RowTaken, RunLoading, StepStarted)
 """Events that follow from the clock and from what else is written down."""
 
 
@@ -101,8 +103,11 @@ class Recording:
 
     # Guests -------------------------------------------------------------------------------------
 
-    async def host(self, name: str, work: Coroutine[Any, Any, T]) -> T:
-        """Run something among the guests to its end; a cancellation is passed on and awaited."""
+    async def host(self, name: str, work: Coroutine[Any, Any, T], why: str = "") -> T:
+        """Run something among the guests to its end; a cancellation is passed on and awaited.
+
+        `why` is written down for the replay, which begins the same.
+        """
         done: asyncio.Future[T] = self._host.create_future()
         guests: list[asyncio.Task[T]] = []
 
@@ -111,7 +116,7 @@ class Recording:
             guest.add_done_callback(partial(_hand_over, done))
             guests.append(guest)
 
-        self._cross({"begin": name}, begin)
+        self._cross({"begin": name} | ({"why": why} if why else {}), begin)
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:

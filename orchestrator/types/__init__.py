@@ -3,6 +3,7 @@
 from orchestrator.types.clients import ClientFigures, ClientLimits, SubscriberFigures
 from orchestrator.types.events import (
     Accepted,
+    Controlled,
     IndicesSet,
     Progressed,
     QueueChanged,
@@ -10,6 +11,7 @@ from orchestrator.types.events import (
     RowTaken,
     RunEnded,
     RunEvent,
+    RunLoading,
     RunRefused,
     RunStarted,
     StateChanged,
@@ -64,6 +66,7 @@ __all__ = [
     "ClientLimits",
     "Command",
     "Control",
+    "Controlled",
     "EngineItem",
     "IndicesSet",
     "Latin1",
@@ -85,6 +88,7 @@ __all__ = [
     "RowTaken",
     "RunEnded",
     "RunEvent",
+    "RunLoading",
     "RunRefused",
     "RunRequest",
     "RunStarted",

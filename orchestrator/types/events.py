@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.types.runs import Cause, RunState, RunStatus
+from orchestrator.types.runs import Cause, RunState, RunStatus, Verb
 from orchestrator.types.values import Path, Severity
 
 
@@ -65,6 +65,30 @@ class QueueChanged:
     held: bool
     """A run did not succeed: none is started until somebody says so."""
     autostart: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunLoading:
+    """A waiting run was taken from the queue, and is read: it can be stopped and aborted."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Controlled:
+    """Somebody has paused, resumed, stopped, aborted the run, or skipped a step of it."""
+
+    verb: Verb
+    by: str = ""
+    """user@host, as the client claims; empty for a signal, and for the service itself."""
+    reason: str = ""
+    """Why, or the name of the signal."""
+
+    @property
+    def text(self) -> str:
+        """As people read it: `abort asked for by operator@console: smoke`."""
+        by = f" by {self.by}" if self.by else ""
+        return f"{self.verb} asked for{by}{f': {self.reason}' if self.reason else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +176,8 @@ RunEvent: TypeAlias = (
     | RunRefused
     | Accepted
     | QueueChanged
+    | RunLoading
+    | Controlled
     | StateChanged
     | StepStarted
     | RowTaken

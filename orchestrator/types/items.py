@@ -107,6 +107,8 @@ class Control:
 
     verb: Verb
     reason: str = ""
+    by: str = ""
+    """Who asks: user@host, as the client claims."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,8 +187,13 @@ def test_a_failed_run_is_exit_code_1_and_its_finalisers_ran(shell: Shell, client
     assert client.get("SIM:REC:LongOut") == 77
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_aborts_and_the_finalisers_run(shell: Shell, client: Client, number: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGHUP")],
+)
+def test_a_signal_aborts_and_the_finalisers_run(
+    shell: Shell, client: Client, number: int, name: str
+) -> None:
     shell.write(
         "seq.yaml",
         "steps:\n  - log: waiting\n  - delay: 60\n"
@@ -201,6 +206,7 @@ def test_a_signal_aborts_and_the_finalisers_run(shell: Shell, client: Client, nu
     done = running.finish(10)
     assert done.code == 3
     assert "outcome: Aborted" in done.err
+    assert f"aborted: {name}" in done.err
     assert "finalisers run" in done.out
     assert not done.noise
     assert client.get("SIM:REC:LongOut") == 78

@@ -106,7 +106,7 @@ def test_sigterm_in_a_run_lets_it_end_and_tells_clients_before_it_goes(own: Rig)
     until(lambda: watch.since()[-1][1] is None, what="the disconnection")
     assert watch.values("STATUS") == ["Aborted", None]
     assert watch.values("BUSY") == [0, None], "the end is seen, then the disconnection"
-    assert "the service ends" in watch.values("message")[-2]
+    assert "aborted: the service ends (SIGTERM)" in watch.values("message")[-2]
     assert own.client.get("SIM:REC:Slow:Done") == 7, "the finalisers were awaited"
     assert own.client.get("SIM:REC:Ao") == 7
     assert own.client.get("SIM:STAGE:X.RBV") < 5, "the stop channel has stopped it"

@@ -271,8 +271,8 @@ class Bench:
         async with asyncio.timeout(100_000):
             return await self._ended
 
-    def ask(self, verb: Verb, text: str = "") -> None:
-        self.pull.offer(Command(verb, text=text))
+    def ask(self, verb: Verb, text: str = "", by: str = "") -> None:
+        self.pull.offer(Command(verb, text=text, owner=by))
 
     def values(self, field_name: str, key: str = "") -> list[Any]:
         """What was published of a field, in order."""

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from orchestrator.types import RunStatus, StateChanged, Verb
+from orchestrator.types import Controlled, RunStatus, StateChanged, Verb
 
 FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}]"
 
@@ -347,3 +347,67 @@ def test_second_abort_gives_up_a_value_that_is_read_anew(play):
         )
         assert (ended.status, y, fin, took) == (RunStatus.ABORTED, [], [1.0], pytest.approx(2))
         assert "sim.counts" in ended.message
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "stop", "abort", "skip"])
+@pytest.mark.parametrize("by", ["op@console", ""])
+def test_who_controls_a_run_is_told_in_events_and_message(play, verb, by):
+    async def scenario(it):
+        it.start("steps: [{delay: 9}]")
+        await asyncio.sleep(1)
+        if verb == "resume":
+            it.ask(Verb.PAUSE)
+        it.ask(Verb(verb), "smoke" if verb == "abort" else "", by)
+        if verb == "pause":
+            await asyncio.sleep(1)
+            it.ask(Verb.RESUME)
+        await it.ended()
+        told = [e for e in it.events if isinstance(e, Controlled) and e.verb == verb]
+        return told, next(text for text in it.values("message") if text.startswith(verb))
+
+    reason = "smoke" if verb == "abort" else ""
+    text = f"{verb} asked for{f' by {by}' if by else ''}{f': {reason}' if reason else ''}"
+    assert play(scenario) == ([Controlled(Verb(verb), by, reason)], text)
+
+
+@pytest.mark.parametrize(
+    ("verb", "reason", "message"),
+    [
+        (Verb.STOP, "", "stopped by op@console"),
+        (Verb.ABORT, "", "aborted by op@console"),
+        (Verb.ABORT, "smoke", "aborted: smoke by op@console"),
+    ],
+)
+def test_outcome_tells_who_ended_the_run_first(play, verb, reason, message):
+    async def scenario(it):
+        it.start("steps: [{delay: 9}]\nfinally: [{delay: 2}]")
+        await asyncio.sleep(1)
+        it.ask(verb, reason, "op@console")
+        await asyncio.sleep(1)
+        it.ask(verb, "too late", "somebody@else")
+        return (await it.ended()).message
+
+    assert play(scenario) == message
+
+
+def test_who_answers_a_question_is_told(play):
+    async def scenario(it):
+        it.start("steps: [{ask: go on?}]")
+        await asyncio.sleep(1)
+        it.ask(Verb.RESUME, by="op@console")
+        await it.ended()
+        return it.values("message")[-1]
+
+    assert play(scenario) == "resumed by op@console"
+
+
+def test_control_that_is_refused_is_not_told_as_done(play):
+    async def scenario(it):
+        it.start("steps: [{delay: 9}]\nfinally: [{delay: 2}]")
+        await asyncio.sleep(1)
+        it.ask(Verb.STOP, by="op@console")
+        it.ask(Verb.PAUSE, by="op@console")
+        await it.ended()
+        return [e.verb for e in it.events if isinstance(e, Controlled)]
+
+    assert play(scenario) == [Verb.STOP]

@@ -280,3 +280,23 @@ def test_runs_within_one_millisecond_have_names_that_sort_as_they_were_run(queue
         return [e.run_id for e in it.events if isinstance(e, RunEnded)]
 
     assert queued(scenario) == [f"20260131-142501-00{number}" for number in range(3)]
+
+
+@pytest.mark.parametrize("verb", [Verb.ABORT, Verb.STOP])
+@pytest.mark.parametrize("start_meanwhile", [False, True])
+def test_a_queued_run_can_be_ended_while_it_is_read(queued, verb, start_meanwhile):
+    """Nobody had reserved the engine for it: the command was taken for one that finds no run."""
+
+    async def scenario(it):
+        asyncio.get_running_loop().thread_takes = 5.0
+        command(it, "submit good")  # is read a first time, to be refused if it can't be run
+        await asyncio.sleep(7)
+        if start_meanwhile:
+            it.pull.offer(Command(Verb.START, 2, "good"))
+            await asyncio.sleep(0.5)
+        it.ask(verb)
+        await asyncio.sleep(20)
+        return statuses(it), it.puts("x"), it.values("busy"), it.values("state")[-1]
+
+    status = {Verb.ABORT: "Aborted", Verb.STOP: "Stopped"}[verb]
+    assert queued(scenario) == ([status], [], [1, 0], "Idle")
