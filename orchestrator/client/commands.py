@@ -6,6 +6,8 @@ Names are aliases of `channels`, or full PV names. `configure_environment` comes
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -16,15 +18,35 @@ from orchestrator.client.client import Client
 from orchestrator.client.link import Report
 from orchestrator.client.noise import refusals
 from orchestrator.client.parsing import parse_value
+from orchestrator.client.puts import brief
 from orchestrator.config import ChannelConfig
-from orchestrator.errors import OrchestratorError, PutError
-from orchestrator.language.compare import check_limits, index_or_label
+from orchestrator.errors import InputError, OrchestratorError, PutError, StepTimeoutError
+from orchestrator.language.compare import check_limits, index_or_label, meets
+from orchestrator.language.relation import Relation
 from orchestrator.queues import MergeQueue
-from orchestrator.types import Alarm, LinkChange, Metadata, Reading, Severity, Value
+from orchestrator.types import (
+    Alarm,
+    LinkChange,
+    Metadata,
+    NativeType,
+    Reading,
+    Severity,
+    Value,
+)
 
 Channels: TypeAlias = Mapping[str, ChannelConfig]
 
 _NONE: Channels = MappingProxyType({})
+
+_COMMAND = re.compile(
+    r"(?P<prefix>.*)(CMD|Nested_Indices|(?<!\.)(START|PAUSE|STOP|ABORT|SKIP))"  # no record's field
+)
+"""PVs of a service, or a sequence server, that put-callback completes once they are accepted."""
+_START = "START"
+_BESIDE = 0.3
+"""s in which a PV answers that is served where another one has just done so."""
+_REFUSES = 0.5
+"""s in which a service refuses a start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +94,9 @@ async def put_values(
     """Write text as each channel understands it (`parse_value`), then read back.
 
     All are connected and understood before any is written; the first that isn't prevents all.
+    What becomes of it is told as far as Channel Access lets a client know: a command of a service
+    (CMD, START …) is waited for until it is accepted, and its `message` says why it was not; a
+    value that the IOC has clipped to its limits is an error, one that it holds otherwise a note.
 
     Args:
         values: Text by name, written at the same time.
@@ -80,21 +105,31 @@ async def put_values(
         timeout: s for connecting, for the puts, and for reading back.
         text: Whether arrays of CHAR of full PV names are text, also where that is a list.
     """
-    async with _unmonitored(values, channels, text=text) as client:
+    messages = _messages(values, channels)
+    known = {**channels, **{pv: ChannelConfig(pv, pv, text=True) for pv in messages.values()}}
+    async with _unmonitored([*values, *messages.values()], known, text=text) as client:
         metadata = await client.describe(list(values), timeout)
         parsed, errors = _parse_all(values, metadata)
         if errors:
             return await _answers(client, metadata, errors, timeout)
+        messages = await _there(client, messages)
         puts = [
             _put(client, name, value, completion=completion, timeout=timeout)
+            if name not in messages
+            else _command(client, name, value, messages[name], wait=completion, timeout=timeout)
             for name, value in parsed.items()
         ]
         with refusals() as refused:  # told before the answer to a read that comes later
             ended = await asyncio.gather(*puts)
             errors = {name: e for name, e in zip(parsed, ended, strict=True) if e is not None}
             answers = await _answers(client, metadata, errors, timeout)
-        explained = [_explained(a, parsed[a.name], refused.get(a.pv, "")) for a in answers]
-        return [replace(a, warning=index_or_label(values[a.name], a.metadata)) for a in explained]
+        return [
+            _warned(
+                a if a.name in messages else _explained(a, parsed[a.name], refused.get(a.pv, "")),
+                values[a.name],
+            )
+            for a in answers
+        ]
 
 
 async def info(
@@ -182,6 +217,46 @@ async def _put(
     return None
 
 
+# Commands of a service ---------------------------------------------------------------------
+
+
+def _messages(names: Iterable[str], channels: Channels) -> dict[str, str]:
+    """The `message` that a service has beside each of these, if they are commands of one."""
+    found = {name: _COMMAND.fullmatch(_config(name, channels, text=True).pv) for name in names}
+    return {name: f"{match['prefix']}message" for name, match in found.items() if match}
+
+
+async def _there(client: Client, messages: Mapping[str, str]) -> dict[str, str]:
+    """Those that are there; the commands beside them are connected already."""
+    known = await client.describe(list(dict.fromkeys(messages.values())), _BESIDE)
+    texts = {
+        pv
+        for pv, metadata in known.items()
+        if isinstance(metadata, Metadata) and metadata.native is NativeType.CHAR
+    }
+    return {name: pv for name, pv in messages.items() if pv in texts}
+
+
+async def _command(
+    client: Client, name: str, value: Value, message: str, *, wait: bool, timeout: float
+) -> OrchestratorError | None:
+    """Put to a command of a service, and say what its message says where that fails.
+
+    A put without callback is told nothing. With one, what is refused fails at once; START
+    completes only at the end of the run, which nobody has asked to wait for.
+    """
+    starts = client.pv(name).endswith(_START) and not wait
+    limit = min(timeout, _REFUSES) if starts else timeout
+    error = await _put(client, name, value, completion=True, timeout=limit)
+    if starts and isinstance(error, StepTimeoutError):
+        return None
+    if not isinstance(error, PutError):
+        return error
+    reading = (await client.get([message], timeout)).get(message)
+    text = str(reading.value) if isinstance(reading, Reading) else ""
+    return PutError(f"{name}: {text}") if text else error
+
+
 async def _answers(
     client: Client,
     metadata: Mapping[str, Metadata | OrchestratorError],
@@ -202,12 +277,46 @@ def _explained(answer: Answer, value: Value, refused: str) -> Answer:
     if error is None and (refused or _shows_refusal(answer.reading)):
         reason = f": {refused}" if refused else ""
         error = PutError(f"{answer.name}: refused by the IOC{reason}")
-    if isinstance(error, PutError) and answer.metadata is not None:
-        try:
-            check_limits(value, answer.metadata, answer.name)
-        except PutError as beyond:
-            error = PutError(f"{beyond}; refused by the IOC")
-    return replace(answer, error=error)
+    beyond = _beyond_limits(answer, value)
+    if beyond is not None and isinstance(error, PutError):
+        return replace(answer, error=PutError(f"{beyond}; refused by the IOC"))
+    if error is not None or not _holds_another(answer, value):
+        return replace(answer, error=error)
+    if beyond is not None:
+        return replace(answer, error=PutError(f"{beyond}; the IOC has changed it"))
+    return replace(answer, warning=f"{brief(value)} was put; it holds another value")
+
+
+def _warned(answer: Answer, text: str) -> Answer:
+    warnings = (answer.warning, index_or_label(text, answer.metadata))
+    return replace(answer, warning="; ".join(filter(None, warnings)))
+
+
+def _beyond_limits(answer: Answer, value: Value) -> PutError | None:
+    if answer.metadata is None:
+        return None
+    try:
+        check_limits(value, answer.metadata, answer.name)
+    except PutError as beyond:
+        return beyond
+    return None
+
+
+def _holds_another(answer: Answer, value: Value) -> bool:
+    """Whether what was read back is not what was put, as a sequence compares them."""
+    if answer.metadata is None or answer.reading is None:
+        return False
+    held = answer.reading.value
+    if _is_nan(value) and _is_nan(held):
+        return False
+    try:
+        return not meets(Relation.EQUALS, held, value, answer.metadata, None)
+    except InputError:  # they can't be compared
+        return False
+
+
+def _is_nan(value: Value) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _shows_refusal(reading: Reading | None) -> bool:

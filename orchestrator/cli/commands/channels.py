@@ -65,7 +65,11 @@ def put(
     config: ConfigFile = None,
     verbose: Verbose = 0,
 ) -> int:
-    """Write values to PVs, and print what they then hold."""
+    """Write values to PVs, and print what they then hold.
+
+    What was refused is told with its reason, a service's message included, and so is a value that
+    the IOC has clipped; both are exit code 1.
+    """
     from orchestrator.cli import channels
 
     return channels.put(

@@ -99,6 +99,26 @@ def test_a_c_ioc_that_refuses_a_put_without_callback_is_told_of(
     assert f"; it holds {before}" in done.err
 
 
+@pytest.mark.parametrize("wait", [[], ["--wait"]])
+def test_a_value_that_the_ioc_clips_is_told_as_such(
+    shell: Shell, client: Client, wait: list[str]
+) -> None:
+    """A C IOC clamps to DRVL and DRVH, and reports success."""
+    client.put("SIM:REC:Ao", 1)
+    done = shell.run("put", "SIM:REC:Ao", "50", *wait)
+    limits = "SIM:REC:Ao: 50 mm is outside its limits, 0 … 10 mm"
+    assert done.code == 1
+    assert done.err == f"{limits}; the IOC has changed it; it holds 10.000 mm\n"
+    assert shell.run("put", "SIM:REC:Ao", "10", *wait).err == ""
+
+
+def test_a_value_that_the_ioc_holds_otherwise_is_a_note(shell: Shell) -> None:
+    done = shell.run("put", "SIM:STAGE:Y.STOP", "1", "SIM:REC:Ao.DESC", "nan")
+    assert done.code == 0
+    assert done.err == "SIM:STAGE:Y.STOP: 1 was put; it holds another value\n"
+    assert [line.split()[1] for line in done.lines] == ["0", "nan"]
+
+
 @pytest.mark.parametrize("command", [["get"], ["info"], ["monitor", "--count", "1"]])
 def test_an_alias_that_there_is_not_is_told_before_anything_is_waited_for(
     shell: Shell, command: list[str]

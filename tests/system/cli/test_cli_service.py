@@ -102,6 +102,41 @@ def test_stop_and_abort_end_the_run_that_somebody_follows(
     assert told in done.err
 
 
+@pytest.mark.parametrize("wait", [[], ["--wait"]])
+@pytest.mark.parametrize(
+    ("pv", "value", "told"),
+    [
+        ("CMD", "rnu slow", "unknown command 'rnu'; did you mean 'run'?"),
+        ("CMD", "run slwo", "did you mean 'slow'?"),
+        ("CMD", "answer", "nothing is asked"),
+        ("Nested_Indices", "{stage", "Nested_Indices"),
+    ],
+)
+def test_a_command_that_is_refused_is_told_by_put_with_the_reason(
+    served: Served, pv: str, value: str, told: str, wait: list[str]
+) -> None:
+    done = served.run("put", f"T:{pv}", value, *wait)
+    assert done.code == 1
+    assert done.err.startswith(f"T:{pv}: ")
+    assert told in done.err
+    assert not done.noise
+
+
+def test_put_of_start_tells_what_is_refused_and_with_wait_how_the_run_ends(served: Served) -> None:
+    served.shell.write("sequences/fails.yaml", "steps: [{wait: {until: rec.ao > 1e6, timeout: 1}}]")
+    assert served.run("put", "T:SEQ", "fails", "T:ARGS", "{}").code == 0
+    failed = served.run("put", "T:START", "1", "--wait", "--timeout", "20")
+    assert failed.code == 1
+    assert failed.err.startswith("T:START: ")
+    assert "steps[0]" in failed.err
+    assert served.run("put", "T:SEQ", "slow").code == 0
+    assert served.run("put", "T:START", "1").code == 0
+    busy = served.run("put", "T:START", "1")
+    assert busy.code == 1
+    assert "slow is running" in busy.err
+    assert served.run("put", "T:ABORT", "1").err == ""
+
+
 def test_what_can_only_be_asked_of_a_run_says_that_there_is_none(served: Served) -> None:
     for verb, code in {"pause": 1, "resume": 1, "skip": 1, "stop": 0, "abort": 0}.items():
         done = served.run(verb, "--server", "T:")
