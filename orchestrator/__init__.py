@@ -6,9 +6,9 @@ first asked for, so that the command line starts quickly.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from orchestrator.lazily import lazily
+
+TYPE_CHECKING = False  # typing takes as long as all else before a command hears of Ctrl-C
 
 if TYPE_CHECKING:
     from orchestrator.engine.machine import State, When

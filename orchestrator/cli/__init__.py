@@ -6,6 +6,7 @@ module that does its work when it is called.
 
 import gc
 import io
+import os
 import signal
 import sys
 from types import FrameType
@@ -15,8 +16,9 @@ from orchestrator.display.output import open_missing_streams
 
 def main() -> None:
     """Run the command that the process was started with."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # no shell has it ignored
-        signal.signal(signal.SIGINT, _leave)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell and nohup have it
+            signal.signal(number, _leave)
     # Nearly all that an import makes stays: with Python's own settings (700 new objects) the
     # collector looks through it again and again, for a tenth of a command's start.
     gc.set_threshold(50_000, 20, 50)
@@ -30,8 +32,12 @@ def main() -> None:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    """End at once while nothing but imports is under way; a command hears of Ctrl-C by itself."""
-    raise SystemExit(3)
+    """End at once, as long as there is nothing to undo; see `interrupts`.
+
+    An exception would be lost, with a traceback, wherever Python has nobody to raise it to: in the
+    callbacks by which imports give up their locks, in those of C libraries.
+    """
+    os._exit(3)
 
 
 __all__ = ["main"]

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from orchestrator.bench import ROWS, Figure, RowResult, choose, measure
 from orchestrator.cli.codes import Code
+from orchestrator.cli.interrupts import raise_interrupts
 from orchestrator.display.run import Screen
 from orchestrator.errors import InputError
 
@@ -42,6 +43,7 @@ def bench(
         return Code.SUCCESS
     if file is not None:
         _write(file, "a", "")  # what can't be written is told before minutes of measuring
+    raise_interrupts()
     console = Screen(highlight=False)
     results = []
     for row in rows:

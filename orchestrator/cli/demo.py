@@ -18,6 +18,7 @@ import typer
 from orchestrator import loops
 from orchestrator.cli.codes import Code, code_of_run
 from orchestrator.cli.embedded import LOOPBACK, Embedded
+from orchestrator.cli.interrupts import raise_interrupts
 from orchestrator.cli.logs import level_of, set_up_logs
 from orchestrator.cli.settings import choose, settings
 from orchestrator.client import configure_environment
@@ -47,6 +48,7 @@ def demo(peak: float | None, verbose: int) -> int:
         FleetError: A simulated IOC did not start.
     """
     set_up_logs(level_of(verbose))
+    raise_interrupts()
     signal.signal(signal.SIGTERM, _interrupt)  # like Ctrl-C, also while the IOCs start
     center = round(random.uniform(*_DRAWN), 4) if peak is None else peak  # noqa: S311 - no secret
     fleet = Fleet(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator import loops
 from orchestrator.cli.codes import code_of_run
-from orchestrator.cli.interrupts import PRESSED, interrupts
+from orchestrator.cli.interrupts import PRESSED, interrupts, raise_interrupts
 from orchestrator.cli.keys import keys
 from orchestrator.cli.logs import level_of, set_up_logs
 from orchestrator.cli.sequence import load
@@ -46,6 +46,7 @@ def run(
     # What is wrong with the files is told without starting anything.
     config = replace(config, server=_place(config, load(config, chosen, args)))
     configure_environment(config)
+    raise_interrupts()
     with open_display(quiet=as_json) as display:
         end = loops.run(Embedded(config, display).run(chosen, args))
     show_outcome(end, display.progress, as_json=as_json, code=code_of_run(end))

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.cli.codes import code_of_run
-from orchestrator.cli.interrupts import PRESSED, interrupts
+from orchestrator.cli.interrupts import PRESSED, interrupts, raise_interrupts
 from orchestrator.cli.keys import keys
 from orchestrator.cli.logs import level_of, set_up_logs
 from orchestrator.cli.remote import RemoteService, reach
@@ -60,9 +60,11 @@ def run(
     config = settings(file)
     chosen = choose(sequence)
     text = command_text(chosen, arguments)
+    target = which(config, prefix, runs=False)
+    raise_interrupts()
     with open_display(quiet=as_json) as display:
         follower = Follower(display, retelling(chosen, text))
-        end = asyncio.run(follower.run(config, which(config, prefix, runs=False), text))
+        end = asyncio.run(follower.run(config, target, text))
     show_outcome(end, display.progress, as_json=as_json, code=code_of_run(end))
     return code_of_run(end)
 

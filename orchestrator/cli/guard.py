@@ -42,6 +42,7 @@ def guarded(command: Callable[P, int], answer: Answer | None = None) -> Callable
         try:
             code = _run(lambda: command(*args, **kwargs), tell, verbose=bool(kwargs.get("verbose")))
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # the outcome is told: it stands
+            _forget_interrupts()
         except BrokenPipeError:
             leave_stdout()
             code = 0
@@ -50,10 +51,19 @@ def guarded(command: Callable[P, int], answer: Answer | None = None) -> Callable
     return wrapper
 
 
+def _forget_interrupts() -> None:
+    """Have Python end with our exit code.
+
+    Where a KeyboardInterrupt has passed an `exec` of text (a dataclass or named tuple is made by
+    one, when a module is imported), Python notes that it is unhandled, whoever handles it later,
+    and kills itself with SIGINT at its end. Each evaluation of a text begins with taking that back
+    (CPython, pythonrun.c, `run_eval_code_obj`).
+    """
+    eval("None")  # noqa: S307 - a constant
+
+
 def _run(command: Callable[[], int], tell: _Tell, *, verbose: bool) -> int:
     try:
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # until then the process left
         code = command()
         sys.stdout.flush()
         return code

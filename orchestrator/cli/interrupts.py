@@ -47,6 +47,17 @@ def _die(number: int, _frame: FrameType | None) -> None:
     os.kill(os.getpid(), number)
 
 
+def raise_interrupts() -> None:
+    """From now on there is something to undo: Ctrl-C is a KeyboardInterrupt.
+
+    Until then each of the signals ends the process, with exit code 3.
+    """
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            ours = number is signal.SIGINT
+            signal.signal(number, signal.default_int_handler if ours else signal.SIG_DFL)
+
+
 @contextmanager
 def interrupts(pressed: Callable[[int, str], None]) -> Iterator[None]:
     """Call `pressed` with 1, 2, 3 and the signal's name as they come, in the loop that runs now."""

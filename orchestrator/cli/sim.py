@@ -11,6 +11,7 @@ from types import FrameType
 import typer
 
 from orchestrator.cli.codes import Code
+from orchestrator.cli.interrupts import raise_interrupts
 from orchestrator.cli.logs import level_of, set_up_logs
 from orchestrator.errors import InputError
 from sim_iocs.fleet import Fleet, FleetError, Member, available
@@ -55,6 +56,7 @@ def _members(names: Sequence[str], prefix: str) -> list[Member]:
 
 
 def _run(fleet: Fleet, *, list_pvs: bool) -> None:
+    raise_interrupts()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)  # one way out for all: the fleet is stopped by it
     try:

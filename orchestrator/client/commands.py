@@ -222,7 +222,7 @@ async def _put(
 
 def _messages(names: Iterable[str], channels: Channels) -> dict[str, str]:
     """The `message` that a service has beside each of these, if they are commands of one."""
-    found = {name: _COMMAND.fullmatch(_config(name, channels, text=True).pv) for name in names}
+    found = {name: _COMMAND.fullmatch(_config(name, channels).pv) for name in names}
     return {name: f"{match['prefix']}message" for name, match in found.items() if match}
 
 

@@ -85,8 +85,20 @@ def test_a_command_may_be_started_without_stdout(shell: Shell, command: list[str
     assert finished(shell, *command, redirected=">&-") == (0, "")
 
 
-@pytest.mark.parametrize("moment", ["typer.models", "orchestrator.cli.guard", "numpy"])
-def test_ctrl_c_while_the_program_is_imported_is_no_traceback(shell: Shell, moment: str) -> None:
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("typer.models", signal.SIGINT),
+        ("orchestrator.cli.guard", signal.SIGINT),
+        ("numpy", signal.SIGINT),
+        ("aioca", signal.SIGINT),
+        ("numpy", signal.SIGTERM),
+        ("typer.models", signal.SIGHUP),
+    ],
+)
+def test_ctrl_c_while_the_program_is_imported_is_no_traceback(
+    shell: Shell, moment: str, number: signal.Signals
+) -> None:
     with subprocess.Popen(
         [sys.executable, "-X", "importtime", "-m", "orchestrator", "get", "SIM:REC:LongOut"],
         env=shell.env,
@@ -98,7 +110,22 @@ def test_ctrl_c_while_the_program_is_imported_is_no_traceback(shell: Shell, mome
         assert process.stderr is not None
         while not (line := process.stderr.readline()).rstrip().endswith(f" {moment}"):
             assert line, f"{moment} was not imported"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         rest = process.stderr.read()
     assert process.returncode == 3
     assert "Traceback" not in rest
+
+
+def test_an_interrupt_that_has_passed_an_exec_ends_a_command_with_its_exit_code(
+    tmp_path: Path,
+) -> None:
+    """`python -m` kills itself with SIGINT at its end where a KeyboardInterrupt has passed an exec
+    of a text, as when a dataclass is made, even if it was caught since (CPython, pythonrun.c)."""
+    (tmp_path / "made.py").write_text(
+        "import typer; from orchestrator.cli.guard import guarded\n"
+        "def command() -> int: exec('raise KeyboardInterrupt')\n"
+        "app = typer.Typer(); app.command()(guarded(command)); app()"
+    )
+    command = [sys.executable, "-m", "made"]
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (3, b"")
