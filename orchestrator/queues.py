@@ -38,10 +38,7 @@ class QueueFigures:
     most: int
     """The most that ever waited at once."""
     merged: int
-    """Items replaced by a newer one before anybody took them; from 2^31 on it counts from 0 again.
-
-    An integer PV holds no more: a channel flat out comes there in some 50 hours.
-    """
+    """Items replaced by a newer one before anybody took them."""
     total: int
     """Items offered."""
 
@@ -87,8 +84,7 @@ class Merged(Generic[T]):
     @property
     def figures(self) -> QueueFigures:
         """Statistics since the start."""
-        merged = self._merged % 2**31
-        return QueueFigures(len(self._items), self._most, merged, self._total)
+        return QueueFigures(len(self._items), self._most, self._merged, self._total)
 
 
 class MergeQueue(Merged[T]):

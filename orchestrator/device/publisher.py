@@ -39,6 +39,9 @@ from orchestrator.types import (
 _EVERY_POINT = 1000
 """Up to here DATA:* is posted at every point; beyond, at the pulse: a column costs its length."""
 
+_MOST_LOOPS = 64
+"""Indices that LOOP_INDEX holds; of deeper nesting it shows the outermost."""
+
 _MOST_TEXT = 65535
 """Bytes that QUEUE and SEQUENCES hold."""
 
@@ -124,10 +127,10 @@ class RunPublisher:
         yield Update("run_name", event.name)
         yield Update("owner", event.owner)
         yield Update("message", "")
-        yield Update("nsteps", event.steps if event.steps < 2**31 else 0)  # an integer PV
+        yield Update("nsteps", event.steps)
         yield from _progressed(Progressed(0, 0.0, 0.0, float("nan"), 0.0))
         yield Update("step_name", "")
-        yield Update("loop_index", np.zeros(0, dtype=np.int32))
+        yield Update("loop_index", np.zeros(0, dtype=np.int64))
         for name in self._served:
             yield Update("data", np.zeros(0), name)
         self._served = ()
@@ -197,7 +200,8 @@ def _fitting(items: Iterable[object], rest: Callable[[int], object]) -> str:
 def _entered(event: StepStarted) -> Iterator[PushItem]:
     yield Update("step", event.done)
     yield Update("step_name", f"{path_text(event.path)} {event.name}")
-    yield Update("loop_index", np.array(event.loops, dtype=np.int32))
+    loops = np.array(event.loops[:_MOST_LOOPS], dtype=np.int64)
+    yield Update("loop_index", loops)
 
 
 def _progressed(event: Progressed) -> Iterator[PushItem]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import caproto as ca
 import numpy as np
 import structlog
 
@@ -18,8 +20,8 @@ from orchestrator.server.mirrors import describe, make_mirror, shape, take_metad
 from orchestrator.server.pvs import ServicePVs, escaped
 from orchestrator.server.requests import Requests
 from orchestrator.server.stats import Stats
-from orchestrator.server.values import mark_invalid, write
-from orchestrator.types import Metadata, MirrorOpened, Update
+from orchestrator.server.values import held, mark_invalid, write
+from orchestrator.types import Alarm, Metadata, MirrorOpened, Severity, Update
 
 _WITH_UNITS = ("mon_buf", "mon_mean", "mon_std", "data")
 """Fields whose PVs are in the units of their channel."""
@@ -50,6 +52,7 @@ class PVTable:
         self.pvdb.update(Stats(escaped(f"{config.prefix}STATS:"), root=self).pvdb)
         self._names: dict[tuple[str, str], str] = {}
         self._known: dict[str, Metadata] = {}
+        self._beyond: set[tuple[str, str]] = set()
         for row in chained_rows(config):
             self._add(row)
 
@@ -62,7 +65,7 @@ class PVTable:
         try:
             if update.field == "data" and np.size(update.value) > channel.max_length:
                 channel = await self._grow(update, channel, server)
-            await write(channel, update)
+            await write(channel, self._held(channel, update))
         except Exception as error:  # noqa: BLE001 - one bad value must not stop all others
             logger.error("can't publish", field=update.field, key=update.key, error=str(error))
             with suppress(Exception):  # told already; the drain goes on
@@ -83,6 +86,21 @@ class PVTable:
         else:
             mirror = make_mirror(opened.metadata)
             self._add(Row("mon", opened.channel, name, mirror, MIRROR_DOC))
+
+    def _held(self, channel: Any, update: Update) -> Update:
+        """The same; a number of ours beyond 32 bits is shown as the largest one, in alarm."""
+        if update.field == "mon" or not isinstance(channel, ca.ChannelInteger):
+            return update  # a mirror shows what the channel has, or is INVALID
+        value = held(update.value)
+        if value is update.value:
+            return update
+        pv = update.field, update.key
+        if pv not in self._beyond:
+            self._beyond.add(pv)
+            name = self._names.get(pv) or channel.pvname
+            logger.warning("a number is beyond 32 bits: its PV shows the largest", pv=name)
+        severity = max(update.severity, Severity.MINOR)
+        return replace(update, value=value, severity=severity, status=update.status or Alarm.HIGH)
 
     def _channel(self, field: str, key: str) -> Any:
         if key:

@@ -5,8 +5,24 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
+
 from orchestrator.ioc import fitting, publish
 from orchestrator.types import Alarm, Severity, Update
+
+_LARGEST = 2**31 - 1
+"""Channel Access has no wider integers."""
+
+
+def held(value: Any) -> Any:
+    """A whole number, or an array of them, as far as 32 bits hold it; the same where they do."""
+    if isinstance(value, np.ndarray):
+        if value.size == 0 or (value.max() <= _LARGEST and value.min() >= -_LARGEST - 1):
+            return value
+        return np.clip(value, -_LARGEST - 1, _LARGEST)
+    if isinstance(value, int | np.integer) and not -_LARGEST - 1 <= value <= _LARGEST:
+        return _LARGEST if value > 0 else -_LARGEST - 1
+    return value
 
 
 async def write(channel: Any, update: Update) -> None:

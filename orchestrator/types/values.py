@@ -64,6 +64,7 @@ class Alarm(IntEnum):
     NO_ALARM = 0
     READ = 1
     WRITE = 2
+    HIGH = 4
     STATE = 7
     COMM = 9
     TIMEOUT = 10

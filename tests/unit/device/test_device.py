@@ -34,6 +34,7 @@ from orchestrator.types import (
     SequencesListed,
     Severity,
     StateChanged,
+    StepStarted,
     Tick,
     Told,
     Update,
@@ -189,11 +190,18 @@ def test_run_by_cmd_is_acknowledged_once_it_has_started(device):
     assert started[-2:] == [Update("ack", 1), Reply(7)]
 
 
-def test_more_steps_than_an_integer_pv_holds_are_not_known(device):
-    """The PV was INVALID, and showed the run before."""
-    for steps, shown in ((2**31 - 1, 2**31 - 1), (2**31, 0)):
-        started = device.examine(RunStarted("id", "align", "", 0, steps))
-        assert values(started, "nsteps") == [shown]
+def test_steps_and_passes_are_counted_on_where_an_integer_pv_ends(device):
+    """The server shows them as it can; a loop of 2^31 passes ended the service here."""
+    started = device.examine(RunStarted("id", "align", "", 0, 2**31))
+    assert values(started, "nsteps") == [2**31]
+    entered = device.examine(StepStarted(("steps", 0), "x", 2**31, (2**31, 2**40, 7)))
+    assert values(entered, "step") == [2**31]
+    assert list(values(entered, "loop_index")[0]) == [2**31, 2**40, 7]
+
+
+def test_of_more_loops_than_the_pv_holds_the_outermost_are_shown(device):
+    entered = device.examine(StepStarted(("steps", 0), "x", 1, tuple(range(100))))
+    assert list(values(entered, "loop_index")[0]) == list(range(64))
 
 
 def test_refused_run_by_cmd_leaves_ack_0_major_and_says_why(device):

@@ -5,12 +5,23 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import caproto as ca
+import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from orchestrator.config import ChainConfig, ChannelConfig, Config
 from orchestrator.queues import MergeQueue, push_queue
 from orchestrator.server.server import Server
-from orchestrator.types import Metadata, MirrorOpened, NativeType, PushItem, Reply, Update
+from orchestrator.types import (
+    Metadata,
+    MirrorOpened,
+    NativeType,
+    PushItem,
+    Reply,
+    Severity,
+    Update,
+)
 
 
 class Ioc:
@@ -37,6 +48,48 @@ async def published(*items: PushItem) -> Server:
     draining.cancel()
     await asyncio.wait([draining])
     return server
+
+
+LARGEST = 2**31 - 1
+
+
+def integers(server: Server) -> list[tuple[str, str]]:
+    """Field and key of each integer PV that the service publishes."""
+    table = server._table
+    own = [(name, "") for name, pv in table.service.attr_pvdb.items() if _is_integer(pv)]
+    keyed = [at for at, name in table._names.items() if _is_integer(table.pvdb[name])]
+    return [*own, *keyed]
+
+
+def _is_integer(pv: Any) -> bool:
+    return isinstance(pv, ca.ChannelInteger)
+
+
+@pytest.mark.parametrize("beyond", [2**31, 2**40, np.int64(2**40), 10**30])
+async def test_every_integer_pv_shows_what_is_beyond_32_bits_as_the_largest(beyond: int) -> None:
+    fields = integers(served()[0])
+    assert {("step", ""), ("loop_index", ""), ("chain_reconnects", "s")} <= set(fields)
+    assert len(fields) > 15
+    arrays = dict.fromkeys(("loop_index", "index"), np.array([min(beyond, 2**40), 7]))
+    with capture_logs() as lines:
+        updates = [Update(field, arrays.get(field, beyond), key) for field, key in fields]
+        server = await published(*updates, *updates)
+    for field, key in fields:
+        pv = server._table._channel(field, key)
+        shown = pv.value[0] if field in arrays else pv.value
+        assert (field, shown) == (field, LARGEST)
+        assert pv.alarm.severity == Severity.MINOR
+    assert {line["event"] for line in lines} == {
+        "a number is beyond 32 bits: its PV shows the largest"
+    }
+    assert len(lines) == len(fields), "each is told once"
+
+
+async def test_what_32_bits_hold_is_shown_as_it_is() -> None:
+    for number in (0, LARGEST, -LARGEST - 1):
+        server = await published(Update("step", number))
+        pv = server._table.service.attr_pvdb["step"]
+        assert (pv.value, pv.alarm.severity) == (number, Severity.NO_ALARM)
 
 
 ODD: tuple[Any, ...] = (None, 10**400, object(), "\ud800", float("nan"), [[]])
