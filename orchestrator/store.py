@@ -32,6 +32,9 @@ _PIECE = 4096
 _MOST_WAITING = 64 * 2**20
 """Bytes of rows that may wait for the disk; then `sample` waits. One row may be larger."""
 
+_LONGEST_NAME = 100
+"""Bytes of a sequence's name in that of its file; the id before it tells runs apart."""
+
 _BLOCK = 65536
 """Characters of a file that are copied at a time."""
 
@@ -73,6 +76,8 @@ class CsvStore:
     def open(self, run_id: str, name: str, channels: Sequence[str]) -> CsvRecorder:
         """See `ports.Store.open`."""
         safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name) or "sequence"
+        # Bytes of UTF-8, not letters: a file's name holds 255 of them.
+        safe = safe.encode()[:_LONGEST_NAME].decode(errors="ignore")
         return CsvRecorder(self._directory / f"{run_id}-{safe}.csv", channels, self._lost)
 
 
@@ -272,7 +277,16 @@ def _cells(reading: Reading | None) -> _Row:
         return ["", "", ""]
     value = reading.value
     cell: _Cell = json.dumps(value) if isinstance(value, tuple) else value
-    return [cell, f"{reading.timestamp:.9f}", int(reading.severity)]
+    return [cell, _stamp(reading), int(reading.severity)]
+
+
+def _stamp(reading: Reading) -> str:
+    """Unix s with nine digits, those of the IOC: a float of today holds seven."""
+    if reading.nanoseconds is None:
+        return f"{reading.timestamp:.9f}"
+    # Not the float's whole seconds: it may have been rounded up to the next one.
+    seconds = round(reading.timestamp - reading.nanoseconds / 1e9)
+    return f"{seconds}.{reading.nanoseconds:09d}"
 
 
 def _size(row: _Row) -> int:

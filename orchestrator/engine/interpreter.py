@@ -356,11 +356,12 @@ class Interpreter:
             await self._while(node, node.points.condition, scope, place, entry, held=held)
             return
         points = await self._steps.points(node, scope)
-        if node.serpentine and place.loops and place.loops[-1] % 2:
-            points = points[::-1]
+        last = len(points) - 1
+        backwards = node.serpentine and place.loops and place.loops[-1] % 2
         first = 0 if entry is None else entry.loop()
         for index in range(first, len(points)):
-            await self._pass(node, scope, place, index, points[index], entry, held=held)
+            point = points[last - index if backwards else index]  # computed here, never listed
+            await self._pass(node, scope, place, index, point, entry, held=held)
             entry = None
 
     async def _while(

@@ -30,6 +30,7 @@ from orchestrator.engine.interpreter import Interpreter
 from orchestrator.engine.machine import Machine, State
 from orchestrator.engine.nesting import points
 from orchestrator.engine.scope import Scope
+from orchestrator.engine.seldom import seldom
 from orchestrator.engine.verbs import Verbs
 from orchestrator.engine.waits import Condition
 from orchestrator.language.document import document_of
@@ -225,17 +226,17 @@ class Run:
             InputError: A state is named that there is not.
         """
         waiter, leaving = self._verbs.waiter, self._leaving
-        machine = Machine(states, waiter, self._condition, self._entered, leaving)
-        return await machine.run(start or next(iter(states)))
+        with seldom(self._verbs.tell) as tell:
+            machine = Machine(
+                states, waiter, self._condition, lambda s: tell(f"{self._name}: state {s}"), leaving
+            )
+            return await machine.run(start or next(iter(states)))
 
     async def _condition(self, expression: str) -> Condition:
         operand = compile_expression(expression, self._names, ())
         await self._connect(sorted(operand.channels | operand.links))
         await _anyway(lambda: self._verbs.refresh(operand.channels))
         return self._verbs.until(operand, {})
-
-    def _entered(self, state: str) -> None:
-        self._verbs.tell(f"{self._name}: state {state}")
 
     # Values -------------------------------------------------------------------------------------
 

@@ -78,14 +78,13 @@ class Reporter:
     def progress(self) -> Progressed:
         """The figures as they are now."""
         now = self._clock()
-        elapsed = now - self._started
-        worked = elapsed - self._control.stood_still
+        worked = now - self._started - self._control.stood_still
         if self._steps and self.done:
             percent = min(100.0 * self.done / self._steps, 100.0)
             remaining = max(worked / self.done * (self._steps - self.done), 0.0)
         else:
             percent, remaining = 0.0, float("nan")
-        return Progressed(self.done, percent, elapsed, remaining, now - self._control.moved)
+        return Progressed(self.done, percent, worked, remaining, now - self._control.moved)
 
     def last(self) -> None:
         """The final figures, at the end of the run."""

@@ -143,7 +143,7 @@ class Progressed:
     percent: float
     """0 … 100."""
     elapsed: float
-    """s since the start."""
+    """s since the start, without pauses."""
     remaining: float
     """s to go without pauses, NaN where unknown."""
     hung: float

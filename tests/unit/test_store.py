@@ -246,3 +246,28 @@ async def test_a_disk_that_fails_makes_room(tmp_path: Path) -> None:
     async with asyncio.timeout(60):
         await recorder.room()
     assert not recorder.full
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "é" * 300, "💡" * 300, "a" * 99 + "é" * 9, "/" * 5000])
+async def test_the_rows_of_a_run_with_a_long_name_are_kept(tmp_path: Path, name: str) -> None:
+    recorder = CsvStore(tmp_path).open("20260131-142501-037", name, ["a.x"])
+    recorder.row(Place((), (), ()), {"a.x": reading("a.x", 1.0), "b.y": reading("b.y", 1.0)})
+    recorder.row(Place((), (), ()), {"c.y": reading("c.y", 2.0)})  # by way of a second file
+    assert await recorder.close(RunStatus.SUCCESS) == ""
+    assert len(rows_of(recorder.file)) == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanoseconds"),
+    [(1_795_000_000, 123_456_789), (1_795_000_000, 999_999_999), (0, 1), (1_795_000_000, 0)],
+)
+async def test_a_time_stamp_has_the_nine_digits_of_its_ioc(
+    tmp_path: Path, seconds: int, nanoseconds: int
+) -> None:
+    """Facilities count pulses in the last bits, of which a float of today has none."""
+    stamp = seconds + nanoseconds * 1e-9
+    for kept in (stamp, round(stamp, 6)):
+        recorder = CsvStore(tmp_path).open(str(kept), "plan", ["a.x"])
+        recorder.row(Place((), (), ()), {"a.x": Reading("a.x", 1.0, kept, nanoseconds=nanoseconds)})
+        assert await recorder.close(RunStatus.SUCCESS) == ""
+        assert rows_of(recorder.file)[0]["a.x:timestamp"] == f"{seconds}.{nanoseconds:09d}"

@@ -411,3 +411,21 @@ def test_control_that_is_refused_is_not_told_as_done(play):
         return [e.verb for e in it.events if isinstance(e, Controlled)]
 
     assert play(scenario) == [Verb.STOP]
+
+
+def test_elapsed_stands_still_while_paused(play):
+    async def scenario(it):
+        it.start("steps: [{delay: 10}]")
+        await asyncio.sleep(4)
+        it.ask(Verb.PAUSE)
+        await asyncio.sleep(1)
+        before = it.values("elapsed")[-1]
+        await asyncio.sleep(1000)
+        after = it.values("elapsed")[-1]
+        it.ask(Verb.RESUME)
+        await it.ended()
+        return before, after, it.values("elapsed")[-1]
+
+    before, after, last = play(scenario)
+    assert before == after == pytest.approx(4, abs=0.3)
+    assert last == pytest.approx(10, abs=0.3)

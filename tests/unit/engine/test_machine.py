@@ -57,9 +57,16 @@ async def two_ways(run: Run) -> None:
     await run.log(f"ended {last}")
 
 
+@sequence
+async def restless(run: Run) -> None:
+    ways = [When("sim.x < 0", "done"), When(after=0.1, to="b")]
+    back = [When("sim.x < 0", "done"), When(after=0.1, to="a")]
+    await run.machine({"a": State(when=ways), "b": State(when=back), "done": State()})
+
+
 @pytest.fixture
 def start(play):
-    registry = Registry({f.__name__: f for f in (heater, misspelt, watchdog, two_ways)})
+    registry = Registry({f.__name__: f for f in (heater, misspelt, watchdog, two_ways, restless)})
 
     def begin(it, name="heater"):
         it._ended = asyncio.get_running_loop().create_future()
@@ -156,3 +163,16 @@ def test_way_out_that_reads_a_lost_channel_bars_no_other(start):
         return it.values("message")
 
     assert "ended second" in start(scenario)
+
+
+def test_a_machine_that_changes_all_the_time_is_told_of_once_a_second(start):
+    async def scenario(it, begin):
+        begin("restless")
+        await asyncio.sleep(100)
+        it.sim.post("sim.x", -1.0)
+        return await it.ended(), [text for text in it.values("message") if "state" in text]
+
+    _, told = start(scenario)
+    assert 90 < len(told) < 110
+    assert "more before it)" in told[-2]
+    assert told[-1].startswith("restless: state done")
