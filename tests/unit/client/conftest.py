@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+import pytest
+
+from .libca import FakeCa, replace_libca
+
+
+@pytest.fixture
+def ca(monkeypatch: pytest.MonkeyPatch) -> FakeCa:
+    """A stand-in for libca."""
+    return replace_libca(monkeypatch)

@@ -1,0 +1,274 @@
+"""A stand-in for libca: channels in memory that connect, answer, refuse and break as told.
+
+It takes the place of the functions of epicscorelibs' `cadef` that the client calls, and of aioca's
+`get_channel`; callbacks come through the same C callbacks, with the same structures. Nothing is
+answered by itself: a test says when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from epicscorelibs.ca import cadef, dbr
+
+from orchestrator.client import client, feed, gets, link, puts
+from orchestrator.types import NativeType
+
+UP, DOWN = cadef.cs_conn, cadef.cs_prev_conn
+_TIME, _CTRL = dbr.DBR_TIME_STRING, 28
+
+
+@dataclass(eq=False)
+class FakeChannel:
+    """One channel as aioca has it, and what libca knows of it."""
+
+    name: str
+    ca: FakeCa
+    native: NativeType = NativeType.DOUBLE
+    count: int = 1
+    state: int = DOWN
+    readable: bool = True
+    writable: bool = True
+    units: bytes = b"mm"
+    labels: tuple[str, ...] = ()
+    limits: tuple[float, float] = (0.0, 0.0)
+    listeners: list[Any] = field(default_factory=list)
+    told: bool = False
+    """Whether aioca has heard that it is connected."""
+    puts: list[tuple[int, int, bytes, bool]] = field(default_factory=list)
+    """Type, count, bytes and whether with callback, of what was put."""
+    owed: list[tuple[Any, Any]] = field(default_factory=list)
+    """Put-callbacks that are outstanding."""
+    asked: list[tuple[int, int, Any, Any]] = field(default_factory=list)
+    """Gets that are outstanding: type, count and who is to be called."""
+
+    def __post_init__(self) -> None:
+        self._as_parameter_ = next(self.ca.numbers)
+
+    # As aioca's -------------------------------------------------------------------------------
+
+    def connected(self) -> bool:
+        return self.told
+
+    def _add_subscription(self, listener: Any) -> None:
+        self.listeners.append(listener)
+
+    def _remove_subscription(self, listener: Any) -> None:
+        self.listeners.remove(listener)
+
+    # What a test has happen -------------------------------------------------------------------
+
+    def connect(self, **changes: Any) -> None:
+        """The server is there, perhaps another one."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+        self.state, self.told = UP, True
+        for listener in list(self.listeners):
+            listener._on_connect(True)
+
+    def lose(self) -> None:
+        """The server is gone: libca fails what is outstanding."""
+        self.state, self.told = DOWN, False
+        for listener in list(self.listeners):
+            listener._on_connect(False)
+        while self.owed:
+            self.complete(int(cadef.ECA_DISCONN))
+
+    def complete(self, status: int = int(cadef.ECA_NORMAL)) -> None:
+        """The oldest put-callback ends."""
+        callback, context = self.owed.pop(0)
+        callback(cadef.event_handler_args(context, None, 0, 1, None, status))
+
+    def feeds(self, *, properties: bool) -> list[Any]:
+        """The subscriptions that there are."""
+        own = self.ca.subscriptions.values()
+        wanted = int(cadef.DBE_PROPERTY) if properties else int(cadef.DBE_VALUE | cadef.DBE_ALARM)
+        return [s for s in own if s.channel is self and s.events == wanted]
+
+    def post(self, value: Any, severity: int = 0, status: int = 0) -> None:
+        """An update to all who subscribed to values."""
+        for subscription in self.feeds(properties=False):
+            subscription.deliver(self.timed(subscription.code, value, severity, status))
+
+    def describe(self) -> None:
+        """An update to all who subscribed to metadata."""
+        for subscription in self.feeds(properties=True):
+            subscription.deliver(self.described(subscription.code))
+
+    def fail(self, status: int, *, properties: bool = False) -> None:
+        """An update with a bad status."""
+        for subscription in self.feeds(properties=properties):
+            subscription.deliver(None, status)
+
+    def answer(self, value: Any = None, status: int = int(cadef.ECA_NORMAL)) -> None:
+        """The oldest get is answered: with metadata where it asked for them."""
+        code, _, callback, context = self.asked.pop(0)
+        made = self.described(code) if code >= _CTRL else self.timed(code, value, 0, 0)
+        address = None if status != cadef.ECA_NORMAL else ctypes.addressof(made)
+        callback(cadef.event_handler_args(context, None, code, 1, address, status))
+
+    def timed(self, code: int, value: Any, severity: int, status: int) -> Any:
+        made = dbr.DbrCodeToType[code]()
+        made.status, made.severity = status, severity
+        if code == _TIME:
+            value = str(value).encode().ljust(40, b"\0")[:40]
+            ctypes.memmove(ctypes.addressof(made) + 12, value, 40)
+        else:
+            made.raw_value[0] = value
+        return made
+
+    def described(self, code: int) -> Any:
+        made = dbr.DbrCodeToType[code]()
+        if hasattr(made, "units"):
+            made.units = self.units
+        if hasattr(made, "upper_ctrl_limit"):
+            made.lower_ctrl_limit, made.upper_ctrl_limit = map(
+                type(made.lower_ctrl_limit), self.limits
+            )
+        if self.labels:
+            made.no_str = len(self.labels)
+            for index, label in enumerate(self.labels):
+                made.raw_strs[index].value = label.encode()
+        return made
+
+
+@dataclass(eq=False)
+class Subscription:
+    """What libca keeps of one."""
+
+    channel: FakeChannel
+    code: int
+    count: int
+    events: int
+    callback: Callable[[Any], None]
+    feed: Any
+
+    def deliver(self, made: Any, status: int = int(cadef.ECA_NORMAL)) -> None:
+        address = None if made is None else ctypes.addressof(made)
+        self.callback(cadef.event_handler_args(self.feed, None, self.code, 1, address, status))
+
+
+class FakeCa:
+    """All channels of one test."""
+
+    def __init__(self) -> None:
+        self.numbers = itertools.count(1)
+        self.channels: dict[str, FakeChannel] = {}
+        self.subscriptions: dict[int, Subscription] = {}
+        self.flushed = 0
+        self.refuses: int | None = None
+        """The status with which libca refuses what is asked of it."""
+
+    def channel(self, name: str, **about: Any) -> FakeChannel:
+        """One channel; made at the first look."""
+        if name not in self.channels:
+            self.channels[name] = FakeChannel(name, self)
+        channel = self.channels[name]
+        for key, value in about.items():
+            setattr(channel, key, value)
+        return channel
+
+    # What the client calls --------------------------------------------------------------------
+
+    def _here(self, channel: FakeChannel) -> FakeChannel:
+        if channel.state != UP:
+            raise cadef.Disconnected(channel)
+        if self.refuses is not None:
+            raise cadef.CAException(self.refuses, None)
+        return channel
+
+    def ca_state(self, channel: FakeChannel) -> int:
+        return channel.state
+
+    def ca_field_type(self, channel: FakeChannel) -> int:
+        if channel.state != UP:
+            raise cadef.Disconnected(channel)
+        return int(channel.native)
+
+    def ca_element_count(self, channel: FakeChannel) -> int:
+        if channel.state != UP:
+            raise cadef.Disconnected(channel)
+        return channel.count
+
+    def ca_read_access(self, channel: FakeChannel) -> bool:
+        return channel.readable
+
+    def ca_write_access(self, channel: FakeChannel) -> bool:
+        return channel.writable
+
+    def ca_host_name(self, channel: FakeChannel) -> str:
+        return "127.0.0.1:5064"
+
+    def ca_name(self, channel: FakeChannel) -> str:
+        return channel.name
+
+    def ca_flush_io(self) -> None:
+        self.flushed += 1
+
+    def ca_create_subscription(
+        self,
+        code: int,
+        count: int,
+        channel: FakeChannel,
+        events: int,
+        callback: Any,
+        user: Any,
+        number: Any,
+    ) -> None:
+        own = next(self.numbers)
+        subscription = Subscription(
+            self._here(channel), code, count, int(events), callback, user.value
+        )
+        self.subscriptions[own] = subscription
+        number._obj.value = own
+
+    def ca_clear_subscription(self, own: Any) -> None:
+        del self.subscriptions[own._as_parameter_]
+
+    def ca_array_put(self, kind: int, count: int, channel: FakeChannel, data: Any) -> None:
+        self._put(kind, count, channel, data, completion=False)
+
+    def ca_array_put_callback(
+        self, kind: int, count: int, channel: FakeChannel, data: Any, callback: Any, user: Any
+    ) -> None:
+        self._put(kind, count, channel, data, completion=True)
+        channel.owed.append((callback, user.value))
+
+    def _put(
+        self, kind: int, count: int, channel: FakeChannel, data: Any, *, completion: bool
+    ) -> None:
+        self._here(channel)
+        size = {0: 40, 1: 2, 2: 4, 3: 2, 4: 1, 5: 4, 6: 8}[int(kind)] * count
+        address = data if isinstance(data, int) else ctypes.addressof(data._obj)
+        channel.puts.append((int(kind), count, ctypes.string_at(address, size), completion))
+
+    def ca_array_get_callback(
+        self, code: int, count: int, channel: FakeChannel, callback: Any, user: Any
+    ) -> None:
+        self._here(channel).asked.append((code, count, callback, user.value))
+
+
+_FUNCTIONS = [name for name in vars(FakeCa) if name.startswith("ca_")]
+
+
+def replace_libca(monkeypatch: pytest.MonkeyPatch) -> FakeCa:
+    """Have the client call this, in this test."""
+    ca = FakeCa()
+    for name in _FUNCTIONS:
+        monkeypatch.setattr(cadef, name, getattr(ca, name))
+    for module in (client, link, puts):
+        monkeypatch.setattr(module, "get_channel", ca.channel)
+    assert feed.cadef is gets.cadef is cadef  # they ask there
+    return ca
+
+
+async def settle() -> None:
+    """Let all that is ready have its turn."""
+    for _ in range(10):
+        await asyncio.sleep(0)
