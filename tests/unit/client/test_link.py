@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from epicscorelibs.ca import cadef
 from orchestrator.client.arrivals import Arrivals
 from orchestrator.client.feed import Requests
 from orchestrator.client.link import MOST_HELD, MUTE_AFTER, RETRY_AFTER, RETRY_AT_MOST, Link
+from orchestrator.client.menus import Menu
 from orchestrator.config import ChannelConfig
 from orchestrator.queues import MergeQueue, pull_queue
 from orchestrator.testing import run_virtual
@@ -34,6 +36,14 @@ class Rights:
 
     def forget(self, channel: FakeChannel, changed: Any) -> None:
         self.following.remove(changed)
+
+
+def link_of(
+    config: ChannelConfig, offer: Any, rights: Rights, muted: list[Link], requests: Requests
+) -> Link:
+    arrivals = Arrivals()
+    menu_of = partial(Menu, arrivals=arrivals, requests=requests)
+    return Link(config, offer, rights, muted.append, arrivals, requests, 0, menu_of)
 
 
 @dataclass
@@ -83,12 +93,11 @@ def rig(ca: FakeCa):
 
     def play(scenario, **about):
         async def main():
-            channel = ca.channel("A:X", **about)
+            channel = ca.channel(about.pop("name", "A:X"), **about)
             rights, muted, offered = Rights(), [], []
-            loop_queue = _Collected(offered)
             requests = Requests()
-            config = ChannelConfig("a.x", "A:X")
-            link = Link(config, loop_queue, rights, muted.append, Arrivals(), requests, 0)
+            config = ChannelConfig("a.x", channel.name)
+            link = link_of(config, _Collected(offered), rights, muted, requests)
             link.open()
             made = Rig(link, channel, ca, rights, requests, muted, offered)
             result = await scenario(made)
@@ -418,6 +427,39 @@ def test_a_loss_that_is_over_when_it_is_told_asks_anew(rig) -> None:
     assert rig(scenario) == (set(), ["lost", "back", "9.0?"])
 
 
+MENU = tuple(f"choice {n}" for n in range(16))
+
+
+@pytest.mark.parametrize("answered", ["in time", "by another", "not at all"])
+def test_a_choice_that_is_not_listed_is_told_behind_its_text_and_no_value_overtakes_it(
+    rig, answered
+) -> None:
+    async def scenario(it):
+        await it.there()
+        it.channel.post(17)
+        it.channel.post(3)
+        await settle()
+        before, asked = it.told, [code for code, *_ in it.channel.asked]
+        match answered:
+            case "in time":
+                it.channel.answer("choice 17")
+                it.channel.answer(17)
+            case "by another":
+                it.channel.answer("choice 3")
+                it.channel.answer(3)
+            case "not at all":
+                await asyncio.sleep(3)
+        await settle()
+        return before, asked, it.told, it.link.metadata.labels[16:]
+
+    before, asked, told, more = rig(scenario, name="A:X.STAT", native=NativeType.ENUM, labels=MENU)
+    assert (before, asked) == ([], [14, 17])  # DBR_TIME_STRING, DBR_TIME_ENUM
+    if answered == "in time":
+        assert (told, more) == (["up", 17, 3], ("", "choice 17"))
+    else:
+        assert (told, more) == ([17, 3], ())
+
+
 def test_a_closed_link_offers_nothing_of_what_waits_already(rig) -> None:
     async def scenario(it):
         await it.there()
@@ -433,10 +475,7 @@ def test_the_pull_queue_counts_what_a_link_offers_that_nobody_has_taken_yet(ca: 
     async def main():
         pull: MergeQueue[Any] = pull_queue(frozenset())
         channel = ca.channel("A:X")
-        arrivals, requests = Arrivals(), Requests()
-        link = Link(
-            ChannelConfig("a.x", "A:X"), pull, Rights(), lambda _: None, arrivals, requests, 0
-        )
+        link = link_of(ChannelConfig("a.x", "A:X"), pull, Rights(), [], Requests())
         link.open()
         channel.connect()
         channel.describe()
@@ -455,12 +494,12 @@ def test_the_pull_queue_counts_what_a_link_offers_that_nobody_has_taken_yet(ca: 
 
 def test_all_that_is_asked_in_a_turn_leaves_together(ca: FakeCa) -> None:
     async def main():
-        requests, arrivals = Requests(), Arrivals()
+        requests = Requests()
         links = []
         for number in range(20):
             config = ChannelConfig(f"a.{number}", f"A:{number}")
             ca.channel(config.pv).connect()
-            link = Link(config, _Collected([]), Rights(), lambda _: None, arrivals, requests, 0)
+            link = link_of(config, _Collected([]), Rights(), [], requests)
             link.open()
             links.append(link)
         before = ca.flushed
