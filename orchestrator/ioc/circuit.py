@@ -22,7 +22,7 @@ from caproto.asyncio.utils import _TransportWrapper
 from caproto.server.common import DisconnectedCircuit, Subscription, SubscriptionSpec
 
 from orchestrator.ioc.delay import DelayLine
-from orchestrator.ioc.outbox import Feed, Outbox, Subscriptions, bytes_of, encoded, wire
+from orchestrator.ioc.outbox import Feed, Outbox, Subscriptions, bytes_of, encoded, padded, wire
 from orchestrator.ioc.puts import Put, set_current_put
 from orchestrator.ioc.turns import Budget, Pace
 from orchestrator.types import ClientFigures, SubscriberFigures
@@ -53,6 +53,8 @@ _WITH_SID = (
     ca.EventCancelRequest,
     ca.ClearChannelRequest,
 )
+_SPECIAL = (ca.ChannelType.STSACK_STRING, ca.ChannelType.CLASS_NAME)
+"""Types of one value each, whatever is asked for."""
 _PUTS = (ca.WriteRequest.ID, ca.WriteNotifyRequest.ID)
 _NO_CHANNEL = 0xFFFF_FFFF
 """In an error that concerns no channel that the client would know (rsrv, camessage.c)."""
@@ -121,8 +123,7 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
         self._blocked = False
         self._behind = False
         self._updates = asyncio.Event()
-        self._sent_all = asyncio.Event()
-        self._sent_all.set()
+        self._progress = asyncio.Event()
 
     async def serve(self) -> None:
         """Serve the client until it goes; its puts that are under way go on."""
@@ -306,6 +307,8 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
                 self.client_hostname = _plain(self.client_hostname)
             case ca.ClientNameRequest():
                 self.client_username = _plain(self.client_username)
+            case ca.ReadNotifyRequest():
+                return [_filled_up(reply, command.data_count) for reply in replies]
             case ca.EventsOffRequest():
                 self.outbox.hold(True)
             case ca.EventsOnRequest():
@@ -402,6 +405,9 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
             if put.waiting:
                 self.circuit._ioids.pop(command.ioid, None)  # noqa: SLF001 - its own are kept
         if answer is not None:
+            if put.waiting:
+                # A client that reads next would be given the old value by its own monitor.
+                await self.updates_sent()
             await self._answer(answer)
 
     def _no_access(self, command: Any) -> Any:
@@ -552,14 +558,12 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
     def updates_wait(self) -> None:
         """There is something in the outbox."""
         self._updates.set()
-        self._sent_all.clear()
 
     async def _send_updates(self) -> None:
         budget = Budget(self.context.turns)
         while True:
             if not self.outbox.is_ready:
                 self._updates.clear()
-                self._sent_all.set()
                 self._behind = False
                 await self._updates.wait()
                 budget.renew()
@@ -568,6 +572,7 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
                 await self.delay.put(messages)
                 self._blocked = False
             self._sent += 1
+            self._progress.set()
             await budget.turn()
 
     async def make_room(self, feed: Feed) -> None:
@@ -593,9 +598,11 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
         """Return when what was posted before is on its way, or its client too slow for it."""
         try:
             async with asyncio.timeout(_SLOW_CLIENT_S):
-                while self.context.backlog:  # noqa: ASYNC110 - the queue tells only its length
-                    await asyncio.sleep(0)
-                await self._sent_all.wait()
+                await self.context.handed_out()
+                behind = self.outbox.put_so_far
+                while self.outbox.put_so_far - len(self.outbox) < behind and self.connected:
+                    self._progress.clear()
+                    await self._progress.wait()
         except TimeoutError:
             self._complain("client reads too slowly to see the updates before the completion")
 
@@ -618,6 +625,7 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
         if not self.connected:
             return
         self.connected = False
+        self._progress.set()
         self.client.close()
         await self.context.circuit_disconnected(self)
         budget = Budget(self.context.turns)
@@ -654,6 +662,16 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
 
     def _complain(self, event: str, **values: object) -> None:
         self.context.complaints.tell(event, self.circuit.address, **values)
+
+
+def _filled_up(reply: Any, count: int) -> Any:
+    """An answer with as many values as were asked for; rsrv (camessage.c) fills up with zeros."""
+    if count <= reply.data_count or reply.data_type in _SPECIAL:
+        return reply
+    values = padded(reply.data, count)
+    return ca.ReadNotifyResponse(
+        values, reply.data_type, count, 1, reply.ioid, metadata=reply.metadata
+    )
 
 
 def _check_size(command: Any) -> None:

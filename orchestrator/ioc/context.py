@@ -15,6 +15,7 @@ from caproto.asyncio import server as caproto_server
 from orchestrator.ioc.admission import PutRoom
 from orchestrator.ioc.circuit import Circuit
 from orchestrator.ioc.complaints import Complaints
+from orchestrator.ioc.masks import Masks
 from orchestrator.ioc.outbox import Feed, Post, Subscriptions
 from orchestrator.ioc.turns import Budget, Turns
 from orchestrator.types import ClientLimits
@@ -46,8 +47,10 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
         self.dropped = 0
         """Updates dropped so far because a client did not read, of all clients."""
         self.subscriptions: defaultdict[Any, Subscriptions] = defaultdict(Subscriptions)
+        self._masks = Masks()
         self._takers: defaultdict[Any, dict[Circuit, Feed]] = defaultdict(dict)
         self._posts = 0
+        self._handed_out = 0
         self.ca_server_port = port  # caproto takes it from EPICS_CA_SERVER_PORT, as libca does
         self.port = port
         self.delay_s = 0.0
@@ -130,6 +133,12 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
         while self.backlog > _BACKLOG_LIMIT:  # noqa: ASYNC110 - the queue tells only its length
             await asyncio.sleep(0)
 
+    async def handed_out(self) -> None:
+        """Return when all that was posted before has been handed to the circuits."""
+        due = self._posts + self.backlog
+        while self._handed_out < due:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0)
+
     async def taken(self) -> None:
         """Return when every client that reads has all updates so far in front of it.
 
@@ -148,6 +157,7 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
         while True:
             update = await self.subscription_queue.get()
             await self._hand_out(*update)
+            self._handed_out += 1
             del update  # a PV that was replaced meanwhile is not kept
             if budget.is_spent:
                 # No turn is waited for: all wait for this task.
@@ -162,6 +172,8 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
         post = Post(self._posts, metadata, values, flags, only)
         if only is None:
             for spec in specs:
+                if not self._masks.passes(spec, metadata, flags, first=False):
+                    continue
                 takers = self._takers.get(spec, {})
                 for circuit, feed in list(takers.items()):
                     if feed.is_full:
@@ -171,6 +183,7 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
                         circuit.updates_wait()
         elif only.circuit.subscribes(only):
             (spec,) = specs
+            self._masks.passes(spec, metadata, flags, first=True)
             feed = only.circuit.outbox.feed(spec)
             self._takers[spec][only.circuit] = feed
             only.circuit.outbox.put(feed, post)
@@ -186,6 +199,7 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
         if not self.subscriptions[spec]:
             del self.subscriptions[spec]
             self._takers.pop(spec, None)
+            self._masks.forget(spec)
             await spec.db_entry.unsubscribe(self.subscription_queue, spec)
 
     async def replace(self, name: str, channel: Any) -> None:

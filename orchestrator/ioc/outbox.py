@@ -124,6 +124,8 @@ class Outbox:
         self._feeds: dict[Any, Feed] = {}
         self._line: deque[Feed] = deque()
         self._waiting = 0
+        self.put_so_far = 0
+        """Updates kept since it was made."""
         self._first: dict[Any, int] = {}
         self._held = False
         self._encoding: Iterator[bytes] | None = None
@@ -159,6 +161,7 @@ class Outbox:
         """Keep an update; never waits. Drops the oldest of the same feed if there are too many."""
         feed.posts += 1
         self._waiting += 1
+        self.put_so_far += 1
         if post.only is not None:
             self._first[post.only.subscriptionid] = post.number
         feed.waiting.append(post)

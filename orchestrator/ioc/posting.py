@@ -9,6 +9,7 @@ import caproto as ca
 import numpy as np
 from caproto import AlarmSeverity, AlarmStatus
 
+from orchestrator.ioc.choice import ChoiceChannel
 from orchestrator.ioc.text import TextChannel
 
 Alarm = tuple[int, int]
@@ -85,6 +86,8 @@ def _fitting(pv: Any, value: Any) -> Any:
             raise TypeError
         case TextChannel() | ca.ChannelString() | ca.ChannelChar():
             return value
+        case ChoiceChannel():
+            return pv.index(value)
         case ca.ChannelEnum():
             return _label(pv, value)
         case _ if pv.max_length == 1:
@@ -146,6 +149,8 @@ def _wanted(pv: Any) -> str:
             return f"at most {pv.max_length} texts"
         case TextChannel() | ca.ChannelString() | ca.ChannelChar():
             return "text"
+        case ChoiceChannel():
+            return f"{', '.join(pv.labels)} or an index"
         case ca.ChannelEnum():
             return f"{', '.join(pv.enum_strings)} or an index"
         case _ if pv.max_length > 1:

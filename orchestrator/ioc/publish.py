@@ -33,20 +33,31 @@ async def publish(
         await channel.write(value, verify_value=False, **facts)
         return
     data, alarm = channel._data, channel.alarm  # noqa: SLF001 - caproto has no cheaper door
+    former = data["value"]
     data["value"] = channel.preprocess_value(value)
     data["timestamp"] = stamp
-    if alarm.status != status or alarm.severity != severity:
+    alarmed = alarm.status != status or alarm.severity != severity
+    if alarmed:
         await alarm.write(status=status, severity=severity, publish=False)
     channel._content.clear()  # noqa: SLF001 - what new subscribers would be given
-    flags = _ENUM_FLAGS if isinstance(channel, ca.ChannelEnum) else 0
+    flags = _ALARM if alarmed else _VALUE
     if channel._queues:  # noqa: SLF001 - somebody subscribes, or has once
+        if alarmed and not _is_same(former, data["value"]):
+            flags |= _VALUE
         await channel.publish(flags)
     if len(alarm._channels) > 1:  # noqa: SLF001 - an alarm shared by several PVs
         await alarm.publish(flags, except_for=(channel,))
 
 
-_ENUM_FLAGS = ca.SubscriptionType.DBE_LOG | ca.SubscriptionType.DBE_VALUE
-"""As in caproto's `ChannelEnum.write`; other channels have none."""
+_VALUE = ca.SubscriptionType.DBE_LOG | ca.SubscriptionType.DBE_VALUE
+_ALARM = ca.SubscriptionType.DBE_ALARM
+
+
+def _is_same(former: Any, value: Any) -> bool:
+    """Whether a value stayed as it was: with an alarm that changes, only that is told then."""
+    if type(former) is not type(value) or not isinstance(value, int | float | str):
+        return False  # an array: as a waveform record posts its own (MPST)
+    return bool(former == value)
 
 
 def epics_stamp(timestamp: float, nanoseconds: int | None = None) -> Any:

@@ -9,13 +9,18 @@ import numpy as np
 from caproto.server import PvpropertyData
 
 from orchestrator.ioc.access import ReadOnly
+from orchestrator.types import Latin1, decoded, encoded
 
 _STRING_BYTES = 39
 """What a DBR_STRING holds, without its NUL (EPICS MAX_STRING_SIZE is 40)."""
 
 
+# DBR_CTRL_STRING and DBR_GR_STRING are dbr_sts_string (db_access.h); caproto's carries a stamp.
+ca.DBR_TYPES[ca.ChannelType.CTRL_STRING] = ca.DBR_TYPES[ca.ChannelType.STS_STRING]
+
+
 def decode(data: Any) -> str:
-    """Text as it comes from a client, up to its first NUL; bytes that are not UTF-8 become �.
+    """Text as it comes from a client, up to its first NUL: UTF-8, else Latin-1.
 
     `data` is a CHAR array, or an array of strings, of which the first counts.
     """
@@ -24,15 +29,28 @@ def decode(data: Any) -> str:
     else:
         first = data[0] if len(data) else b""
         raw = first.encode("latin-1") if isinstance(first, str) else bytes(first)
-    return raw.partition(b"\0")[0].decode("utf-8", errors="replace")
+    return decoded(raw)
 
 
 def encode(text: str, most_bytes: int) -> bytes:
-    """UTF-8, cut to `most_bytes` between two characters; without NUL."""
+    """UTF-8, or what it came as, cut to `most_bytes` between two characters; without NUL."""
+    if isinstance(text, Latin1):
+        return encoded(text).partition(b"\0")[0][:most_bytes]
     raw = text.partition("\0")[0].encode("utf-8", errors="replace")
     if len(raw) <= most_bytes:
         return raw
     return raw[:most_bytes].decode("utf-8", errors="ignore").encode("utf-8")
+
+
+async def metadata_for(channel: Any, data_type: Any) -> Any:
+    """What stands before the value in an answer of this type, as caproto would have it."""
+    if data_type in ca.native_types:
+        return b""
+    metadata = ca.DBR_TYPES[data_type]()
+    channel._read_metadata(metadata)  # noqa: SLF001 - caproto has no other door
+    alarm = await channel.alarm.read()
+    metadata.status, metadata.severity = alarm.status, alarm.severity
+    return metadata
 
 
 class TextChannel(ca.ChannelChar):  # type: ignore[misc] # caproto is untyped
@@ -46,6 +64,8 @@ class TextChannel(ca.ChannelChar):  # type: ignore[misc] # caproto is untyped
     default_value = ""
     closing_nul = True
     """Whether a CHAR array ends with a NUL, for clients that count on one."""
+    spare = 1
+    """Bytes that no text may take; 0: one may fill it, and has no NUL then."""
 
     def __init__(
         self, *, value: str = "", max_length: int | None = None, alarm: Any = None, **kwargs: Any
@@ -59,12 +79,12 @@ class TextChannel(ca.ChannelChar):  # type: ignore[misc] # caproto is untyped
     def preprocess_value(self, value: Any) -> str:
         """The text to keep: cut to what clients can be given."""
         text = value if isinstance(value, str) else decode(np.frombuffer(bytes(value), np.uint8))
-        return encode(text, self.max_length - 1).decode()
+        return decoded(encode(text, self.max_length - self.spare))
 
     def calculate_length(self, value: Any) -> int:
         """Elements that a value takes, in whichever form caproto holds it."""
         if isinstance(value, str):
-            return len(value.encode()) + 1
+            return len(encoded(value)) + 1
         return len(value) if value is not None else 1
 
     async def _read(self, data_type: Any) -> tuple[Any, Any]:
@@ -73,23 +93,14 @@ class TextChannel(ca.ChannelChar):  # type: ignore[misc] # caproto is untyped
             return await super()._read(data_type)  # type: ignore[no-any-return] # untyped
         native = ca.native_type(data_type)
         if native == ca.ChannelType.STRING:
-            return await self._metadata(data_type), [encode(self.value, _STRING_BYTES)]
+            return await metadata_for(self, data_type), [encode(self.value, _STRING_BYTES)]
         if native == ca.ChannelType.CHAR:
-            raw = self.value.encode()
+            raw = encode(self.value, self.max_length)
             if self.closing_nul or not raw:  # no client of libca's expects an empty array
                 raw += b"\0"
-            return await self._metadata(data_type), np.frombuffer(raw, np.uint8)
+            raw = raw[: self.max_length]
+            return await metadata_for(self, data_type), np.frombuffer(raw, np.uint8)
         raise ValueError(f"text can't be read as {data_type.name}")
-
-    async def _metadata(self, data_type: Any) -> Any:
-        """What stands before the value in this type of answer."""
-        if data_type in ca.native_types:
-            return b""
-        metadata = ca.DBR_TYPES[data_type]()
-        self._read_metadata(metadata)
-        alarm = await self.alarm.read()
-        metadata.status, metadata.severity = alarm.status, alarm.severity
-        return metadata
 
     async def write_from_dbr(
         self, data: Any, data_type: Any, metadata: Any, *, flags: int = 0
@@ -109,9 +120,9 @@ class TextChannel(ca.ChannelChar):  # type: ignore[misc] # caproto is untyped
             ValueError: It is longer than the PV.
         """
         text = decode(data)
-        size = len(text.encode())
-        if size >= self.max_length:
-            raise ValueError(f"{size} bytes of text, where {self.max_length - 1} is the most")
+        size, most = len(encoded(text)), self.max_length - self.spare
+        if size > most:
+            raise ValueError(f"{size} bytes of text, where {most} is the most")
         return text
 
 

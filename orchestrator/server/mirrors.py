@@ -8,8 +8,10 @@ import caproto as ca
 import numpy as np
 
 from orchestrator.ioc import ReadOnly, TextChannel
+from orchestrator.ioc.choice import ChoiceChannel
+from orchestrator.ioc.decimal import PreciseText
 from orchestrator.ioc.text import encode
-from orchestrator.server.pvs import ReadOnlyDouble, ReadOnlyEnum, ReadOnlyInteger
+from orchestrator.server.pvs import ReadOnlyDouble, ReadOnlyInteger
 from orchestrator.types import Alarm, Metadata, NativeType, Severity
 
 _BACKLOG_BYTES = 4_000_000
@@ -20,15 +22,22 @@ _MOST_BACKLOG = 50
 _UNITS_BYTES = 8
 """MAX_UNITS_SIZE of db_access.h; that many need no NUL."""
 
-_LABEL_BYTES = 25
-"""MAX_ENUM_STRING_SIZE of db_access.h is 26, with a NUL."""
+_STRING_BYTES = 39
+"""MAX_STRING_SIZE of epicsTypes.h is 40, with a NUL."""
+
+_NO_RECORD = "caproto"
+"""What caproto calls the record type of a PV that is of none."""
 
 
 class _Short(ReadOnly, ca.ChannelShort):  # type: ignore[misc] # caproto is untyped
     pass
 
 
-class _Float(ReadOnly, ca.ChannelFloat):  # type: ignore[misc]
+class _Float(ReadOnly, PreciseText, ca.ChannelFloat):  # type: ignore[misc]
+    pass
+
+
+class _Choice(ReadOnly, ChoiceChannel):
     pass
 
 
@@ -38,24 +47,26 @@ class _Byte(ReadOnly, ca.ChannelByte):  # type: ignore[misc]
 
 
 class _String(ReadOnly, ca.ChannelString):  # type: ignore[misc]
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(string_encoding="utf-8", **kwargs)
-
     async def _read(self, data_type: Any) -> tuple[Any, Any]:
+        text = self._data["value"]
+        self._data["value"] = self._bytes_of(text)
         try:
             return await super()._read(data_type)  # type: ignore[no-any-return] # untyped
         except ValueError:
             # A client wants the number in a text that is none; caproto would fail whoever posts.
-            text = self._data["value"]
             self._data["value"] = "0" if self.max_length == 1 else ["0"] * len(text)
-            try:
-                return await super()._read(data_type)  # type: ignore[no-any-return]
-            finally:
-                self._data["value"] = text
+            return await super()._read(data_type)  # type: ignore[no-any-return]
+        finally:
+            self._data["value"] = text
+
+    def _bytes_of(self, text: Any) -> Any:
+        if self.max_length == 1:
+            return encode(text, _STRING_BYTES)
+        return [encode(each, _STRING_BYTES) for each in text]
 
 
 class _Text(ReadOnly, TextChannel):
-    pass
+    spare = 0  # as long as the channel's own may be
 
 
 def shape(metadata: Metadata) -> tuple[NativeType, int, bool]:
@@ -68,15 +79,20 @@ def make_mirror(metadata: Metadata) -> Any:
     """A channel like the one that `metadata` describes; UDF/INVALID until it is written."""
     native, count, is_text = shape(metadata)
     alarm = ca.ChannelAlarm(status=int(Alarm.UDF), severity=int(Severity.INVALID))
-    common = {"alarm": alarm, "max_length": count, "max_subscription_backlog": backlog(count)}
+    record = metadata.record or _NO_RECORD
+    common = {
+        "alarm": alarm,
+        "reported_record_type": record,
+        "max_length": count,
+        "max_subscription_backlog": backlog(count),
+    }
     if is_text:
         return _as_undefined(_Text(value="", **common))
     match native:
         case NativeType.STRING:
             return _String(value="" if count == 1 else [""], **common)
         case NativeType.ENUM if count == 1:
-            labels = _labels(metadata)
-            return ReadOnlyEnum(value=0, enum_strings=labels, string_encoding="utf-8", **common)
+            return _Choice(value=0, labels=_labels(metadata), **common)
         case NativeType.CHAR:
             return _Byte(value=b"\0", **common, **_numeric(metadata))
         case NativeType.SHORT | NativeType.ENUM:  # caproto has no arrays of enums
@@ -91,17 +107,29 @@ def make_mirror(metadata: Metadata) -> Any:
 
 
 async def take_metadata(mirror: Any, metadata: Metadata) -> None:
-    """Give a mirror of the same shape new labels, units, precision and limits."""
-    if isinstance(mirror, ca.ChannelEnum):
-        await mirror.write_metadata(publish=False, enum_strings=_labels(metadata))
-    else:
+    """Give a mirror of the same shape new labels, units, precision and limits.
+
+    Who subscribes to them (DBE_PROPERTY) is told, if they have changed.
+    """
+    mirror.reported_record_type = metadata.record or _NO_RECORD
+    if isinstance(mirror, ChoiceChannel):
+        await mirror.relabel(_labels(metadata))
+    elif isinstance(mirror, ca.ChannelNumeric):
         await describe(mirror, **_precise(metadata))
 
 
 async def describe(channel: Any, units: bytes, **more: Any) -> None:
-    """Give a channel new units, and more of its metadata."""
+    """Give a channel new units, and more of its metadata; tells of what has changed."""
+    former = _properties(channel)
     # caproto takes out what stands alone in a sequence: of b"V" that would be the number 86.
     await channel.write_metadata(publish=False, units=[units], **more)
+    if _properties(channel) != former:
+        await channel.publish(ca.SubscriptionType.DBE_PROPERTY)
+
+
+def _properties(channel: Any) -> dict[str, Any]:
+    data = channel._data  # noqa: SLF001 - caproto has no other door to all of them
+    return {name: data[name] for name in data if name not in ("value", "timestamp")}
 
 
 def backlog(count: int, bytes_each: int = 8) -> int:
@@ -120,8 +148,7 @@ def _as_undefined(text: TextChannel) -> TextChannel:
 
 
 def _labels(metadata: Metadata) -> tuple[str, ...]:
-    labels = (encode(label, _LABEL_BYTES).decode() for label in metadata.labels[:16])
-    return tuple(labels) or tuple(str(i) for i in range(16))
+    return metadata.labels or tuple(str(i) for i in range(16))
 
 
 def _zero(count: int) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from caproto.server import pvproperty
 
 from orchestrator.ioc import CommandPV, CommandTextPV, Group, ReadOnly, TextPV, TextRO
+from orchestrator.ioc.decimal import PreciseText
 from orchestrator.language.indices import NO_INDEX
 from orchestrator.language.trajectory import MOST_ITEMS
 from orchestrator.server.requests import Requests
@@ -299,7 +300,7 @@ class ServicePVs(Group):
     heartbeat = _int("HEARTBEAT", "Counts once a second from the working loop.")
 
 
-class ReadOnlyDouble(ReadOnly, ca.ChannelDouble):  # type: ignore[misc] # caproto is untyped
+class ReadOnlyDouble(ReadOnly, PreciseText, ca.ChannelDouble):  # type: ignore[misc] # caproto is untyped
     """A number or waveform outside of the group."""
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import caproto as ca
 from ioc_kit_clients import until
 from ioc_kit_pvs import small_ioc
+from ioc_kit_raw import RawClient
 
 
 async def test_text_is_written_by_plain_strings_and_long_ones_and_read_by_both() -> None:
@@ -174,3 +176,31 @@ async def test_a_subscription_of_fixed_length_gets_that_many_elements() -> None:
         assert await client.said() == [[1.0, 2.0, 0.0, 0.0]]
         await ioc.wave.write([1.0, 2.0, 3.0, 4.0, 5.0], verify_value=False)
         assert await client.said() == [[1.0, 2.0, 3.0, 4.0]]
+
+
+async def test_a_put_callback_is_answered_behind_the_updates_that_it_caused() -> None:
+    """pyepics gives what its monitor brought last: the former value, if the answer overtook it."""
+    async with small_ioc() as (_, _, clients):
+        client = await clients.pyepics("""
+            pv = epics.PV("T:number", auto_monitor=True, connection_timeout=10)
+            pv.wait_for_connection(timeout=10)
+            pv.get()
+            wrong = 0
+            for n in range(200):
+                pv.put(float(n), wait=True, timeout=10)
+                wrong += pv.get() != n
+            say(wrong)
+        """)
+        assert await client.said(20) == [0]
+
+
+async def test_a_refused_put_is_answered_behind_the_alarm_that_it_caused() -> None:
+    async with small_ioc() as (_, server, _), await RawClient.connect(server.port) as client:
+        channel = await client.channel("T:number")
+        await client.send(channel.subscribe(data_type=ca.ChannelType.TIME_DOUBLE))
+        await client.receive(ca.EventAddResponse)
+        await client.send(channel.write([-1.0], notify=True))
+        kinds = (ca.EventAddResponse, ca.ErrorResponse)
+        update, refusal = await client.receive(kinds), await client.receive(kinds)
+        assert isinstance(update, ca.EventAddResponse)
+        assert (update.metadata.severity, isinstance(refusal, ca.ErrorResponse)) == (2, True)
