@@ -78,6 +78,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             self.call_soon(action)
         return action is not None
 
+    @property
+    def timers(self) -> list[str]:
+        """What waits for its time, by the full names of the functions."""
+        handles = self._scheduled  # type: ignore[attr-defined]  # of every loop with a selector
+        calls = [handle._callback for handle in handles if not handle.cancelled()]  # noqa: SLF001
+        named = [getattr(call, "func", call) for call in calls]
+        return [f"{call.__module__}.{call.__qualname__}" for call in named]
+
     def advance(self, seconds: float) -> None:
         """Move the clock."""
         # A timer counts as due up to the clock's resolution early: never step short of it.

@@ -323,9 +323,26 @@ async def bench(
         await it.pull.idle()
         yield it
         await it.engine.close("the test ends")
+        assert not left_behind(it)
         await it.sim.close()
         for task in working:
             task.cancel()
+
+
+def left_behind(it: Bench) -> list[str]:
+    """What runs that have ended have left: timers of ours, watchers of channels.
+
+    Timers are looked at on virtual time. Tasks are where the loop ends.
+    """
+    loop = asyncio.get_running_loop()
+    timers = [
+        f"a timer for {name}"
+        for name in (loop.timers if isinstance(loop, VirtualTimeLoop) else ())
+        if name.startswith(("orchestrator.", "asyncio.timeouts"))
+        and not name.startswith("orchestrator.testing.")
+    ]
+    states = (it.device.world.channel(name) for name in it.sim.channels)
+    return timers + [f"a watcher of {state.name}" for state in states if state.watchers]
 
 
 def at_iteration(number: int, action: Callable[[], None]) -> None:
