@@ -12,18 +12,74 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from orchestrator.config import names_of
 from orchestrator.engine import Library
+from orchestrator.engine.machine import State, When
+from orchestrator.engine.python import Run
 from orchestrator.engine.python_program import PythonProgram
-from orchestrator.engine.registry import NOTHING_REGISTERED
+from orchestrator.engine.registry import Registry, function, sequence
+from orchestrator.errors import StepTimeoutError
 from orchestrator.language.program import Program
 from orchestrator.testing import VirtualTimeLoop, run_virtual
-from orchestrator.types import RunEnded, RunRequest, RunStatus, Verb
+from orchestrator.types import Cause, RunEnded, RunRequest, RunStatus, Verb
 
 from .bench import Bench, bench, make_config
 
 FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}, {delay: 0.5}]"
+DROPPED = "the finalisers were dropped"
+
+
+@function
+async def never_ended(seconds: float) -> None:
+    """Makes an error of its cancellation."""
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        raise ValueError("never heard of it") from None
+
+
+@sequence
+async def plan(run: Run) -> None:
+    """Moves, and cleans up."""
+    try:
+        await run.set("sim.x", 1)
+        await run.delay(0.3)
+        await run.set("sim.y", 2)
+    finally:
+        await run.set("sim.text", 1)
+
+
+@sequence
+async def branches(run: Run) -> None:
+    """Moves several things at once, and cleans up."""
+    try:
+        late = run.wait("sim.det", above=5, timeout=0.3)
+        await run.parallel(run.set("sim.x", 1), late)
+    except StepTimeoutError:
+        await run.set("sim.y", 2)
+    finally:
+        await run.set("sim.text", 2)
+
+
+@sequence
+async def machine(run: Run) -> None:
+    """States that move, and clean up as they are left."""
+
+    async def close() -> None:
+        await run.set("sim.text", 1)
+
+    waits = State(
+        entry=lambda: run.set("sim.x", 1), when=[When("sim.counts > 1", "done")], exit=close
+    )
+    await run.machine({"waits": waits, "done": State()})
+
+
+REGISTRY = Registry(
+    sequences={f.__name__: f for f in (plan, branches, machine)},
+    functions={"never_ended": never_ended},
+)
 
 
 @dataclass(frozen=True)
@@ -47,13 +103,17 @@ class Seen:
     iterations: int
     late: dict[str, list[float]]
     """Puts that left though an abort had been accepted, but for stops and finalisers."""
+    tidied: list[float]
+    """What finalisers of sub-sequences have put."""
+    moved: bool
+    """Whether something was put that they have to clean up after."""
 
 
 class LoadedOnce(Library):
     """Keeps the program of each text: to read it takes as long as to run it."""
 
     def __init__(self) -> None:
-        super().__init__(None, names_of(make_config()), NOTHING_REGISTERED)
+        super().__init__(Path(__file__).parent / "sequences", names_of(make_config()), REGISTRY)
         self._loaded: dict[str, Program | PythonProgram] = {}
 
     def load(self, request: RunRequest) -> Program | PythonProgram:
@@ -87,7 +147,8 @@ async def _play(steps: str, number: int | None, command: Callable[[Bench], None]
 
         if number is not None:
             loop.at_iteration(began + number, act)
-        it.start(f"steps: {steps}{FINALLY}")
+        head, bracket, rest = steps.partition("[")
+        it.start(f"{head}steps: {bracket}{rest}{FINALLY}")
         ended = await it.ended()
         took = loop.iterations - began
         assert isinstance(ended, RunEnded)
@@ -99,6 +160,8 @@ async def _play(steps: str, number: int | None, command: Callable[[Bench], None]
             moments[0] if moments else None,
             took,
             it.late_puts(),
+            it.puts("text"),
+            bool(it.puts("x") or it.puts("y")),
         )
 
 
@@ -110,8 +173,11 @@ def _behave(it: Bench, loop: VirtualTimeLoop) -> None:
 
     it.sim.channels["sim.x"].on_put = moved
     it.servers["stage"].takes = 0.5
-    for name in ("x", "y", "fin"):
+    for name in ("x", "y", "fin", "text"):
         it.sim.channels[f"sim.{name}"].put_takes = 0.5
+    loop.call_later(0.4, it.sim.post, "sim.turns", 1.0)
+    loop.call_later(1.2, it.sim.post, "sim.turns", 0.0)
+    loop.call_later(1.3, it.ask, Verb.RESUME)
     for name in ("x", "counts"):
         it.sim.channels[f"sim.{name}"].get_takes = 0.5
     loop.call_later(1.0, it.sim.post, "sim.counts", 5.0)
@@ -136,8 +202,11 @@ COMMANDS: dict[str, tuple[Callable[[Bench], None], RunStatus]] = {
 }
 
 
-def check_every_await(kind: str, steps: str, command: str) -> None:
-    """Give the command before each iteration of a run of its own, and look at what follows."""
+def check_every_await(kind: str, steps: str, command: str, *, tidies: bool = False) -> None:
+    """Give the command before each iteration of a run of its own, and look at what follows.
+
+    `tidies`: what moves has a clean-up of its own, that has to run as well.
+    """
     action, expected = COMMANDS[command]
     quiet = play(steps, None, action)
     assert (quiet.ended.status, quiet.busy, quiet.fin) == (RunStatus.SUCCESS, [1, 0], [1.0]), quiet
@@ -149,6 +218,8 @@ def check_every_await(kind: str, steps: str, command: str) -> None:
         assert seen.statuses == ["Undefined", seen.ended.status.value], where
         assert seen.ended.status in _possible(seen.moment, expected), where
         _check_finally(seen, command, where)
+        if tidies and seen.moved and command != "abort thrice":
+            assert len(seen.tidied) == 1, where
         outcomes.add(seen.ended.status)
     assert expected in outcomes, f"{kind}: {command} never reached the run: {outcomes}"
 
@@ -164,7 +235,17 @@ def _possible(moment: Moment | None, expected: RunStatus) -> set[RunStatus]:
 
 def _check_finally(seen: Seen, command: str, where: str) -> None:
     assert len(seen.fin) <= 1, where
+    assert len(seen.tidied) <= 1, where
     assert not seen.late, where
+    message, ended = seen.ended.message, seen.ended.status
+    assert "internal error" not in message, where
+    assert seen.ended.cause is (Cause.NONE if ended is RunStatus.SUCCESS else Cause.DURING), where
+    if command != "abort thrice":
+        assert "dropped" not in message, where
+    elif ended is RunStatus.ABORTED and seen.moment is not None and seen.moment.entered:
+        assert seen.fin == [1.0] or DROPPED in message, where
+    words = {RunStatus.ABORTED: "aborted", RunStatus.STOPPED: "stopped"}
+    assert message.startswith(words.get(ended, "")), where
     moment = seen.moment
     entered = moment is not None and moment.entered and command != "abort thrice"
     if moment is None or seen.ended.status is RunStatus.SUCCESS or entered:
