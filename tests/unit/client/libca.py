@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import itertools
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ from orchestrator.types import NativeType
 
 UP, DOWN = cadef.cs_conn, cadef.cs_prev_conn
 _TIME, _CTRL = dbr.DBR_TIME_STRING, 28
+_LAYOUTS = {0: "=40s", 1: "=h", 2: "=f", 3: "=H", 4: "=B", 5: "=i", 6: "=d"}
 
 
 @dataclass(eq=False)
@@ -43,6 +45,15 @@ class FakeChannel:
     """Whether aioca has heard that it is connected."""
     puts: list[tuple[int, int, bytes, bool]] = field(default_factory=list)
     """Type, count, bytes and whether with callback, of what was put."""
+    auto: bool = False
+    """Whether it answers by itself, as a server does."""
+    value: Any = 0.0
+    severity: int = 0
+    status: int = 0
+    refuses: int = 0
+    """The status of put-callbacks; puts are not taken and leave an alarm. 0 = taken."""
+    on_put: Callable[[], None] = lambda: None
+    """Called when a put has arrived."""
     owed: list[tuple[Any, Any]] = field(default_factory=list)
     """Put-callbacks that are outstanding."""
     asked: list[tuple[int, int, Any, Any]] = field(default_factory=list)
@@ -109,9 +120,17 @@ class FakeChannel:
     def answer(self, value: Any = None, status: int = int(cadef.ECA_NORMAL)) -> None:
         """The oldest get is answered: with metadata where it asked for them."""
         code, _, callback, context = self.asked.pop(0)
-        made = self.described(code) if code >= _CTRL else self.timed(code, value, 0, 0)
+        alarm = (self.severity, self.status)
+        made = self.described(code) if code >= _CTRL else self.timed(code, value, *alarm)
         address = None if status != cadef.ECA_NORMAL else ctypes.addressof(made)
         callback(cadef.event_handler_args(context, None, code, 1, address, status))
+
+    def serve(self) -> None:
+        """Answer what is outstanding, as a server does."""
+        while self.asked:
+            self.answer(self.value)
+        while self.owed:
+            self.complete(self.refuses or int(cadef.ECA_NORMAL))
 
     def timed(self, code: int, value: Any, severity: int, status: int) -> Any:
         made = dbr.DbrCodeToType[code]()
@@ -227,6 +246,8 @@ class FakeCa:
         )
         self.subscriptions[own] = subscription
         number._obj.value = own
+        if channel.auto and subscription.events == int(cadef.DBE_PROPERTY):
+            asyncio.get_running_loop().call_soon(channel.describe)
 
     def ca_clear_subscription(self, own: Any) -> None:
         del self.subscriptions[own._as_parameter_]
@@ -244,14 +265,26 @@ class FakeCa:
         self, kind: int, count: int, channel: FakeChannel, data: Any, *, completion: bool
     ) -> None:
         self._here(channel)
-        size = {0: 40, 1: 2, 2: 4, 3: 2, 4: 1, 5: 4, 6: 8}[int(kind)] * count
+        size = struct.calcsize(_LAYOUTS[int(kind)]) * count
         address = data if isinstance(data, int) else ctypes.addressof(data._obj)
-        channel.puts.append((int(kind), count, ctypes.string_at(address, size), completion))
+        data_ = ctypes.string_at(address, size)
+        channel.puts.append((int(kind), count, data_, completion))
+        if channel.refuses:
+            channel.severity, channel.status = 2, 2  # MAJOR, WRITE: as caproto's servers do
+        elif channel.auto:
+            channel.value = struct.unpack(_LAYOUTS[int(kind)], data_)[0]
+        channel.on_put()
+        self._serve_soon(channel)
 
     def ca_array_get_callback(
         self, code: int, count: int, channel: FakeChannel, callback: Any, user: Any
     ) -> None:
         self._here(channel).asked.append((code, count, callback, user.value))
+        self._serve_soon(channel)
+
+    def _serve_soon(self, channel: FakeChannel) -> None:
+        if channel.auto:
+            asyncio.get_running_loop().call_soon(channel.serve)
 
 
 _FUNCTIONS = [name for name in vars(FakeCa) if name.startswith("ca_")]
@@ -266,6 +299,15 @@ def replace_libca(monkeypatch: pytest.MonkeyPatch) -> FakeCa:
         monkeypatch.setattr(module, "get_channel", ca.channel)
     assert feed.cadef is gets.cadef is cadef  # they ask there
     return ca
+
+
+async def until(met: Callable[[], object]) -> None:
+    """Return once this is so; the stand-in tells nobody when it changes."""
+    for _ in range(100_000):
+        if met():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never was so")
 
 
 async def settle() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.language.document import parse
-from orchestrator.language.duration import Estimate, estimate
+from orchestrator.language.duration import MOST_STEPS, Estimate, estimate
 from orchestrator.language.library import PythonSignature
 from orchestrator.language.names import Names
 from orchestrator.language.program import compile_program
@@ -27,6 +27,14 @@ def took(steps: str, rest: str = "") -> Estimate:
     """With stage.x at 0, moving at 2 units per s."""
     program = compile_program(parse(f"steps: {steps}\n{rest}"), {}, NAMES, LIBRARY)
     return estimate(program, {"stage.x": 2.0}, {"stage.x": 0.0})
+
+
+@pytest.mark.parametrize(("passes", "exact"), [(MOST_STEPS - 1, True), (MOST_STEPS, False)])
+def test_so_many_steps_are_gone_through_one_by_one_and_no_more(passes: int, exact: bool) -> None:
+    """The loop is a step too; passes beyond count as the mean of those before."""
+    found = took(f"[{{loop: {{count: {passes}, as: i}}, do: [{{delay: $(i)}}]}}]")
+    assert (found.seconds == passes * (passes - 1) / 2) is exact
+    assert found.seconds == pytest.approx(passes**2 / 2, rel=1e-3)
 
 
 @pytest.mark.parametrize(

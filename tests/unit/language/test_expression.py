@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.errors import ExpressionError, InputError, NotConnectedError
 from orchestrator.language.expression import (
+    MOST_NODES,
     Operand,
     compile_condition,
     compile_expression,
@@ -253,3 +254,13 @@ def test_evaluation_takes_microseconds() -> None:
 
     # About 3 µs; the best of several, for the machine may be busy.
     assert min(once() for _ in range(10)) < 50e-6
+
+
+@pytest.mark.parametrize(("names", "fits"), [(MOST_NODES - 1, True), (MOST_NODES, False)])
+def test_an_expression_has_so_many_nodes_and_no_more(names: int, fits: bool) -> None:
+    text = " or ".join(["a"] * names)  # one node for all the `or`
+    if fits:
+        assert compile_expression(text, NAMES, ["a"]).variables == {"a"}
+    else:
+        with pytest.raises(InputError, match=f"more than {MOST_NODES} operators, names"):
+            compile_expression(text, NAMES, ["a"])
