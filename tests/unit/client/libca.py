@@ -107,6 +107,13 @@ class FakeChannel:
         for subscription in self.feeds(properties=False):
             subscription.deliver(self.timed(subscription.code, value, severity, status))
 
+    def tell(self, subscription: Subscription) -> None:
+        """The first update of a subscription, if it is there still."""
+        if subscription.events == int(cadef.DBE_PROPERTY):
+            self.describe()
+        else:
+            self.post(self.value, self.severity, self.status)
+
     def describe(self) -> None:
         """An update to all who subscribed to metadata."""
         for subscription in self.feeds(properties=True):
@@ -136,7 +143,8 @@ class FakeChannel:
         made = dbr.DbrCodeToType[code]()
         made.status, made.severity = status, severity
         if code == _TIME:
-            value = str(value).encode().ljust(40, b"\0")[:40]
+            text = value if isinstance(value, bytes) else str(value).encode()
+            value = text.ljust(40, b"\0")[:40]
             ctypes.memmove(ctypes.addressof(made) + 12, value, 40)
         else:
             made.raw_value[0] = value
@@ -246,8 +254,8 @@ class FakeCa:
         )
         self.subscriptions[own] = subscription
         number._obj.value = own
-        if channel.auto and subscription.events == int(cadef.DBE_PROPERTY):
-            asyncio.get_running_loop().call_soon(channel.describe)
+        if channel.auto:
+            asyncio.get_running_loop().call_soon(channel.tell, subscription)
 
     def ca_clear_subscription(self, own: Any) -> None:
         del self.subscriptions[own._as_parameter_]
@@ -299,6 +307,35 @@ def replace_libca(monkeypatch: pytest.MonkeyPatch) -> FakeCa:
         monkeypatch.setattr(module, "get_channel", ca.channel)
     assert feed.cadef is gets.cadef is cadef  # they ask there
     return ca
+
+
+def replace_context(monkeypatch: pytest.MonkeyPatch, ca: FakeCa) -> None:
+    """Have a `Client` make and purge no context of libca: there is none."""
+
+    async def connect(pv: str, timeout: float | None) -> None:
+        await until(ca.channel(pv).connected)
+
+    monkeypatch.setattr(client, "connect", connect)
+    for name in ("get_channel_infos", "silence", "purge_channel_caches", "leave_in_time"):
+        monkeypatch.setattr(client, name, lambda: None)
+    monkeypatch.setattr(client, "AccessRights", lambda _arrivals: _NoRights())
+
+
+class _NoRights:
+    """Access rights that nobody changes."""
+
+    def follow(self, channel: FakeChannel, changed: Any) -> None:
+        pass
+
+    def forget(self, channel: FakeChannel, changed: Any) -> None:
+        pass
+
+
+def served(ca: FakeCa, name: str = "A:X", **about: Any) -> FakeChannel:
+    """A channel whose server is there and answers."""
+    channel = ca.channel(name, auto=True, **about)
+    channel.connect()
+    return channel
 
 
 async def until(met: Callable[[], object]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.client import client, noise
+from orchestrator.client import noise
 from orchestrator.client.commands import get_values, info, monitor, put_values
 from orchestrator.client.noise import refusals
 from orchestrator.config import ChannelConfig
@@ -15,36 +15,14 @@ from orchestrator.errors import NotConnectedError, PutError, ReadError, StepTime
 from orchestrator.testing import run_virtual
 from orchestrator.types import LinkChange, NativeType, Reading
 
-from .libca import FakeCa, until
+from .libca import FakeCa, replace_context, served, until
 
 _PUT_FAILED = 160  # ECA_PUTFAIL of caerr.h
 
 
 @pytest.fixture(autouse=True)
 def _no_context(monkeypatch: pytest.MonkeyPatch, ca: FakeCa) -> None:
-    """No context of libca is made or purged: there is none."""
-
-    async def connect(pv: str, timeout: float | None) -> None:
-        await until(ca.channel(pv).connected)
-
-    monkeypatch.setattr(client, "connect", connect)
-    for name in ("get_channel_infos", "silence", "purge_channel_caches", "leave_in_time"):
-        monkeypatch.setattr(client, name, lambda: None)
-    monkeypatch.setattr(client, "AccessRights", lambda _arrivals: _NoRights())
-
-
-class _NoRights:
-    def follow(self, channel: Any, changed: Any) -> None:
-        pass
-
-    def forget(self, channel: Any, changed: Any) -> None:
-        pass
-
-
-def served(ca: FakeCa, name: str = "A:X", **about: Any) -> Any:
-    channel = ca.channel(name, auto=True, **about)
-    channel.connect()
-    return channel
+    replace_context(monkeypatch, ca)
 
 
 KINDS = [
@@ -198,6 +176,7 @@ def test_monitor_tells_connection_values_loss_and_what_is_missing(ca: FakeCa) ->
 
     assert run_virtual(main()) == [
         ("A:X", True),
+        0.0,
         3.0,
         ("A:GONE", False),
         4.0,
