@@ -46,7 +46,8 @@ CONFIG_WORDS: Mapping[str, str] = {
     "chain.*.channels.*.text": "Whether its CHAR is text, of one or of many.",
     "chain.*.channels.*.stop": (
         "What stops a movement: a PV that is written 1, or `{ pv, value }`. Written without "
-        "callback when a step that moves the channel is ended early, but by a skip."
+        "callback when a step that moves the channel is ended early, but by a skip. The `START` "
+        "of another orchestrator needs none, it is written 0; `false` leaves it alone."
     ),
     "chain.*.channels.*.type": "Serve the mirror as this type before the channel first connects.",
     "chain.*.channels.*.count": "Elements of that mirror.",

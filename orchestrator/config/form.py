@@ -95,12 +95,14 @@ def _full(data: object, field: str, short: str, long: str) -> object:
 
 
 class _Stop(Strict):
-    pv: _PvText
+    pv: _PvText | None
     value: StrictBool | Annotated[int, Field(strict=True)] | float | StrictStr = 1
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, data: object) -> object:
+        if data is False:
+            return {"pv": None}
         return _full(data, "pv", '"M1.STOP"', '{ pv = "M1.STOP", value = 1 }')
 
 

@@ -44,6 +44,8 @@ class ChannelConfig:
     text: bool = False
     """Whether a CHAR array is text."""
     stop: StopChannel | None = None
+    stops: bool = True
+    """Whether it is stopped where no `stop` is named, if it stops by itself: a START of ours."""
     type: NativeType | None = None
     """Serve the mirror as this type even before it first connects."""
     count: int = 1

@@ -200,7 +200,8 @@ def _channel(alias: str, prefix: str, channel: Channel) -> ChannelConfig:
         keep_all=channel.keep_all,
         write=channel.write,
         text=channel.text,
-        stop=None if stop is None else StopChannel(_full(prefix, stop.pv), stop.value),
+        stop=StopChannel(_full(prefix, stop.pv), stop.value) if stop and stop.pv else None,
+        stops=stop is None or stop.pv is not None,
         type=None if channel.type is None else NativeType[channel.type.upper()],
         count=channel.count,
     )

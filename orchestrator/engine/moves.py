@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from orchestrator.config import ChannelConfig
+from orchestrator.config import ChannelConfig, StopChannel
 from orchestrator.engine.branches import run_all
 from orchestrator.engine.cancelling import unbroken
 from orchestrator.engine.control import RunControl
@@ -24,7 +24,7 @@ from orchestrator.language.compare import as_channel_value, check_limits, defaul
 from orchestrator.language.names import Names
 from orchestrator.language.relation import Relation
 from orchestrator.ports import Channels, ChannelView, View
-from orchestrator.types import Metadata, Reading, Severity, Value
+from orchestrator.types import START_UNITS, Metadata, Reading, Severity, Value
 
 _AGAIN = 0.05
 """s until a held put looks again, where libca knew of a loss before the view did."""
@@ -311,12 +311,19 @@ class Mover:
         return False  # which is told as its loss
 
     async def _stop_moving(self, attempt: Attempt) -> None:
-        config = self._configs.get(attempt.move.pv)
-        if config is not None and config.stop is not None:
-            stop = self._names.resolve(config.stop.pv)
+        stop = self._stop_of(attempt)
+        if stop is not None:
             # Also where its step is ended a second time meanwhile.
-            work = self._write_stop(attempt, stop, config.stop.value)
+            work = self._write_stop(attempt, self._names.resolve(stop.pv), stop.value)
             await unbroken(work, f"stop {attempt.move.pv}")
+
+    def _stop_of(self, attempt: Attempt) -> StopChannel | None:
+        """What ends what a put has begun; a run of an orchestrator below ends by its own START."""
+        config = self._configs.get(attempt.move.pv)
+        if config is not None and (config.stop is not None or not config.stops):
+            return config.stop
+        starts = starts_runs(attempt.channel.metadata) and attempt.value != 0
+        return StopChannel(attempt.move.pv, 0) if starts else None
 
     async def _write_stop(self, attempt: Attempt, stop: str, wanted: object) -> None:
         try:
@@ -346,6 +353,11 @@ class Mover:
     def _orphan(self, name: str) -> str:
         age = self._channels.outstanding(name)
         return "" if age is None else f"{name} still owes the completion of a put {age:.1f} s ago"
+
+
+def starts_runs(metadata: Metadata | None) -> bool:
+    """Whether a channel is the START of an orchestrator, which tells so by its units."""
+    return metadata is not None and metadata.units == START_UNITS
 
 
 def _connected(channel: ChannelView) -> Metadata:

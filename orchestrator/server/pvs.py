@@ -14,7 +14,7 @@ from orchestrator.ioc.decimal import PreciseText
 from orchestrator.language.indices import NO_INDEX
 from orchestrator.language.trajectory import MOST_ITEMS
 from orchestrator.server.requests import Requests
-from orchestrator.types import RunState, RunStatus, Verb
+from orchestrator.types import START_UNITS, RunState, RunStatus, Verb
 
 CMD_BYTES = 65536
 _MOST_LOOPS = 64
@@ -97,9 +97,9 @@ def _enum(name: str, labels: Sequence[str], doc: str) -> Any:
     )
 
 
-def _button(name: str, put: Any, doc: str) -> Any:
-    limits = {"upper_ctrl_limit": 1, "upper_disp_limit": 1}
-    return pvproperty(name=name, dtype=_Button, value=0, put=put, doc=doc, **limits)
+def _button(name: str, put: Any, doc: str, units: str = "") -> Any:
+    more = {"upper_ctrl_limit": 1, "upper_disp_limit": 1} | ({"units": units} if units else {})
+    return pvproperty(name=name, dtype=_Button, value=0, put=put, doc=doc, **more)
 
 
 def _momentary(name: str, verb: Verb, doc: str) -> Any:
@@ -221,7 +221,9 @@ class ServicePVs(Group):
         "START",
         _start,
         "1 starts a run; put-callback completes when it has ended, and fails unless it was a "
-        "Success. 1 until the run has ended. Writing 0 is one ABORT.",
+        "Success. 1 until the run has ended. Writing 0 is one ABORT. Its units tell another "
+        "orchestrator what it is: a step that writes 1 and is ended early writes 0.",
+        START_UNITS,
     )
     busy = _flag("BUSY", "1 while a run is under way; goes to 0 after everything else.")
     state = _enum(

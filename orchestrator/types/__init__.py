@@ -41,6 +41,7 @@ from orchestrator.types.runs import (
 )
 from orchestrator.types.texts import Latin1, decoded, encoded
 from orchestrator.types.values import (
+    START_UNITS,
     Alarm,
     Array,
     Limits,
@@ -57,6 +58,7 @@ from orchestrator.types.values import (
 )
 
 __all__ = [
+    "START_UNITS",
     "STATUS_SEVERITY",
     "Accepted",
     "Alarm",

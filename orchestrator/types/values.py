@@ -117,6 +117,10 @@ class NativeType(IntEnum):
     DOUBLE = 6
 
 
+START_UNITS = "1 = run"
+"""The units of our START: by them another orchestrator knows what it starts there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """A pair of limits; equal ones mean that none are set."""

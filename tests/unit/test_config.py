@@ -30,6 +30,7 @@ channels."fine.x" = "FX"
 channels.x_rbv = { pv = "X.RBV", buffer = 1000, keep_all = true }
 channels.motor = { pv = "M1", stop = "M1.STOP" }
 channels.lift = { pv = "M2", stop = { pv = "ALL:STOP", value = "Go" } }
+channels.free = { pv = "M3", stop = false }
 channels.gate = { pv = "GATE", write = false, monitor = false, mirror = false, text = true }
 channels.wave = { pv = "ca://OTHER:WAVE", type = "double", count = 100 }
 
@@ -87,6 +88,8 @@ def test_names_of_pvs_follow_the_prefix_unless_marked_as_full(tmp_path: Path) ->
     assert channels["stage.wave"].pv == "OTHER:WAVE"
     assert channels["stage.motor"].stop == StopChannel("SIM:STAGE:M1.STOP", 1)
     assert channels["stage.lift"].stop == StopChannel("SIM:STAGE:ALL:STOP", "Go")
+    assert (channels["stage.free"].stop, channels["stage.free"].stops) == (None, False)
+    assert channels["stage.lift"].stops
 
 
 def test_directories_are_beside_the_file(tmp_path: Path) -> None:

@@ -96,6 +96,16 @@ steps:
   - nested: {over: [mid], timeout: 20}
 """
 
+WAITS = """
+steps: [{delay: 60}]
+finally: [{log: tidied}]
+"""
+STARTS = """
+steps:
+  - set: {pv: "MID:SEQ", value: waits}
+  - set: {pv: "MID:START", value: 1, timeout: 60}
+"""
+
 
 @pytest.fixture(scope="module")
 def tower(tmp_path_factory):
@@ -103,7 +113,7 @@ def tower(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tower")
     lower = serving("mid", ', master = "TOP:", name = "mid"') + chain("stage")
     upper = serving("top") + chain("mid", "") + 'channels.seq = { pv = "SEQ", text = true }\n'
-    sequences = {"inner": INNER, "outer": OUTER}
+    sequences = {"inner": INNER, "outer": OUTER, "waits": WAITS, "starts": STARTS}
     services = {"top": upper, "mid": lower}
     with orchestrated(folder, services, sequences, stage="MID:") as (iocs, client):
         yield folder, iocs, client
@@ -137,6 +147,18 @@ def test_a_run_that_fails_below_fails_above_with_its_reason(tower) -> None:
     client.put("TOP:Nested_Indices", '{"seq": 7, "mid": 2}')
     until(lambda: "no index 2: 0 … 1" in client.text("MID:message"), what="out of range")
     assert list(client.get("MID:INDEX")) == [-1, -1]
+
+
+def test_an_abort_above_aborts_the_run_below_that_it_has_started(tower) -> None:
+    _, _, client = tower
+    client.put("TOP:SEQ", "starts")
+    client.put("TOP:START", 1, wait=False)
+    until(lambda: client.text("MID:RUN_NAME") == "waits" and client.get("MID:BUSY"), 20, "it runs")
+    client.put("TOP:CMD", "abort enough")
+    until(lambda: client.get("MID:BUSY") == 0, 20, "the end of the run below")
+    assert client.text("MID:message").startswith("aborted by ")
+    assert client.get("MID:STATUS") == client.get("TOP:STATUS") == 3  # Aborted
+    assert client.text("TOP:message").startswith("aborted: enough by ")
 
 
 def severe(client):

@@ -57,6 +57,7 @@ CHANNELS = ("x", "x_rbv", "y", "stop", "shutter", "det", "counts", "fin", "gate"
 def make_config(directory: Path | None = None, **options: Any) -> Config:
     channels = {f"sim.{name}": ChannelConfig(f"sim.{name}", f"SIM:{name}") for name in CHANNELS}
     channels["sim.y"] = ChannelConfig("sim.y", "SIM:y", stop=StopChannel("SIM:stop"))
+    channels["sim.shutter"] = ChannelConfig("sim.shutter", "SIM:shutter", stops=False)
     channels["sim.gate"] = ChannelConfig("sim.gate", "SIM:gate", write=False)
     chain = {"sim": ChainConfig("sim", "SIM:", channels=channels)}
     for name in SERVERS:

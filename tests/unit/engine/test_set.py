@@ -6,6 +6,7 @@ import math
 import pytest
 
 from orchestrator.types import (
+    START_UNITS,
     Alarm,
     Cause,
     Limits,
@@ -473,3 +474,38 @@ def test_after_a_second_abort_no_put_is_held_for_its_channel(play):
     ended, fin, took = play(scenario)
     assert (ended.status, fin, took) == (RunStatus.ABORTED, [1], pytest.approx(3))
     assert ended.message.count("sim.y is disconnected") == 2
+
+
+BELOW = Metadata(NativeType.LONG, units=START_UNITS)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "value", "ends", "stops"),
+    [
+        (BELOW, 1, lambda it: it.ask(Verb.ABORT), True),
+        (BELOW, 1, lambda it: None, True),  # its timeout
+        (BELOW, 1, lambda it: it.ask(Verb.SKIP), False),
+        (BELOW, 0, lambda it: it.ask(Verb.ABORT), False),
+        (Metadata(NativeType.LONG, units="run"), 1, lambda it: it.ask(Verb.ABORT), False),
+    ],
+)
+@pytest.mark.parametrize("channel", ["sim.det", "sim.shutter"])
+def test_a_run_below_is_aborted_where_the_step_that_started_it_is_ended_early(
+    play, metadata, value, ends, stops, channel
+):
+    """By START 0, as by any client of it; `sim.shutter` says stop = false."""
+
+    async def scenario(it):
+        below = it.sim.channels[channel]
+        below.metadata, below.put_takes = metadata, 500.0
+        it.sim.disconnect(channel)
+        it.sim.reconnect(channel)
+        it.start(f"steps: [{{set: {{pv: {channel}, value: {value}, timeout: 5}}}}]")
+        await asyncio.sleep(1)
+        ends(it)
+        ended = await it.ended()
+        return [(v, completion) for _, v, completion in below.puts], ended.status
+
+    puts, status = play(scenario)
+    stops = stops and channel != "sim.shutter"
+    assert puts == [(value, True), *([(0, False)] if stops else [])], status
