@@ -41,6 +41,15 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
+def new_loop() -> asyncio.AbstractEventLoop:
+    """A loop for another thread, as chosen for this process.
+
+    Raises:
+        InputError: As `run`.
+    """
+    return (_factory() or asyncio.new_event_loop)()
+
+
 def name_of_loop() -> str:
     """What the loop that runs now is to be called: `uvloop` or `asyncio`."""
     kinds = type(asyncio.get_running_loop()).__mro__

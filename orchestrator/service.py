@@ -24,7 +24,7 @@ from orchestrator.cas import ANY, Serving
 from orchestrator.client import Client
 from orchestrator.config import ChannelConfig, Config, key_place, names_of
 from orchestrator.device import Device
-from orchestrator.engine import Engine, Library, registry_of
+from orchestrator.engine import Engine, Library, Rooms, registry_of
 from orchestrator.language.program import compile_suspenders
 from orchestrator.lock import hold_store, look_at_store
 from orchestrator.ports import Channels, Offer, Store
@@ -91,6 +91,7 @@ class Service:
         self._announcement: Announcement | None = None
         self._server = Server(config, self._pull, self._push)
         self._recording: Recording | None = None
+        self._rooms = Rooms(threads=record is None)
         self._examined = self._pull
         self._published: Offer[PushItem] = self._push
         port: Channels = self._client
@@ -115,6 +116,8 @@ class Service:
             wall,
             library,
             compile_suspenders(config.suspend, names_of(config), partial(key_place, config)),
+            # A recording stands between the engine and all else: user code is a part of that.
+            self._rooms,
         )
 
     @property
@@ -306,6 +309,7 @@ class Service:
             finally:
                 why = self._ending
                 await self._host("close", partial(self._engine.close, why), why)
+                self._rooms.close()
                 for task in working:
                     task.cancel()
 

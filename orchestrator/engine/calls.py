@@ -10,7 +10,9 @@ from orchestrator.engine.control import RunControl, StopRun
 from orchestrator.engine.leaf import End
 from orchestrator.engine.library import Library
 from orchestrator.engine.python_program import PythonProgram
-from orchestrator.errors import CallError, OrchestratorError, StepTimeoutError
+from orchestrator.engine.rooms import Rooms
+from orchestrator.engine.user_code import Patience, UserCode, as_error
+from orchestrator.errors import OrchestratorError, StepTimeoutError
 from orchestrator.language.nodes import RunNode
 from orchestrator.language.program import Program
 from orchestrator.types import Severity
@@ -25,8 +27,13 @@ class Calls:
         control: RunControl,
         connect: Callable[[Sequence[str]], Awaitable[None]],
         tell: Callable[[str, Severity], None],
+        rooms: Rooms,
     ) -> None:
-        """`connect` makes sure of channels; `tell` gets what an operator should know."""
+        """`connect` makes sure of channels; `tell` gets what an operator should know.
+
+        Functions run in `rooms`.
+        """
+        self._rooms = rooms
         self._connect = connect
         self._library = library
         self._control = control
@@ -67,7 +74,7 @@ class Calls:
         result: object = None
         try:
             with self._control.leaf(moving=True, seconds=timeout) as leaf:
-                result = await _told(self._library.invoke(name, args), name)
+                result = await _told(self._library.invoke(name, args, self._run), name)
         except asyncio.CancelledError:
             self._tell_of_thread(name, is_async=is_async)
             raise
@@ -78,6 +85,14 @@ class Calls:
         if leaf.ended is End.STOP:
             raise StopRun
         return result
+
+    async def _run(self, function: Callable[..., object], args: Mapping[str, object]) -> object:
+        """Call a function where it can hold up nothing but itself."""
+        if not inspect.iscoroutinefunction(function):
+            return await self._rooms.in_thread(function, args)
+        name = function.__name__
+        code = UserCode(self._rooms, self._control, name, self._tell, Patience.SHORT)
+        return await code.run(lambda: function(**args))
 
     def _tell_of_thread(self, name: str, *, is_async: bool) -> None:
         if not is_async:
@@ -92,4 +107,4 @@ async def _told(work: Awaitable[object], name: str) -> object:
     except (OrchestratorError, StopRun):
         raise
     except Exception as error:
-        raise CallError(f"{name} raised {type(error).__name__}: {error}") from error
+        raise as_error(name, error) from error

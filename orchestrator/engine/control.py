@@ -20,10 +20,7 @@ _YIELD_EVERY = 20
 _BRIEFLY = 0.5
 """s for what is begun after a second abort, and would be given up by one: nobody waits longer."""
 
-_in_python: ContextVar[bool] = ContextVar("in python", default=False)
 _finalising: ContextVar[bool] = ContextVar("finalising", default=False)
-_cancelled: ContextVar[tuple[asyncio.Task[Any], int] | None] = ContextVar("cancelled", default=None)
-"""The task of a Python sequence that cleans up, and how often it had been cancelled then."""
 
 
 class StopRun(BaseException):
@@ -236,47 +233,20 @@ class RunControl:
             self._finalisers.remove(scope)
         return True
 
-    def unwinding(self, way_out: BaseException) -> None:
-        """A Python sequence is being left early: what it still does are its finalisers.
-
-        After a cancellation only as long as that lasts: its own `asyncio.timeout` ends as one.
-        """
-        task = asyncio.current_task()
-        if isinstance(way_out, asyncio.CancelledError) and task is not None:
-            _cancelled.set((task, task.cancelling()))
-        else:
-            _finalising.set(True)
-
     @contextmanager
-    def python(self, name: str = "") -> Iterator[None]:
-        """Around a Python sequence within a run: what goes on after it is no finaliser of its."""
-        was, inside = _finalising.get(), _in_python.set(True)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if self.aborts > 2:
-                self.dropped.append(f"the clean-up of {name or 'the sequence'} was dropped")
-            raise
-        finally:
-            _finalising.set(was)
-            _in_python.reset(inside)
-
-    @contextmanager
-    def document(self) -> Iterator[None]:
-        """Around the steps of a document that Python runs: they have no clean-up of their own."""
-        inside = _in_python.set(False)
+    def cleaning_up(self, does: bool = True) -> Iterator[None]:
+        """Around what are finalisers: the clean-up of a Python sequence; not if not `does`."""
+        token = _finalising.set(True) if does else None
         try:
             yield
         finally:
-            _in_python.reset(inside)
+            if token is not None:
+                _finalising.reset(token)
 
     @property
     def finalising(self) -> bool:
         """Whether the calling task runs finalisers."""
-        if _finalising.get():
-            return True
-        task, cancellations = _cancelled.get() or (None, 0)
-        return task is not None and task.cancelling() >= cancellations
+        return _finalising.get()
 
     def leaf(
         self, *, moving: bool, seconds: float | None = None, given_up: bool | None = None
@@ -303,7 +273,7 @@ class RunControl:
         self._passed += 1
         if self._passed % _YIELD_EVERY == 0:  # trivial steps must not starve the loop
             await asyncio.sleep(0)
-        finalising = self._begins_as_finaliser()
+        finalising = self.finalising
         while not self._is_ended(finalising) and (
             self._paused or (self._suspended and not finalising and not self.stopped)
         ):
@@ -314,12 +284,6 @@ class RunControl:
                 raise StopRun
             if self._rewind:
                 raise RewindRun
-
-    def _begins_as_finaliser(self) -> bool:
-        """Whether what begins now cleans up; what Python awaits in a cancelled task does."""
-        if not self.finalising and _in_python.get() and self._is_ending(asyncio.current_task()):
-            self.unwinding(asyncio.CancelledError())
-        return self.finalising
 
     def _is_ending(self, task: asyncio.Task[Any] | None) -> bool:
         """Whether a task of the steps has been asked to end, as far as that is known here."""

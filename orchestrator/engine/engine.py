@@ -14,6 +14,7 @@ from orchestrator.engine.control import RunControl
 from orchestrator.engine.library import Library
 from orchestrator.engine.python_program import PythonProgram
 from orchestrator.engine.queue import RunQueue
+from orchestrator.engine.rooms import SHARED, Rooms
 from orchestrator.engine.runner import Outcome, Runner, World, ended, sampled
 from orchestrator.errors import InputError
 from orchestrator.language.names import Names
@@ -60,12 +61,16 @@ class Engine:
         wall: Callable[[], datetime],
         library: Library,
         suspenders: tuple[Suspender, ...] = (),
+        rooms: Rooms = SHARED,
     ) -> None:
-        """`wall` gives the local time; `suspenders` are watched during every run."""
+        """`wall` gives the local time; `suspenders` are watched during every run.
+
+        User code runs in `rooms`.
+        """
         self.library = library
         memory = Memory.starting(wall().timestamp())
         self._world = World(
-            config, names, view, channels, events, self.library, suspenders, wall, memory
+            config, names, view, channels, events, self.library, suspenders, wall, memory, rooms
         )
         self._events = events
         self._store = store

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -15,6 +14,7 @@ from orchestrator.engine.control import RewindRun, RunControl, SkipStep
 from orchestrator.engine.counting import count_steps
 from orchestrator.engine.environment import NOTHING
 from orchestrator.engine.nesting import points
+from orchestrator.engine.python_program import PythonProgram
 from orchestrator.engine.report import Reporter
 from orchestrator.engine.scope import Entry, Mark, Scope
 from orchestrator.engine.steps import Steps
@@ -46,9 +46,6 @@ from orchestrator.language.nodes import (
 )
 from orchestrator.types import Path, Place, Severity, path_text
 
-if TYPE_CHECKING:
-    from orchestrator.engine.python import Run
-
 log = structlog.get_logger(__name__)
 
 
@@ -62,8 +59,8 @@ class Interpreter:
         self._reporter = reporter
         self._calls = calls
         self._steps = Steps(verbs, control, calls)
-        self.make_run: Callable[[str, Place], Run]
-        """Makes what a Python sequence within this run is given; set by who made this."""
+        self.run_python: Callable[[PythonProgram, Place], Awaitable[None]]
+        """Runs a Python sequence within this run; set by who made this."""
         self.guarded: Callable[[Sequence[Suspender]], AbstractAsyncContextManager[None]]
         """Around the steps of a document with suspenders; set likewise."""
         self.entered = False
@@ -220,8 +217,7 @@ class Interpreter:
         values = {name: await self._verbs.evaluate(value, scope) for name, value in node.args}
         if node.document is None:
             program = self._calls.python(node.sequence, values)
-            with self._control.python(node.sequence):
-                await program.run(self.make_run(node.sequence, place))
+            await self.run_python(program, place)
             return
         document = await self._calls.program(node, values)
         inner = Scope(document.arguments, scope)
@@ -235,10 +231,9 @@ class Interpreter:
         began = self._began[here] = self._control.clock if began is None else began
         way_out: BaseException | None = None
         try:
-            with self._control.document():
-                async with self.guarded(guards):
-                    with self.timed(document.timeout, began):
-                        await self.run(document.steps, inner, place, entry)
+            async with self.guarded(guards):
+                with self.timed(document.timeout, began):
+                    await self.run(document.steps, inner, place, entry)
         except BaseException as error:  # raised again behind the finalisers
             if isinstance(error, RewindRun) and self.mark and self.mark.stands_in(place):
                 raise  # it is not left

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from orchestrator.config import Config, key_place, names_of
 from orchestrator.engine.python_program import PythonProgram
@@ -21,6 +19,9 @@ from orchestrator.language.names import Names, suggestion
 from orchestrator.language.nodes import RunNode
 from orchestrator.language.program import Program, compile_program
 from orchestrator.types import RunRequest
+
+RunFunction: TypeAlias = Callable[[Callable[..., object], Mapping[str, object]], Awaitable[object]]
+"""Calls a function where user code runs."""
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -143,12 +144,9 @@ class Library:
         """Which Python modules could not be taken, as the end of a message; empty = all were."""
         return "".join(f"; {text}" for text in self._registry.broken.values())
 
-    async def invoke(self, name: str, args: Mapping[str, object]) -> object:
-        """What a registered function returns; a blocking one runs in a thread."""
-        function: Callable[..., Any] = self._registry.functions[name]
-        if inspect.iscoroutinefunction(function):
-            return await function(**args)
-        return await asyncio.to_thread(function, **args)
+    async def invoke(self, name: str, args: Mapping[str, object], run: RunFunction) -> object:
+        """What a registered function returns when `run` calls it."""
+        return await run(self._registry.functions[name], args)
 
     def python(self, name: str) -> PythonSignature | None:
         """What the Python sequence of that name takes; None = there is none."""

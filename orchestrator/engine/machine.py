@@ -19,11 +19,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
-from orchestrator.engine.environment import UnmetError
-from orchestrator.engine.waits import Condition, Waiter
-from orchestrator.errors import InputError, NotConnectedError
+from orchestrator.errors import InputError
 from orchestrator.language.names import suggestion
 
 Action: TypeAlias = Callable[[], Awaitable[object]]
@@ -41,6 +39,13 @@ class When:
     """s since the state was entered; counted on the run's clock."""
     action: Action | None = None
     """What is done on this way, before the exit of the state."""
+    on_disconnect: Literal["wait", "fail"] = "wait"
+    """What becomes of it while a channel that the condition reads is disconnected: it is not met,
+    or the machine fails."""
+    accept_restart: bool = False
+    """Whether a channel's first value after a reconnection counts."""
+    accept_invalid: bool = False
+    """Whether a value with severity INVALID counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class State:
     entry: Action | None = None
     """Done when the state is entered, also from itself."""
     exit: Action | None = None
-    """Done when it is left, also by STOP and ABORT."""
+    """Done when it is left, also by STOP and ABORT: what it calls are finalisers."""
 
 
 class Machine:
@@ -60,24 +65,20 @@ class Machine:
     def __init__(
         self,
         states: Mapping[str, State],
-        waiter: Waiter,
-        condition: Callable[[str], Awaitable[Condition]],
-        entered: Callable[[str], None],
-        leaving: Callable[[], AbstractContextManager[None]],
+        way_out: Callable[[str, State], Awaitable[When | None]],
+        cleaning_up: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        """`condition` compiles an expression; `entered` is told each state.
+        """`way_out` waits in a state, and gives the `When` that is open, None = there is none.
 
-        Inside `leaving`, STOP and ABORT begin the run's clean-up.
+        Inside `cleaning_up` what is called are finalisers.
 
         Raises:
             InputError: A `when` names a state that there is not, or says neither or both of
                 condition and time.
         """
         self._states = states
-        self._waiter = waiter
-        self._condition = condition
-        self._entered = entered
-        self._leaving = leaving
+        self._way_out = way_out
+        self._cleaning_up = cleaning_up
         for name, state in states.items():
             for when in state.when:
                 self._check(name, when)
@@ -88,6 +89,9 @@ class Machine:
             raise InputError(f"state {name!r}: there is no state {when.to!r}{hint}")
         if bool(when.condition) == (when.after is not None):
             raise InputError(f"state {name!r}: a `when` has either a condition or `after`")
+        if when.on_disconnect not in ("wait", "fail"):
+            text = f"on_disconnect is 'wait' or 'fail', not {when.on_disconnect!r}"
+            raise InputError(f"state {name!r}: {text}")
 
     async def run(self, start: str) -> str:
         """Run from `start`; gives the state that had no way out."""
@@ -96,19 +100,17 @@ class Machine:
             raise InputError(f"there is no state {start!r}{hint}")
         name = start
         while True:
-            self._entered(name)
-            following = await self._stay(self._states[name])
+            following = await self._stay(name, self._states[name])
             if following is None:
                 return name
             name = following
 
-    async def _stay(self, state: State) -> str | None:
+    async def _stay(self, name: str, state: State) -> str | None:
         """Be in a state until a way out is open; gives the next state."""
         try:
             if state.entry is not None:
                 await state.entry()
-            with self._leaving():  # before `exit`, so that it runs as a finaliser
-                taken = await self._way_out(state)
+            taken = await self._way_out(name, state)
             if taken is None:
                 return None
             if taken.action is not None:
@@ -116,44 +118,5 @@ class Machine:
             return taken.to
         finally:
             if state.exit is not None:
-                await state.exit()
-
-    async def _way_out(self, state: State) -> When | None:
-        if not state.when:
-            return None
-        conditions = [
-            await self._condition(when.condition) if when.condition else None for when in state.when
-        ]
-        open_way: When | None = None
-
-        def met() -> bool:
-            nonlocal open_way
-            for when, condition in zip(state.when, conditions, strict=True):
-                if condition is not None and _holds(condition):
-                    open_way = when
-                    return True
-            return False
-
-        given = [condition for condition in conditions if condition is not None]
-        either = Condition(
-            " or ".join(condition.text for condition in given),
-            tuple({name for condition in given for name in condition.channels}),
-            met,
-            timed=any(condition.timed for condition in given),
-            reads=frozenset().union(*(condition.reads for condition in given)),
-        )
-        at_last = min(
-            (w for w in state.when if w.after is not None),
-            key=lambda w: w.after or 0.0,
-            default=None,
-        )
-        limit = None if at_last is None else at_last.after
-        arrived = await self._waiter.either(either, limit)
-        return open_way if arrived else at_last
-
-
-def _holds(condition: Condition) -> bool:
-    try:
-        return condition.met()
-    except (UnmetError, NotConnectedError):
-        return False
+                with self._cleaning_up():
+                    await state.exit()

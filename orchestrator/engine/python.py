@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -15,42 +14,84 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from orchestrator.engine.branches import run_all
-from orchestrator.engine.control import RewindRun, RunControl, SkipStep, StopRun
-from orchestrator.engine.interpreter import Interpreter
-from orchestrator.engine.machine import Machine, State
-from orchestrator.engine.nesting import points
-from orchestrator.engine.scope import Scope
-from orchestrator.engine.seldom import seldom
+from orchestrator.engine.cleanup import Site, call_site
+from orchestrator.engine.control import RewindRun, RunControl, StopRun
+from orchestrator.engine.machine import Machine, State, When
+from orchestrator.engine.python_steps import PythonSteps, Walk, Way
+from orchestrator.engine.user_code import UserCode, as_error
+from orchestrator.engine.verb_calls import VerbCalls
 from orchestrator.engine.verbs import Verbs
-from orchestrator.engine.waits import Condition
-from orchestrator.language.document import document_of
-from orchestrator.language.expression import compile_expression
-from orchestrator.language.library import SequenceLibrary
-from orchestrator.language.names import Names, ServerChannels
-from orchestrator.language.nodes import NestedNode, Program
+from orchestrator.errors import CallError
+from orchestrator.language.names import Names
 from orchestrator.language.points import Points, range_points
-from orchestrator.language.program import compile_program
 from orchestrator.types import Place
 
-_OURS = str(Path(__file__).parents[1])
-"""Whose frames are not the user's code."""
-
 _T = TypeVar("_T")
-_Servers: TypeAlias = Mapping[str, tuple[ServerChannels, int]]
-_Points: TypeAlias = Generator[_Servers, None, None]
+_Reached: TypeAlias = tuple[tuple[int, ...], dict[str, int]]
+"""Passes, and the index of each server by its name."""
+
+_COMMON = ("on_disconnect",)
+"""Fields of every step, which stand beside its verb."""
 
 _loops: ContextVar[tuple[int, ...]] = ContextVar("loops", default=())
 """The passes that the calling branch is in, outermost first; each task has its own."""
+
+
+class Verb(Coroutine[Any, Any, _T]):
+    """A verb that was called, to be awaited once: as a coroutine, but it knows where that was."""
+
+    __slots__ = ("_begin", "_inner", "_site", "_what", "forget")
+
+    def __init__(
+        self,
+        what: str,
+        begin: Callable[[Site], Coroutine[Any, Any, _T]],
+        forget: Callable[[str], None],
+    ) -> None:
+        """`what` is the verb's name; `forget` is told where one was called that nobody awaits."""
+        self._what = what
+        self._site = call_site()
+        self._begin: Callable[[Site], Coroutine[Any, Any, _T]] | None = begin
+        self._inner: Coroutine[Any, Any, _T] | None = None
+        self.forget = forget
+
+    def _coroutine(self) -> Coroutine[Any, Any, _T]:
+        if self._inner is None:
+            if self._begin is None:
+                raise RuntimeError(f"run.{self._what} can be awaited once only")
+            self._inner, self._begin = self._begin(self._site), None
+        return self._inner
+
+    def __await__(self) -> Generator[Any, Any, _T]:
+        """As a coroutine's."""
+        return self._coroutine().__await__()
+
+    def send(self, value: Any) -> Any:
+        """As a coroutine's."""
+        return self._coroutine().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """As a coroutine's."""
+        return self._coroutine().throw(*error)
+
+    def close(self) -> None:
+        """As a coroutine's."""
+        self._begin = None
+        if self._inner is not None:
+            self._inner.close()
+
+    def __del__(self) -> None:
+        if self._begin is not None:
+            self.forget(f"{self._site.where}: run.{self._what} was called without await")
 
 
 class Run:
@@ -58,79 +99,90 @@ class Run:
 
     Each verb is the step of that name: its arguments are the step's fields and raise the same
     errors, it can be paused, stopped, skipped and aborted at the same moments. STOP and ABORT
-    leave the sequence by exceptions that are none of `Exception`; what it awaits in `finally`
-    blocks after that runs as finalisers do.
+    leave the sequence by exceptions that are none of `Exception`. Verbs that are called in a
+    `finally`, and in an `except` once STOP or ABORT has come, are finalisers.
+
+    The sequence runs on an event loop of its own, in a thread of its own. Its verbs may be awaited
+    by tasks of that loop only, and only until it ends.
     """
 
     def __init__(
         self,
         name: str,
-        interpreter: Interpreter,
+        steps: PythonSteps,
         verbs: Verbs,
         control: RunControl,
         names: Names,
-        library: SequenceLibrary,
-        connect: Callable[[Sequence[str]], Awaitable[None]],
+        calls: VerbCalls,
+        code: UserCode,
         place: Place,
     ) -> None:
-        """Made by the engine, in the task that is to run the sequence.
-
-        `connect` makes sure of channels before their use; `place` is where it is run from: its
-        loops are around those of the sequence.
-        """
+        """Made by the engine. `place` is where the sequence is run from."""
         self._name = name
-        self._interpreter = interpreter
+        self._steps = steps
         self._verbs = verbs
         self._control = control
         self._names = names
-        self._library = library
-        self._connect = connect
-        self._tries = place.tries
-        _loops.set(place.loops)
+        self._calls = calls
+        self._code = code
+        self._place = place
+        self._forgotten: list[str] = []
+
+    async def carry_out(self, function: Callable[..., Awaitable[None]], **args: object) -> None:
+        """Called by the engine on the loop of the sequence: run it to its end."""
+        _loops.set(self._place.loops)
+        await function(self, **args)
+        self._check_forgotten()
 
     # Steps --------------------------------------------------------------------------------------
 
-    async def set(
+    def set(
         self, pv: str, value: object, *, timeout: float = 10.0, name: str = "", **fields: Any
-    ) -> None:
+    ) -> Verb[None]:
         """Put a value; `fields` are those of the step `set`: readback, tolerance and so on."""
-        await self._do({"set": {"pv": pv, "value": value, "timeout": timeout, **fields}}, name)
+        step = _step("set", {"pv": pv, "value": value, "timeout": timeout, **fields}, name)
+        return self._verb("set", partial(self._set, step))
 
-    async def set_all(
+    def set_all(
         self, values: Mapping[str, object], *, timeout: float = 10.0, name: str = "", **fields: Any
-    ) -> None:
+    ) -> Verb[None]:
         """Put several values, started together and awaited together; `fields` hold for each."""
+        common = {key: fields.pop(key) for key in _COMMON if key in fields}
         each = [{"pv": pv, "value": value, **fields} for pv, value in values.items()]
-        await self._do({"set": {"all": each, "timeout": timeout}}, name)
+        return self._plain(
+            "set_all", _step("set", {"all": each, "timeout": timeout, **common}, name)
+        )
 
-    async def wait(self, pv: str, *, timeout: float | None, name: str = "", **fields: Any) -> None:
+    def wait(self, pv: str, *, timeout: float | None, name: str = "", **fields: Any) -> Verb[None]:
         """Wait for a channel: `equals`, `above` … and the other fields of the step `wait`.
 
         `not` is a word of Python's: write `not_`.
         """
         given = {key.rstrip("_"): value for key, value in fields.items()}
         limit = "none" if timeout is None else timeout
-        await self._do({"wait": {"pv": pv, "timeout": limit, **given}}, name)
+        return self._plain("wait", _step("wait", {"pv": pv, "timeout": limit, **given}, name))
 
-    async def until(
+    def until(
         self, expression: str, *, timeout: float | None, name: str = "", **fields: Any
-    ) -> None:
+    ) -> Verb[None]:
         """Wait until an expression of the language is true."""
         limit = "none" if timeout is None else timeout
-        await self._do({"wait": {"until": expression, "timeout": limit, **fields}}, name)
+        step = _step("wait", {"until": expression, "timeout": limit, **fields}, name)
+        return self._plain("until", step)
 
-    async def delay(self, seconds: float, *, name: str = "") -> None:
+    def delay(self, seconds: float, *, name: str = "") -> Verb[None]:
         """Wait for a time."""
-        await self._do({"delay": seconds}, name)
+        return self._plain("delay", _step("delay", seconds, name))
 
-    async def sample(
+    def sample(
         self,
         *channels: str,
         fresh: bool = True,
         timeout: float = 5.0,
         missing: Literal["nan"] | None = None,
+        on_disconnect: Literal["fail", "wait"] | None = None,
         name: str = "",
-    ) -> None:
+    ) -> Verb[None]:
         """Take one row of these channels."""
         fields: dict[str, object] = {
             "channels": list(channels),
@@ -139,37 +191,40 @@ class Run:
         }
         if missing is not None:
             fields["missing"] = missing
-        await self._do({"sample": fields}, name)
+        if on_disconnect is not None:
+            fields["on_disconnect"] = on_disconnect
+        return self._plain("sample", _step("sample", fields, name))
 
-    async def log(self, text: str) -> None:
+    def log(self, text: str) -> Verb[None]:
         """Tell the operator. The text is taken as it is."""
-        await self._do({"log": _literal(text)})
+        return self._plain("log", {"log": _literal(text)})
 
-    async def ask(self, text: str) -> None:
+    def ask(self, text: str) -> Verb[None]:
         """Pause with a message until resumed."""
-        await self._do({"ask": _literal(text)})
+        return self._plain("ask", {"ask": _literal(text)})
 
-    async def checkpoint(self, name: str = "") -> None:
+    def checkpoint(self, name: str = "") -> Verb[None]:
         """Mark this place as the step does; Python sequences never rewind."""
-        await self._do({"checkpoint": name} if name else "checkpoint")
+        return self._plain("checkpoint", {"checkpoint": name} if name else "checkpoint")
 
-    async def call(self, function: str, *, timeout: float | None = None, **args: object) -> object:
+    def call(self, function: str, *, timeout: float | None = None, **args: object) -> Verb[object]:
         """Call a registered function and give what it returns."""
         fields: dict[str, object] = {"function": function, "args": args, "as": "result"}
         if timeout is not None:
             fields["timeout"] = timeout
-        return (await self._do({"call": fields})).get("result")
+        return self._verb("call", partial(self._call, {"call": fields}))
 
-    async def trajectories(
+    def trajectories(
         self,
         servers: Mapping[str, str | Sequence[object]],
         *,
         timeout: float = 10.0,
         name: str = "",
-    ) -> None:
+        **fields: Any,
+    ) -> Verb[None]:
         """Load sequence servers, all at once, each with a trajectory."""
-        fields = {"servers": dict(servers), "timeout": timeout}
-        await self._do({"trajectories": fields}, name)
+        step = {"servers": dict(servers), "timeout": timeout, **fields}
+        return self._plain("trajectories", _step("trajectories", step, name))
 
     def nested(
         self,
@@ -185,62 +240,47 @@ class Run:
         """
         given = list(over) if isinstance(over, tuple) else over
         step: dict[str, object] = {"nested": {"over": given, "timeout": timeout}, **fields}
-        return _Walk(partial(self._nested, step, name), self._move_servers)
+        if name:
+            step["name"] = name
+        return _Points(
+            partial(self._verb, "nested"),
+            partial(self._walk, step),
+            self._move,
+            lambda walk: self._code.room.to_home(walk.close),
+        )
 
-    async def _nested(self, step: Mapping[str, object], name: str) -> tuple[NestedNode, _Points]:
-        program = await self._program(step, name)
-        (node,) = program.steps
-        assert isinstance(node, NestedNode)  # noqa: S101 - it is what was compiled
-        return node, self._over_servers(node)
+    async def _walk(self, step: Mapping[str, object], site: Site) -> Walk:
+        return await self._cross(site, partial(self._steps.walk, self._calls.step(site, step)))
 
-    def _over_servers(self, node: NestedNode) -> _Points:
-        master = self._verbs.master
-        try:
-            yield from _looping(points(node.levels, master))
-        finally:
-            master.rest()
+    async def _move(self, site: Site, walk: Walk, around: tuple[int, ...]) -> _Reached | None:
+        at = Place(self._place.path, around, self._place.tries)
+        return await self._cross(site, partial(self._steps.move, walk, at))
 
-    async def _move_servers(self, node: NestedNode, at: _Servers) -> None:
-        with self._leaving():
-            place = Place(node.path, _loops.get(), self._tries)
-            await self._interpreter.move_servers(node, at, Scope({}), place)
-
-    async def run(self, sequence: str, **args: object) -> None:
+    def run(self, sequence: str, **args: object) -> Verb[None]:
         """Run another sequence within this run, a document or a Python one."""
-        await self._do({"run": {"sequence": sequence, "args": args}})
+        return self._plain("run", {"run": {"sequence": sequence, "args": args}})
 
-    async def parallel(self, *branches: Coroutine[Any, Any, None]) -> None:
+    def parallel(self, *branches: Coroutine[Any, Any, object]) -> Verb[None]:
         """Run verbs at the same time: `await run.parallel(run.set(…), run.set(…))`.
 
         The first failure cancels the others, and is the error raised.
         """
-        await self._control.gate()
-        await run_all([(f"branch {i}", branch) for i, branch in enumerate(branches)])
+        return self._verb("parallel", partial(self._parallel, branches))
 
-    async def machine(self, states: Mapping[str, State], start: str = "") -> str:
+    def machine(self, states: Mapping[str, State], start: str = "") -> Verb[str]:
         """Run a state machine from `start`, the first state unless given; gives the last state.
 
-        STOP and ABORT leave it through the `exit` of the state that it is in.
+        STOP and ABORT leave it through the `exit` of the state that it is in. It lives through the
+        loss of channels: a condition that reads one is not met until it is back.
 
         Raises:
             InputError: A state is named that there is not.
         """
-        waiter, leaving = self._verbs.waiter, self._leaving
-        with seldom(self._verbs.tell) as tell:
-            machine = Machine(
-                states, waiter, self._condition, lambda s: tell(f"{self._name}: state {s}"), leaving
-            )
-            return await machine.run(start or next(iter(states)))
-
-    async def _condition(self, expression: str) -> Condition:
-        operand = compile_expression(expression, self._names, ())
-        await self._connect(sorted(operand.channels | operand.links))
-        await _anyway(lambda: self._verbs.refresh(operand.channels))
-        return self._verbs.until(operand, {})
+        return self._verb("machine", partial(self._machine, states, start))
 
     # Values -------------------------------------------------------------------------------------
 
-    async def value(self, expression: str) -> Any:
+    def value(self, expression: str) -> Verb[Any]:
         """The value of a channel, or of any expression of the language.
 
         Never older than this run's last completed put. An enum is its label.
@@ -249,9 +289,7 @@ class Run:
             NotConnectedError: It reads a disconnected channel.
             ExpressionError: It has no value on what its channels hold.
         """
-        operand = compile_expression(expression, self._names, ())
-        await self._connect(sorted(operand.channels | operand.links))
-        return await _anyway(lambda: self._verbs.evaluate(operand, {}))
+        return self._verb("value", partial(self._value, expression))
 
     def data(self, channel: str) -> npt.NDArray[np.float64]:
         """This run's samples of a channel so far, shape (n_points,)."""
@@ -279,34 +317,105 @@ class Run:
 
     # How a verb is carried out ------------------------------------------------------------------
 
-    async def _do(self, step: Mapping[str, object] | str, name: str = "") -> Mapping[str, object]:
-        program = await self._program(step, name)
-        with self._leaving():
-            scope = Scope({})
-            place = Place(loops=_loops.get(), tries=self._tries)
-            return await self._interpreter.run_here(program.steps, scope, place)
+    def _verb(self, what: str, begin: Callable[[Site], Coroutine[Any, Any, _T]]) -> Verb[_T]:
+        return Verb(what, begin, self._forgotten.append)
 
-    async def _program(self, step: Mapping[str, object] | str, name: str) -> Program:
-        """A step, with its channels connected."""
-        if name and isinstance(step, dict):
-            step["name"] = name
-        origin = _calling_line() or f"{self._name} (Python)"
-        document = document_of({"steps": [_plain(step)]}, origin)
-        program = compile_program(document, {}, self._names, self._library)
-        with self._leaving():
-            await self._connect(sorted(program.reads | program.writes))
-        return program
+    def _plain(self, what: str, step: Mapping[str, object] | str) -> Verb[None]:
+        """A verb that gives nothing."""
+        return self._verb(what, partial(self._do, step))
 
-    @contextmanager
-    def _leaving(self) -> Iterator[None]:
+    def _at(self) -> Place:
+        return Place(self._place.path, _loops.get(), self._place.tries)
+
+    async def _do(self, step: Mapping[str, object] | str, site: Site) -> None:
+        program = self._calls.step(site, step)
+        await self._cross(site, partial(self._steps.step, program, site, self._at()))
+
+    async def _set(self, step: Mapping[str, Any], site: Site) -> None:
+        program = self._calls.put(site, step)
+        await self._cross(site, partial(self._steps.step, program, site, self._at()))
+
+    async def _call(self, step: Mapping[str, object], site: Site) -> object:
+        program = self._calls.step(site, step)
+        bound = await self._cross(site, partial(self._steps.step, program, site, self._at()))
+        return bound.get("result")
+
+    async def _value(self, expression: str, site: Site) -> Any:
+        operand = self._calls.expression(expression)
+        return await self._cross(site, partial(self._steps.value, operand))
+
+    async def _parallel(self, branches: Sequence[Coroutine[Any, Any, object]], site: Site) -> None:
         try:
-            yield
-        except (StopRun, RewindRun, asyncio.CancelledError) as way_out:
-            self._control.unwinding(way_out)  # from here on the sequence cleans up
-            raise
+            await self._cross(site, self._steps.gate)
+            with self._cleaning(site):  # in the branches too: they don't know where they come from
+                await run_all([(f"branch {i}", self._branch(b)) for i, b in enumerate(branches)])
+        finally:
+            for branch in branches:
+                branch.close()  # one that did not begin is not forgotten
+
+    async def _branch(self, branch: Coroutine[Any, Any, object]) -> None:
+        try:
+            await branch
+        except (SystemExit, KeyboardInterrupt) as error:  # which would end the loop
+            raise as_error(self._name, error) from error
+
+    async def _machine(self, states: Mapping[str, State], start: str, site: Site) -> str:
+        machine = Machine(states, partial(self._way_out, site), self._control.cleaning_up)
+        with self._cleaning(site):
+            return await machine.run(start or next(iter(states)))
+
+    async def _way_out(self, site: Site, name: str, state: State) -> When | None:
+        ways = [
+            Way(
+                self._calls.expression(when.condition) if when.condition else None,
+                when.after,
+                restart=when.accept_restart,
+                invalid=when.accept_invalid,
+                fails=when.on_disconnect == "fail",
+            )
+            for when in state.when
+        ]
+        number = await self._cross(site, partial(self._steps.way_out, name, ways))
+        return None if number is None else state.when[number]
+
+    def _cleaning(self, site: Site) -> Any:
+        """Around what is a finaliser if the verb called there is one."""
+        return self._control.cleaning_up(self._code.cleans(site))
+
+    async def _cross(self, site: Site, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        """Have something done by the service, as a finaliser if the caller cleans up."""
+        if self._code.over:
+            raise CallError(f"{site.where}: a verb of {self._name} was called after its end")
+        self._check_forgotten()
+        code = self._code
+        cleans = code.cleans(site)
+        with self._control.cleaning_up(cleans):
+            try:
+                return await code.room.call(work, cleans=cleans)
+            except (StopRun, RewindRun) as way_out:
+                code.leaving_by(type(way_out))
+                raise
+            except asyncio.CancelledError:
+                if code.room.is_leaving:
+                    code.leaving_by(asyncio.CancelledError)
+                raise
+
+    def _check_forgotten(self) -> None:
+        """Tell of a verb that was called, but not awaited: it did nothing."""
+        if self._forgotten and self._code.left is None:  # else it may not have come to that
+            raise CallError(f"{self._forgotten[0]}: it did nothing")
 
 
-class _Walk(AsyncIterator[dict[str, int]]):
+VERBS = frozenset(
+    name
+    for name, method in vars(Run).items()
+    if not name.startswith("_")
+    and str(getattr(method, "__annotations__", {}).get("return")).startswith("Verb[")
+)
+"""The methods of a `Run` that have to be awaited."""
+
+
+class _Points(AsyncIterator[dict[str, int]]):
     """The points of a `nested`, each with its servers there.
 
     No asynchronous generator: left by `break`, it would end only later, in a task of its own, and
@@ -315,26 +424,61 @@ class _Walk(AsyncIterator[dict[str, int]]):
 
     def __init__(
         self,
-        begin: Callable[[], Awaitable[tuple[NestedNode, _Points]]],
-        move: Callable[[NestedNode, _Servers], Awaitable[None]],
+        verb: Callable[
+            [Callable[[Site], Coroutine[Any, Any, dict[str, int]]]], Verb[dict[str, int]]
+        ],
+        begin: Callable[[Site], Coroutine[Any, Any, Walk]],
+        move: Callable[[Site, Walk, tuple[int, ...]], Coroutine[Any, Any, _Reached | None]],
+        end: Callable[[Walk], None],
     ) -> None:
+        """`move` is given the passes around, and gives the next point; `end` may come anywhen."""
+        self._verb = verb
         self._begin = begin
         self._move = move
-        self._walk: tuple[NestedNode, _Points] | None = None
+        self._end = end
+        self._around = _loops.get()
+        self._token: Token[tuple[int, ...]] | None = None
+        self._walk: Walk | None = None
 
-    async def __anext__(self) -> dict[str, int]:
+    def __anext__(self) -> Verb[dict[str, int]]:
+        return self._verb(self._next)
+
+    async def _next(self, site: Site) -> dict[str, int]:
         if self._walk is None:
-            self._walk = await self._begin()
-        node, to_come = self._walk
-        at = next(to_come, None)
-        if at is None:
-            raise StopAsyncIteration
+            self._walk = await self._begin(site)
+        following = None
         try:
-            await self._move(node, at)
-        except BaseException:
-            to_come.close()  # here and now, whoever keeps the error
-            raise
-        return {server: index for server, (_, index) in at.items()}
+            following = await self._move(site, self._walk, self._around)
+        finally:
+            if following is None:
+                self._close()
+        if following is None:
+            raise StopAsyncIteration
+        passes, indices = following
+        token = _loops.set((*self._around, *passes))
+        self._token = self._token or token
+        return indices
+
+    def _close(self) -> None:
+        token, self._token = self._token, None
+        if token is not None:
+            with suppress(ValueError):  # it was left behind, and is cleared away by another task
+                _loops.reset(token)
+
+    def __del__(self) -> None:
+        self._close()
+        if self._walk is not None:
+            self._end(self._walk)
+
+
+def _step(verb: str, fields: object, name: str) -> dict[str, object]:
+    """A step as a document has it."""
+    step: dict[str, object] = {verb: fields}
+    if name:
+        step["name"] = name
+    if isinstance(fields, dict):
+        step |= {key: fields.pop(key) for key in _COMMON if key in fields}
+    return step
 
 
 def _looping(passes: Iterable[tuple[tuple[int, ...], _T]]) -> Iterator[_T]:
@@ -350,35 +494,7 @@ def _looping(passes: Iterable[tuple[tuple[int, ...], _T]]) -> Iterator[_T]:
             _loops.reset(token)
 
 
-async def _anyway(work: Callable[[], Awaitable[_T]]) -> _T:
-    """Do again what was skipped: it is no step, and without it the sequence can't go on."""
-    while True:
-        try:
-            return await work()
-        except SkipStep:
-            continue
-
-
 def _literal(text: str) -> str:
     """A text in which nothing stands for a value."""
     escaped = text.replace("$(", "$$(")
     return f"={escaped}" if escaped.startswith("=") else escaped
-
-
-def _plain(value: Any) -> Any:
-    """Numpy's numbers and arrays as Python's."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
-
-
-def _calling_line() -> str:
-    """Where the user's code awaits a verb, `plans.py:12`; empty in a task of its own (parallel)."""
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
-        frame = frame.f_back
-    if frame is None or frame.f_code.co_filename == asyncio.events.__file__:
-        return ""
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from orchestrator.engine.library import Library
 from orchestrator.engine.machine import When
-from orchestrator.engine.python import Run
+from orchestrator.engine.python import VERBS, Run
 from orchestrator.engine.python_program import PythonProgram
 from orchestrator.engine.python_source import UNKNOWN, VerbCall, read_source
 from orchestrator.errors import CheckError
@@ -21,9 +21,6 @@ from orchestrator.language.operand import constant_value
 from orchestrator.language.program import Program, compile_program
 from orchestrator.types import path_text
 
-_VERBS = frozenset(
-    name for name, method in vars(Run).items() if inspect.iscoroutinefunction(method)
-)
 _LOOKED = "it_is_only_looked_at"
 """The name of a function that no library has, and of a sequence: see `_Library`."""
 _LATER = "known_when_it_runs"
@@ -124,7 +121,7 @@ class _Looking:
         self._known.add(name)
         look = self.look
         look.sequences.append(name)
-        source = read_source(self._library.function(name), arguments, _VERBS, When)
+        source = read_source(self._library.function(name), arguments, VERBS, When)
         look.unseen += source.unseen
         for where, verb in source.not_awaited:
             text = f"run.{verb} is not awaited, and so would do nothing: write `await run.{verb}`"

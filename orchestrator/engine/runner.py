@@ -20,9 +20,14 @@ from orchestrator.engine.library import Library
 from orchestrator.engine.preflight import Preflight
 from orchestrator.engine.python import Run
 from orchestrator.engine.python_program import PythonProgram
+from orchestrator.engine.python_steps import PythonSteps
 from orchestrator.engine.report import Reporter
+from orchestrator.engine.rooms import Rooms
 from orchestrator.engine.scope import Entry, Scope
+from orchestrator.engine.seldom import seldom
 from orchestrator.engine.suspenders import Suspenders, channels_of
+from orchestrator.engine.user_code import Patience, UserCode
+from orchestrator.engine.verb_calls import VerbCalls
 from orchestrator.engine.verbs import Verbs
 from orchestrator.errors import (
     InputError,
@@ -54,6 +59,8 @@ class World:
     """The local time."""
     memory: Memory
     """Of the sequence servers."""
+    rooms: Rooms
+    """Where user code runs."""
 
 
 @dataclass(slots=True)
@@ -139,9 +146,9 @@ class Runner:
             lambda: self._interpreter.mark is not None,
             verbs.held,
         )
-        calls = Calls(world.library, control, self._preflight.connect, verbs.tell)
+        calls = Calls(world.library, control, self._preflight.connect, verbs.tell, world.rooms)
         self._interpreter = Interpreter(verbs, control, self._reporter, calls)
-        self._interpreter.make_run = self._python
+        self._interpreter.run_python = self._run_python
         self._interpreter.guarded = self._suspenders.watching
 
     async def run(self) -> Outcome:
@@ -192,8 +199,7 @@ class Runner:
         entry: Entry | None = None
         rewinds = 0
         if isinstance(self._program, PythonProgram):
-            with self._control.python(self._program.name):
-                await self._program.run(self._python(self._program.name, Place()))
+            await self._run_python(self._program, Place())
             return
         scope = self._interpreter.root = Scope(self._program.arguments)
         while True:
@@ -211,18 +217,24 @@ class Runner:
             else:
                 return
 
-    def _python(self, name: str, place: Place) -> Run:
-        world = self._world
-        return Run(
-            name,
-            self._interpreter,
-            self._verbs,
-            self._control,
-            world.names,
-            world.library,
-            self._preflight.connect,
-            place,
-        )
+    async def _run_python(self, program: PythonProgram, place: Place) -> None:
+        """Run a Python sequence, as the run or as a step of its, in a room of its own."""
+        world, control, name = self._world, self._control, program.name
+        failed = self._interpreter.failed_finalisers.append
+        code = UserCode(world.rooms, control, name, self._verbs.tell, Patience.OPERATOR, failed)
+        calls = VerbCalls(name, world.names, world.library, place.path)
+        with seldom(self._verbs.tell) as tell_state:
+            steps = PythonSteps(
+                name,
+                self._interpreter,
+                self._verbs,
+                control,
+                self._preflight.connect,
+                lambda names: world.channels.connect(names, 0.0),
+                tell_state,
+            )
+            run = Run(name, steps, self._verbs, control, world.names, calls, code, place)
+            await code.run(lambda: run.carry_out(program.function, **program.arguments))
 
     async def _check(self) -> None:
         world = self._world

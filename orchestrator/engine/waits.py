@@ -58,6 +58,11 @@ class How:
     """It has to become true after the step began."""
     fail_when_lost: bool = False
     """A disconnected channel whose reading is needed is an error rather than a reason to wait."""
+    fails_without: frozenset[str] = frozenset()
+    """The same of these channels alone."""
+
+
+_SIMPLY = How()
 
 
 class Waiter:
@@ -118,17 +123,18 @@ class Waiter:
             raise StepTimeoutError(f"waited {timeout:g} s for {condition.text}: {'; '.join(told)}")
         leave(leaf.ended)
 
-    async def either(self, condition: Condition, seconds: float | None) -> bool:
+    async def either(self, condition: Condition, seconds: float | None, how: How = _SIMPLY) -> bool:
         """Wait for a condition or a time: True where the condition came true.
 
         Raises:
+            NotConnectedError: A channel is lost, where that is to fail.
             StopRun: STOP was asked for.
         """
         with (
             self._control.leaf(moving=False, seconds=seconds) as leaf,
             self._held.waiting(partial(self._doubts, condition), f"the wait for {condition.text}"),
         ):
-            await self._until(self._watch(condition, How()), condition)
+            await self._until(self._watch(condition, how), condition)
         leave(leaf.ended)
         return leaf.ended is None
 
@@ -276,7 +282,9 @@ class _Watch:
         if self.done.done() or self.old:
             return
         lost = [c.name for c in self._channels if not c.connected]
-        if lost and self._how.fail_when_lost:
+        if not self._how.fail_when_lost:
+            lost = [name for name in lost if name in self._how.fails_without]
+        if lost:
             self.done.set_exception(NotConnectedError(f"{', '.join(lost)}: disconnected"))
             return
         try:

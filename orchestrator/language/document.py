@@ -149,14 +149,14 @@ def parse(text: str, origin: str = "") -> Document:
 
 
 def document_of(value: Mapping[str, object], origin: str) -> Document:
-    """A document from data that are no text: the steps of a Python sequence.
+    """A document from data that are no text: a step that a Python sequence calls.
 
     Raises:
         CheckError: All that is wrong, a line each, after `origin`.
     """
     document, mistakes = validate(Document, value)
     if mistakes:
-        raise CheckError([f"{origin}: {m.text}" for m in mistakes])
+        raise CheckError([f"{origin}: {m.text.removeprefix('steps[0].')}" for m in mistakes])
     return cast(Document, document).locate(origin, {})
 
 

@@ -12,6 +12,7 @@ from orchestrator.errors import CheckError
 # These register a compile function for each model.
 from orchestrator.language import compile_blocks, compile_chained, compile_leaves, compile_runs
 from orchestrator.language.arguments import bind
+from orchestrator.language.compiling import compile_step
 from orchestrator.language.document import Document
 from orchestrator.language.library import NONE, SequenceLibrary
 from orchestrator.language.names import Names, suggestion
@@ -95,6 +96,7 @@ __all__ = [
     "children",
     "compile_program",
     "compile_suspenders",
+    "compile_verb_call",
     "walk",
 ]
 
@@ -146,6 +148,46 @@ def compile_program(
         _check_samples(program, notes)
     _refuse(notes)
     return program
+
+
+def compile_verb_call(
+    document: Document, names: Names, library: SequenceLibrary, base: Path
+) -> Program:
+    """Make a program of a document's only step: a verb that a Python sequence calls.
+
+    Args:
+        document: Has no parameters.
+        names: The channels that there are.
+        library: What it may run and call.
+        base: The path that the step has.
+
+    Raises:
+        CheckError: Everything that is wrong, with the document's origin.
+    """
+    notes = Notes()
+    context = Context(
+        document,
+        names,
+        notes,
+        Shared(library),
+        {},
+        base=base,
+        running=((document.origin, document),),
+    )
+    (step,) = document.steps
+    node = compile_step(step, (), context)
+    _refuse(notes)
+    return Program(
+        name="",
+        description="",
+        arguments={},
+        steps=(node,),
+        finally_=(),
+        reads=frozenset(notes.reads),
+        writes=frozenset(notes.writes),
+        links=frozenset(notes.links),
+        origin=document.origin,
+    )
 
 
 def compile_suspenders(

@@ -6,9 +6,9 @@ A recording writes down what passes; a replay answers from what was written down
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from orchestrator.engine import Library
+from orchestrator.engine import Library, RunFunction
 from orchestrator.ports import Channels, Recorder, Store, always
 from orchestrator.types import Place, Reading, RunStatus, Value
 
@@ -125,9 +125,9 @@ class AskedLibrary(Library):
     desk: Desk
     """Set by who made it, before its first use."""
 
-    async def invoke(self, name: str, args: Mapping[str, object]) -> Any:
+    async def invoke(self, name: str, args: Mapping[str, object], run: RunFunction) -> object:
         """See `Library.invoke`."""
         about = {"function": name, "args": dict(args)}
         return await self.desk.ask(
-            "call", about, lambda: super(AskedLibrary, self).invoke(name, args)
+            "call", about, lambda: super(AskedLibrary, self).invoke(name, args, run)
         )

@@ -16,6 +16,7 @@ from orchestrator.config import ChainConfig, ChannelConfig, Config, StopChannel,
 from orchestrator.device import Device
 from orchestrator.engine import Engine, Library
 from orchestrator.engine.registry import NOTHING_REGISTERED, Registry
+from orchestrator.engine.rooms import SHARED, Rooms
 from orchestrator.errors import InputError
 from orchestrator.language.indices import parse_indices
 from orchestrator.language.names import ServerChannels
@@ -209,6 +210,7 @@ class Bench:
         suspenders: Sequence[Suspender] = (),
         registry: Registry = NOTHING_REGISTERED,
         library: Library | None = None,
+        rooms: Rooms = SHARED,
     ) -> None:
         self.config = config
         keep_all = frozenset(c.name for c in config.channels.values() if c.keep_all)
@@ -236,6 +238,7 @@ class Bench:
             wall,
             library or Library(config.sequences, names, registry),
             tuple(suspenders),
+            rooms,
         )
 
     def offer(self, item: Any) -> None:
@@ -305,11 +308,12 @@ async def bench(
     suspenders: Sequence[Suspender] = (),
     registry: Registry = NOTHING_REGISTERED,
     library: Library | None = None,
+    rooms: Rooms = SHARED,
     absent: Collection[str] = (),
     **options: Any,
 ) -> AsyncIterator[Bench]:
     """A working bench; its channels exist, connected, at 0.0, but for the absent ones."""
-    it = Bench(make_config(**options), suspenders, registry, library)
+    it = Bench(make_config(**options), suspenders, registry, library, rooms)
     async with asyncio.TaskGroup() as tasks:
         working = [
             tasks.create_task(it.device.run(it.pull, it.push, it.requests), name="device"),
@@ -325,6 +329,7 @@ async def bench(
         yield it
         await it.engine.close("the test ends")
         assert not left_behind(it)
+        rooms.close()
         await it.sim.close()
         for task in working:
             task.cancel()

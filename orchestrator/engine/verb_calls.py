@@ -1,0 +1,109 @@
+"""What a Python sequence asks for, compiled: each call once, however often it is made."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from orchestrator.engine.cleanup import Site
+from orchestrator.language.document import document_of
+from orchestrator.language.expression import Operand, compile_expression
+from orchestrator.language.library import SequenceLibrary
+from orchestrator.language.names import Names
+from orchestrator.language.nodes import Program, SetNode
+from orchestrator.language.operand import constant
+from orchestrator.language.program import compile_verb_call
+from orchestrator.types import Path
+
+_MOST = 500
+"""Compiled calls that are kept of one sequence: more come from arguments that always differ."""
+
+
+class VerbCalls:
+    """Compiles the calls of one Python sequence; used on its loop."""
+
+    def __init__(self, sequence: str, names: Names, library: SequenceLibrary, around: Path) -> None:
+        """`around` is the step that runs the sequence; empty for a run of its own."""
+        self._sequence = sequence
+        self._names = names
+        self._library = library
+        self._around = around
+        self._programs: OrderedDict[Hashable, Program] = OrderedDict()
+        self._expressions: dict[str, Operand] = {}
+
+    def step(self, site: Site, step: Mapping[str, object] | str) -> Program:
+        """A step, as a document would have it.
+
+        Raises:
+            CheckError: It is wrong.
+        """
+        key = _key(site, step)
+        known = None if key is None else self._programs.get(key)
+        if known is not None:
+            return known
+        document = document_of({"steps": [plain(step)]}, site.where or f"{self._sequence} (Python)")
+        base = (*self._around, site.short or self._sequence)
+        program = compile_verb_call(document, self._names, self._library, base)
+        if key is not None:
+            self._programs[key] = program
+            if len(self._programs) > _MOST:
+                self._programs.popitem(last=False)
+        return program
+
+    def put(self, site: Site, step: Mapping[str, Any]) -> Program:
+        """A `set` of one channel; its number may differ from one call to the next."""
+        fields = step["set"]
+        value = fields["value"]
+        if type(value) not in (int, float):
+            return self.step(site, step)
+        program = self.step(site, {**step, "set": {**fields, "value": 0}})
+        (node,) = program.steps
+        assert isinstance(node, SetNode)  # noqa: S101 - it is what was compiled
+        (target,) = node.targets
+        own = replace(node, targets=(replace(target, value=constant(value)),))
+        return replace(program, steps=(own,))
+
+    def expression(self, text: str) -> Operand:
+        """An expression.
+
+        Raises:
+            InputError: It is none, or names what there is not.
+        """
+        known = self._expressions.get(text)
+        if known is None:
+            known = compile_expression(text, self._names, ())
+            if len(self._expressions) < _MOST:
+                self._expressions[text] = known
+        return known
+
+
+def plain(value: Any) -> Any:
+    """Numpy's numbers and arrays as Python's."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _key(site: Site, step: object) -> Hashable | None:
+    """What tells a call from others; None where it is made of what can't be compared."""
+    key = (site.file, site.line, _frozen(step))
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+def _frozen(value: object) -> Hashable:
+    """The value, its types included: 1, 1.0 and True are equal."""
+    if isinstance(value, Mapping):
+        return tuple((name, _frozen(item)) for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return (list, *map(_frozen, value))
+    return type(value), value  # whether it can be hashed is tried by who uses it
