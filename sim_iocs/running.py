@@ -133,7 +133,7 @@ class SimIoc:
         Raises:
             FleetError: it is down, or did not say within `FAULT_TIMEOUT` that it obeys.
         """
-        self._fault(fault="delay", seconds=seconds)
+        self.fault({"fault": "delay", "seconds": seconds})
 
     def refuse_writes(self, on: bool = True) -> None:
         """Take write access from all clients, and fail their puts; False gives it back.
@@ -141,7 +141,7 @@ class SimIoc:
         Raises:
             FleetError: as for `delay`.
         """
-        self._fault(fault="refuse_writes", on=on)
+        self.fault({"fault": "refuse_writes", "on": on})
 
     def alarm(self, pv: str, severity: str) -> None:
         """Have the updates of a PV carry this severity from now on; it is posted at once.
@@ -157,7 +157,8 @@ class SimIoc:
         if severity not in SEVERITIES:
             raise InputError(f"severity {severity!r}: expected one of {', '.join(SEVERITIES)}")
         known = pv.startswith(self.prefix) or f"{self.prefix}{pv}" not in self.pvs
-        self._fault(fault="alarm", pv=pv if known else f"{self.prefix}{pv}", severity=severity)
+        name = pv if known else f"{self.prefix}{pv}"
+        self.fault({"fault": "alarm", "pv": name, "severity": severity})
 
     def clear_faults(self) -> None:
         """End what `delay`, `refuse_writes` and `alarm` began.
@@ -165,7 +166,7 @@ class SimIoc:
         Raises:
             FleetError: as for `delay`.
         """
-        self._fault(fault="clear")
+        self.fault({"fault": "clear"})
 
     def tell(self, line: str) -> str:
         """Write a line to its stdin, as the fault levers do; its answer, `ok` or `error: …`.
@@ -177,7 +178,12 @@ class SimIoc:
             raise FleetError(f"IOC {self.name} is down: it can't be told {line}")
         return self._line.tell(line)
 
-    def _fault(self, **fault: Any) -> None:
+    def fault(self, fault: Mapping[str, Any]) -> None:
+        """Have it do what a line of JSON says, see `orchestrator.faults`.
+
+        Raises:
+            FleetError: as for `delay`, or it is no fault.
+        """
         line = dumps(fault)
         answer = self.tell(line)
         if answer != "ok":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import signal
 import sys
 import traceback
@@ -99,6 +100,11 @@ def _report(error: Exception, tell: _Tell, *, verbose: bool) -> int:
     with suppress(OSError):  # stderr is gone too: the exit code is left
         tell(findings, code)
     return code
+
+
+def error_as_json(_given: Mapping[str, Any], findings: Sequence[str], code: int) -> None:
+    """An `Answer` of those whose result has no place for an error: an object of its own."""
+    typer.echo(json.dumps({"error": "\n".join(findings), "exit_code": code}))
 
 
 def _to_people(findings: Sequence[str], _code: int) -> None:

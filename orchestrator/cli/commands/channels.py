@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.guard import error_as_json
 from orchestrator.cli.options import ConfigFile, Json, Numbers, Pvs, Timeout, Verbose
 from orchestrator.cli.panel import Panel
 
 panel = Panel("Channels")
 
 
-@panel.command()
+@panel.command(error_as_json)
 def monitor(
     pvs: Pvs,
     count: Annotated[
@@ -30,7 +31,7 @@ def monitor(
     return channels.monitor(pvs, count, config, verbose, numbers=numbers, as_json=as_json)
 
 
-@panel.command()
+@panel.command(error_as_json)
 def get(
     pvs: Pvs,
     timeout: Timeout = None,
@@ -45,7 +46,7 @@ def get(
     return channels.get(pvs, timeout, config, verbose, numbers=numbers, as_json=as_json)
 
 
-@panel.command(ignore_unknown_options=True)  # negative numbers
+@panel.command(error_as_json, ignore_unknown_options=True)  # negative numbers
 def put(
     pairs: Annotated[
         list[str],
@@ -77,7 +78,7 @@ def put(
     )
 
 
-@panel.command()
+@panel.command(error_as_json)
 def info(
     pvs: Pvs,
     timeout: Timeout = None,

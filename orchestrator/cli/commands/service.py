@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.guard import error_as_json
 from orchestrator.cli.options import Arguments, ConfigFile, ForegroundRun, Json, Server, Verbose
 from orchestrator.cli.panel import Panel
 
 panel = Panel("A running service or run")
 
 
-@panel.command()
+@panel.command(error_as_json)
 def status(
     server: Server = "",
     run: ForegroundRun = "",
@@ -111,7 +112,7 @@ def answer(
     return control.send("answer", "", server, run, config, verbose)
 
 
-@panel.command()
+@panel.command(error_as_json)
 def submit(
     sequence: Annotated[
         str, typer.Argument(metavar="SEQUENCE", help="The name of a sequence of the service.")
@@ -131,7 +132,7 @@ def submit(
     return work.submit(sequence, arguments or [], server, config, verbose, as_json=as_json)
 
 
-@panel.command()
+@panel.command(error_as_json)
 def queue(
     action: Annotated[
         list[str] | None,

@@ -31,15 +31,34 @@ def sim(
     seed: Annotated[
         int | None, typer.Option(help="Repeats all that is drawn.", show_default=False)
     ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME] FAULT",
+            help="Begin with it: delay SECONDS, refuse_writes, alarm PV SEVERITY, freeze, kill; "
+            "once for each.",
+            show_default=False,
+        ),
+    ] = None,
     verbose: Verbose = 0,
 ) -> int:
     """Start simulated IOCs on loopback, and print the environment that clients need.
 
-    They run until Ctrl-C.
+    They run until Ctrl-C. Meanwhile a line that is typed is a fault lever: motor delay 0.5,
+    motor refuse_writes on, motor alarm X.RBV MAJOR, motor clear, motor freeze, thaw, kill,
+    restart; without the name where there is one IOC.
     """
     from orchestrator.cli import sim as work
 
-    return work.sim(names or [], prefix, seed, verbose, list_them=list_them, list_pvs=list_pvs)
+    return work.sim(
+        names or [],
+        prefix,
+        seed,
+        verbose,
+        faults=fault or [],
+        list_them=list_them,
+        list_pvs=list_pvs,
+    )
 
 
 @panel.command()

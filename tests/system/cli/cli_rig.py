@@ -73,6 +73,9 @@ class Running:
         if self._finished is None:
             self._process.signal(number)
 
+    def type(self, line: str) -> None:
+        self._process.write(line)
+
     def finish(self, timeout: float = 30) -> Finished:
         if self._finished is None:
             try:

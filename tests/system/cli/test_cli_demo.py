@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cli_rig import Running, Shell, until
 
-from sim_iocs.testing import Client
+from sim_iocs.testing import Client, RefusedError
 
 SCAN_RANGE = 2.0
 """mm, of the demo's scan."""
@@ -108,3 +108,30 @@ def test_sim_refuses_what_it_does_not_have(anywhere: Shell, args: list[str], tol
     done = anywhere.run("sim", *args)
     assert done.code == 2
     assert told in done.err
+
+
+def test_sim_takes_fault_levers_as_options_and_as_lines(anywhere: Shell) -> None:
+    begun = ["--fault", "motor alarm X.RBV MAJOR", "--fault", "motor refuse_writes"]
+    running = anywhere.start("sim", "motor", "shutter", *begun)
+    running.until_says("# motor: ")
+    env = dict(re.findall(r"export (\w+)='(.*)'", running.out))
+    with Client(env) as client:
+        until(lambda: client.reading("SIM:STAGE:X.RBV")["severity"] == 2, what="MAJOR")
+        with pytest.raises(RefusedError):
+            client.put("SIM:STAGE:X", 1)
+        running.type("motor clear\nshutter freeze")
+        running.until_says("# shutter freeze")
+        assert client.reading("SIM:STAGE:X.RBV")["severity"] == 0
+        running.type("shutter kill\nmotor kick\nbench clear")
+        running.until_says("which IOC? Begin with one of motor, shutter")
+        assert "'motor kick' is no lever of motor; there are delay SECONDS" in running.err
+    assert running.runs  # one that is killed by a lever is not missed
+    running.interrupt()
+    assert running.finish().code == 0
+
+
+@pytest.mark.parametrize("fault", ["motor", "delay", "delay soon", "alarm X.RBV BAD", "{", "{}"])
+def test_sim_refuses_a_fault_that_there_is_not(anywhere: Shell, fault: str) -> None:
+    done = anywhere.run("sim", "motor", "--fault", fault)
+    assert (done.code, done.out) == (2, "")
+    assert len(done.err.splitlines()) == 1

@@ -129,3 +129,41 @@ def test_an_interrupt_that_has_passed_an_exec_ends_a_command_with_its_exit_code(
     command = [sys.executable, "-m", "made"]
     done = subprocess.run(command, capture_output=True, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (3, b"")
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("get stage.xx", 2),
+        ("put stage.xx 1", 2),
+        ("put SIM:REC:Ao", 2),
+        ("info stage.xx", 2),
+        ("monitor stage.xx", 2),
+        ("status --server NO:", 4),
+        ("queue --server NO:", 4),
+        ("queue remove", 2),
+        ("submit quick --server NO:", 4),
+        ("get SIM:REC:Ao --config no.toml", 2),
+    ],
+)
+def test_an_error_is_json_too_where_that_was_asked_for(
+    shell: Shell, command: str, code: int
+) -> None:
+    shell.write("near.toml", "[ca]\nconnect_timeout = 0.2\n")
+    near = ["--config", "near.toml"] if code == 4 else []
+    done = shell.run(*command.split(), "--json", *near)
+    people = shell.run(*command.split(), *near)
+    assert (done.code, done.err) == (people.code, "") == (code, "")
+    assert done.json == {"error": people.err.strip(), "exit_code": code}
+
+
+def test_what_keeps_one_channel_from_its_value_is_part_of_its_json(shell: Shell) -> None:
+    for command in (["get"], ["info"]):
+        there, missing = shell.run(
+            *command, "SIM:REC:Bo", "NO:SUCH", "--timeout", "1", "--json"
+        ).json
+        assert "error" not in there
+        assert "NO:SUCH did not connect" in missing["error"]
+    (clipped,) = shell.run("put", "SIM:REC:Ao", "50", "--json").json
+    assert "the IOC has changed it" in clipped["error"]
+    assert clipped["value"] == 10
