@@ -96,8 +96,16 @@ class Channels(Protocol):
             StepTimeoutError: No completion within `timeout` s, or an earlier put still outstanding.
         """
 
-    async def get(self, names: Sequence[str], timeout: float) -> dict[str, Reading | Exception]:
+    async def get(
+        self, names: Sequence[str], timeout: float, *, beside: bool = False
+    ) -> dict[str, Reading | Exception]:
         """Read these channels from their servers, all at the same time.
+
+        Args:
+            names: What to read.
+            timeout: s that the servers have.
+            beside: Read beside what updates tell, in case that they don't: a replay of a run that
+                did not ask goes on with the last update.
 
         Returns:
             By name, in the order asked: the reading, or the error (NotConnectedError,

@@ -288,8 +288,11 @@ class SimChannels:
         if not done:
             raise StepTimeoutError(text)
 
-    async def get(self, names: Sequence[str], timeout: float) -> dict[str, Reading | Exception]:
+    async def get(
+        self, names: Sequence[str], timeout: float, *, beside: bool = False
+    ) -> dict[str, Reading | Exception]:
         """See `ports.Channels.get`."""
+        del beside  # for replays
         replies: dict[str, Reading | Exception] = {}
         slowest = max((min(self.channels[n].get_takes, timeout) for n in names), default=0.0)
         await asyncio.sleep(slowest)

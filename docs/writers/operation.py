@@ -41,6 +41,10 @@ CONFIG_WORDS: Mapping[str, str] = {
     "chain.*.channels.*.monitor": "Subscribe to it all the time, not only in runs that use it.",
     "chain.*.channels.*.mirror": "Serve it as `MON:{ioc}:{channel}`.",
     "chain.*.channels.*.buffer": "Values in its circular buffer; 0 is none.",
+    "chain.*.channels.*.limits": "Whether its control limits hold for puts. `false` where a server "
+    "has them for displays only, as a longout has HOPR and LOPR.",
+    "chain.*.channels.*.accept_invalid": "Whether a put may leave its record in INVALID alarm (an "
+    "OUT link that leads nowhere): `false` fails it; it is told unless this is given.",
     "chain.*.channels.*.keep_all": "Never merge its updates, however fast they come.",
     "chain.*.channels.*.write": "Whether sequences may write it.",
     "chain.*.channels.*.text": "Whether its CHAR is text, of one or of many.",

@@ -165,8 +165,11 @@ class Client:
         lane = self._lanes.get(self.pv(name))
         return None if lane is None else lane.age
 
-    async def get(self, names: Sequence[str], timeout: float) -> dict[str, Reading | Exception]:
+    async def get(
+        self, names: Sequence[str], timeout: float, *, beside: bool = False
+    ) -> dict[str, Reading | Exception]:
         """As `ports.Channels`; a channel that was never heard of gets `timeout` to connect."""
+        del beside  # for replays
         channels = {name: get_channel(self._config(name).pv) for name in names}
         if all(channel.connected() for channel in channels.values()):
             return await self._read_connected(channels, timeout)

@@ -22,6 +22,7 @@ from orchestrator.client.puts import brief
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import InputError, OrchestratorError, PutError, StepTimeoutError
 from orchestrator.language.compare import check_limits, index_or_label, meets
+from orchestrator.language.names import record_of
 from orchestrator.language.relation import Relation
 from orchestrator.queues import MergeQueue
 from orchestrator.types import (
@@ -32,6 +33,7 @@ from orchestrator.types import (
     Reading,
     Severity,
     Value,
+    alarm_name,
 )
 
 Channels: TypeAlias = Mapping[str, ChannelConfig]
@@ -124,11 +126,15 @@ async def put_values(
             errors = {name: e for name, e in zip(parsed, ended, strict=True) if e is not None}
             answers = await _answers(client, metadata, errors, timeout)
         return [
-            _warned(
-                a if a.name in messages else _explained(a, parsed[a.name], refused.get(a.pv, "")),
-                values[a.name],
+            _told(
+                answer
+                if answer.name in messages
+                else _explained(answer, parsed[answer.name], refused.get(answer.pv, ""), config),
+                values[answer.name],
+                config,
             )
-            for a in answers
+            for answer in answers
+            for config in (_config_of_pv(answer, channels),)
         ]
 
 
@@ -271,13 +277,13 @@ async def _answers(
     ]
 
 
-def _explained(answer: Answer, value: Value, refused: str) -> Answer:
+def _explained(answer: Answer, value: Value, refused: str, config: ChannelConfig) -> Answer:
     """With the error that a put without callback does not raise, and the reason that is known."""
     error = answer.error
     if error is None and (refused or _shows_refusal(answer.reading)):
         reason = f": {refused}" if refused else ""
         error = PutError(f"{answer.name}: refused by the IOC{reason}")
-    beyond = _beyond_limits(answer, value)
+    beyond = _beyond_limits(answer, value, config)
     if beyond is not None and isinstance(error, PutError):
         return replace(answer, error=PutError(f"{beyond}; refused by the IOC"))
     if error is not None or not _holds_another(answer, value):
@@ -287,16 +293,11 @@ def _explained(answer: Answer, value: Value, refused: str) -> Answer:
     return replace(answer, warning=f"{brief(value)} was put; it holds another value")
 
 
-def _warned(answer: Answer, text: str) -> Answer:
-    warnings = (answer.warning, index_or_label(text, answer.metadata))
-    return replace(answer, warning="; ".join(filter(None, warnings)))
-
-
-def _beyond_limits(answer: Answer, value: Value) -> PutError | None:
+def _beyond_limits(answer: Answer, value: Value, config: ChannelConfig) -> PutError | None:
     if answer.metadata is None:
         return None
     try:
-        check_limits(value, answer.metadata, answer.name)
+        check_limits(value, config.of_puts(answer.metadata), answer.name)
     except PutError as beyond:
         return beyond
     return None
@@ -309,6 +310,8 @@ def _holds_another(answer: Answer, value: Value) -> bool:
     held = answer.reading.value
     if _is_nan(value) and _is_nan(held):
         return False
+    if answer.metadata.native is NativeType.ENUM and isinstance(value, int):
+        return held != value  # an index, which in a sequence could be a label
     try:
         return not meets(Relation.EQUALS, held, value, answer.metadata, None)
     except InputError:  # they can't be compared
@@ -317,6 +320,27 @@ def _holds_another(answer: Answer, value: Value) -> bool:
 
 def _is_nan(value: Value) -> bool:
     return isinstance(value, float) and math.isnan(value)
+
+
+def _told(answer: Answer, given: str, config: ChannelConfig) -> Answer:
+    """With what became of a put that the IOC took otherwise than one may think."""
+    warnings = [answer.warning, index_or_label(given, answer.metadata)]
+    reading, accept = answer.reading, config.accept_invalid
+    if answer.error is None and reading is not None and reading.severity is Severity.INVALID:
+        alarm = f"its record is in INVALID alarm ({alarm_name(reading.status)})"
+        if accept is False:
+            return replace(answer, error=PutError(f"{answer.name}: written, but {alarm}"))
+        warnings += [alarm] if accept is None else []
+    return replace(answer, warning="; ".join(text for text in warnings if text))
+
+
+def _config_of_pv(answer: Answer, channels: Channels) -> ChannelConfig:
+    """The configuration of what was put, by whatever name it was."""
+    known = channels.get(answer.name)
+    if known is None:
+        record = record_of(answer.pv)
+        known = next((c for c in channels.values() if record_of(c.pv) == record), None)
+    return known or ChannelConfig(answer.name, answer.pv)
 
 
 def _shows_refusal(reading: Reading | None) -> bool:

@@ -119,6 +119,8 @@ class Channel(Strict):
     stop: _Stop | None = None
     type: _TypeName | None = None
     count: Annotated[int, Field(strict=True, ge=1)] = 1
+    limits: StrictBool = True
+    accept_invalid: StrictBool | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.language.names import Names, ServerChannels
-from orchestrator.types import NativeType, path_text
+from orchestrator.types import Limits, Metadata, NativeType, path_text
 from orchestrator.types import Path as KeyPath
 
 if TYPE_CHECKING:
@@ -50,6 +50,14 @@ class ChannelConfig:
     """Serve the mirror as this type even before it first connects."""
     count: int = 1
     """Elements of that mirror."""
+    limits: bool = True
+    """Whether its control limits hold for puts; not where a server has them for displays only."""
+    accept_invalid: bool | None = None
+    """Whether a put may leave its record INVALID: False fails it, None tells."""
+
+    def of_puts(self, metadata: Metadata) -> Metadata:
+        """A server's metadata as they hold for puts: without limits that are none."""
+        return metadata if self.limits else replace(metadata, control=Limits())
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from orchestrator.config.model import (
 )
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.findings import validate
-from orchestrator.language.names import SCHEME, ServerChannels, suggestion
+from orchestrator.language.names import SCHEME, ServerChannels, plain_pv, suggestion
 from orchestrator.types import NativeType, Path, path_text
 
 DEFAULT_FILE = FilePath("orchestrator.toml")
@@ -204,6 +204,8 @@ def _channel(alias: str, prefix: str, channel: Channel) -> ChannelConfig:
         stops=stop is None or stop.pv is not None,
         type=None if channel.type is None else NativeType[channel.type.upper()],
         count=channel.count,
+        limits=channel.limits,
+        accept_invalid=channel.accept_invalid,
     )
 
 
@@ -227,7 +229,7 @@ def _clashes(config: Config) -> Iterator[Finding]:
     for alias, channel in config.channels.items():
         name, _, key = alias.partition(".")
         here = ("chain", name, "channels", key)
-        first = aliases.setdefault(channel.pv, alias)
+        first = aliases.setdefault(plain_pv(channel.pv), alias)
         if first != alias:
             # With two, readings, puts and samples of one PV would go by different names.
             text = f"{first} and {alias} are the same PV, {channel.pv}; a PV has one alias"

@@ -8,16 +8,18 @@ from typing import NamedTuple
 
 from orchestrator.config import ChannelConfig, StopChannel
 from orchestrator.engine.branches import run_all
-from orchestrator.engine.cancelling import unbroken
+from orchestrator.engine.cancelling import end, unbroken, until_done
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.held import HeldUp
 from orchestrator.engine.leaf import End, Leaf
-from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust, disconnected, seen
+from orchestrator.engine.put_alarms import PutAlarms, invalid_text
+from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust, disconnected, seen, shown
 from orchestrator.engine.watching import until
 from orchestrator.errors import (
     NotConnectedError,
     OrchestratorError,
     PutError,
+    ReadError,
     StepTimeoutError,
 )
 from orchestrator.language.compare import as_channel_value, check_limits, default_tolerance, meets
@@ -28,6 +30,8 @@ from orchestrator.types import START_UNITS, Metadata, Reading, Severity, Value
 
 _AGAIN = 0.05
 """s until a held put looks again, where libca knew of a loss before the view did."""
+_LAST_LOOK = 1.0
+"""s that the server of a readback has to answer when the time of its step is over."""
 _STOP_TIMEOUT = 2.0
 """s that the write to a stop channel may take; it is not waited for by the IOC."""
 
@@ -47,14 +51,17 @@ class Move(NamedTuple):
     """s to wait after all else."""
     accept: Accept = NOTHING_MORE
     """Of the readback."""
+    leaves_invalid: bool | None = None
+    """Whether the put may leave its record INVALID; None = as the channel says, else it is told."""
 
 
 class Attempt:
     """One `Move` under way; knows how far it came, for error texts and clean-up."""
 
-    def __init__(self, move: Move, view: View) -> None:
+    def __init__(self, move: Move, view: View, config: ChannelConfig | None) -> None:
         """Nothing is looked at yet: see `prepare`."""
         self.move = move
+        self.config = config
         self.channel = view.channel(move.pv)
         self.readback = view.channel(move.readback) if move.readback else None
         self.wanted = move.value if move.readback_value is None else move.readback_value
@@ -64,6 +71,10 @@ class Attempt:
         """The readback's reading when the put was issued."""
         self.outdated: Reading | None = None
         """A reading of the readback that says nothing of the put."""
+        self.read: Reading | OrchestratorError | None = None
+        """What the readback's server said when it was asked last."""
+        self.arrived = False
+        """The readback has come."""
         self.prepared = False
         self.issued = False
         self.completed = False
@@ -76,7 +87,7 @@ class Attempt:
             NotConnectedError: The channel or its readback is disconnected.
             PutError: The value is not one that this channel takes.
         """
-        self.value = _checked(self.move.value, self.channel)
+        self.value = _checked(self.move.value, self.channel, self.config)
         if self.readback is not None:
             self.tolerance = self._tolerance(_connected(self.readback))
         self.prepared = True
@@ -107,6 +118,14 @@ class Attempt:
             and meets(Relation.EQUALS, reading.value, self.wanted, metadata, self.tolerance)
         )
 
+    def reads_so(self, trust: Trust) -> bool:
+        """Whether the readback, as it was read last, is where it should be."""
+        assert self.readback is not None  # noqa: S101 - asked only with a readback
+        read, accept = self.read, self.move.accept
+        if not isinstance(read, Reading) or trust.is_unconfirmed(self.readback, accept):
+            return False
+        return (accept.invalid or read.severity is not Severity.INVALID) and self.agrees(read)
+
     def doubt(self, trust: Trust) -> str:
         """Why the readback does not count now; empty where it does, or there is none."""
         return "" if self.readback is None else trust.doubt(self.readback, self.move.accept)
@@ -122,7 +141,7 @@ class Attempt:
         if self.move.completion and not self.completed:
             there = f"; {self._where(trust)}" if self.readback else f"; {seen(self.channel)}"
             return f"{put} got no completion within {timeout:g} s{there}"
-        if self.readback is None or self.is_there(trust):
+        if self.readback is None or self.arrived or self.is_there(trust):
             return f"{put} was done, but did not settle within {timeout:g} s"
         how = "completed" if self.move.completion else "was written without completion"
         return f"{put} {how}, but its readback did not come within {timeout:g} s: " + (
@@ -135,7 +154,18 @@ class Attempt:
         outdated = self.outdated is not None and self.readback.reading is self.outdated
         doubt = "before the put" if outdated else trust.doubt(self.readback, self.move.accept)
         where = seen(self.readback, doubt)
-        return f"{where}, wanted {_text(self.wanted)}{band}"
+        return f"{where}, wanted {_text(self.wanted)}{band}{self._read_text()}"
+
+    def _read_text(self) -> str:
+        assert self.readback is not None  # noqa: S101 - asked only with a readback
+        match self.read:
+            case Reading() as reading:
+                alarm = " (its alarm is INVALID)" if reading.severity is Severity.INVALID else ""
+                return f"; read at the end, it was {shown(self.readback, reading)}{alarm}"
+            case OrchestratorError() as error:
+                return f"; read at the end: {error}"
+            case _:
+                return ""
 
 
 class Mover:
@@ -169,6 +199,7 @@ class Mover:
         self._touched: set[str] = set()
         self._clock = asyncio.get_running_loop().time
         self._tell = tell
+        self.alarms = PutAlarms(channels, view, tell)
 
     async def set(self, moves: Sequence[Move], timeout: float, *, hold: bool = False) -> None:
         """Start all moves together, return when all are done.
@@ -196,15 +227,14 @@ class Mover:
             raise
         if leaf.ended is not None:
             self._tell_orphans(attempts)
-        if leaf.ended is End.TIMEOUT:
-            texts = [a.late(timeout, self._trust) for a in attempts if not a.done]
-            raise StepTimeoutError("; ".join(texts))
+        if leaf.ended is End.TIMEOUT and (late := [a for a in attempts if not a.done]):
+            raise StepTimeoutError("; ".join(a.late(timeout, self._trust) for a in late))
 
     def _attempt(self, move: Move, *, prepared: bool) -> Attempt:
-        config = self._configs.get(move.pv)
+        config = self._configs.get(self._names.record(move.pv))
         if config is not None and not config.write:
             raise PutError(f"{move.pv}: the configuration says write = false")
-        attempt = Attempt(move, self._view)
+        attempt = Attempt(move, self._view, config)
         if prepared:
             attempt.prepare()
         return attempt
@@ -223,6 +253,8 @@ class Mover:
                     await asyncio.sleep(_AGAIN)
         except BaseException:
             self._look_whether_issued(attempt, began)
+            if leaf.reason is End.TIMEOUT:
+                await self._last_look(attempt)
             if attempt.issued and leaf.reason is not End.SKIP and not attempt.done:
                 await self._stop_moving(attempt)
             raise
@@ -248,6 +280,7 @@ class Mover:
         await self._put(attempt, timeout, leaf)
         if attempt.readback is not None and not self._control.gives_up:
             await self._await_readback(attempt, timeout)
+            attempt.arrived = True
         if attempt.move.settle:
             await asyncio.sleep(attempt.move.settle)
         attempt.done = True
@@ -266,6 +299,7 @@ class Mover:
             completion = False
         links = attempt.channel.links
         attempt.before = attempt.readback.reading if attempt.readback is not None else None
+        own_before = attempt.channel.reading
         # The leaf's scope ends the put in time; the client's own timeout is only its backstop.
         await self._channels.put(
             name,
@@ -280,35 +314,72 @@ class Mover:
         self._control.touch()
         if completion and attempt.channel.links == links:
             self._trust.confirm(attempt.channel)
+        await self._look_at_alarm(attempt, own_before, timeout)
+
+    async def _look_at_alarm(
+        self, attempt: Attempt, before: Reading | None, timeout: float
+    ) -> None:
+        """An OUT link that leads nowhere fails no put: the record's alarm alone tells."""
+        accept = attempt.move.leaves_invalid
+        if accept is None and attempt.config is not None:
+            accept = attempt.config.accept_invalid
+        if accept is None:
+            self.alarms.watch(attempt.channel, _text(attempt.move.value), before)
+        if accept is not False or self._control.gives_up:
+            return
+        name = attempt.move.pv
+        reply = (await self._channels.get([name], timeout + 5.0))[name]
+        if isinstance(reply, Exception):
+            raise reply
+        if reply.severity is Severity.INVALID:
+            raise PutError(invalid_text(name, _text(attempt.move.value), reply))
 
     async def _await_readback(self, attempt: Attempt, timeout: float) -> None:
         readback = attempt.readback
         assert readback is not None  # noqa: S101 - called only with a readback
-        if readback.reading is attempt.before and attempt.is_there(self._trust):
-            # The completion may have come before the monitors of what the put has caused.
-            attempt.outdated = attempt.before
-            if await self._reads_so(attempt, readback, timeout):
-                attempt.outdated = None
-                return
+        is_old, there = readback.reading is attempt.before, attempt.is_there(self._trust)
+        if there and not is_old:
+            return
+        # The completion may have come before the monitors of what the put has caused.
+        attempt.outdated = attempt.before if is_old and there else None
+        asking: asyncio.Task[object] | None = None
+        if attempt.completed or attempt.outdated is not None:
+            # Its record may post nothing of what it has now: a deadband, a monitor that is late.
+            asking = asyncio.create_task(self._read(attempt, timeout + 5.0), name="read back")
 
         def arrived() -> bool:
             if not readback.connected:
                 text = f"{readback.name}, the readback of {attempt.move.pv}, was lost"
                 raise NotConnectedError(text)
-            return attempt.is_there(self._trust)
+            if asking is not None and asking.done():
+                asking.result()
+            if isinstance(attempt.read, ReadError):
+                raise attempt.read
+            return attempt.reads_so(self._trust) or attempt.is_there(self._trust)
 
-        await until(self._view, [readback.name], arrived, self._control.touch)
+        try:
+            await until(self._view, [readback.name], arrived, self._control.touch, also=asking)
+        finally:
+            if asking is not None:
+                end(asking)
+                await until_done([asking])
 
-    async def _reads_so(self, attempt: Attempt, readback: ChannelView, timeout: float) -> bool:
-        """Whether the readback, read now, is where it should be."""
-        # As with the put, the leaf's scope ends it in time.
-        reply = (await self._channels.get([readback.name], timeout + 5.0))[readback.name]
-        if isinstance(reply, Reading):
-            valid = reply.severity is not Severity.INVALID or attempt.move.accept.invalid
-            return valid and attempt.agrees(reply)
-        if readback.connected:
-            raise reply
-        return False  # which is told as its loss
+    async def _read(self, attempt: Attempt, timeout: float) -> None:
+        """Ask the readback's server; as with the put, the leaf's scope ends it in time."""
+        assert attempt.readback is not None  # noqa: S101 - called only with a readback
+        name = attempt.readback.name
+        reply = (await self._channels.get([name], timeout, beside=True))[name]
+        attempt.read = reply if isinstance(reply, Reading | OrchestratorError) else None
+
+    async def _last_look(self, attempt: Attempt) -> None:
+        """Before a put is given up for its readback, read that once more: it may post nothing."""
+        waits = attempt.readback is not None and not attempt.arrived and attempt.issued
+        if not waits or (attempt.move.completion and not attempt.completed):
+            return
+        if all(channel.connected for channel in attempt.channels):
+            await self._read(attempt, _LAST_LOOK)
+            attempt.arrived = attempt.reads_so(self._trust)
+            attempt.done = attempt.arrived and not attempt.move.settle
 
     async def _stop_moving(self, attempt: Attempt) -> None:
         stop = self._stop_of(attempt)
@@ -319,7 +390,7 @@ class Mover:
 
     def _stop_of(self, attempt: Attempt) -> StopChannel | None:
         """What ends what a put has begun; a run of an orchestrator below ends by its own START."""
-        config = self._configs.get(attempt.move.pv)
+        config = attempt.config
         if config is not None and (config.stop is not None or not config.stops):
             return config.stop
         starts = starts_runs(attempt.channel.metadata) and attempt.value != 0
@@ -329,7 +400,7 @@ class Mover:
         try:
             await self._channels.put(
                 stop,
-                _checked(wanted, self._view.channel(stop)),
+                _checked(wanted, self._view.channel(stop), self._configs.get(stop)),
                 completion=False,
                 timeout=_STOP_TIMEOUT,
                 permit=self._control.permit(stop, stops=True),
@@ -366,12 +437,13 @@ def _connected(channel: ChannelView) -> Metadata:
     return channel.metadata
 
 
-def _checked(value: object, channel: ChannelView) -> Value:
+def _checked(value: object, channel: ChannelView, config: ChannelConfig | None) -> Value:
     metadata = _connected(channel)
     if not metadata.writable:
         raise PutError(f"{channel.name}: the IOC gives no write access")
     converted = as_channel_value(value, metadata, channel.name)
-    check_limits(converted, metadata, channel.name)
+    allowed = metadata if config is None else config.of_puts(metadata)
+    check_limits(converted, allowed, channel.name)
     return converted
 
 

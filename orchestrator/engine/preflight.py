@@ -19,7 +19,7 @@ from orchestrator.language.nodes import (
     walk,
 )
 from orchestrator.ports import Channels, ChannelView, View
-from orchestrator.types import path_text
+from orchestrator.types import Metadata, path_text
 
 _GRACE = 1.0
 """s that a channel which may be missing has to connect, once all others of its IOC have."""
@@ -71,13 +71,18 @@ class Preflight:
     async def findings(self, program: Program) -> list[Finding]:
         """What is wrong, or probably not meant, as far as the channels have told of themselves."""
         used = program.reads | program.writes
-        known = {name: self._view.channel(name).metadata for name in used}
+        known = {name: self._of_puts(name) for name in used}
         # It may look at every point of every loop: not on the event loop.
         found = await asyncio.to_thread(check_program, program, known.get)
         nodes = (*walk(program.steps), *walk(program.finally_))
         denied = [finding for node in nodes for finding in self._denied(node)]
         blind = [finding for node in nodes for finding in self._blind(node)]
         return list(dict.fromkeys([*denied, *blind, *found]))
+
+    def _of_puts(self, name: str) -> Metadata | None:
+        metadata = self._view.channel(name).metadata
+        config = self._configs.get(self._names.record(name))
+        return metadata if metadata is None or config is None else config.of_puts(metadata)
 
     async def connect(self, names: Sequence[str]) -> None:
         """Make sure of these channels, and of those that stop them.
@@ -133,7 +138,7 @@ class Preflight:
             unwatch()
 
     def _stop(self, name: str) -> str | None:
-        config = self._configs.get(name)
+        config = self._configs.get(self._names.record(name))
         return config.stop.pv if config and config.stop else None
 
     def _known_as(self, name: str) -> str:
@@ -160,7 +165,7 @@ class Preflight:
         if isinstance(node, TrajectoriesNode):
             names = [server.cmd for server, _ in node.loads]
         for name in names:
-            config = self._configs.get(name)
+            config = self._configs.get(self._names.record(name))
             metadata = self._view.channel(name).metadata
             if config is not None and not config.write:
                 yield _finding(node, f"{name}: the configuration says write = false")

@@ -158,7 +158,10 @@ class Runner:
             await self._body()
             if self._interpreter.entered:
                 await self._finalise()
+            if not self._control.aborts:
+                await self._verbs.mover.alarms.last_look()
         finally:
+            self._verbs.mover.alarms.close()
             self._control.close()
             reporting.cancel()
             await asyncio.wait({reporting})
@@ -167,6 +170,7 @@ class Runner:
         self._outcome.decided_by(self._control)
         self._outcome.texts += self._control.dropped
         self._tell_tolerated()
+        self._outcome.texts += self._verbs.mover.alarms.texts
         self._outcome.texts += self._verbs.mover.orphans
         return self._outcome
 

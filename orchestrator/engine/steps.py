@@ -122,6 +122,7 @@ class Steps:
             tolerance=None if tolerance is None else await self.number(tolerance, scope),
             settle=await self.number(target.settle, scope),
             accept=accepted(restart=target.accept_restart, invalid=target.accept_invalid),
+            leaves_invalid=target.leaves_invalid,
         )
 
     async def _wait(self, node: WaitNode, scope: Scope) -> None:

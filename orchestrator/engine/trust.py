@@ -58,6 +58,13 @@ class Trust:
             return "unconfirmed since the reconnection: perhaps a restarted IOC's default"
         return ""
 
+    def is_unconfirmed(self, channel: ChannelView, accept: Accept = NOTHING_MORE) -> bool:
+        """Whether nothing that it holds counts yet: it may be a restarted IOC's default."""
+        reading = channel.reading
+        if reading is None or not reading.unconfirmed:
+            return False
+        return not (accept.restart or self._is_confirmed(channel))
+
     def _is_confirmed(self, channel: ChannelView) -> bool:
         return self._confirmed.get(channel.name) == channel.links
 

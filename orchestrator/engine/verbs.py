@@ -44,6 +44,7 @@ class Verbs:
     ) -> None:
         """Everything that a run needs of the world; made once a run."""
         self._view = view
+        self._names = names
         self._channels = channels
         self._control = control
         self._events = events
@@ -53,7 +54,7 @@ class Verbs:
         """Those that are done."""
         self._asked: dict[str, int] = {}
         """How many were when each of `_fresh` was asked for."""
-        configs = config.channels
+        configs = self._configs = config.channels
         self.held = HeldUp(lambda: control.clock, self.tell)
         self.mover = Mover(
             channels,
@@ -157,7 +158,9 @@ class Verbs:
             PutError: One lies outside.
         """
         metadata = self._view.channel(name).metadata
+        config = self._configs.get(self._names.record(name))
         if metadata is not None and points:
+            metadata = metadata if config is None else config.of_puts(metadata)
             for point in (points[0], points[-1]):
                 check_limits(point, metadata, name)
 

@@ -18,11 +18,13 @@ async def until(
     touch: Callable[[], None] = lambda: None,
     *,
     timed: bool = False,
+    also: asyncio.Future[object] | None = None,
 ) -> None:
     """Return once `holds` is true: now, or right after an update of one of the channels.
 
     What `holds` raises is raised here. `touch` is called with each update. With `timed` it is
-    looked at from time to time as well: it asks for an age, of which no update tells.
+    looked at from time to time as well: it asks for an age, of which no update tells. It is looked
+    at when `also` is done, too.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
@@ -46,13 +48,20 @@ async def until(
         again = loop.call_later(AGE_PERIOD, look_again)
         look()
 
+    def answered(_future: asyncio.Future[object]) -> None:
+        look()
+
     unwatch = view.watch(names, updated)
     try:
+        if also is not None:
+            also.add_done_callback(answered)
         look()
         if timed:
             look_again()
         await done
     finally:
         unwatch()
+        if also is not None:
+            also.remove_done_callback(answered)
         if again is not None:
             again.cancel()

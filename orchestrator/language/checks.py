@@ -430,9 +430,9 @@ def _takes_time(node: Node) -> bool:
 def _puts(node: Node) -> list[str]:
     match node:
         case SetNode():
-            return [target.pv for target in node.targets]
-        case LoopNode(target=Target(pv=pv)):
-            return [pv]
+            return [target.record for target in node.targets]
+        case LoopNode(target=Target(record=record)):
+            return [record]
         case TrajectoriesNode():
             return [server.cmd for server, _ in node.loads]
         case NestedNode():

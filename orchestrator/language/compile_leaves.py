@@ -76,16 +76,18 @@ def make_target(
         tolerance=tolerance,
         settle=settle,
         accept_restart=bool(fields.accept_restart),
+        record=context.names.record(pv),
         accept_invalid=bool(fields.accept_invalid),
+        leaves_invalid=fields.accept_invalid,
     )
 
 
 def _check_distinct(targets: list[Target | None], path: Path, context: Context) -> None:
     seen: set[str] = set()
     for i, target in enumerate(targets):
-        if target is not None and target.pv in seen:
+        if target is not None and target.record in seen:
             context.find((*path, i, "pv"), f"{target.pv} is set twice in one step")
-        seen |= {target.pv} if target is not None else set()
+        seen |= {target.record} if target is not None else set()
 
 
 @compile_verb.register
@@ -153,7 +155,7 @@ def _(step: forms.SampleStep, path: Path, context: Context) -> SampleNode:
     channels: list[str] = []
     for i, text in enumerate(sample.channels):
         channel = _sampled(text, (*here, i), context)
-        if channel in channels:
+        if channel and context.names.record(channel) in map(context.names.record, channels):
             context.find((*here, i), f"{channel} stands twice in one sample")
         if channel is None:
             context.notes.open_ended = True

@@ -93,8 +93,9 @@ class Target(Strict):
     """s to wait once it has arrived."""
     accept_restart: StrictBool = False
     """Whether the readback's first value after a reconnection counts."""
-    accept_invalid: StrictBool = False
-    """Whether a readback with severity INVALID counts."""
+    accept_invalid: StrictBool | None = None
+    """`true`: a readback with severity INVALID counts. `false`: the step fails where the put leaves
+    its own record INVALID, which is told otherwise."""
 
     @model_validator(mode="after")
     def _readback_fields(self) -> Target:
@@ -102,7 +103,7 @@ class Target(Strict):
         return self
 
 
-NEED_READBACK = ("readback_value", "tolerance", "accept_restart", "accept_invalid")
+NEED_READBACK = ("readback_value", "tolerance", "accept_restart")
 
 
 def check_readback(fields: Any) -> None:

@@ -12,6 +12,27 @@ SCHEME = "ca://"
 """Marks a PV name that has no colon; never part of the name."""
 
 
+def plain_pv(pv: str) -> str:
+    """The shorter of the two names that a PV has: `REC` and `REC.VAL` are one (EPICS)."""
+    return pv.removesuffix(".VAL")
+
+
+def record_of(pv: str) -> str:
+    """What is written by a put to a PV: that of `REC.VAL`, as long text or filtered, is `REC` too.
+
+    (EPICS database channels: a field is followed by `$` and by a filter in JSON, `REC.VAL${"…"}`.)
+    """
+    if pv.endswith("}"):
+        for mark in (".VAL{", ".VAL${", ".{", ".${"):
+            record, found, _ = pv.partition(mark)
+            if found:
+                return record
+    for end in (".VAL", ".VAL$", ".$", "."):
+        if pv.endswith(end):
+            return pv.removesuffix(end)
+    return pv
+
+
 def nearest(word: str, known: Collection[str]) -> str | None:
     """The known word that `word` most likely should have been, None where none is near."""
     by_fold: dict[str, str] = {}
@@ -66,10 +87,14 @@ class Names:
     servers: Mapping[str, ServerChannels] = field(default_factory=dict)
     """The chained sequence servers, by name."""
     _by_pv: dict[str, str] = field(init=False, repr=False, compare=False)
+    _by_record: dict[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # The dataclass is frozen; this is the documented way to set a derived field.
-        object.__setattr__(self, "_by_pv", {pv: alias for alias, pv in self.aliases.items()})
+        by_pv = {plain_pv(pv): alias for alias, pv in self.aliases.items()}
+        by_record = {record_of(pv): alias for alias, pv in self.aliases.items()}
+        object.__setattr__(self, "_by_pv", by_pv)
+        object.__setattr__(self, "_by_record", by_record | by_pv)
 
     def resolve(self, text: str) -> str:
         """The canonical name of a channel: its alias where it has one, else its full PV name.
@@ -111,10 +136,17 @@ class Names:
         """The full PV name behind a canonical name."""
         return self.aliases.get(name, name)
 
+    def record(self, name: str) -> str:
+        """By what a canonical name is the same as others that write the same: an alias, a PV."""
+        if name in self.aliases:
+            return name
+        record = record_of(name)
+        return self._by_record.get(record, record)
+
     def _pv(self, pv: str, text: str) -> str:
         if not pv or any(c.isspace() or not c.isprintable() for c in pv):
             raise InputError(f"{text!r} is no PV name: it is empty or has a blank in it")
-        alias = self._by_pv.get(pv)
+        alias = self._by_pv.get(plain_pv(pv))
         if alias is None and pv in self.aliases:
             # Both would have the same canonical name, and one of them would be unreachable.
             raise InputError(f"the PV {pv!r} is hidden by the alias of that name")

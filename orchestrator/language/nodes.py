@@ -39,8 +39,12 @@ class Target:
     """s, a float ≥ 0."""
     accept_restart: bool
     """Whether the readback's first value after a reconnection counts."""
+    record: str
+    """What it is one and the same by, whatever it is called: see `names.record_of`."""
     accept_invalid: bool
     """Whether a readback with severity INVALID counts."""
+    leaves_invalid: bool | None
+    """Whether the put may leave its own record INVALID; None = as its channel says, else told."""
 
 
 # What happens when a step fails or loses a channel ------------------------------------------

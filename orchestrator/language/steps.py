@@ -130,7 +130,14 @@ class Loop(Strict):
                 )
             check_readback(self)
             return self
-        for field in ("completion", "readback", *NEED_READBACK, "settle", "timeout"):
+        for field in (
+            "completion",
+            "readback",
+            *NEED_READBACK,
+            "accept_invalid",
+            "settle",
+            "timeout",
+        ):
             if getattr(self, field) is not None:
                 raise ValueError(f"{field!r} does nothing without 'pv'")
         if not passes and self.as_ is None:

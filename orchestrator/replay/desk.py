@@ -65,10 +65,15 @@ class AskedChannels:
             ),
         )
 
-    async def get(self, names: Sequence[str], timeout: float) -> dict[str, Reading | Exception]:
+    async def get(
+        self, names: Sequence[str], timeout: float, *, beside: bool = False
+    ) -> dict[str, Reading | Exception]:
         """See `ports.Channels.get`."""
         about = {"pvs": list(names), "timeout": timeout}
-        return await self._desk.ask("get", about, lambda: self._outside.get(names, timeout))
+        kind = "look" if beside else "get"
+        return await self._desk.ask(
+            kind, about, lambda: self._outside.get(names, timeout, beside=beside)
+        )
 
     def outstanding(self, name: str) -> float | None:
         """See `ports.Channels.outstanding`."""

@@ -266,6 +266,19 @@ def test_one_pv_has_one_alias(tmp_path: Path) -> None:
     assert findings(tmp_path, text) == ["a.x and b.y are the same PV, P:X; a PV has one alias"]
 
 
+def test_a_record_and_its_val_are_one_pv(tmp_path: Path) -> None:
+    text = "[chain.a]\nprefix = 'P:'\nchannels.x = 'X'\nchannels.y = 'X.VAL'\n"
+    assert findings(tmp_path, text) == ["a.x and a.y are the same PV, P:X.VAL; a PV has one alias"]
+
+
+def test_what_a_put_may_do_is_said_of_a_channel(tmp_path: Path) -> None:
+    text = "[chain.a]\nchannels.x = { pv = 'A:X', limits = false, accept_invalid = false }\n"
+    x = load(tmp_path, text).channels["a.x"]
+    assert (x.limits, x.accept_invalid) == (False, False)
+    told = findings(tmp_path, text.replace("limits = false", "limits = 0"))
+    assert any("chain.a.channels.x.limits" in line for line in told)
+
+
 def test_two_channels_can_not_be_served_under_one_name(tmp_path: Path) -> None:
     text = "[chain.a]\nchannels.x = { pv = 'A:X', buffer = 1 }\nchannels.'x.MEAN' = 'A:Y'\n"
     [line] = findings(tmp_path, text)

@@ -55,8 +55,14 @@ SERVER_PVS = tuple(SERVER_VALUES)
 CHANNELS = ("x", "x_rbv", "y", "stop", "shutter", "det", "counts", "fin", "gate", "text", "turns")
 
 
-def make_config(directory: Path | None = None, **options: Any) -> Config:
-    channels = {f"sim.{name}": ChannelConfig(f"sim.{name}", f"SIM:{name}") for name in CHANNELS}
+def make_config(
+    directory: Path | None = None, rules: Mapping[str, Mapping[str, Any]] = {}, **options: Any
+) -> Config:
+    """`rules`: more fields of channels, by name."""
+    channels = {
+        f"sim.{name}": ChannelConfig(f"sim.{name}", f"SIM:{name}", **rules.get(name, {}))
+        for name in CHANNELS
+    }
     channels["sim.y"] = ChannelConfig("sim.y", "SIM:y", stop=StopChannel("SIM:stop"))
     channels["sim.shutter"] = ChannelConfig("sim.shutter", "SIM:shutter", stops=False)
     channels["sim.gate"] = ChannelConfig("sim.gate", "SIM:gate", write=False)

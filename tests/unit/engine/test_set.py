@@ -509,3 +509,154 @@ def test_a_run_below_is_aborted_where_the_step_that_started_it_is_ended_early(
     puts, status = play(scenario)
     stops = stops and channel != "sim.shutter"
     assert puts == [(value, True), *([(0, False)] if stops else [])], status
+
+
+# A readback that posts nothing of what it has ------------------------------------------------
+
+
+def deadband(it, after=0.0, value=1.0, severity=Severity.NO_ALARM):
+    """The readback's record holds a value `after` s behind the put, and posts nothing of it."""
+    loop = asyncio.get_running_loop()
+    rbv = it.sim.channels["sim.x_rbv"]
+
+    def hold():
+        rbv.value, rbv.severity = value, severity
+
+    it.sim.post("sim.x_rbv", 0.95)
+    it.sim.channels["sim.x"].on_put = lambda *_: loop.call_later(after, hold)
+
+
+def took(it):
+    began, done = (it.sim.channels[n].puts[0][0] for n in ("sim.x", "sim.fin"))
+    return done - began
+
+
+READ_BACK = (
+    "steps: [{set: {pv: sim.x, value: 1, readback: sim.x_rbv, timeout: 5%s}}, "
+    "{set: {pv: sim.fin, value: 1}}]"
+)
+
+
+def test_a_readback_that_posts_nothing_is_read_after_the_completion(run):
+    def slow(it):
+        deadband(it)
+        it.sim.channels["sim.x"].put_takes = 2.0
+
+    ended, it = run(READ_BACK % "", before=slow)
+    assert ended.status is RunStatus.SUCCESS
+    assert took(it) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("completion", ["", ", completion: false"])
+@pytest.mark.parametrize("several", [False, True])
+def test_a_readback_that_posts_nothing_is_read_once_more_before_the_timeout(
+    run, completion, several
+):
+    text = READ_BACK % completion
+    if several:
+        one = f"{{pv: sim.x, value: 1, readback: sim.x_rbv{completion}}}"
+        text = (
+            f"steps: [{{set: {{all: [{one}, {{pv: sim.det, value: 1}}], timeout: 5}}}}, "
+            "{set: {pv: sim.fin, value: 1}}]"
+        )
+    ended, it = run(text, before=lambda it: deadband(it, after=3.0))
+    assert ended.status is RunStatus.SUCCESS, ended.message
+    assert took(it) == pytest.approx(5.0)
+
+
+def test_a_move_that_arrived_in_silence_is_not_stopped(run):
+    def still(it):
+        deadband(it, after=3.0)
+        it.sim.channels["sim.y"].on_put = it.sim.channels["sim.x"].on_put
+
+    text = "steps: [{set: {pv: sim.y, value: 1, readback: sim.x_rbv, timeout: 5}}]"
+    ended, it = run(text, before=still)
+    assert ended.status is RunStatus.SUCCESS
+    assert it.puts("stop") == []
+
+
+def test_the_timeout_tells_what_was_read(run):
+    ended, _ = run(READ_BACK % "", before=lambda it: deadband(it, value=0.97))
+    assert ended.status is RunStatus.TIMEOUT
+    assert (
+        "completed, but its readback did not come within 5 s: sim.x_rbv was last seen at 0.95, "
+        "wanted 1 ± 1e-09; read at the end, it was 0.97"
+    ) in ended.message
+
+
+def test_what_is_read_as_invalid_is_no_arrival(run):
+    def invalid(it):
+        deadband(it, severity=Severity.INVALID)
+
+    ended, _ = run(READ_BACK % "", before=invalid)
+    assert ended.status is RunStatus.TIMEOUT
+    assert "read at the end, it was 1 (its alarm is INVALID)" in ended.message
+    ended, _ = run(READ_BACK % ", accept_invalid: true", before=invalid)
+    assert ended.status is RunStatus.SUCCESS
+
+
+def test_what_is_read_of_a_restarted_ioc_is_no_arrival(run):
+    """It may be its default; `accept_restart` takes it."""
+
+    def restarted(it):
+        def restart(*_):
+            it.sim.disconnect("sim.x_rbv")
+            it.sim.reconnect("sim.x_rbv", 1.0)
+
+        it.sim.post("sim.x_rbv", 0.0)
+        it.sim.channels["sim.x"].on_put = restart
+
+    held = "{set: {pv: sim.x, value: 1, readback: sim.x_rbv, timeout: 5%s}, on_disconnect: wait}"
+    ended, _ = run(f"steps: [{held % ''}]", before=restarted)
+    assert ended.status is RunStatus.TIMEOUT
+    assert "unconfirmed" in ended.message
+    ended, _ = run(f"steps: [{held % ', accept_restart: true'}]", before=restarted)
+    assert ended.status is RunStatus.SUCCESS
+
+
+def test_a_server_that_does_not_answer_does_not_hold_up_the_monitor(run):
+    def slow(it):
+        it.sim.channels["sim.x_rbv"].get_takes = math.inf
+        loop = asyncio.get_running_loop()
+        it.sim.channels["sim.x"].on_put = lambda *_: loop.call_later(
+            0.5, it.sim.post, "sim.x_rbv", 1.0
+        )
+
+    ended, it = run(READ_BACK % "", before=slow)
+    assert ended.status is RunStatus.SUCCESS
+    assert took(it) == pytest.approx(0.5)
+
+
+def test_the_last_look_at_a_server_that_does_not_answer_is_short(play):
+    async def scenario(it):
+        it.sim.channels["sim.x_rbv"].get_takes = math.inf
+        it.sim.channels["sim.x"].on_put = lambda *_: None
+        began = asyncio.get_running_loop().time()
+        ended = await it.run(READ_BACK % "")
+        return ended, asyncio.get_running_loop().time() - began
+
+    ended, seconds = play(scenario)
+    assert ended.status is RunStatus.TIMEOUT
+    assert seconds < 7
+    assert "read at the end: sim.x_rbv: no reply within 1 s" in ended.message
+
+
+def test_a_readback_that_has_come_by_its_monitor_is_not_read(run):
+    """A read costs a round trip."""
+
+    def quick(it):
+        it.sim.channels["sim.x_rbv"].get_takes = math.inf
+        it.sim.channels["sim.x"].put_takes = 1.0
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.5, it.sim.post, "sim.x_rbv", 1.0)
+        it.sim.channels["sim.x"].on_put = lambda *_: None
+
+    ended, it = run(READ_BACK % "", before=quick)
+    assert ended.status is RunStatus.SUCCESS
+    assert took(it) == pytest.approx(1.0)
+
+
+def test_an_arrival_in_silence_still_settles(run):
+    ended, _ = run(READ_BACK % ", settle: 1", before=lambda it: deadband(it, after=3.0))
+    assert ended.status is RunStatus.TIMEOUT
+    assert "was done, but did not settle within 5 s" in ended.message

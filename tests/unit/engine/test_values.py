@@ -128,3 +128,79 @@ def test_a_number_is_the_label_of_that_text(run, value, index):
     )
     assert ended.status is RunStatus.SUCCESS
     assert it.puts("x") == [index]
+
+
+# Names ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["SIM:gate", "SIM:gate.VAL", "ca://SIM:gate.VAL", "SIM:gate.VAL$"])
+def test_what_may_not_be_written_may_not_be_by_its_other_name(play, name):
+    async def scenario(it):
+        it.sim.add("SIM:gate.VAL$")
+        await it.pull.idle()
+        ended = await it.run(f"steps: [{{set: {{pv: '{name}', value: 1}}}}]")
+        return ended.status, ended.message, it.puts("gate")
+
+    status, message, puts = play(scenario)
+    assert status is RunStatus.FAILED
+    assert "the configuration says write = false" in message
+    assert puts == []
+
+
+@pytest.mark.parametrize("name", ["SIM:y.VAL", "SIM:y"])
+def test_what_stops_a_channel_stops_it_by_its_other_name(run, name):
+    def never(it):
+        it.sim.channels["sim.y"].put_takes = float("inf")
+
+    ended, it = run(f"steps: [{{set: {{pv: '{name}', value: 1, timeout: 1}}}}]", before=never)
+    assert ended.status is RunStatus.TIMEOUT
+    assert it.puts("stop") == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("sim.x", "SIM:x.VAL"), ("SIM:x", "SIM:x.VAL"), ("A:B", "A:B.VAL"), ("A:B.VAL", "A:B")],
+)
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        (
+            "parallel: [{set: {pv: '%s', value: 1}}, {set: {pv: '%s', value: 2}}]",
+            "is put by two branches at the same time",
+        ),
+        (
+            "parallel: [{loop: {pv: '%s', values: [1]}, do: [checkpoint]}, "
+            "{set: {pv: '%s', value: 2}}]",
+            "is put by two branches at the same time",
+        ),
+        ("set: {all: [{pv: '%s', value: 1}, {pv: '%s', value: 2}]}", "is set twice in one step"),
+        ("sample: ['%s', '%s']", "stands twice in one sample"),
+    ],
+)
+def test_a_record_and_its_val_are_one_pv(play, one, other, steps, told):
+    async def scenario(it):
+        for name in ("A:B", "A:B.VAL"):
+            it.sim.add(name)
+        await it.pull.idle()
+        return await it.run(f"steps: [{{{steps % (one, other)}}}]")
+
+    ended = play(scenario)
+    assert ended.status is RunStatus.FAILED
+    assert told in ended.message
+
+
+def test_limits_that_are_for_displays_only_do_not_hold(play):
+    shown = Metadata(NativeType.LONG, control=Limits(0, 10))
+    text = (
+        "steps: [{set: {pv: %s, value: 20}}, {let: {n: 30}}, {set: {pv: %s, value: =n}}, "
+        "{loop: {pv: %s, from: 11, to: 12, step: 1}, do: [checkpoint]}]"
+    )
+
+    async def scenario(it):
+        it.sim.add("sim.x", 0, metadata=shown)
+        await it.pull.idle()
+        ended = await it.run(text.replace("%s", "sim.x"))
+        return ended.status, it.puts("x")
+
+    assert play(scenario, rules={"x": {"limits": False}}) == (RunStatus.SUCCESS, [20, 30, 11, 12])
+    assert play(scenario) == (RunStatus.FAILED, [])

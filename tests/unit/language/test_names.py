@@ -15,6 +15,30 @@ def test_a_pv_that_has_an_alias_goes_by_it(names: Names) -> None:
     assert names.pv("stage.x") == "SIM:STAGE:X"
 
 
+def test_a_record_and_its_val_are_one_pv(names: Names) -> None:
+    assert names.resolve("SIM:STAGE:X.VAL") == "stage.x"
+    assert names.resolve("ca://SIM:STAGE:X.VAL") == "stage.x"
+    val = Names(frozenset({"a"}), {"a.x": "P:X.VAL"})
+    assert val.resolve("P:X") == val.resolve("P:X.VAL") == "a.x"
+    assert val.pv("a.x") == "P:X.VAL"
+    # Without an alias it is searched as it is written: not every IOC has both.
+    assert names.resolve("P:Y.VAL") == "P:Y.VAL"
+    assert names.record("P:Y.VAL") == names.record("P:Y") == "P:Y"
+    assert names.resolve("SIM:STAGE:X.VALX") == "SIM:STAGE:X.VALX"
+
+
+@pytest.mark.parametrize(
+    "pv", ["X.VAL", "X.VAL$", "X.$", "X.", 'X.VAL{"dbnd":{"abs":1}}', 'X.{"s":1}', 'X.VAL${"s":1}']
+)
+def test_what_writes_a_record_is_the_same_as_its_alias(names: Names, pv: str) -> None:
+    assert names.record(f"SIM:STAGE:{pv}") == "stage.x"
+
+
+@pytest.mark.parametrize("pv", ["P{Mtr:1}", "P{Mtr:1}Pos-SP", "P:X.RBV", "P{a.VAL}", "P:VAL"])
+def test_another_field_or_a_name_with_braces_is_itself(names: Names, pv: str) -> None:
+    assert names.record(pv) == pv
+
+
 def test_another_pv_goes_by_its_full_name_without_the_scheme(names: Names) -> None:
     assert names.resolve("XF:31ID{Mtr:1}Pos-SP") == "XF:31ID{Mtr:1}Pos-SP"
     assert names.resolve("ca://nocolon") == "nocolon"
