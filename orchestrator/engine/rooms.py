@@ -122,8 +122,16 @@ class Room:
                 self.loop.run_forever()
             except BaseException:
                 log.exception("a task of user code has raised what ends a program; it goes on")
-        with suppress(RuntimeError):  # something is still running in it
-            self.loop.close()
+        self._clear()
+        self.loop.close()
+
+    def _clear(self) -> None:
+        """What was given up gets a last chance to end."""
+        left = asyncio.all_tasks(self.loop)
+        for task in left:
+            task.cancel()
+        if left:
+            self.loop.run_until_complete(asyncio.wait(left, timeout=_SWEEP))
 
 
 class Call(Generic[T]):

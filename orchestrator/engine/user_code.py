@@ -198,13 +198,22 @@ class UserCode:
 
     async def _run(self, main: Callable[[], Coroutine[Any, Any, object]]) -> object:
         try:
-            return await main()
+            result = await main()
+        except GeneratorExit:  # it is thrown away, and can't wait for anything
+            raise
         except (SystemExit, KeyboardInterrupt) as error:
+            await self._sweep()
             raise OverrunError from error
-        finally:
-            if left := await self.room.sweep():
-                text = f"{self._name} has left tasks behind: {', '.join(left)} were cancelled"
-                self.room.to_home(self._tell, text, Severity.MINOR)
+        except BaseException:
+            await self._sweep()
+            raise
+        await self._sweep()
+        return result
+
+    async def _sweep(self) -> None:
+        if left := await self.room.sweep():
+            text = f"{self._name} has left tasks behind: {', '.join(left)} were cancelled"
+            self.room.to_home(self._tell, text, Severity.MINOR)
 
     def _leave(self) -> None:
         """Cancel it where it stands, but not in a clean-up of its own: that comes to its end."""
