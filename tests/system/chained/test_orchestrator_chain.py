@@ -89,6 +89,15 @@ steps:
     then: [{wait: {pv: stage.seq.ACK, equals: 5, timeout: 0.1}}]
     else: [{log: "was at $(first)"}]
 """
+OTHERS = """
+parameters: {at: 1}
+steps:
+  - set: {pv: "STAGE:seq.CMD", value: "[7, 8, 9]"}
+  - set: {pv: "MID:Nested_Indices", value: '{"seq": $(at)00, "stage": $(at)}'}
+  - wait: {pv: "STAGE:seq.INDEX", equals: [100, 1], timeout: 10}
+  - set: {pv: "MID:Nested_Indices", value: "{'stage': 2}", readback: "MID:Nested_Indices", readback_value: '{"stage": 2}'}
+  - wait: {pv: "STAGE:seq.INDEX", equals: [-1, 2], timeout: 10}
+"""
 OUTER = """
 steps:
   - set: {pv: mid.seq, value: inner}
@@ -113,7 +122,13 @@ def tower(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tower")
     lower = serving("mid", ', master = "TOP:", name = "mid"') + chain("stage")
     upper = serving("top") + chain("mid", "") + 'channels.seq = { pv = "SEQ", text = true }\n'
-    sequences = {"inner": INNER, "outer": OUTER, "waits": WAITS, "starts": STARTS}
+    sequences = {
+        "inner": INNER,
+        "outer": OUTER,
+        "others": OTHERS,
+        "waits": WAITS,
+        "starts": STARTS,
+    }
     services = {"top": upper, "mid": lower}
     with orchestrated(folder, services, sequences, stage="MID:") as (iocs, client):
         yield folder, iocs, client
@@ -130,6 +145,13 @@ def test_three_levels_orchestrator_over_orchestrator_over_sequence_server(tower)
     assert client.get("MID:ACK") == 1
     assert client.text("MID:RUN_NAME") == "inner"
     assert json.loads(client.text("TOP:Nested_Indices"))["seq"] > seq  # it asks nobody
+
+
+def test_a_sequence_sets_the_nested_indices_of_another_master(tower) -> None:
+    folder, _, client = tower
+    before = len(calls(folder / "stage.log"))
+    assert run(client, "TOP:", "others") == ""
+    assert [call[1] for call in calls(folder / "stage.log")][before:] == [8, 9]
 
 
 def test_a_run_that_fails_below_fails_above_with_its_reason(tower) -> None:
