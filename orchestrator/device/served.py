@@ -149,6 +149,8 @@ class Served:
         self._taken = None
         yield Update("index", np.array(NO_INDEX, dtype=np.int32))
         yield Update("values", np.array(self._trajectory.numbers))
+        if self._trajectory.remark:
+            yield Update("message", self._trajectory.remark)
         yield from self._acknowledge()
         if command.request:
             yield Reply(command.request)

@@ -98,6 +98,8 @@ class Master:
         async def one(server: ServerChannels, text: str) -> None:
             await self._load(server, text, timeout, hold=hold)
             del left[server.name]
+            if remark := parse_trajectory(text).remark:
+                self._tell(f"{server.name}: {remark}", Severity.NO_ALARM)
 
         with self._control.leaf(moving=True, seconds=timeout) as leaf:
             await run_all([(f"load {server.name}", one(server, text)) for server, text in loads])

@@ -271,6 +271,8 @@ class SequenceServer(Group):
         trajectory = parse_trajectory(text)  # a bad one leaves the one that is loaded
         await self._loaded(trajectory)
         await self._post(self.values, np.array(trajectory.numbers))
+        if trajectory.remark:
+            await self._post(self.message, trajectory.remark)
         self.io_get_queue.offer({CMD: text})
         return True
 

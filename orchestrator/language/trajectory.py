@@ -36,6 +36,8 @@ class Trajectory(Sequence[Item]):
     text: str
     """As it was written: what loads it again."""
     items: Sequence[Item]
+    remark: str = ""
+    """What whoever wrote it may not expect; to be told."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -81,7 +83,7 @@ def parse_trajectory(text: str) -> Trajectory:
     if stripped.startswith("["):
         return Trajectory(text, _listed(text))
     if match := re.match(r"\s*linear\s*\(", text):
-        return Trajectory(text, _linear(text, match.end()))
+        return _linear(text, match.end())
     raise InputError(
         f"{_shown(stripped)} is no trajectory: a JSON list such as [0, 1.5, 2], or "
         "linear(start=0, end=10, step=1)"
@@ -176,8 +178,8 @@ _ARGUMENT = re.compile(r"\s*(?:([A-Za-z_]\w*)\s*=\s*)?([^\s,()=]+)\s*([,)])", re
 _NUMBER = re.compile(r"[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?", re.ASCII)
 
 
-def _linear(text: str, begin: int) -> Sequence[float]:
-    given = _arguments(text, begin)
+def _linear(text: str, begin: int) -> Trajectory:
+    given, named = _arguments(text, begin)
     missing = [field for field in ("start", "end") if field not in given]
     if missing or ("step" in given) == ("num" in given):
         needs = f"{missing[0]!r}" if missing else "one of 'step' and 'num'"
@@ -187,7 +189,17 @@ def _linear(text: str, begin: int) -> Sequence[float]:
         raise InputError(f"linear has {len(points):,} points; at most {MOST_ITEMS:,} are allowed")
     if not all(map(math.isfinite, (points[0], points[-1]))):
         raise InputError("linear has to have finite points")
-    return points
+    return Trajectory(text, points, "" if named else _remark(text, points, given["end"]))
+
+
+def _remark(text: str, points: Sequence[float], end: float) -> str:
+    """Sequence servers of the older kind leave the end out, as arange does: not in silence."""
+    if points[-1] != end:
+        return ""
+    return (
+        f"{_shown(text.strip())[1:-1]} has {len(points):,} points, {points[0]:g} … {points[-1]:g}: "
+        "the end is one of them (with start=, end=, step= by name nothing is said)"
+    )
 
 
 def _range(given: Mapping[str, float | int]) -> Sequence[float]:
@@ -201,10 +213,13 @@ def _range(given: Mapping[str, float | int]) -> Sequence[float]:
     return points
 
 
-def _arguments(text: str, begin: int) -> dict[str, float | int]:
-    """What stands between the brackets, named or in the order start, end, step."""
+def _arguments(text: str, begin: int) -> tuple[dict[str, float | int], bool]:
+    """What stands between the brackets, named or in the order start, end, step.
+
+    And whether all are named.
+    """
     given: dict[str, float | int] = {}
-    at, closed = begin, False
+    at, closed, named = begin, False, True
     while not closed:
         match = _ARGUMENT.match(text, at)
         if match is None:
@@ -213,6 +228,7 @@ def _arguments(text: str, begin: int) -> dict[str, float | int]:
                 f"got {_shown(text[at:].strip())}"
             )
         name = match[1] or _next_field(given, match.start(2))
+        named = named and match[1] is not None
         if name not in _FIELDS:
             hint = suggestion(name, _FIELDS, kind="arguments")
             raise InputError(
@@ -226,7 +242,7 @@ def _arguments(text: str, begin: int) -> dict[str, float | int]:
         raise InputError(
             f"linear, at character {at + 1}: expected the end, got {_shown(text[at:].strip())}"
         )
-    return given
+    return given, named
 
 
 def _next_field(given: Mapping[str, object], at: int) -> str:

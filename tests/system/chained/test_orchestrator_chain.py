@@ -95,7 +95,9 @@ steps:
   - set: {pv: "STAGE:seq.CMD", value: "[7, 8, 9]"}
   - set: {pv: "MID:Nested_Indices", value: '{"seq": $(at)00, "stage": $(at)}'}
   - wait: {pv: "STAGE:seq.INDEX", equals: [100, 1], timeout: 10}
-  - set: {pv: "MID:Nested_Indices", value: "{'stage': 2}", readback: "MID:Nested_Indices", readback_value: '{"stage": 2}'}
+  - set:
+      {pv: "MID:Nested_Indices", value: "{'stage': 2}", readback: "MID:Nested_Indices",
+       readback_value: '{"stage": 2}'}
   - wait: {pv: "STAGE:seq.INDEX", equals: [-1, 2], timeout: 10}
 """
 OUTER = """

@@ -163,6 +163,15 @@ async def test_one_that_takes_cmd_alone_is_moved_by_the_items() -> None:
     assert system.asked == ["[3, 4]", 4]
 
 
+async def test_the_end_of_a_positional_linear_is_told() -> None:
+    async with serving(Mover()) as (server, _):
+        await put(server, "linear(0, 3, 1)")
+        await until(lambda: told(server) == (1, 0))
+        assert list(server.values.value) == [0, 1, 2, 3]
+        assert "linear(0, 3, 1) has 4 points, 0 … 3: the end is one of them" in server.message.value
+        assert server.message.alarm.severity == 0
+
+
 class Mover:
     """Moves wherever it is told to, and looks at what was asked for, as the kit's pages have it."""
 

@@ -58,6 +58,19 @@ def test_points_are_computed_by_their_index() -> None:
     assert list(parse_trajectory(" linear( 0 , 1 , num = 3 ) ")) == [0, 0.5, 1]
 
 
+@pytest.mark.parametrize("text", ["linear(0, 3, 1)", "linear(0, 3, step=1)", "linear(3, 0, -1)"])
+def test_that_the_end_is_a_point_is_told_where_arange_is_expected(text: str) -> None:
+    trajectory = parse_trajectory(text)
+    assert len(trajectory) == 4
+    first, last = int(trajectory[0]), int(trajectory[-1])  # type: ignore[arg-type]
+    assert f"{text} has 4 points, {first} … {last}: the end is one of them" in trajectory.remark
+
+
+@pytest.mark.parametrize("text", ["linear(start=0, end=3, step=1)", "linear(0, 3.5, 1)", "[0, 1]"])
+def test_nothing_is_told_where_nothing_else_can_be_meant(text: str) -> None:
+    assert parse_trajectory(text).remark == ""
+
+
 def test_values_shows_numbers_and_nan_for_the_rest() -> None:
     shown = parse_trajectory('[1, "a", {"x": 2}, 2.5]').numbers
     assert shown[0] == 1.0
