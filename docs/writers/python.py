@@ -9,7 +9,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from orchestrator.ioc import Device, DeviceGroup, Direct, Published, Queued, Read, Sample
+from orchestrator.ioc import Device, DeviceGroup, Direct, Published, Queued, Read, Remote, Sample
 from sim_iocs import pytest_plugin, testing
 from sim_iocs.fleet import FLEET
 from writers.markdown import attribute_words, code, part, table, words_of
@@ -31,7 +31,7 @@ def simulated_iocs() -> Iterator[str]:
 # Devices --------------------------------------------------------------------------------------
 
 _WRITTEN = ("open", "acquire", "process", "on_put", "interrupt", "close")
-_USED = ("publish", "window", "clear", "wait", "keep", "stopping")
+_USED = ("publish", "window", "clear", "wait", "submit", "keep", "stopping")
 
 
 def devices() -> Iterator[str]:
@@ -46,7 +46,7 @@ def devices() -> Iterator[str]:
         for name in names:
             yield from _member(getattr(Device, name), name)
     yield from (*group.strip().splitlines(), "")
-    for entry in (Queued, Direct, Read, Published, Sample):
+    for entry in (Queued, Direct, Read, Published, Remote, Sample):
         yield from (f"### `{entry.__name__}`", "", words_of(entry), "")
         rows = ((code(name), _default_of(entry, name), text) for name, text in _fields_of(entry))
         yield from table(("argument", "default", "meaning"), rows)

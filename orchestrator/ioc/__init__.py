@@ -16,6 +16,7 @@ from orchestrator.ioc.device import (
     Published,
     Queued,
     Read,
+    Remote,
     Sample,
     WiringError,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "Queued",
     "Read",
     "ReadOnly",
+    "Remote",
     "Sample",
     "SequenceServer",
     "Severity",

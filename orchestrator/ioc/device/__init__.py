@@ -3,7 +3,7 @@
 from orchestrator.ioc.device.device import Device
 from orchestrator.ioc.device.group import DeviceGroup
 from orchestrator.ioc.device.items import DeviceError, Sample
-from orchestrator.ioc.device.wiring import Direct, Published, Queued, Read, WiringError
+from orchestrator.ioc.device.wiring import Direct, Published, Queued, Read, Remote, WiringError
 
 __all__ = [
     "Device",
@@ -13,6 +13,7 @@ __all__ = [
     "Published",
     "Queued",
     "Read",
+    "Remote",
     "Sample",
     "WiringError",
 ]

@@ -48,6 +48,27 @@ Python's threads change every 5 ms only, and each answer to a client takes sever
 logger = structlog.get_logger(__name__)
 
 
+class PushQueue(ThreadQueue[PushItem]):
+    """The push queue of a device; it can be used as caproto's `ThreadsafeQueue` as well."""
+
+    def __init__(
+        self,
+        key: Callable[[PushItem], Hashable | None],
+        publish: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        """`publish` takes what is `put`."""
+        super().__init__(key)
+        self._publish = publish
+
+    def put(self, values: Mapping[str, Any]) -> None:
+        """Show values in the PVs that are wired to these keys; as `Device.publish`."""
+        self._publish(values)
+
+    async def async_put(self, values: Mapping[str, Any]) -> None:
+        """The same, from the event loop."""
+        self._publish(values)
+
+
 class Device:
     """What stands behind a group of PVs: an instrument, and what is computed from it.
 
@@ -90,8 +111,8 @@ class Device:
         self.name = self.name or type(self).__name__
         self.io_pull_queue: ThreadQueue[Call] = ThreadQueue(lambda _call: None)
         """Puts on their way to the device."""
-        self.io_push_queue: ThreadQueue[PushItem] = ThreadQueue(self._merge_key)
-        """What the device publishes, on its way to the PVs."""
+        self.io_push_queue = PushQueue(self._merge_key, self.publish)
+        """What the device publishes, on its way to the PVs; `put({key: value})` is `publish`."""
         self.acquired = 0
         """Times that `acquire` has returned something."""
         self._buffer = CircularBuffer(self.capacity)

@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 import numpy as np
 import structlog
 from caproto import ChannelAlarm, SkipWrite
-from caproto.server import pvproperty
+from caproto.server import expand_macros, pvproperty
 
 from orchestrator.ioc.device.device import Device
+from orchestrator.ioc.device.following import Follower
 from orchestrator.ioc.device.items import Done, Publication, PushItem, Recovery, Trouble
 from orchestrator.ioc.device.showing import Showing
 from orchestrator.ioc.device.wiring import (
@@ -24,6 +25,7 @@ from orchestrator.ioc.device.wiring import (
     Published,
     Queued,
     Read,
+    Remote,
     Wiring,
     WiringError,
     call_or_set,
@@ -78,7 +80,8 @@ class DeviceGroup(Group):
     device_class: ClassVar[type[Device] | None] = None
     """Of the device, unless one is given."""
     wiring: ClassVar[Wiring] = {}
-    """The table: attribute → `Queued`, `Direct`, `Read`, `Published`, or several in a tuple."""
+    """The table: attribute → `Queued`, `Direct`, `Read`, `Published`, `Remote`, or several in a
+    tuple."""
 
     message = pvproperty(
         dtype=TextRO, value="", max_length=1000, doc="the last trouble of the device, and its end"
@@ -108,6 +111,7 @@ class DeviceGroup(Group):
         self._shown: dict[str, Any] = {}
         self._showing = Showing(self._shown, self._tell)
         self._waiting = asyncio.Event()
+        self._followers: list[Follower] = []
         self._wire()
 
     # Its life ---------------------------------------------------------------------------------
@@ -161,6 +165,14 @@ class DeviceGroup(Group):
             await self._show_figures("push", before[1], now[1], passed)
             before = now
 
+    @push_len.startup
+    async def push_len(self, instance: Any, async_lib: Any) -> None:
+        """Follow the PVs of other IOCs, for ever."""
+        del instance, async_lib
+        async with asyncio.TaskGroup() as tasks:
+            for follower in self._followers:
+                tasks.create_task(follower.run(), name=f"follow {follower.name}")
+
     def _attach(self) -> None:
         keep_all = {
             entry.key or attribute
@@ -205,6 +217,9 @@ class DeviceGroup(Group):
         check(self.wiring, self.attr_pvdb, self.device)
         self._shown["message"] = self.message
         for attribute, entry in entries(self.wiring):
+            if isinstance(entry, Remote):
+                self._followers.append(self._follower(attribute, entry))
+                continue
             pv = self.attr_pvdb[attribute]
             match entry:
                 case Queued():
@@ -218,6 +233,13 @@ class DeviceGroup(Group):
                 case Published():
                     self._shown[entry.key or attribute] = pv
                     pv.alarm = ChannelAlarm(status=UNDEFINED[0], severity=UNDEFINED[1])
+
+    def _follower(self, attribute: str, entry: Remote) -> Follower:
+        pv = self.attr_pvdb.get(attribute)
+        if pv is not None:
+            pv.alarm = ChannelAlarm(status=UNDEFINED[0], severity=UNDEFINED[1])
+        name = expand_macros(entry.pv, self.macros)
+        return Follower(name, entry, self.device, pv, self._tell)
 
     def _work(self, attribute: str, entry: Queued) -> Callable[[Any], Any]:
         if entry.to:

@@ -16,6 +16,10 @@ class DeviceError(OrchestratorError):
     """A put that the device could not take: look at the device."""
 
 
+class NotOpenError(DeviceError):
+    """The device is not open, and so takes nothing; it is opened again by itself."""
+
+
 class Origin(Enum):
     """The method of a device in which something happens."""
 

@@ -57,7 +57,31 @@ class Published:
     clients are served is then held back. Otherwise a newer value replaces one that waits."""
 
 
-Entry: TypeAlias = Queued | Direct | Read | Published
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A PV of another IOC is followed, over its restarts; the client of a device.
+
+    Where the group has a PV of this attribute, it shows the other one's value, time and alarm, and
+    LINK/INVALID while it is not connected. The IOC finds it as every client does, by
+    `EPICS_CA_ADDR_LIST`.
+    """
+
+    pv: str
+    """Its full name; macros as in PV names."""
+    to: str = ""
+    """A method that is called with each value, or an attribute that is set to it, in the device's
+    thread, in turn with puts. What it raises is told in `message`. While the device is not open
+    the last value waits for it."""
+    lost: str = ""
+    """A method without arguments that is called in that thread when the connection is lost."""
+    keep_all: bool = False
+    """Every value is handed over, however fast they come, up to 1000 that wait. Otherwise a newer
+    value replaces one that waits."""
+    text: bool = False
+    """Ask for it as text: an enum's label, in place of its number."""
+
+
+Entry: TypeAlias = Queued | Direct | Read | Published | Remote
 Wiring: TypeAlias = Mapping[str, Entry | tuple[Entry, ...]]
 """Attribute of the group → what it is wired to; several in a tuple."""
 
@@ -84,15 +108,17 @@ def check(wiring: Wiring, pvs: Mapping[str, Any], device: object) -> None:
     seen: set[tuple[str, str]] = set()
     for attribute, entry in entries(wiring):
         place = f"wiring of {attribute!r}"
-        if attribute not in pvs:
+        if attribute not in pvs and not isinstance(entry, Remote):
             raise WiringError(f"{place}: the group has no such PV{near(attribute, pvs)}")
         if not isinstance(entry, Entry):
-            raise WiringError(f"{place}: {entry!r} is not Queued, Direct, Read or Published")
+            kinds = "Queued, Direct, Read or Published, nor Remote"
+            raise WiringError(f"{place}: {entry!r} is not {kinds}")
         role = "put" if isinstance(entry, Queued | Direct) else type(entry).__name__.lower()
         if (attribute, role) in seen:
             raise WiringError(f"{place}: {role} is said twice")
         seen.add((attribute, role))
-        _check_pv(place, role, pvs[attribute])
+        if attribute in pvs:
+            _check_pv(place, role, pvs[attribute])
         _check_target(place, entry, device)
     _check_keys(wiring)
 
@@ -122,19 +148,27 @@ def _check_pv(place: str, role: str, pv: Any) -> None:
 
 def _check_target(place: str, entry: Entry, device: object) -> None:
     match entry:
-        case Queued(to=name) | Direct(to=name) | Read(of=name) if name:
-            kind = type(device).__name__
-            if not hasattr(device, name):
-                names = [each for each in dir(device) if not each.startswith("_")]
-                found = difflib.get_close_matches(name, names, 1)
-                hint = f"; did you mean {found[0]!r}?" if found else ""
-                raise WiringError(f"{place}: {kind} has no {name!r}{hint}")
-            if inspect.iscoroutinefunction(getattr(device, name)):
-                raise WiringError(
-                    f"{place}: {kind}.{name} is a coroutine; a device is plain Python"
-                )
+        case Queued(to=name) | Direct(to=name) | Read(of=name):
+            _check_name(place, name, device)
+        case Remote(pv=pv):
+            if not pv:
+                raise WiringError(f"{place}: Remote names no PV")
+            _check_name(place, entry.to, device)
+            _check_name(place, entry.lost, device)
         case _:
             pass
+
+
+def _check_name(place: str, name: str, device: object) -> None:
+    """Whether the device has this method or attribute; nothing where none is named."""
+    kind = type(device).__name__
+    if name and not hasattr(device, name):
+        names = [each for each in dir(device) if not each.startswith("_")]
+        found = difflib.get_close_matches(name, names, 1)
+        hint = f"; did you mean {found[0]!r}?" if found else ""
+        raise WiringError(f"{place}: {kind} has no {name!r}{hint}")
+    if name and inspect.iscoroutinefunction(getattr(device, name)):
+        raise WiringError(f"{place}: {kind}.{name} is a coroutine; a device is plain Python")
 
 
 def _check_keys(wiring: Wiring) -> None:

@@ -13,7 +13,15 @@ import numpy as np
 import structlog
 
 from orchestrator.buffers import Floats
-from orchestrator.ioc.device.items import Call, DeviceError, Done, Origin, Recovery, Trouble
+from orchestrator.ioc.device.items import (
+    Call,
+    DeviceError,
+    Done,
+    NotOpenError,
+    Origin,
+    Recovery,
+    Trouble,
+)
 
 if TYPE_CHECKING:
     from orchestrator.ioc.device.device import Device
@@ -181,7 +189,7 @@ class Driver(Worker):
     def _handled(self, call: Call) -> Done:
         if not self._open:
             why = f"{self.device.name} is not there: {self._opening.last}"
-            return Done(call, error=DeviceError(why))
+            return Done(call, error=NotOpenError(why))
         return handled(call)
 
     def _try_to_open(self) -> None:

@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from ruamel.yaml import YAML
 
+from sim_iocs.testing.polling import until
 from tests.pages import ROOT, TUTORIAL, NewUser, blocks, new_user
 
 pytestmark = pytest.mark.timeout(600)  # a page is up to dozens of processes, one after the other
@@ -69,6 +70,13 @@ def test_patterns_of_an_ioc(user: NewUser) -> None:
     assert "hello.txt: 14 bytes" in user.said
     assert re.search(r"SIM:RPC:Bragg:Retval.* 14\.2", user.said)
     assert "HIHI" in user.said
+    ask = user._with_ports("env EPICS_CA_ADDR_LIST=127.0.0.1:5064 orchestrator get LAB:Distance")
+
+    def is_far() -> bool:  # the first value of the other IOC may be on its way
+        user.type(ask)
+        return bool(re.search(r"LAB:Distance +2\.5", user.said))
+
+    until(is_far, 20, "the IOC has heard of the other one")
 
 
 def test_own_ioc(user: NewUser) -> None:
