@@ -202,7 +202,7 @@ def test_finalisers_of_the_document_around_run_when_code_is_given_up():
         return outcome.status, counts, it.puts("fin")
 
     status, counts, fin = play(scenario)
-    assert status, counts, fin == (RunStatus.ABORTED, [1], [])
+    assert (status, counts, fin) == (RunStatus.ABORTED, [1], [])
 
 
 def test_code_that_asks_all_the_time_leaves_the_service_its_turns():
@@ -259,7 +259,7 @@ def test_an_exit_in_a_task_of_its_own_ends_that_task_alone():
         return outcome.status, it.puts("y")
 
     status, y = play(scenario)
-    assert status, y == (RunStatus.SUCCESS, [1])
+    assert (status, y) == (RunStatus.SUCCESS, [1])
 
 
 def test_the_service_ends_in_bounded_time_whatever_runs():
