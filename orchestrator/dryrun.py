@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from orchestrator.client import Client
-from orchestrator.config import Config, key_place, names_of
+from orchestrator.config import Config, key_place, names_of, prefix_doubts
 from orchestrator.device import Device
 from orchestrator.engine.consistency import inconsistent
 from orchestrator.engine.environment import in_words
@@ -155,6 +155,7 @@ class _Chain:
         for verb in look.verbs:
             findings += verb.told(await self._findings(verb.program))
         findings += [*look.findings, *self._misspelt(configured), *guards.result()]
+        findings += self._doubted()
         if lost := others.result():
             text = f"{lost} (used where it may not come to)"
             findings.append(Finding(Level.WARNING, program.name, (), text))
@@ -191,6 +192,11 @@ class _Chain:
             for s in suspenders
             if (lost := missing & _watched(s))
         ]
+
+    def _doubted(self) -> list[Finding]:
+        where = key_place(self._config, ("prefix",))
+        doubts = prefix_doubts(self._config)
+        return [Finding(Level.WARNING, where, (), f"prefix: {doubt}") for doubt in doubts]
 
     def _misspelt(self, suspenders: Iterable[Suspender]) -> list[Finding]:
         return check_suspenders(suspenders, lambda name: self._device.world.channel(name).metadata)

@@ -22,7 +22,7 @@ import structlog
 
 from orchestrator.cas import ANY, Serving
 from orchestrator.client import Client
-from orchestrator.config import ChannelConfig, Config, key_place, names_of
+from orchestrator.config import ChannelConfig, Config, key_place, names_of, prefix_doubts
 from orchestrator.device import Device
 from orchestrator.engine import Engine, Library, Rooms, registry_of
 from orchestrator.language.program import compile_suspenders
@@ -347,6 +347,8 @@ async def open_service(
         OrchestratorError: The configured port can't be had, another service uses the store, or
             the recording can't be made.
     """
+    for doubt in prefix_doubts(config):
+        log.warning(doubt, at=key_place(config, ("prefix",)))
     with _store_of(config, foreground):
         service = Service(config, observe, record)
         try:

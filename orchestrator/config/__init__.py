@@ -17,6 +17,7 @@ from orchestrator.config.model import (
     StopChannel,
     key_place,
     names_of,
+    prefix_doubts,
 )
 from orchestrator.lazily import lazily
 
@@ -36,6 +37,7 @@ __all__ = [
     "key_place",
     "load_config",
     "names_of",
+    "prefix_doubts",
 ]
 
 __getattr__ = lazily(

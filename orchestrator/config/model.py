@@ -134,6 +134,23 @@ def key_place(config: Config, path: KeyPath) -> str:
     return f"{file}:{config.lines[path_text(path)]}" if path else f"{file}"
 
 
+def prefix_doubts(config: Config) -> list[str]:
+    """What is probably not meant with the prefix of the service's own PVs; a line each."""
+    prefix = config.prefix
+    doubts = [
+        f"the prefix {prefix!r} is that of chain.{ioc.name} too: which of the two answers for a PV "
+        "that both have is chance; give the service one of its own"
+        for ioc in config.chain.values()
+        if ioc.prefix == prefix
+    ]
+    if prefix[-1:].isalnum():
+        doubts.append(
+            f"the prefix {prefix!r} ends with no separator: the PVs are {prefix}STATE, "
+            f"{prefix}START …; is {prefix + ':'!r} meant?"
+        )
+    return doubts
+
+
 def names_of(config: Config) -> Names:
     """The channel names that sequences may use."""
     aliases = {alias: channel.pv for alias, channel in config.channels.items()}

@@ -68,7 +68,7 @@ def _lines(text: str, tree: Mapping[str, Any]) -> dict[str, int]:
     return {path_text(path): line for path, line in found.items()}
 
 
-_LATER = {"suspend", "sequences"}
+_LATER = {"prefix", "suspend", "sequences"}
 
 
 def _told(findings: Iterable[Finding], file: FilePath, lines: Mapping[Path, int]) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import Config, StopChannel, key_place, load_config, names_of
+from orchestrator.config import Config, StopChannel, key_place, load_config, names_of, prefix_doubts
 from orchestrator.engine import registry_of
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.program import compile_suspenders
@@ -422,3 +422,26 @@ def test_what_is_said_of_a_channel_of_a_sequence_server_holds(tmp_path: Path) ->
     own = "channels.'seq.ACK' = { pv = 'seq.ACK', buffer = 10 }"
     text = f"[chain.stage]\nprefix = 'S:'\nsequence_server = 'seq.'\n{own}\n"
     assert load(tmp_path, text).channels["stage.seq.ACK"].buffer == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('prefix = "LAB"', "the prefix 'LAB' ends with no separator: the PVs are LABSTATE"),
+        (
+            'prefix = "SIM:"\n[chain.stage]\nprefix = "SIM:"',
+            "the prefix 'SIM:' is that of chain.stage too",
+        ),
+        ('prefix = "SIM:A-"\n[chain.stage]\nprefix = "SIM:"', ""),
+        ('[chain.stage]\nprefix = "SIM"', ""),
+    ],
+)
+def test_a_prefix_that_is_probably_not_meant_is_told(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_text(text)
+    config = load_config(file)
+    doubts = prefix_doubts(config)
+    assert len(doubts) == bool(told)
+    assert told in "".join(doubts)
+    if told:
+        assert key_place(config, ("prefix",)) == f"{file}:1"

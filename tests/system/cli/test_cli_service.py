@@ -245,6 +245,18 @@ def test_serve_runs_on_the_loop_that_is_chosen_and_ends_as_told(
     ]
 
 
+def test_a_prefix_that_is_probably_not_meant_is_warned_of(shell: Shell) -> None:
+    file = shell.write("twice.toml", 'prefix = "SIM:"\n[chain.stage]\nprefix = "SIM:"\n')
+    where = ["--interfaces", "127.0.0.1", "--port", "0", "--config", "twice.toml"]
+    service = shell.start("serve", *where)
+    service.until_says("serving")
+    told = json.loads(service.err.splitlines()[0])
+    assert "the prefix 'SIM:' is that of chain.stage too" in told["event"]
+    assert told["at"] == f"{file.name}:1"
+    service.interrupt()
+    assert service.finish().code == 0
+
+
 def test_serve_says_that_there_is_no_directory_of_sequences(shell: Shell) -> None:
     shell.write("lab.toml", '[sequences]\ndirectory = "nowhere"\n')
     where = ["--interfaces", "127.0.0.1", "--port", "0", "--prefix", "N:"]
