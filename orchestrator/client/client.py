@@ -206,7 +206,7 @@ class Client:
     def _config(self, name: str) -> ChannelConfig:
         config = self._channels.get(name)
         if config is None:
-            config = ChannelConfig(name, name.removeprefix("ca://"))
+            config = ChannelConfig(name, name.removeprefix("ca://"), mirror=False)
             self._channels[name] = config
         return config
 
@@ -223,6 +223,7 @@ class Client:
                 self._requests,
                 self._text_from(name),
                 self._menu_of,
+                record=config.mirror and config.monitor,
             )
             self._links[name] = link
             link.open()

@@ -185,7 +185,7 @@ async def _each(queue: MergeQueue[Report]) -> AsyncIterator[Report]:
 
 
 def _config(name: str, channels: Channels) -> ChannelConfig:
-    return channels.get(name) or ChannelConfig(name, name.removeprefix("ca://"))
+    return channels.get(name) or ChannelConfig(name, name.removeprefix("ca://"), mirror=False)
 
 
 def _unmonitored(names: Iterable[str], channels: Channels, *, text: bool) -> Client:

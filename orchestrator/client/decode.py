@@ -66,6 +66,15 @@ def worded() -> tuple[int, int, Decoder]:
     return dbr.DBR_TIME_STRING, 1, _text
 
 
+def record_type() -> tuple[int, Callable[[int, int, int], str]]:
+    """How to ask for the type of a channel's record: DBR code, what reads the answer."""
+    return dbr.DBR_CLASS_NAME, _name
+
+
+def _name(raw: int, _code: int, _count: int) -> str:
+    return decoded(ctypes.string_at(raw, _STRING_SIZE))
+
+
 def _number(layout: struct.Struct) -> Decoder:
     size, unpack, string_at = layout.size, layout.unpack, ctypes.string_at
 

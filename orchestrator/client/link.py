@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -13,8 +15,11 @@ from epicscorelibs.ca import cadef
 
 from orchestrator.client.access import AccessRights
 from orchestrator.client.arrivals import Arrivals
+from orchestrator.client.decode import record_type
 from orchestrator.client.details import Details
+from orchestrator.client.faults import FAULTS
 from orchestrator.client.feed import Feed, Requests, Sample, kind_of
+from orchestrator.client.gets import ask
 from orchestrator.client.menus import Menu, is_menu
 from orchestrator.client.values import bad_reading, metadata_of, with_rights
 from orchestrator.config import ChannelConfig
@@ -66,6 +71,7 @@ class Link:
         "_muted",
         "_offer",
         "_properties",
+        "_record",
         "_renewing",
         "_requests",
         "_rights",
@@ -74,6 +80,7 @@ class Link:
         "_unchanged",
         "_unconfirmed",
         "_values",
+        "_wants_record",
         "_was_connected",
         "config",
         "ready",
@@ -89,6 +96,8 @@ class Link:
         requests: Requests,
         text_from: int,
         menu_of: Callable[[Any], Menu],
+        *,
+        record: bool = False,
     ) -> None:
         """Make it; nothing happens before `open`.
 
@@ -101,6 +110,7 @@ class Link:
             requests: The way of subscriptions to their servers.
             text_from: As `values.is_text`.
             menu_of: Gives the menu of a channel that is one.
+            record: Whether to ask for the type of its record.
         """
         self.config = config
         self.ready = False
@@ -115,6 +125,8 @@ class Link:
         self._menu: Menu | None = None
         self._menu_of = menu_of
         self._learning = False
+        self._wants_record = record
+        self._record = ""
         self._tries = 0
         self._loop = arrivals.loop
         self._channel: Any = None
@@ -154,6 +166,8 @@ class Link:
             # Not before: libca would call us once more, from its thread.
             self._followed = True
             self._rights.follow(self._channel, self._rights_changed)
+        if connected and self._wants_record:
+            self._ask_record()
         for feed in (self._properties, self._values):
             if feed is None:
                 continue
@@ -161,6 +175,19 @@ class Link:
                 feed.subscribe()
             else:
                 feed.lost()
+
+    def _ask_record(self) -> None:
+        """Ask before all else: it is answered before the first value, and told with it."""
+        with suppress(*FAULTS):  # lost again, or no server of records
+            code, decode = record_type()
+            ask(self._channel, code, 1, decode, self._arrivals, self._take_record)
+
+    def _take_record(self, record: Any) -> None:
+        if self._closed or not isinstance(record, str):
+            return
+        self._record = record
+        if self._connected and self._metadata is not None:
+            self._describe(replace(self._metadata, record=record))
 
     async def until_ready(self) -> None:
         """Return once it is `ready`."""
@@ -257,7 +284,7 @@ class Link:
             metadata = metadata_of(self._channel, details, text_from=self._text_from)
         except cadef.Disconnected:
             return  # lost again: libca's report of that is on its way
-        metadata = self._with_menu(metadata)
+        metadata = self._with_menu(replace(metadata, record=self._record))
         if self._connected and metadata == self._metadata:
             self._count_unchanged()
         else:

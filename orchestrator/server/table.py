@@ -53,6 +53,7 @@ class PVTable:
         self._names: dict[tuple[str, str], str] = {}
         self._known: dict[str, Metadata] = {}
         self._beyond: set[tuple[str, str]] = set()
+        self._unfit: set[tuple[str, str]] = set()
         for row in chained_rows(config):
             self._add(row)
 
@@ -66,13 +67,27 @@ class PVTable:
             if update.field == "data" and np.size(update.value) > channel.max_length:
                 channel = await self._grow(update, channel, server)
             await write(channel, self._held(channel, update))
+            self._unfit.discard((update.field, update.key))
         except Exception as error:  # noqa: BLE001 - one bad value must not stop all others
-            logger.error("can't publish", field=update.field, key=update.key, error=str(error))
+            self._tell_unfit(update, str(error))
             with suppress(Exception):  # told already; the drain goes on
                 await mark_invalid(channel)
 
+    def _tell_unfit(self, update: Update, error: str) -> None:
+        """Once, until a value fits again: an IOC may go on for ever with one that does not."""
+        where = update.field, update.key
+        if where not in self._unfit:
+            self._unfit.add(where)
+            logger.error("can't publish", field=update.field, key=update.key, error=error)
+
     async def open_mirror(self, opened: MirrorOpened, server: IocServer) -> None:
         """Serve the mirror of a channel that has connected, as the channel is now."""
+        try:
+            await self._open_mirror(opened, server)
+        except Exception:  # whatever an IOC says of one channel must not stop all others
+            logger.exception("can't mirror", channel=opened.channel)
+
+    async def _open_mirror(self, opened: MirrorOpened, server: IocServer) -> None:
         await self._describe(opened)
         if opened.channel not in self._mirrored:
             return

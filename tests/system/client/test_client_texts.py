@@ -58,6 +58,18 @@ async def test_an_index_without_label_leaves_an_enum_an_enum(c_ioc: Ioc) -> None
     assert [metadata.label(i) for i in (0, 1, 2, 5)] == ["0", "Open", "Closed", "5"]
 
 
+async def test_the_type_of_a_record_is_known_where_it_is_to_be_mirrored(
+    c_ioc: Ioc, py_ioc: Ioc
+) -> None:
+    """By DBR_CLASS_NAME on the same channel, of any field; answered before the first event."""
+    quiet = ChannelConfig("t.quiet", f"{c_ioc.prefix}LSI", mirror=False)
+    client, taken = client_of(c_ioc.channel("VALVE.SCAN"), py_ioc.channel("WAVE"), quiet)
+    async with client:
+        assert await client.connect(["t.valve.scan", "t.wave", "t.quiet"], 5) == []
+        for name, record in (("t.valve.scan", "mbbi"), ("t.wave", "caproto"), ("t.quiet", "")):
+            await until(lambda n=name, r=record: taken.links(n)[-1].metadata.record == r)
+
+
 async def test_a_menus_choice_that_is_not_listed_is_learned_before_it_is_told(
     c_ioc: Ioc,
 ) -> None:

@@ -134,3 +134,66 @@ def test_a_slow_put_that_is_not_awaited_long_enough_is_an_orphan_until_it_ends(r
     outcome = rig.run("steps: [{set: {pv: rec.slow, value: 9, timeout: 5}}, {sample: [rec.done]}]")
     assert outcome["failed"] == "", outcome["message"]
     assert outcome["values"] == [9]
+
+
+def test_an_index_without_label_fails_nothing_and_is_mirrored(rig: Rig) -> None:
+    """A valve between its switches: a C mbbo has any index, its text is none of its labels."""
+    rig.client.put("SIM:REC:Mbbo", 7)
+    rig.until("MON:rec:mbbo", 7)
+    text = """
+        steps:
+          - if: "rec.mbbo == 'High' or rec.mbbo == 'Low'"
+            then: [{set: {pv: rec.string, value: wrong}}]
+            else: [{set: {pv: rec.string, value: between}}]
+          - parallel:
+              - wait: {until: "rec.mbbo == 'High'", timeout: 5}
+              - wait: {pv: rec.mbbo, equals: High, timeout: 5}
+              - group:
+                  - wait: {until: "index(rec.mbbo) == 7 and rec.mbbo == '7'", timeout: 5}
+                  - set: {pv: rec.mbbo, value: High}
+    """
+
+    outcome = rig.run(text)
+
+    assert outcome["failed"] == "", outcome["message"]
+    assert rig.client.get("SIM:REC:StringOut") == "between"
+    rig.until("MON:rec:mbbo", "High")
+
+
+def test_what_an_ioc_knows_by_text_is_compared_and_put_as_text(rig: Rig) -> None:
+    """.STAT has 22 choices, of which Channel Access lists 16: UDF is none of these."""
+    rig.client.put("SIM:REC:LongOut.UDF", 1)
+    rig.client.put("SIM:REC:LongOut.PROC", 1)
+    text = """
+        steps:
+          - wait: {pv: SIM:REC:LongOut.STAT, equals: UDF, accept_invalid: true, timeout: 5}
+          - if: "pv('SIM:REC:LongOut.STAT') != 'UDF'"
+            then: [{set: {pv: rec.string, value: no UDF}}]
+            else: [{set: {pv: rec.string, value: is UDF}}]
+          - set: {pv: rec.number, value: 5}
+          - wait: {pv: SIM:REC:LongOut.STAT, not: UDF, timeout: 5}
+          - wait: {pv: SIM:REC:LongOut.STAT, equals: NO_ALARM, timeout: 5}
+          - set: {pv: SIM:REC:LongOut.SCAN, value: 10 second, readback: SIM:REC:LongOut.SCAN}
+          - set: {pv: SIM:REC:LongOut.SCAN, value: Passive}
+          - set: {pv: SIM:REC:Chars, value: "written, as text"}
+          - wait: {pv: SIM:REC:Chars, equals: "written, as text", timeout: 5}
+    """
+
+    outcome = rig.run(text)
+
+    assert outcome["failed"] == "", outcome["message"]
+    assert rig.client.get("SIM:REC:StringOut") == "is UDF"
+
+
+def test_the_class_name_of_a_mirror_is_the_type_of_its_record(rig: Rig) -> None:
+    got = rig.python("""
+        import asyncio, aioca
+        async def main():
+            for name in ("ao", "mbbo", "wave"):
+                got = await aioca.caget(f"ORCH:MON:rec:{name}", datatype=aioca.DBR_CLASS_NAME)
+                print(got if isinstance(got, str) else got[0], flush=True)
+            aioca.purge_channel_caches()
+        asyncio.run(main())
+    """)
+    assert got.wait(20) == 0
+    assert got.output.split() == ["ao", "mbbo", "waveform"]

@@ -1,0 +1,72 @@
+"""What is written to the PVs, and what can't be."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from orchestrator.config import ChainConfig, ChannelConfig, Config
+from orchestrator.ioc import IocServer
+from orchestrator.server.requests import Requests
+from orchestrator.server.table import PVTable
+from orchestrator.types import Alarm, Metadata, MirrorOpened, NativeType, Severity, Update
+
+NOWHERE = cast(IocServer, None)
+"""Asked only where a PV is replaced."""
+
+
+class Nobody:
+    """Where puts would go."""
+
+    def offer(self, item: Any) -> None:
+        raise AssertionError("nobody puts")
+
+
+@pytest.fixture
+def table() -> PVTable:
+    channels = {"t.x": ChannelConfig("t.x", "X"), "t.long": ChannelConfig("t.long", "LONG")}
+    chain = {"t": ChainConfig("t", "", channels=channels)}
+    return PVTable(Config(chain=chain), Requests(Nobody()))
+
+
+def test_a_value_that_does_not_fit_is_an_error_once_until_one_fits(table: PVTable) -> None:
+    async def published() -> list[Any]:
+        await table.open_mirror(MirrorOpened("t.x", Metadata(NativeType.LONG)), NOWHERE)
+        with capture_logs() as logs:
+            for value in (float("nan"), "text", 1.5, 7, "text"):
+                await table.publish(Update("mon", value, "t.x"), NOWHERE)
+        return [log["event"] for log in logs]
+
+    assert asyncio.run(published()) == ["can't publish"] * 2
+    mirror = table.pvdb["ORCH:MON:t:x"]
+    assert mirror.value == 7
+    assert (mirror.alarm.severity, mirror.alarm.status) == (Severity.INVALID, Alarm.READ)
+
+
+def test_a_channel_that_can_not_be_mirrored_stops_no_other(table: PVTable) -> None:
+    async def opened() -> list[Any]:
+        impossible = Metadata(NativeType.DOUBLE, units=cast(str, None))
+        with capture_logs() as logs:
+            await table.open_mirror(MirrorOpened("t.x", impossible), NOWHERE)
+            await table.open_mirror(MirrorOpened("t.long", Metadata(NativeType.LONG)), NOWHERE)
+        return [log["event"] for log in logs]
+
+    assert asyncio.run(opened()) == ["can't mirror"]
+    assert "ORCH:MON:t:long" in table.pvdb
+
+
+def test_an_enum_shows_any_index_that_its_ioc_has(table: PVTable) -> None:
+    async def published() -> list[int]:
+        valve = Metadata(NativeType.ENUM, labels=("", "Open", "Closed"))
+        await table.open_mirror(MirrorOpened("t.x", valve), NOWHERE)
+        shown = []
+        for index in (0, 1, 3, 65535):
+            await table.publish(Update("mon", index, "t.x", Severity.MINOR, Alarm.STATE), NOWHERE)
+            shown.append(table.pvdb["ORCH:MON:t:x"].value)
+        return shown
+
+    assert asyncio.run(published()) == [0, 1, 3, 65535]
+    assert table.pvdb["ORCH:MON:t:x"].alarm.severity == Severity.MINOR
