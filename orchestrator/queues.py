@@ -29,6 +29,13 @@ EDGE_FIELDS = frozenset(
 """Fields of which clients wait for the edges: never merged."""
 
 
+_MIRROR = "mon"
+"""The field of a mirror's values."""
+
+_MOST_KEPT = 100_000
+"""Items in the push queue from which on nothing is kept that can be merged."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
     """What a queue has seen since it was made."""
@@ -41,6 +48,8 @@ class QueueFigures:
     """Items replaced by a newer one before anybody took them."""
     total: int
     """Items offered."""
+    merged_mirrors: int = 0
+    """Of those merged, the values of mirrors: the others are our own figures and texts."""
 
 
 class Merged(Generic[T]):
@@ -57,6 +66,7 @@ class Merged(Generic[T]):
         self._merged = 0
         self._total = 0
         self._most = 0
+        self._merged_mirrors = 0
 
     def __len__(self) -> int:
         return len(self._items)
@@ -69,6 +79,8 @@ class Merged(Generic[T]):
         elif key in self._items:
             del self._items[key]
             self._merged += 1
+            if isinstance(item, Update) and item.field == _MIRROR:
+                self._merged_mirrors += 1
         self._items[key] = item
         if len(self._items) > self._most:
             self._most = len(self._items)
@@ -84,7 +96,8 @@ class Merged(Generic[T]):
     @property
     def figures(self) -> QueueFigures:
         """Statistics since the start."""
-        return QueueFigures(len(self._items), self._most, self._merged, self._total)
+        merged, mirrors = self._merged, self._merged_mirrors
+        return QueueFigures(len(self._items), self._most, merged, self._total, mirrors)
 
 
 class MergeQueue(Merged[T]):
@@ -137,15 +150,22 @@ def pull_queue(keep_all: frozenset[str] = frozenset()) -> MergeQueue[PullItem]:
     return MergeQueue(key)
 
 
-def push_queue() -> MergeQueue[PushItem]:
-    """The queue in front of the server. Updates merge by field and key, but for `EDGE_FIELDS`."""
+def push_queue(keep_all: frozenset[str] = frozenset()) -> MergeQueue[PushItem]:
+    """The queue in front of the server. Updates merge by field and key, but for `EDGE_FIELDS`.
+
+    Values of the mirrors of channels in `keep_all` are kept, up to a bound: a channel that is
+    faster than its mirror can be served would fill the memory. Beyond they merge, and count.
+    """
 
     def key(item: PushItem) -> Hashable | None:
-        if isinstance(item, Update) and item.field not in EDGE_FIELDS:
-            return (item.field, item.key)
-        return None
+        if not isinstance(item, Update) or item.field in EDGE_FIELDS:
+            return None
+        if item.field == _MIRROR and item.key in keep_all and len(queue) < _MOST_KEPT:
+            return None
+        return (item.field, item.key)
 
-    return MergeQueue(key)
+    queue: MergeQueue[PushItem] = MergeQueue(key)
+    return queue
 
 
 def request_queue() -> MergeQueue[T]:

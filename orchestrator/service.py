@@ -77,7 +77,7 @@ class Service:
         channels = config.channels | _followed(config)
         keep_all = frozenset(c.name for c in channels.values() if c.keep_all)
         self._pull: MergeQueue[PullItem] = pull_queue(keep_all)
-        self._push: MergeQueue[PushItem] = push_queue()
+        self._push: MergeQueue[PushItem] = push_queue(keep_all)
         self._requests: MergeQueue[EngineItem] = request_queue()
         self._observe = observe
         self._numbers = itertools.count(-1, -1)
@@ -385,4 +385,5 @@ def _figures(pull: QueueFigures, push: QueueFigures, rate: float) -> dict[str, f
         "push_len": push.waiting,
         "push_max": push.most,
         "push_merged": push.merged,
+        "push_merged_mon": push.merged_mirrors,
     }

@@ -35,6 +35,17 @@ CONFIG_WORDS: Mapping[str, str] = {
     "ca.connect_timeout": "s in which the channels of a sequence must be there before it runs.",
     "ca.auto_addr_list": "Whether libca searches by broadcast as well.",
     "ca.max_array_bytes": "The largest array that is received, in bytes.",
+    "limits.circuits": "Clients connected at once. Above it, one that has no channel makes room; "
+    "else the new one is turned away.",
+    "limits.channels": "Channels of one client; twice the PVs that are served where that is more. "
+    "More are refused.",
+    "limits.subscriptions": "Subscriptions of one client; twice the PVs that are served where that "
+    "is more. More are refused.",
+    "limits.puts": "Unanswered puts of one client; it is not read on until one has ended.",
+    "limits.all_puts": "Unanswered puts of all clients; beyond, none is read on that has ten.",
+    "limits.unread_bytes": "Bytes kept for all clients: answers that they do not read, requests "
+    "that are not complete. Above it, the client with most is disconnected.",
+    "limits.commands_per_second": "Requests of one client; it is read no faster.",
     "chain.*.prefix": "Stands before each of its PVs, but for those written `ca://NAME`.",
     "chain.*.address": "`host:port`; extends the addresses at which all channels are searched.",
     "chain.*.channels.*.pv": "The PV, after the prefix. A channel may be just this text.",

@@ -12,6 +12,7 @@ from orchestrator.config.model import CaConfig
 from orchestrator.language.findings import Strict, expected
 from orchestrator.language.names import SCHEME
 from orchestrator.language.suspend import Suspend, SuspenderName
+from orchestrator.types import ClientLimits
 
 
 def _pv_text(text: str) -> str:
@@ -168,6 +169,20 @@ class _Ca(Strict):
     max_array_bytes: Annotated[int, Field(strict=True, ge=16384)] = CaConfig().max_array_bytes
 
 
+_Limit: TypeAlias = Annotated[int, Field(strict=True, ge=1)]
+_MOST = ClientLimits()
+
+
+class _Limits(Strict):
+    circuits: _Limit = _MOST.circuits
+    channels: _Limit = _MOST.channels
+    subscriptions: _Limit = _MOST.subscriptions
+    puts: _Limit = _MOST.puts
+    all_puts: _Limit = _MOST.all_puts
+    unread_bytes: Annotated[int, Field(strict=True, ge=1_000_000)] = _MOST.unread_bytes
+    commands_per_second: Annotated[int, Field(strict=True, ge=10)] = _MOST.commands_per_second
+
+
 class _Sequences(Strict):
     directory: StrictStr | None = None
     python: tuple[Annotated[StrictStr, AfterValidator(_module)], ...] = ()
@@ -187,6 +202,7 @@ class File(Strict):
     prefix: _Prefix = "ORCH:"
     server: _Server = _Server()
     ca: _Ca = _Ca()
+    limits: _Limits = _Limits()
     chain: dict[Annotated[StrictStr, AfterValidator(_ioc)], Chain] = Field(default_factory=dict)
     sequences: _Sequences = _Sequences()
     suspend: dict[SuspenderName, Suspend] = Field(default_factory=dict)

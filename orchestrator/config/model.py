@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.language.names import Names, ServerChannels
-from orchestrator.types import Limits, Metadata, NativeType, path_text
+from orchestrator.types import ClientLimits, Limits, Metadata, NativeType, path_text
 from orchestrator.types import Path as KeyPath
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ class Config:
     prefix: str = "ORCH:"
     server: ServerConfig = ServerConfig()
     ca: CaConfig = CaConfig()
+    limits: ClientLimits = field(default_factory=ClientLimits)
+    """What clients may ask of the service."""
     chain: Mapping[str, ChainConfig] = field(default_factory=dict)
     sequences: Path | None = None
     """Directory of `*.yaml`; the file's name is the sequence's."""

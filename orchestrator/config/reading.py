@@ -22,7 +22,7 @@ from orchestrator.config.model import (
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.findings import validate
 from orchestrator.language.names import SCHEME, ServerChannels, plain_pv, suggestion
-from orchestrator.types import NativeType, Path, path_text
+from orchestrator.types import ClientLimits, NativeType, Path, path_text
 
 DEFAULT_FILE = FilePath("orchestrator.toml")
 """Read where it is there and no other is named."""
@@ -147,6 +147,7 @@ def _config(parsed: File, file: FilePath) -> Config:
             parsed.server.port, parsed.server.interfaces, parsed.server.master, parsed.server.name
         ),
         ca=CaConfig(parsed.ca.connect_timeout, parsed.ca.auto_addr_list, parsed.ca.max_array_bytes),
+        limits=ClientLimits(**parsed.limits.model_dump()),
         chain={name: _chain(name, chain) for name, chain in parsed.chain.items()},
         sequences=None if sequences is None else beside(sequences),
         python=parsed.sequences.python,

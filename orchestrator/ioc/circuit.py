@@ -8,8 +8,10 @@ import socket
 import struct
 import sys
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from heapq import nlargest
 from typing import TYPE_CHECKING, Any
 
 import caproto as ca
@@ -55,9 +57,19 @@ _WITH_SID = (
 )
 _SPECIAL = (ca.ChannelType.STSACK_STRING, ca.ChannelType.CLASS_NAME)
 """Types of one value each, whatever is asked for."""
+_MOST_FILLED_UP = 65_536
+"""Bytes of an answer with more values than there are."""
+
+_WITH_METADATA = (ca.ChannelType.PUT_ACKT, ca.ChannelType.PUT_ACKS)
 _PUTS = (ca.WriteRequest.ID, ca.WriteNotifyRequest.ID)
+_WORST = 5
+"""PVs that are named of which updates were dropped."""
+
 _NO_CHANNEL = 0xFFFF_FFFF
 """In an error that concerns no channel that the client would know (rsrv, camessage.c)."""
+
+# caproto warns of its answer to a request that old clients make.
+warnings.filterwarnings("ignore", "ReadResponse was deprecated", UserWarning)
 
 logger = structlog.get_logger(__name__)
 
@@ -103,10 +115,14 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
     """
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: Context
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        context: Context,
+        address: tuple[str, int],
     ) -> None:
         client = _TransportWrapper(reader, writer)
-        super().__init__(ca.VirtualCircuit(ca.SERVER, client.getpeername(), None), client, context)
+        super().__init__(ca.VirtualCircuit(ca.SERVER, address, None), client, context)
         self.circuit._channel_id_counter = _SidCounter(self.circuit.channels_sid)  # noqa: SLF001
         self.client_hostname: str | None = None
         self.client_username: str | None = None
@@ -119,6 +135,7 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
         self._by_number: dict[int, tuple[Any, Any]] = {}
         self._numbers: defaultdict[int, set[int]] = defaultdict(set)
         self._received = bytearray()
+        self._requests = 0
         self._sent = 0
         self._blocked = False
         self._behind = False
@@ -168,11 +185,6 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
     @property
     def figures(self) -> ClientFigures:
         """Who it is, and what became of its requests and updates."""
-        subscribers: dict[str, SubscriberFigures] = {}
-        for feed in self.outbox.feeds:
-            for sub in list(self.subscriptions.get(feed.spec, ()))[:1]:
-                known = subscribers.get(sub.channel.name, SubscriberFigures())
-                subscribers[sub.channel.name] = known + feed.figures
         user, host = self.client_username, self.client_hostname
         return ClientFigures(
             who=f"{user or ''}@{host or ''}" if user or host else "",
@@ -180,11 +192,28 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
             since=self.since,
             channels=len(self.circuit.channels),
             puts=self.context.puts.unanswered(self),
-            subscribers=subscribers,
             subscriptions=len(self._by_number),
+            lost=self._lost(),
             updates=self.outbox.figures,
             unread_bytes=self._unread,
         )
+
+    def _lost(self) -> dict[str, int]:
+        worst = nlargest(_WORST, self.outbox.lossy_feeds, key=lambda feed: feed.dropped)
+        lost: dict[str, int] = {}
+        for feed in worst:
+            for sub in self.subscriptions_of(feed.spec):
+                lost[sub.channel.name] = lost.get(sub.channel.name, 0) + feed.dropped
+                break  # they differ in their numbers only
+        return lost
+
+    def subscriber_figures(self, pv: str) -> list[SubscriberFigures]:
+        """What became of the updates of one PV, for each type that it takes it in."""
+        return [
+            feed.figures
+            for feed in self.outbox.feeds
+            if any(sub.channel.name == pv for sub in self.subscriptions_of(feed.spec))
+        ]
 
     # Requests ---------------------------------------------------------------------------------
 
@@ -192,6 +221,7 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
         most = self.context.limits.commands_per_second
         budget, pace = Budget(self.context.turns), Pace(most)
         async for command in self._commands(budget):
+            self._requests += 1
             await self._take(command, budget)
             await budget.turn()
             if early_s := pace.count():
@@ -300,7 +330,7 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
                 await self._unsubscribe(command.sid)
                 return [self.circuit.channels_sid[command.sid].clear()]
             case ca.ReadRequest() | ca.ReadNotifyRequest():
-                _check_size(command)
+                _check_count(command, self.circuit.channels_sid[command.sid])
         replies = await super()._process_command(command)
         match command:
             case ca.HostNameRequest():
@@ -385,7 +415,8 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
                 self.client_username,
                 command.data,
                 command.data_type,
-                command.metadata,
+                # Of others a C IOC takes the value: a client can't set time, alarm and limits.
+                command.metadata if command.data_type in _WITH_METADATA else None,
                 user_address=self.circuit.address,
             )
             if put.waiting:
@@ -439,11 +470,16 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
     # Subscriptions ----------------------------------------------------------------------------
 
     async def _subscribe(self, command: Any) -> list[Any]:
-        _check_size(command)
+        channel = self.circuit.channels_sid[command.sid]
+        if command.data_count > channel.native_data_count:
+            # As in libca (ECA_BADCOUNT): each update would be filled up to any size.
+            self.circuit.event_add_commands.pop(command.subscriptionid, None)
+            text = f"{command.data_count} values of {channel.native_data_count}"
+            await self._answer(_error(command, channel.cid, "ECA_BADCOUNT", text))
+            return []
         most = self.context.most(self.context.limits.subscriptions)
         if len(self._by_number) >= most:
             self.told_limit(f"subscriptions = {most}", "more are refused")
-            channel = self.circuit.channels_sid[command.sid]
             refusal = _error(command, channel.cid, "ECA_ALLOCMEM", "too many subscriptions")
             self.circuit.event_add_commands.pop(command.subscriptionid, None)
             await self._answer(refusal)
@@ -567,6 +603,7 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
                 self._behind = False
                 await self._updates.wait()
                 budget.renew()
+                await budget.turn()
             if messages := self.outbox.encode(budget):
                 self._blocked = True
                 await self.delay.put(messages)
@@ -638,6 +675,7 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
                 await budget.turn()
         self.circuit.event_add_commands.clear()
         self._received = bytearray()
+        self.context.memory.left(self._requests)
 
     # Sending ----------------------------------------------------------------------------------
 
@@ -674,11 +712,11 @@ def _filled_up(reply: Any, count: int) -> Any:
     )
 
 
-def _check_size(command: Any) -> None:
-    """Refuse more values than a message may hold: a client may claim four thousand millions."""
-    size = bytes_of(command.data_type, command.data_count)
-    if size > MAX_REQUEST_BYTES:
-        raise ValueError(f"{command.data_count} values are too many")
+def _check_count(command: Any, channel: Any) -> None:
+    """Refuse many more values than there are: a client may claim four thousand millions."""
+    count, there_are = command.data_count, channel.native_data_count
+    if count > there_are and bytes_of(command.data_type, count) > _MOST_FILLED_UP:
+        raise ValueError(f"{count} values of {there_are} are too many")
 
 
 def _error(command: Any, cid: int, status: str, text: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 
@@ -16,6 +16,7 @@ from orchestrator.ioc.admission import PutRoom
 from orchestrator.ioc.circuit import Circuit
 from orchestrator.ioc.complaints import Complaints
 from orchestrator.ioc.masks import Masks
+from orchestrator.ioc.memory import Returns
 from orchestrator.ioc.outbox import Feed, Post, Subscriptions
 from orchestrator.ioc.turns import Budget, Turns
 from orchestrator.types import ClientLimits
@@ -44,6 +45,7 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
         self.turns = Turns()
         self.complaints = Complaints()
         self.puts = PutRoom(self.limits)
+        self.memory = Returns()
         self.dropped = 0
         """Updates dropped so far because a client did not read, of all clients."""
         self.subscriptions: defaultdict[Any, Subscriptions] = defaultdict(Subscriptions)
@@ -51,6 +53,7 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
         self._takers: defaultdict[Any, dict[Circuit, Feed]] = defaultdict(dict)
         self._posts = 0
         self._handed_out = 0
+        self._to_be_told: deque[tuple[int, asyncio.Future[None]]] = deque()
         self.ca_server_port = port  # caproto takes it from EPICS_CA_SERVER_PORT, as libca does
         self.port = port
         self.delay_s = 0.0
@@ -136,8 +139,10 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
     async def handed_out(self) -> None:
         """Return when all that was posted before has been handed to the circuits."""
         due = self._posts + self.backlog
-        while self._handed_out < due:  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0)
+        if self._handed_out < due:
+            told = asyncio.get_running_loop().create_future()
+            self._to_be_told.append((due, told))
+            await told
 
     async def taken(self) -> None:
         """Return when every client that reads has all updates so far in front of it.
@@ -158,11 +163,18 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
             update = await self.subscription_queue.get()
             await self._hand_out(*update)
             self._handed_out += 1
+            self._tell_handed_out()
             del update  # a PV that was replaced meanwhile is not kept
             if budget.is_spent:
                 # No turn is waited for: all wait for this task.
                 await asyncio.sleep(0)
-                budget.renew()
+                budget = Budget(self.turns)
+
+    def _tell_handed_out(self) -> None:
+        while self._to_be_told and self._to_be_told[0][0] <= self._handed_out:
+            _, told = self._to_be_told.popleft()
+            if not told.done():
+                told.set_result(None)
 
     async def _hand_out(
         self, specs: Any, metadata: Any, values: Any, flags: int, only: Any

@@ -129,7 +129,8 @@ class Outbox:
         self._first: dict[Any, int] = {}
         self._held = False
         self._encoding: Iterator[bytes] | None = None
-        self._ended = SubscriberFigures()
+        self._all = Feed(None)
+        self._lossy: set[Feed] = set()
 
     def __len__(self) -> int:
         """Updates that wait, the one that is being encoded included."""
@@ -146,9 +147,17 @@ class Outbox:
         return list(self._feeds.values())
 
     @property
+    def lossy_feeds(self) -> list[Feed]:
+        """Those of which updates were dropped."""
+        return list(self._lossy)
+
+    @property
     def figures(self) -> SubscriberFigures:
         """What became of all updates so far, those of ended subscriptions included."""
-        return sum((feed.figures for feed in self._feeds.values()), self._ended)
+        of_all = self._all
+        return SubscriberFigures(
+            of_all.posts, of_all.delivered, of_all.merged, of_all.dropped, self._waiting
+        )
 
     def feed(self, spec: Any) -> Feed:
         """The feed of a SubscriptionSpec; a new one at the first time."""
@@ -160,6 +169,7 @@ class Outbox:
     def put(self, feed: Feed, post: Post) -> None:
         """Keep an update; never waits. Drops the oldest of the same feed if there are too many."""
         feed.posts += 1
+        self._all.posts += 1
         self._waiting += 1
         self.put_so_far += 1
         if post.only is not None:
@@ -187,7 +197,8 @@ class Outbox:
         if feed is not None and last:
             while feed.waiting:
                 self._drop(feed, merged=True)  # the client wants them no more
-            self._ended += self._feeds.pop(spec).figures
+            del self._feeds[spec]
+            self._lossy.discard(feed)
 
     def encode(self, budget: Budget) -> bytes:
         """The next messages: as many as fit a batch, or its turn; at least one if it is ready."""
@@ -212,6 +223,7 @@ class Outbox:
         post = feed.waiting.popleft()
         self._waiting -= 1
         feed.delivered += 1
+        self._all.delivered += 1
         only = post.only
         targets = self._owner.subscriptions_of(feed.spec) if only is None else [only]
         return self._encoded(feed.spec, post, targets)
@@ -242,8 +254,11 @@ class Outbox:
         self._waiting -= 1
         if merged:
             feed.merged += 1
+            self._all.merged += 1
         else:
             feed.dropped += 1
+            self._all.dropped += 1
+            self._lossy.add(feed)
             self._owner.update_dropped()
         if len(self._line) > 2 * self._waiting + _SPARE:
             self._tidy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import (
     AsyncIterator,
@@ -30,15 +31,17 @@ from orchestrator.ioc.logs import one_line_logs
 from orchestrator.ioc.search import SearchResponder, send_beacons
 from orchestrator.ioc.settings import forget_empty_variables
 from orchestrator.ioc.sockets import BoundSockets, PortTakenError, bind
-from orchestrator.types import ClientFigures, ClientLimits
+from orchestrator.types import ClientFigures, ClientLimits, SubscriberFigures
 
 __all__ = ["IocServer", "PortTakenError", "current_server", "serve"]
 
 _GRACE_S = 0.3
 """How long clients have, on stopping, to take what was published."""
 
-_AT_ONCE = 32
-"""Clients accepted in one pass of the event loop; 50 µs each."""
+_AT_ONCE = 8
+"""Clients let in in one pass of the event loop; 100 µs each."""
+
+_ANYBODY = ("anybody", 0)
 
 _INPUT_BYTES = 32_768
 """Read ahead of what a client asks; asyncio takes up to twice as much."""
@@ -75,7 +78,8 @@ class IocServer:
         """What is in force, of what was given and of the environment; its port may be 0."""
         self._tasks = asyncio.TaskGroup()
         self._background: set[asyncio.Task[None]] = set()
-        self._listeners: list[asyncio.Server] = []
+        self._listening: list[socket.socket] = []
+        self._spare: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._transports: list[asyncio.DatagramTransport] = []
         self._stopping = False
 
@@ -141,17 +145,24 @@ class IocServer:
         """Who they are, and what became of their requests and updates."""
         return [circuit.figures for circuit in self._context.circuits]
 
+    def subscribers(self, pv: str) -> list[SubscriberFigures]:
+        """What became of the updates of a PV, for each client and type that it is taken in."""
+        return [
+            figures
+            for circuit in self._context.circuits
+            for figures in circuit.subscriber_figures(pv)
+        ]
+
     @property
     def dropped(self) -> int:
         """Updates dropped so far because a client did not read; of clients that are gone too."""
         return self._context.dropped
 
     async def _start(self) -> None:
+        loop = asyncio.get_running_loop()
         for sock in self._sockets.tcp:
-            listener = await asyncio.start_server(
-                self._accept, sock=sock, backlog=_AT_ONCE, limit=_INPUT_BYTES
-            )
-            self._listeners.append(listener)
+            loop.add_reader(sock, self._accept_some, sock)
+            self._listening.append(sock)
         for sock in self._sockets.udp:
             await self._answer(sock)
         for sock, index in self._sockets.heard:
@@ -184,31 +195,74 @@ class IocServer:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer, sock = writer.get_extra_info("peername"), writer.get_extra_info("socket")
-        if self._stopping or not peer or sock is None:
-            # uvloop gives no peer where the client has reset the connection before it is
-            # accepted; an error here would leave its descriptor open for ever.
-            writer.transport.abort()
-            return
-        if limit := self._context.refusal(sock.fileno()):
-            self._context.complaints.tell(f"limit reached: {limit}: no client is let in", peer)
-            writer.transport.abort()
-            return
-        with suppress(OSError):  # reset meanwhile: it is noticed at the first read
+    def _accept_some(self, listener: socket.socket) -> None:
+        """Let in who has connected: not more at once than others can wait for."""
+        for _ in range(_AT_ONCE):
+            try:
+                sock, peer = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:  # no descriptor is left
+                self._turn_away(listener, error)
+                return
+            limit = self._context.refusal(sock.fileno())
+            if limit:
+                self._context.complaints.tell(f"limit reached: {limit}: no client is let in", peer)
+            if limit or self._stopping:
+                sock.close()
+                continue
+            self.spawn(self._let_in(sock, peer), "client {}:{}".format(*peer))
+
+    def _turn_away(self, listener: socket.socket, error: OSError) -> None:
+        """Hang up on one client with the descriptor that is kept for this.
+
+        Else it would go on waiting, and we be told of it without end.
+        """
+        self._context.complaints.tell("no client can be let in", _ANYBODY, error=error.strerror)
+        self._close_spare()
+        with suppress(OSError):
+            listener.accept()[0].close()
+        with suppress(OSError):
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _close_spare(self) -> None:
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
+
+    async def _let_in(self, sock: socket.socket, peer: tuple[str, int]) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=_INPUT_BYTES)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        try:
+            # uvloop's own server leaves a descriptor open for ever where the client has reset the
+            # connection before it is accepted: what is called then fails, and drops the transport.
+            sock.setblocking(False)
             tune(sock)
-        circuit = Circuit(reader, writer, self._context)
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, sock)
+        except OSError:  # reset meanwhile
+            sock.close()
+            return
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        await self._serve(Circuit(reader, writer, self._context, peer))
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a client that is connected already."""
+        peer = writer.get_extra_info("peername")
+        circuit = Circuit(reader, writer, self._context, peer)
         self._context.circuits.add(circuit)
-        self.spawn(self._serve(circuit), "client {}:{}".format(*circuit.circuit.address))
+        self.spawn(self._serve(circuit), "client {}:{}".format(*peer))
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_WATCH_S)
             self._context.check_held()
             self._context.complaints.tick()
+            self._context.memory.tick()
 
     async def _serve(self, circuit: Circuit) -> None:
         logger.debug("client connected", client=circuit.circuit.address)
+        self._context.circuits.add(circuit)
         try:
             await circuit.serve()
         except Exception as error:  # noqa: BLE001 - top of a task: one client's fault only
@@ -218,8 +272,10 @@ class IocServer:
 
     async def _stop(self) -> None:
         self._stopping = True
-        for listener in self._listeners:
-            listener.close()
+        while self._listening:
+            sock = self._listening.pop()
+            asyncio.get_running_loop().remove_reader(sock)
+            sock.close()
         for transport in self._transports:
             transport.close()
         try:
@@ -233,6 +289,7 @@ class IocServer:
                 task.cancel()
             await asyncio.gather(*(circuit.stop(_GRACE_S) for circuit in circuits))
             self._sockets.close()
+            self._close_spare()
 
     async def _flush(self) -> None:
         """Wait, but not for long, until the clients have been sent what was published."""

@@ -13,6 +13,9 @@ from orchestrator.errors import InputError
 _TRIES = 50
 _HIGHEST = 65_535
 
+_BACKLOG = 512
+"""Clients that may wait to be let in; one beyond tries again after a second."""
+
 
 class PortTakenError(InputError):
     """The port that was asked for is in use: name another, or stop what uses it."""
@@ -102,7 +105,7 @@ def _add(bound: BoundSockets, interface: str) -> None:
     tcp.setblocking(False)
     tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart finds TIME_WAIT
     tcp.bind((interface, bound.port))
-    tcp.listen(100)
+    tcp.listen(_BACKLOG)
     bound.port = tcp.getsockname()[1]
 
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -10,6 +10,9 @@ from collections.abc import Callable
 A_TURN_S = 0.0003
 """What one client's requests, or its updates, may take before all others have had a turn."""
 
+A_PASS_S = 0.001
+"""What those may take together, in one pass of the event loop, who have not waited for a turn."""
+
 _PACE_S = 0.1
 """The time in which things are counted."""
 
@@ -21,9 +24,26 @@ class Turns:
     little meanwhile waits for one turn of theirs at most.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        """`clock` measures what is taken; the loop's own would stand still within a turn."""
+        self.clock = clock
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._giving = False
+        self._until: float | None = None
+
+    def at_once(self) -> float:
+        """S that somebody may take who has waited for something else, without a turn.
+
+        None any more in a pass of the loop in which others have taken enough.
+        """
+        now = self.clock()
+        if self._until is None:
+            self._until = now + A_PASS_S
+            asyncio.get_running_loop().call_soon(self._begin_pass)
+        return A_TURN_S if now < self._until else 0.0
+
+    def _begin_pass(self) -> None:
+        self._until = None
 
     async def next(self) -> None:
         """Return when it is the caller's turn; suspends."""
@@ -54,15 +74,13 @@ class Budget:
     False
     """
 
-    def __init__(self, turns: Turns, clock: Callable[[], float] = time.perf_counter) -> None:
-        """`clock` measures what the task takes; the loop's own would stand still within a turn."""
+    def __init__(self, turns: Turns) -> None:
         self._turns = turns
-        self._clock = clock
-        self.renew()
+        self._until = turns.clock() + A_TURN_S
 
     def renew(self) -> None:
         """Begin anew: the task has waited for something else meanwhile."""
-        self._until = self._clock() + A_TURN_S
+        self._until = self._turns.clock() + self._turns.at_once()
 
     def charge(self, seconds: float) -> None:
         """Count what the task has let others do in its stead."""
@@ -71,13 +89,13 @@ class Budget:
     @property
     def is_spent(self) -> bool:
         """Whether the task has had its turn."""
-        return self._clock() >= self._until
+        return self._turns.clock() >= self._until
 
     async def turn(self) -> None:
         """Return at once while there is time left, else in the task's next turn."""
         if self.is_spent:
             await self._turns.next()
-            self.renew()
+            self._until = self._turns.clock() + A_TURN_S
 
 
 class Pace:

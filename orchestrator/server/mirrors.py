@@ -18,6 +18,8 @@ _BACKLOG_BYTES = 4_000_000
 """What updates of one waveform may wait for one slow client."""
 
 _MOST_BACKLOG = 50
+_MOST_KEPT = 10_000
+"""The same of a channel with `keep_all`."""
 
 _UNITS_BYTES = 8
 """MAX_UNITS_SIZE of db_access.h; that many need no NUL."""
@@ -75,8 +77,11 @@ def shape(metadata: Metadata) -> tuple[NativeType, int, bool]:
     return metadata.native, max(metadata.count, 1), is_text
 
 
-def make_mirror(metadata: Metadata) -> Any:
-    """A channel like the one that `metadata` describes; UDF/INVALID until it is written."""
+def make_mirror(metadata: Metadata, *, keep_all: bool = False) -> Any:
+    """A channel like the one that `metadata` describes; UDF/INVALID until it is written.
+
+    With `keep_all` more of its updates wait for a client that is slow.
+    """
     native, count, is_text = shape(metadata)
     alarm = ca.ChannelAlarm(status=int(Alarm.UDF), severity=int(Severity.INVALID))
     record = metadata.record or _NO_RECORD
@@ -84,7 +89,7 @@ def make_mirror(metadata: Metadata) -> Any:
         "alarm": alarm,
         "reported_record_type": record,
         "max_length": count,
-        "max_subscription_backlog": backlog(count),
+        "max_subscription_backlog": backlog(count, keep_all=keep_all),
     }
     if is_text:
         return _as_undefined(_Text(value="", **common))
@@ -132,9 +137,10 @@ def _properties(channel: Any) -> dict[str, Any]:
     return {name: data[name] for name in data if name not in ("value", "timestamp")}
 
 
-def backlog(count: int, bytes_each: int = 8) -> int:
+def backlog(count: int, bytes_each: int = 8, *, keep_all: bool = False) -> int:
     """Updates of a waveform of `count` elements that may wait for a slow client."""
-    return max(2, min(_MOST_BACKLOG, _BACKLOG_BYTES // (count * bytes_each)))
+    most = _MOST_KEPT if keep_all else _MOST_BACKLOG
+    return max(2, min(most, _BACKLOG_BYTES // (count * bytes_each)))
 
 
 def units_of(metadata: Metadata) -> bytes:

@@ -298,6 +298,18 @@ class ServicePVs(Group):
     push_len = _int("PUSH:LEN", "Updates waiting in the push queue.")
     push_max = _int("PUSH:MAX", "The most that ever waited.")
     push_merged = _int("PUSH:MERGED", "Updates replaced by newer ones before they were published.")
+    push_merged_mon = _int("PUSH:MERGED:MON", "Of these, values of mirrors.")
+    push_dropped = _int("PUSH:DROPPED", "Updates dropped because their clients did not read.")
+    clients = _text(
+        "CLIENTS",
+        CMD_BYTES,
+        "Who is connected, a JSON list, those first of whom most was dropped: who (user@host as "
+        "they claim), address, since, circuits, channels, subscriptions, puts without an answer; "
+        "of their updates posts, which are delivered, merged (while they had them off), dropped "
+        "or waiting; lost, the PVs of which most was dropped; unread_bytes.",
+    )
+    clients_count = _int("CLIENTS:COUNT", "Circuits of clients.")
+    tasks = _int("TASKS", "Tasks of the event loop.")
     loop_lag = _double("LOOP_LAG", "How late the event loop runs.", "s", 6)
     heartbeat = _int("HEARTBEAT", "Counts once a second from the working loop.")
 

@@ -13,6 +13,7 @@ from orchestrator.config import Config
 from orchestrator.ioc import IocServer, serve
 from orchestrator.ports import Offer
 from orchestrator.queues import MergeQueue
+from orchestrator.server.clients import client_updates
 from orchestrator.server.requests import Requests
 from orchestrator.server.table import PVTable
 from orchestrator.types import Command, MirrorOpened, PushItem, Reply, Update
@@ -22,6 +23,9 @@ _BATCH = 200
 
 _A_TURN_S = 0.002
 """s after which they have it in any case: the first value of a mirror or an array costs more."""
+
+_CLIENTS_S = 1.0
+"""How often the PVs about clients are looked after."""
 
 _DRAIN_S = 1.0
 """How long stopping waits for what is still to be published."""
@@ -51,6 +55,7 @@ class Server:
             InputError: Two PVs would have the same name.
         """
         self._where = config.server
+        self._limits = config.limits
         self._push = push
         self._clock = clock
         self._requests = Requests(pull)
@@ -66,8 +71,11 @@ class Server:
             PortTakenError: The configured port is in use.
         """
         pvdb, where = self._table.pvdb, self._where
-        async with serve(pvdb, port=where.port, interfaces=where.interfaces) as ioc:
+        async with serve(
+            pvdb, port=where.port, interfaces=where.interfaces, limits=self._limits
+        ) as ioc:
             ioc.spawn(self._drain(ioc), "push queue to PVs")
+            ioc.spawn(self._tell_clients(ioc), "clients")
             yield ioc
             await self._drained()
 
@@ -90,6 +98,15 @@ class Server:
                     until = self._clock() + _A_TURN_S
             if ioc.backlog:  # `batch` has suspended already
                 await ioc.room()
+
+    async def _tell_clients(self, ioc: IocServer) -> None:
+        shown: dict[str, object] = {}
+        while True:
+            for update in client_updates(ioc):
+                if shown.get(update.field) != update.value:
+                    shown[update.field] = update.value
+                    await self._table.publish(update, ioc)
+            await asyncio.sleep(_CLIENTS_S)
 
     async def _take(self, item: PushItem, ioc: IocServer) -> None:
         match item:

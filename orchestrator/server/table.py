@@ -46,6 +46,7 @@ class PVTable:
             for alias, channel in config.channels.items()
             if channel.mirror and channel.monitor
         }
+        self._keep_all = {name for name, channel in config.channels.items() if channel.keep_all}
         self.service = ServicePVs(config.prefix, requests, config.write_access)
         self.pvdb = LazyPVs()
         self.pvdb.update(self.service.pvdb)
@@ -97,9 +98,9 @@ class PVTable:
         if former is not None and shape(former) == shape(opened.metadata):
             await take_metadata(self.pvdb[name], opened.metadata)
         elif former is not None:
-            await server.replace_pv(name, make_mirror(opened.metadata))
+            await server.replace_pv(name, self._make_mirror(opened))
         else:
-            mirror = make_mirror(opened.metadata)
+            mirror = self._make_mirror(opened)
             self._add(Row("mon", opened.channel, name, mirror, MIRROR_DOC))
 
     def _held(self, channel: Any, update: Update) -> Update:
@@ -116,6 +117,9 @@ class PVTable:
             logger.warning("a number is beyond 32 bits: its PV shows the largest", pv=name)
         severity = max(update.severity, Severity.MINOR)
         return replace(update, value=value, severity=severity, status=update.status or Alarm.HIGH)
+
+    def _make_mirror(self, opened: MirrorOpened) -> Any:
+        return make_mirror(opened.metadata, keep_all=opened.channel in self._keep_all)
 
     def _channel(self, field: str, key: str) -> Any:
         if key:

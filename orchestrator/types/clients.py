@@ -49,16 +49,6 @@ class SubscriberFigures:
     waiting: int = 0
     """Not sent yet."""
 
-    def __add__(self, other: SubscriberFigures) -> SubscriberFigures:
-        """Both together."""
-        return SubscriberFigures(
-            self.posts + other.posts,
-            self.delivered + other.delivered,
-            self.merged + other.merged,
-            self.dropped + other.dropped,
-            self.waiting + other.waiting,
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class ClientFigures:
@@ -73,9 +63,9 @@ class ClientFigures:
     channels: int
     puts: int
     """Unanswered."""
-    subscribers: Mapping[str, SubscriberFigures]
-    """By PV; several types of one PV together."""
     subscriptions: int
+    lost: Mapping[str, int]
+    """Updates dropped, by PV; of those with the most."""
     updates: SubscriberFigures
     """Of all its subscriptions so far, those that it has ended included."""
     unread_bytes: int

@@ -22,6 +22,10 @@ connect_timeout = 2
 auto_addr_list = false
 max_array_bytes = 1_000_000
 
+[limits]
+circuits = 7
+unread_bytes = 2_000_000
+
 [chain.stage]
 prefix = "$(P=SIM:)STAGE:"
 address = "127.0.0.1:5164"
@@ -66,6 +70,8 @@ def test_everything_in_the_file_is_read(tmp_path: Path) -> None:
     assert (config.server.port, config.server.interfaces) == (5065, ("127.0.0.1",))
     assert (config.ca.connect_timeout, config.ca.auto_addr_list) == (2.0, False)
     assert config.ca.max_array_bytes == 1_000_000
+    assert (config.limits.circuits, config.limits.unread_bytes) == (7, 2_000_000)
+    assert config.limits.puts == 1000
     assert config.write_access == ("operator@console",)
     assert config.chain["stage"].address == "127.0.0.1:5164"
     assert config.file == tmp_path / "orchestrator.toml"

@@ -137,3 +137,34 @@ def test_idle_means_taken_and_wanting_more():
         return handled
 
     assert run_virtual(main()) == [0, 1, 2]
+
+
+def mirrored(channel: str, value: float) -> Update:
+    return Update("mon", value, channel)
+
+
+def test_the_mirror_of_a_channel_that_keeps_all_keeps_all_on_the_way_to_clients_too():
+    queue = push_queue(frozenset({"a"}))
+    for value in range(3):
+        queue.offer(mirrored("a", value))
+        queue.offer(mirrored("b", value))
+    assert [item.value for item in take(queue) if item.key == "a"] == [0, 1, 2]
+    assert queue.figures.merged == 2
+
+
+def test_what_is_kept_of_a_mirror_is_bounded_and_what_is_not_is_counted():
+    queue = push_queue(frozenset({"a"}))
+    for value in range(200_000):
+        queue.offer(mirrored("a", value))
+    figures = queue.figures
+    assert figures.waiting <= 100_001
+    assert figures.waiting + figures.merged == 200_000
+    assert take(queue, 200_000)[-1].value == 199_999
+
+
+def test_values_of_mirrors_that_were_merged_are_counted_apart():
+    queue = push_queue()
+    for value in range(3):
+        queue.offer(mirrored("a", value))
+        queue.offer(Update("chain_connected", value))
+    assert (queue.figures.merged, queue.figures.merged_mirrors) == (4, 2)

@@ -57,6 +57,23 @@ class RawClient:
                     self.circuit.process_command(command)
                 self._received += commands
 
+    async def receive_any(self, *kinds: Any, timeout: float = 5.0) -> Any:
+        """The next message of these classes, whatever the circuit's state machine says to it."""
+        async with asyncio.timeout(timeout):
+            while True:
+                while self._received:
+                    command = self._received.pop(0)
+                    if isinstance(command, kinds):
+                        return command
+                data = await self.reader.read(4096)
+                assert data, f"disconnected while waiting for {kinds}"
+                self._received += self.circuit.recv(data)[0]
+
+    async def count(self, kind: Any, number: int) -> None:
+        """Receive so many of a class."""
+        for _ in range(number):
+            await self.receive_any(kind, timeout=30.0)
+
     async def is_disconnected(self, timeout: float = 5.0) -> bool:
         async with asyncio.timeout(timeout):
             try:

@@ -53,7 +53,7 @@ class Client:
         """Numbers of subscriptions and values."""
         got = []
         while self.outbox.is_ready:
-            data = self.outbox.encode(budget or Budget(Turns(), clock=lambda: 0.0))
+            data = self.outbox.encode(budget or Budget(Turns(lambda: 0.0)))
             while data:
                 size, number = struct.unpack(">2xH8xI", data[:16])
                 got.append((number, struct.unpack(">i", data[16:20])[0]))
@@ -147,7 +147,7 @@ def test_an_update_of_many_subscriptions_goes_on_in_the_next_turn() -> None:
     for number in range(5):
         c.subscribe("a", number)
     c.post("a", 10)
-    spent = Budget(Turns(), clock=lambda: 0.0)
+    spent = Budget(Turns(lambda: 0.0))
     spent.charge(1.0)
     assert len(c.outbox.encode(spent)) == 24
     assert [number for number, value in c.received(spent) if value == 10] == [0, 1, 2, 3, 4]

@@ -61,7 +61,7 @@ def test_a_turn_that_nobody_waits_for_any_more_is_given_to_the_next() -> None:
 def test_a_budget_suspends_only_when_it_is_spent() -> None:
     async def main() -> None:
         clock, others = Clock(), 0
-        budget = Budget(Turns(), clock)
+        budget = Budget(Turns(clock))
 
         async def other() -> None:
             nonlocal others
@@ -77,6 +77,22 @@ def test_a_budget_suspends_only_when_it_is_spent() -> None:
         assert others > 0
         assert not budget.is_spent
         task.cancel()
+
+    run_virtual(main())
+
+
+def test_who_asks_for_little_is_served_at_once_until_many_have_been_in_one_pass() -> None:
+    async def main() -> None:
+        clock = Clock()
+        turns = Turns(clock)
+        assert turns.at_once() > 0
+        clock.now += 0.0005
+        assert turns.at_once() > 0
+        clock.now += 0.0006
+        assert turns.at_once() == 0
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert turns.at_once() > 0
 
     run_virtual(main())
 
