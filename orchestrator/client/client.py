@@ -32,6 +32,7 @@ from orchestrator.client.threads import free_states
 from orchestrator.client.values import char_array, is_text, metadata_of, text_from
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import NotConnectedError, OrchestratorError, ReadError, StepTimeoutError
+from orchestrator.language.names import record_of
 from orchestrator.ports import Offer, always
 from orchestrator.types import Metadata, Reading, Value
 
@@ -158,11 +159,11 @@ class Client:
         label = label_of(name, pv)
         if isinstance(value, str):
             value = self._outgoing_text(name, label, value)
-        await lane.put(label, value, completion=completion, timeout=timeout, permit=permit)
+        await lane.put(label, value, completion=completion, timeout=timeout, permit=permit, pv=pv)
 
     def outstanding(self, name: str) -> float | None:
         """As `ports.Channels`."""
-        lane = self._lanes.get(self.pv(name))
+        lane = self._lanes.get(record_of(self.pv(name)))
         return None if lane is None else lane.age
 
     async def get(
@@ -265,9 +266,10 @@ class Client:
         return text
 
     def _lane(self, pv: str) -> PutLane:
-        lane = self._lanes.get(pv)
+        record = record_of(pv)
+        lane = self._lanes.get(record)
         if lane is None:
-            lane = self._lanes[pv] = PutLane(pv, self._arrivals)
+            lane = self._lanes[record] = PutLane(pv, self._arrivals)
         return lane
 
     async def _channel(self, name: str, config: ChannelConfig) -> Any:

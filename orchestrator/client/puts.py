@@ -64,7 +64,7 @@ def _put_ended(arguments: Any) -> None:
 
 
 class PutLane:
-    """The puts to one PV.
+    """The puts to one PV, by whatever name: `REC` and `REC.VAL` are one.
 
     A put-callback is still waited for when its caller gave up: Channel Access can't recall it,
     and a second one would stall the server. Such an orphan holds back the next put-callback, but
@@ -96,14 +96,19 @@ class PutLane:
         completion: bool,
         timeout: float,
         permit: Callable[[], None] = always,
+        pv: str = "",
     ) -> None:
-        """As `ports.Channels.put`; `label` is how messages name the channel."""
+        """As `ports.Channels.put`.
+
+        `label` is how messages name the channel; `pv` is another of its names than the lane's own.
+        """
+        channel = get_channel(pv) if pv and pv != self._pv else self._channel
         if completion:
-            await self._put_completed(label, value, timeout, permit)
+            await self._put_completed(channel, label, value, timeout, permit)
         else:
             await self._turn(label, value, timeout, self._no_caller_waits)
             permit()
-            self._send(label, value, None)
+            self._send(channel, label, value, None)
 
     def close(self, error: OrchestratorError) -> None:
         """End what is owed with this error; libca says no more of it."""
@@ -112,7 +117,7 @@ class PutLane:
             self._end(self._owed, error)
 
     async def _put_completed(
-        self, label: str, value: Value, timeout: float, permit: Callable[[], None]
+        self, channel: Any, label: str, value: Value, timeout: float, permit: Callable[[], None]
     ) -> None:
         began = self._loop.time()
         if self._owed is not None or self._waiting:
@@ -120,7 +125,7 @@ class PutLane:
         permit()
         done = self._loop.create_future()
         owed = _Owed(label, value, self._loop.time(), began + timeout, done)
-        self._send(label, value, owed)
+        self._send(channel, label, value, owed)
         self._owed = owed
         self._limit.ring_by(owed.limit)
         try:
@@ -135,9 +140,8 @@ class PutLane:
         if owed.error is not None:
             raise owed.error
 
-    def _send(self, label: str, value: Value, owed: _Owed | None) -> None:
+    def _send(self, channel: Any, label: str, value: Value, owed: _Owed | None) -> None:
         """Put now or never: libca itself puts nothing to a channel that isn't connected."""
-        channel = self._channel
         if not channel.connected():
             raise not_connected(label)
         try:

@@ -173,8 +173,10 @@ class Mirrors:
             if count and buffer is not None:
                 window = buffer.window().copy()
                 yield Update("mon_buf", window, name)
-                yield Update("mon_mean", float(np.mean(window)), name)
-                yield Update("mon_std", float(np.std(window)), name)
+                with np.errstate(all="ignore"):  # an IOC may have infinities
+                    mean, deviation = float(np.mean(window)), float(np.std(window))
+                yield Update("mon_mean", mean, name)
+                yield Update("mon_std", deviation, name)
 
 
 def _names(names: Collection[str]) -> str:

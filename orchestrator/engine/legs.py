@@ -123,8 +123,12 @@ def pair_of(channel: ChannelView) -> Pair | None:
     reading = channel.reading
     if not channel.connected or reading is None or isinstance(reading.value, str | int | float):
         return None
-    numbers = [int(number) for number in reading.value]
-    return (numbers[0], numbers[1]) if len(numbers) == 2 else NO_INDEX
+    if len(reading.value) != 2:
+        return NO_INDEX
+    try:
+        return int(reading.value[0]), int(reading.value[1])
+    except (ValueError, OverflowError):  # NaN, an infinity, a text
+        return NO_INDEX
 
 
 def severe(reading: Reading | None) -> bool:

@@ -185,6 +185,14 @@ def test_a_record_and_its_val_are_one_pv(values: Values) -> None:
     ok(values.run("set: {pv: 'VAL:Set.VAL', value: 3, readback: 'VAL:Quiet.VAL'}"))
     twice = "parallel: [{set: {pv: 'VAL:Ai.VAL', value: 3}}, {set: {pv: 'VAL:Ai', value: 4}}]"
     assert "is put by two branches at the same time" in values.run(twice)["message"]
+    outcome = values.run(
+        "{set: {pv: 'VAL:Lag', value: 1, timeout: 0.1}, on_error: continue}",
+        "set: {pv: 'VAL:Lag.VAL', value: 2, timeout: 0.1}",
+    )
+    assert outcome["STATUS"] == "Timeout"
+    assert "VAL:Lag.VAL: put of 2 could not begin within 0.1 s" in outcome["message"]
+    ok(values.run("set: {pv: 'VAL:Lag.VAL', value: 3, timeout: 2}"))
+    assert values.holds("VAL:Lag") == 3
 
 
 def orchestrator(values: Values, *words: str) -> subprocess.CompletedProcess[str]:

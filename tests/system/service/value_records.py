@@ -25,6 +25,7 @@ record(calc, "$(P)Quiet") { field(INPA, "$(P)Set NPP NMS") field(CALC, "A") fiel
 record(calcout, "$(P)Later") {
   field(INPA, "$(P)Set NPP NMS") field(CALC, "A") field(ODLY, "0.5") field(OUT, "$(P)Drift PP")
 }
+record(ao, "$(P)Lag") { field(PINI, "YES") field(FLNK, "$(P)Later") }
 record(ao, "$(P)Drift") { field(PINI, "YES") field(MDEL, "0.1") }
 record(ao, "$(P)Drifting") { field(PINI, "YES") field(OUT, "$(P)Set PP") field(FLNK, "$(P)Later") }
 """

@@ -181,6 +181,17 @@ def test_buffer_and_its_statistics_are_published_at_the_pulse(device):
     assert values(decisions, "mon_rate", "s.a") == [2.0]
 
 
+@pytest.mark.parametrize("held", [np.inf, -np.inf, np.nan, 1e308])
+def test_statistics_of_what_an_ioc_holds_warn_of_nothing(device, held):
+    up(device, "s.a")
+    for value in (held, 1.0, held):
+        device.examine(Reading("s.a", value, 0.0))
+    decisions = list(device.examine(Tick(1, 0.0, period=2.0)))
+    assert (
+        len(values(decisions, "mon_mean", "s.a")) == len(values(decisions, "mon_std", "s.a")) == 1
+    )
+
+
 def test_run_by_cmd_is_acknowledged_once_it_has_started(device):
     asked = list(device.examine(Command(Verb.COMMAND, 7, "run align start=1")))
     assert asked[0] == Update("ack", 0)
