@@ -66,6 +66,11 @@ class Room:
         with suppress(RuntimeError):  # the service has ended
             send(callback, *args)
 
+    def renew(self) -> None:
+        """Called at home: what was in it has ended, and something else comes."""
+        self._leaving = False
+        self.touch()
+
     def touch(self) -> None:
         """User code shows that it is alive; at home."""
         self.alive = self.home.time()
@@ -233,7 +238,7 @@ class Rooms:
         while self._idle:
             room = self._idle.pop()
             if room.home is home:
-                room.touch()
+                room.renew()
                 return room
         return Room(home, new_loop())
 

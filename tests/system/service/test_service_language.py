@@ -564,7 +564,8 @@ def test_a_function_that_raises_fails_the_run_with_what_it_said(rig: Rig) -> Non
     outcome = rig.run("steps: [{call: break_off}]")
 
     assert outcome["STATUS"] == "Failed"
-    assert "break_off raised ZeroDivisionError: no beam" in outcome["message"]
+    assert "break_off raised ZeroDivisionError at " in outcome["message"]
+    assert outcome["message"].endswith("language_plans.py:27: no beam")
 
 
 # Python sequences --------------------------------------------------------------------------------

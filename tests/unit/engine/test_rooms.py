@@ -85,6 +85,12 @@ async def exits_in_a_task(run: Run) -> None:
 
 
 @sequence
+async def patient(run: Run) -> None:
+    await run.set("sim.x", 1)
+    await run.delay(30)
+
+
+@sequence
 async def quick(run: Run) -> None:
     await run.set("sim.y", threading.get_ident() != MAIN)
 
@@ -112,6 +118,7 @@ SEQUENCES = (
     waits_for_others,
     leaves_a_task,
     exits_in_a_task,
+    patient,
     quick,
 )
 REGISTRY = Registry(
@@ -185,6 +192,18 @@ def test_code_that_does_not_react_is_given_up_by_the_second_abort(name):
     assert f"{name}, at {__file__}:" in text
     assert "it is given up" in text
     assert (following, y) == (RunStatus.SUCCESS, [True])
+
+
+def test_the_room_of_a_run_that_was_aborted_is_as_new_for_the_next_one():
+    async def scenario(it):
+        start(it, "patient")
+        await until(lambda: it.puts("x"))
+        it.ask(Verb.ABORT)
+        first = (await it.ended()).status
+        start(it, "quick")
+        return first, (await it.ended()).status, it.puts("y")
+
+    assert play(scenario) == (RunStatus.ABORTED, RunStatus.SUCCESS, [True])
 
 
 def test_finalisers_of_the_document_around_run_when_code_is_given_up():
