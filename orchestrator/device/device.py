@@ -21,6 +21,7 @@ from orchestrator.device.commands import (
     parse_command,
 )
 from orchestrator.device.mirrors import Mirrors
+from orchestrator.device.news import News
 from orchestrator.device.publisher import RunPublisher
 from orchestrator.device.served import Served
 from orchestrator.device.world import World
@@ -92,6 +93,7 @@ class Device:
         """A run of the queue is read."""
         self._failures: Counter[tuple[str, str]] = Counter()
         self._question = False
+        self._news = News(self._mirrors, config.ca.connect_timeout)
 
     async def run(
         self,
@@ -104,12 +106,16 @@ class Device:
             for item in await pull.batch(_A_TURN):
                 if isinstance(item, Tick):
                     await self._pulse(item, push)
+                    self._log(item, ())
                     continue
-                for decision in self.examine(item):
+                decisions = self.examine(item)
+                for decision in decisions:
                     if isinstance(decision, RunRequest | Control | QueueRequest):
                         engine.offer(decision)
                     else:
                         push.offer(decision)
+                if isinstance(item, Command):
+                    self._log(item, decisions)
                 self._notify(item)
 
     async def _pulse(self, tick: Tick, push: Offer[PushItem]) -> None:
@@ -160,6 +166,12 @@ class Device:
                 yield from figures
             except Exception as error:  # noqa: BLE001 - the top of an item, as in `_guarded`
                 self._failed("Tick", "", error)
+
+    def _log(self, item: PullItem, decisions: Iterable[Decision]) -> None:
+        try:
+            self._news.take(item, decisions)
+        except Exception as error:  # noqa: BLE001 - the top of an item, as in `_guarded`
+            self._failed("news", "", error)
 
     def _notify(self, item: PullItem) -> None:
         if isinstance(item, Reading | LinkChange):

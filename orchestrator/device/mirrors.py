@@ -60,6 +60,29 @@ class Mirrors:
         for ioc in self._sizes:
             yield self._ioc_status(ioc)
 
+    # For those who tell of the chain ------------------------------------------------------------
+
+    @property
+    def iocs(self) -> tuple[str, ...]:
+        """The chained IOCs that have a monitored channel."""
+        return tuple(ioc for ioc, size in self._sizes.items() if size)
+
+    def size(self, ioc: str) -> int:
+        """Monitored channels of an IOC."""
+        return self._sizes[ioc]
+
+    def up(self, ioc: str) -> int:
+        """Those of them that are connected."""
+        return self._up[ioc]
+
+    def down(self, ioc: str) -> list[str]:
+        """The names of those that are not."""
+        return [name for name in self._down if self._ioc[name] == ioc]
+
+    def reconnects(self, ioc: str) -> int:
+        """Times that it came back."""
+        return self._reconnects[ioc]
+
     # Readings -----------------------------------------------------------------------------------
 
     def take_reading(self, reading: Reading) -> list[PushItem]:
