@@ -22,6 +22,7 @@ from orchestrator.cli.runlog import RunLog
 from orchestrator.cli.settings import settings
 from orchestrator.client import configure_environment
 from orchestrator.config import Config, check_prefix
+from orchestrator.config.access import useless
 from orchestrator.errors import InputError
 from orchestrator.server import pv_names
 from orchestrator.service import Observer, Service, open_service, spare_the_collector
@@ -110,6 +111,8 @@ async def _serve(config: Config, observers: Sequence[Observer], options: Options
                 store=str(config.store),
                 loop=loops.name_of_loop(),
             )
+            for text in useless(config.write_access):
+                log.warning("a rule of access.write is useless", why=text)
             if config.sequences is not None and not config.sequences.is_dir():
                 log.warning("there is no directory of sequences", directory=str(config.sequences))
             if service.recording is not None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
+
 from aioca import CANothing
 from epicscorelibs.ca import cadef
 
@@ -46,7 +50,19 @@ def put_fault(label: str, wanted: str, fault: Exception) -> OrchestratorError:
 
 def no_write_access(label: str, wanted: str) -> PutError:
     """The error for a channel that the server lets us not write."""
-    return PutError(f"{label}: no write access, {wanted} was to be written")
+    us = f"{_user()}@{socket.gethostname()}"
+    return PutError(
+        f"{label}: no write access, {wanted} was to be written; the server knows us as {us} "
+        "and would have to allow that one"
+    )
+
+
+def _user() -> str:
+    """As libca tells it (osiGetUserName)."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may run as a user without a name
+        return str(os.getuid())
 
 
 def _status(fault: Exception) -> int:

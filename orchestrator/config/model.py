@@ -116,7 +116,7 @@ class Config:
     store: Path = Path("runs")
     """Directory of the data files."""
     write_access: tuple[str, ...] = ()
-    """user@host that may write; empty = everyone, as Channel Access does."""
+    """user@host that may write, `*` = any text; empty = everyone, as Channel Access does."""
     file: Path | None = None
     """Where it was read from."""
     lines: Mapping[str, int] = field(default_factory=dict)

@@ -7,8 +7,11 @@ from typing import Any
 
 import caproto as ca
 import numpy as np
+import structlog
 from caproto.server import pvproperty
 
+from orchestrator.config.access import may_write
+from orchestrator.errors import PutError
 from orchestrator.ioc import CommandPV, CommandTextPV, Group, ReadOnly, TextPV, TextRO
 from orchestrator.ioc.decimal import PreciseText
 from orchestrator.language.indices import NO_INDEX
@@ -18,6 +21,10 @@ from orchestrator.types import START_UNITS, RunState, RunStatus, Verb
 
 CMD_BYTES = 65536
 _MOST_LOOPS = 64
+_MOST_TOLD = 1000
+"""Clients that are logged: one may claim to be another each time."""
+
+log = structlog.get_logger(__name__)
 
 
 def escaped(prefix: str) -> str:
@@ -32,10 +39,17 @@ class _Guarded:
 
     def check_access(self, host: str | None, user: str | None) -> ca.AccessRights:
         """Called by caproto with what the client claims to be."""
-        allowed = self.group.write_access
-        if not allowed or f"{user}@{host}" in allowed:
+        if self.group.writers.allow(user or "", host or ""):
             return ca.AccessRights.READ | ca.AccessRights.WRITE
         return ca.AccessRights.READ
+
+    async def auth_write(
+        self, host: str | None, user: str | None, data: Any, *more: Any, **options: Any
+    ) -> Any:
+        """Take a client's put, or refuse it with who it is and what would be needed."""
+        if self.group.writers.allow(user or "", host or ""):
+            return await super().auth_write(host, user, data, *more, **options)  # type: ignore[misc]
+        raise PutError(f"{self.group.writers.refusal(user or '', host or '')}")
 
 
 class _Button(_Guarded, CommandPV):
@@ -136,13 +150,39 @@ async def _pause(group: ServicePVs, _pv: Any, value: int) -> None:
     await group.requests.ask(Verb.PAUSE if value else Verb.RESUME)
 
 
+class Writers:
+    """Who may write; logs each client that may not, once."""
+
+    def __init__(self, rules: Sequence[str] = ()) -> None:
+        """`rules` as in the configuration."""
+        self._rules = tuple(rules)
+        self._told: set[tuple[str, str]] = set()
+
+    def allow(self, user: str, host: str) -> bool:
+        """Whether a client may write, by what it claims to be."""
+        if may_write(self._rules, user, host):
+            return True
+        if (user, host) not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add((user, host))
+            needed = f"access.write lists {', '.join(self._rules)}"
+            log.info("a client may only read", client=f"{user}@{host}", why=needed)
+        return False
+
+    def refusal(self, user: str, host: str) -> str:
+        """What a client that may not write is told."""
+        return (
+            f"{user}@{host} may not write here: access.write of the configuration lists "
+            f"{', '.join(self._rules)}"
+        )
+
+
 class ServicePVs(Group):
     """The service's PVs, but for those of the channels; an attribute is an `Update`'s field."""
 
     def __init__(self, prefix: str, requests: Requests, write_access: Sequence[str] = ()) -> None:
         super().__init__(escaped(prefix), name="service")
         self.requests = requests
-        self.write_access = frozenset(write_access)
+        self.writers = Writers(write_access)
 
     cmd = pvproperty(
         name="CMD",
