@@ -55,6 +55,8 @@ _TICK = 0.2
 """s between two pulses."""
 _LISTING = 2.0
 """s between two looks at the directory of sequences."""
+_TENDING = 2.0
+"""s between two looks at which channels are needed."""
 _DRAIN = 2.0
 """s that clients get at the end to be sent what was published."""
 
@@ -232,6 +234,12 @@ class Service:
                 self._pull.offer(SequencesListed(names))
             await asyncio.sleep(_LISTING)
 
+    async def _tend_channels(self) -> None:
+        """Have the client give up what documents have named and nobody needs any more."""
+        while True:
+            await asyncio.sleep(_TENDING)
+            self._client.tend(self._engine.needed)
+
     async def _drained(self) -> None:
         """Return when what has happened is examined and published, after `_DRAIN` s at most."""
         try:
@@ -301,6 +309,7 @@ class Service:
                 ),
                 tasks.create_task(self._tick(), name="pulse"),
                 tasks.create_task(self._list_sequences(), name="list sequences"),
+                tasks.create_task(self._tend_channels(), name="tend channels"),
             ]
             for text in self._left_out:
                 self._tell(Told(text, Severity.MAJOR))

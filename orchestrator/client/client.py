@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar, cast
@@ -23,7 +23,7 @@ from orchestrator.client.details import Details, describer
 from orchestrator.client.faults import FAULTS, label_of, not_connected, read_fault
 from orchestrator.client.feed import Broken, Feed, Requests
 from orchestrator.client.gets import Reads, ask
-from orchestrator.client.leaving import leave_in_time
+from orchestrator.client.leaving import forget_channel, leave_in_time
 from orchestrator.client.link import Link, Report
 from orchestrator.client.menus import Menu, is_menu
 from orchestrator.client.noise import doubled, silence
@@ -34,7 +34,7 @@ from orchestrator.config import ChannelConfig
 from orchestrator.errors import NotConnectedError, OrchestratorError, ReadError, StepTimeoutError
 from orchestrator.language.names import record_of
 from orchestrator.ports import Offer, always
-from orchestrator.types import Metadata, Reading, Value
+from orchestrator.types import LinkChange, Metadata, Reading, Value
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +44,10 @@ REFRESH_AFTER = 10.0
 """s after which the metadata of a server that ignores event masks are read again, at least."""
 SUBSCRIBED_WITHIN = 1.0
 """s that a server has to answer a subscription to metadata before it is asked for them by a get."""
+GIVE_UP_AFTER = 60.0
+"""s after which a channel that documents have named, and that nobody needs, is given up."""
+GIVE_UP_AT_ONCE = 200
+"""Channels that are given up in one go, at most."""
 REFRESH_AT_ONCE = 20
 """Channels whose metadata are read again in one second, at most."""
 
@@ -81,6 +85,8 @@ class Client:
         self._text_arrays = text_arrays
         self._menus: dict[str, Menu] = {}
         self._channels = dict(channels)
+        self._declared = frozenset(channels)
+        self._unneeded: dict[str, float] = {}
         self._pull = pull
         self._links: dict[str, Link] = {}
         self._lanes: dict[str, PutLane] = {}
@@ -177,6 +183,45 @@ class Client:
         answers: dict[str, Reading | Exception] = {}
         answers.update(await self._all(self._read, names, timeout))
         return answers
+
+    # For the service.
+
+    def tend(self, needed: Collection[str], after: float = GIVE_UP_AFTER) -> None:
+        """Give up the channels that nobody has needed for `after` s.
+
+        Those that it was made with stay. The others were named by some document: each costs a
+        search that goes on, or a subscription, and some 3 kB. What is given up is told by a
+        `LinkChange`, and is found anew by the next `connect`.
+
+        Args:
+            needed: The names that are in use; called every few seconds with them.
+            after: s.
+        """
+        now = self._loop.time()
+        named = [name for name in self._links if name not in self._declared]
+        self._unneeded = {
+            name: self._unneeded.get(name, now) for name in named if name not in needed
+        }
+        due = [name for name, since in self._unneeded.items() if now - since >= after]
+        for name in due[:GIVE_UP_AT_ONCE]:
+            self._give_up(name)
+
+    def _give_up(self, name: str) -> None:
+        pv = self.pv(name)
+        lane = self._lanes.get(pv)
+        if lane is not None and lane.age is not None:
+            return  # its put is still owed: a later one has to wait for it
+        link = self._links.pop(name)
+        del self._unneeded[name], self._channels[name]
+        self._muted.pop(link, None)
+        link.close()
+        self._pull.offer(LinkChange(name, connected=False, forgotten=True))
+        if not any(other.config.pv == pv for other in self._links.values()):
+            if lane is not None:
+                lane.close(NotConnectedError(f"{pv} was given up"))
+                del self._lanes[pv]
+            doubled.pop(pv, None)
+            forget_channel(pv)
 
     # For commands.
 

@@ -1,4 +1,4 @@
-"""Leaving libca when the process ends, in bounded time."""
+"""Leaving libca: one channel, or all of it when the process ends, in bounded time."""
 
 from __future__ import annotations
 
@@ -14,6 +14,20 @@ GRACE = 1.0
 """s that libca gets to close its circuits."""
 
 _go = threading.Event()
+
+
+def forget_channel(pv: str) -> None:
+    """Close a channel that nobody subscribes to, and have aioca forget it.
+
+    aioca closes channels only all together (`purge_channel_caches`); a search for one that is
+    nowhere goes on until then. libca calls back no more once this has returned.
+    """
+    cache = _Context.get_channel_cache()
+    channels = cache._ChannelCache__channels  # noqa: SLF001 - it has no door for one of them
+    channel = channels.get(pv)
+    if channel is not None and channel.count_subscriptions() == 0:
+        del channels[pv]
+        channel._purge()  # noqa: SLF001 - as above
 
 
 @functools.cache

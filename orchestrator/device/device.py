@@ -175,7 +175,9 @@ class Device:
 
     def _notify(self, item: PullItem) -> None:
         if isinstance(item, Reading | LinkChange):
-            state = self.world.channel(item.channel)
+            state = self.world.known(item.channel)
+            if state is None:
+                return  # it was given up
             for watcher in state.watchers:
                 try:
                     watcher(state)

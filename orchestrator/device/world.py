@@ -40,6 +40,10 @@ class World:
             state = self._channels[name] = ChannelState(name)
         return state
 
+    def known(self, name: str) -> ChannelState | None:
+        """The channel of this name, if anybody has asked for it, and it is not forgotten."""
+        return self._channels.get(name)
+
     def add(self, name: str, buffer: int) -> None:
         """Declare a channel with a circular buffer of `buffer` points."""
         self._channels[name] = ChannelState(name, buffer)
@@ -70,4 +74,6 @@ class World:
         state.connected = change.connected
         if change.metadata is not None:
             state.metadata = change.metadata
+        if change.forgotten and not state.watchers and state.buffer is None:
+            del self._channels[change.channel]
         return state

@@ -15,7 +15,7 @@ from orchestrator.engine.library import Library
 from orchestrator.engine.python_program import PythonProgram
 from orchestrator.engine.queue import RunQueue
 from orchestrator.engine.rooms import SHARED, Rooms
-from orchestrator.engine.runner import Outcome, Runner, World, ended, sampled
+from orchestrator.engine.runner import Outcome, Runner, World, ended, guarding, sampled
 from orchestrator.errors import InputError
 from orchestrator.language.names import Names
 from orchestrator.language.nodes import Suspender
@@ -82,6 +82,13 @@ class Engine:
         self._arranging = asyncio.Lock()
         self._closing = False
         self._last_id = ""
+        self._runner: Runner | None = None
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """The channels that a run under way, or the configuration's suspenders, need."""
+        named = frozenset() if self._runner is None else self._runner.needed
+        return named | guarding(self._world.suspenders)
 
     async def run(self, requests: MergeQueue[EngineItem]) -> None:
         """Serve requests until cancelled; a run under way is then cancelled too."""
@@ -233,7 +240,7 @@ class Engine:
     ) -> None:
         run_id, name = self._new_id(), program.name or request.name
         recorder = self._store.open(run_id, name, sampled(program))
-        runner = Runner(self._world, control, recorder, program)
+        runner = self._runner = Runner(self._world, control, recorder, program)
         outcome = Outcome(RunStatus.ABORTED, Cause.DURING, ["cancelled: the service ended"])
         self._started(RunStarted(run_id, name, request.owner, request.request, runner.steps))
         self._events.offer(StateChanged(control.state))
@@ -245,6 +252,7 @@ class Engine:
                 if outcome.status is RunStatus.SUCCESS:
                     outcome.status = RunStatus.FAILED
         finally:
+            self._runner = None
             self._ended(ended(run_id, request.request, outcome, recorder.file))
 
     def _started(self, event: RunStarted) -> None:

@@ -37,6 +37,8 @@ class Preflight:
         connect_timeout: float,
     ) -> None:
         """`configs`: the channels of the configuration, by alias."""
+        self.used: set[str] = set()
+        """The channels that were asked for: they are needed as long as the run lasts."""
         self._timeout = connect_timeout
         self._channels = channels
         self._view = view
@@ -60,6 +62,7 @@ class Preflight:
             CheckError: Findings, each with its line.
         """
         used = program.reads | program.writes
+        self.used.update(program.links)
         await self._channels.connect(sorted(program.links - used), 0.0)
         await self.connect(sorted(used))
         found = await self.findings(program)
@@ -102,6 +105,7 @@ class Preflight:
 
     async def _connected(self, names: Sequence[str]) -> list[str]:
         """The names that are not connected in time; of those that may be missing, none."""
+        self.used.update(names)
         needed = [name for name in names if name not in self._optional]
         optional = [name for name in names if name in self._optional]
         if optional:

@@ -100,6 +100,11 @@ class Outcome:
             self.cause = Cause.DURING
 
 
+def guarding(suspenders: Sequence[Suspender]) -> frozenset[str]:
+    """The channels that suspenders look at."""
+    return frozenset(name for suspender in suspenders for name in channels_of(suspender))
+
+
 class Runner:
     """Runs one program, once."""
 
@@ -150,6 +155,11 @@ class Runner:
         self._interpreter = Interpreter(verbs, control, self._reporter, calls)
         self._interpreter.run_python = self._run_python
         self._interpreter.guarded = self._suspenders.watching
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """The channels that this run has named, or that guard it."""
+        return guarding(self._guards) | self._preflight.used
 
     async def run(self) -> Outcome:
         """Check, steps, finalisers. Never raises but when cancelled from outside."""
@@ -242,8 +252,7 @@ class Runner:
 
     async def _check(self) -> None:
         world = self._world
-        guarding = frozenset(name for s in self._guards for name in channels_of(s))
-        await world.channels.connect(sorted(guarding), 0.0)
+        await world.channels.connect(sorted(guarding(self._guards)), 0.0)
         if isinstance(self._program, Program):
             for warning in await self._preflight.check(self._program):
                 self._verbs.tell(warning, Severity.MINOR)

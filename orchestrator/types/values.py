@@ -218,3 +218,5 @@ class LinkChange:
     """Known with `connected`; None when lost."""
     reconnected: bool = False
     """It had been connected before (only on the change from lost to connected)."""
+    forgotten: bool = False
+    """Nobody needs it any more: it is not monitored from here on, and what is known of it goes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from orchestrator.config import ChainConfig, ChannelConfig, Config
 from orchestrator.device import Device
 from orchestrator.ioc.text import encode
+from orchestrator.queues import pull_queue
+from orchestrator.testing import run_virtual
 from orchestrator.types import (
     Alarm,
     Cause,
@@ -409,3 +412,33 @@ def test_an_answer_resumes_a_question_once_and_no_other_pause(device: Device) ->
     list(device.examine(Told("And the gas?", question=True)))
     list(device.examine(StateChanged(RunState.ABORTING)))
     assert refused in answered(device)
+
+
+def test_a_channel_that_is_given_up_leaves_nothing_behind():
+    """Ten documents that name 2000 unknown PVs each: 55 MB, for ever."""
+
+    class Nobody:
+        def offer(self, _item: object) -> None:
+            """Take it."""
+
+    taken = Device(config())
+    pull = pull_queue()
+
+    async def work():
+        task = asyncio.create_task(taken.run(pull, Nobody(), Nobody()))
+        for number in range(100):
+            name = f"NO:SUCH:{number}"
+            taken.world.watch([name], lambda _state: None)()
+            pull.offer(LinkChange(name, True, DOUBLE))
+            pull.offer(Reading(name, 1.0, 0.0))
+            pull.offer(LinkChange(name, False, forgotten=True))
+        watched = taken.world.watch(["STILL:USED"], lambda _state: None)
+        pull.offer(LinkChange("STILL:USED", False, forgotten=True))
+        pull.offer(LinkChange("s.a", False, forgotten=True))
+        await pull.idle()
+        task.cancel()
+        await asyncio.wait([task])
+        watched()
+
+    run_virtual(work())
+    assert set(taken.world._channels) == {*config().channels, "STILL:USED"}
