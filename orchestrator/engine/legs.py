@@ -28,15 +28,15 @@ class Acks:
 
     def _take(self, channel: ChannelView) -> None:
         reading = channel.reading
-        if not channel.connected or reading is None or not isinstance(reading.value, int):
+        if not channel.connected or reading is None or (value := _number(reading.value)) is None:
             return
-        self.last = reading.value
-        self.risen = reading.value == 1 and self._heard and not reading.unconfirmed
+        self.last = value
+        self.risen = value == 1 and self._heard and not reading.unconfirmed
         if reading.unconfirmed:
             self._heard = False
-        if reading.value == 0 and not severe(reading):
+        if value == 0 and not severe(reading):
             self._heard, self.failed = not reading.unconfirmed, False
-        elif reading.value == 0:
+        elif value == 0:
             self.failed, self.doubtful = self._heard, reading.unconfirmed
         else:
             self.failed = False
@@ -59,10 +59,6 @@ class Leg:
         self.pair = pair
         """Where it is to go."""
         self.index = view.channel(server.index)
-        self.blind = self.index.links == 0
-        """It has no INDEX, as those of the older kind: only its ACK tells."""
-        self.home = home(view, server)
-        """What is there when it is."""
         self.acks = Acks(view, server)
         self.done = False
         """Set by the master, once it was `reached`."""
@@ -81,6 +77,16 @@ class Leg:
         """Nobody asks any more."""
         self._close()
         self.acks.close()
+
+    @property
+    def blind(self) -> bool:
+        """It has no INDEX, as those of the older kind: only its ACK tells."""
+        return self.index.links == 0 and self._ack.links > 0
+
+    @property
+    def home(self) -> ChannelView:
+        """What is there when the server is."""
+        return self._ack if self.blind else self.index
 
     @property
     def failed(self) -> bool:
@@ -108,7 +114,7 @@ class Leg:
             and self._ack.connected
             and pair_of(self.index) == self.pair
             and ack is not None
-            and ack.value == 1
+            and _number(ack.value) == 1
         )
 
 
@@ -129,6 +135,17 @@ def pair_of(channel: ChannelView) -> Pair | None:
         return int(reading.value[0]), int(reading.value[1])
     except (ValueError, OverflowError):  # NaN, an infinity, a text
         return NO_INDEX
+
+
+def _number(value: object) -> int | None:
+    """What an ACK says; as a number, or as text, which has the code of a digit if it is one."""
+    match value:
+        case int():
+            return value - ord("0") if value in (ord("0"), ord("1")) else value
+        case str():
+            return int(value) if value.isdecimal() else None
+        case _:
+            return None
 
 
 def severe(reading: Reading | None) -> bool:

@@ -148,6 +148,7 @@ class SequenceServer(Group):
         self._system: Any = None
         self.io_put_queue = IoQueue()
         self.io_get_queue = IoQueue(MOST_WAITING)
+        self.io_push_queue, self.io_pull_queue = self.io_put_queue, self.io_get_queue
         if system is not None:
             self.attach(system() if isinstance(system, type) else system)
         self._worker = Worker(f"{self.prefix} io_execute")
@@ -193,6 +194,8 @@ class SequenceServer(Group):
         del instance, async_lib
         if self.system is None:
             self.system = getattr(self.parent, "system", None)
+        if self.master and not self.server_name:
+            logger.warning("no index can be for a server without a name", pv=self.prefix)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._work(), name=f"{self.prefix} jobs")
             tasks.create_task(self._publish_for_ever(), name=f"{self.prefix} io_put_queue")
@@ -397,7 +400,9 @@ class SequenceServer(Group):
         try:
             await self._call(name, value)
         except Exception as error:
-            raise self._failed(f"{what}: io_execute({name!r}, {value!r}) failed", error) from error
+            raise self._failed(
+                f"{what}: io_execute({name!r}, {value!r:.200}) failed", error
+            ) from error
         finally:
             self._handed = False
         if name == self.target or (self._said is None and not self._takes.acknowledges):

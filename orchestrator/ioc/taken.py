@@ -7,6 +7,7 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import CodeType
 
 CMD = "CMD"
 NESTED_INDICES = "Nested_Indices"
@@ -37,27 +38,76 @@ class Taken:
 
     @classmethod
     def by(cls, system: object) -> Taken:
-        """What the source of a system's class tells; nothing where there is no source.
+        """What the source of a system's class tells: one need neither call it nor change it.
 
         Looked for are comparisons of a parameter with a text (`pv_name == "CMD"`, `pv_name in
-        ("CMD", "VAL")`, `match pv_name`) in any of its methods, so that one need neither call it
-        nor change it.
+        ("CMD", "VAL")`, `match pv_name`) in any of its methods, and methods that a parameter
+        chooses by a dict (`{"CMD": self.load}[pv_name]`). Where there is no source, the texts in
+        the code of `io_execute` have to do.
         """
         names: set[str] = set()
         acknowledges = False
         for kind in type(system).__mro__[:-1]:
-            for node in ast.walk(_tree(kind)):
-                if isinstance(node, ast.FunctionDef):
-                    names |= set(_compared(node))
-                acknowledges |= isinstance(node, ast.Constant) and node.value == ACK
+            tree = _tree(kind)
+            if tree is None:
+                texts = set(_constants(getattr(vars(kind).get("io_execute"), "__code__", None)))
+                names |= texts & {CMD, NESTED_INDICES}
+                acknowledges |= ACK in texts
+                continue
+            names |= set(_compared_in(tree))
+            acknowledges |= any(_is_text(node, ACK) for node in ast.walk(tree))
         return cls(frozenset(names), acknowledges)
 
 
-def _tree(kind: type) -> ast.AST:
+def _tree(kind: type) -> ast.AST | None:
     try:
         return ast.parse(textwrap.dedent(inspect.getsource(kind)))
     except (OSError, TypeError, SyntaxError):
-        return ast.Module([], [])
+        return None
+
+
+def _constants(constant: object) -> Iterator[str]:
+    """The texts in a function's code."""
+    match constant:
+        case str():
+            yield constant
+        case CodeType():
+            for each in constant.co_consts:
+                yield from _constants(each)
+        case tuple() | frozenset():
+            for each in constant:
+                yield from _constants(each)
+
+
+def _is_text(node: ast.AST, text: str) -> bool:
+    return isinstance(node, ast.Constant) and node.value == text
+
+
+def _compared_in(tree: ast.AST) -> Iterator[str]:
+    nodes = list(ast.walk(tree))
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    for function in functions:
+        yield from _compared(function)
+    if any(_chooses(function) for function in functions):
+        for node in nodes:
+            if isinstance(node, ast.Dict):
+                for key, value in zip(node.keys, node.values, strict=True):
+                    if key is not None and isinstance(value, ast.Attribute | ast.Lambda):
+                        yield from _texts(key)
+
+
+def _chooses(function: ast.FunctionDef) -> bool:
+    """Whether a function looks something up by a parameter."""
+    parameters = {each.arg for each in function.args.args}
+    for node in ast.walk(function):
+        match node:
+            case ast.Subscript(slice=ast.Name(id=name)) if name in parameters:
+                return True
+            case ast.Call(func=ast.Attribute(attr="get"), args=[ast.Name(id=name), *_]) if (
+                name in parameters
+            ):
+                return True
+    return False
 
 
 def _compared(function: ast.FunctionDef) -> Iterator[str]:

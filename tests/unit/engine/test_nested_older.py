@@ -68,6 +68,22 @@ def test_a_1_without_a_0_before_it_acknowledges_nothing() -> None:
     assert "there is no stage.INDEX, stage.ACK" in ended.message
 
 
+def test_an_ack_that_is_a_digit_as_text_is_understood() -> None:
+    """As a text PV of one character is: a CHAR, the code of the digit."""
+
+    def digit(it: Bench) -> None:
+        post = it.sim.post
+
+        def posting(name: str, value: Any, *more: Any) -> None:
+            post(name, value + ord("0") if name == "stage.ACK" else value, *more)
+
+        it.sim.post = posting  # type: ignore[method-assign]
+
+    it, ended = play(f"[{{delay: 1}}, {LOAD}, {WALK}]", (0.5, digit))
+    assert ended.status is RunStatus.SUCCESS, ended.message
+    assert items(it, "stage") == [5, 6, 7, 5, 6, 7]
+
+
 def test_one_that_was_restarted_is_loaded_again_and_the_others_of_its_kind_are_not_asked() -> None:
     def objects(it: Bench) -> list[dict[str, int]]:
         return [json.loads(e.text) for e in it.events if isinstance(e, IndicesSet)]

@@ -237,7 +237,29 @@ async def test_its_queues_are_waited_for_by_the_event_loop_too() -> None:
     assert [item["VAL"] for item in waiting.taken()] == [1, 2]
 
 
+class Dispatching:
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.handlers = {"CMD": self.load, "Nested_Indices": lambda text: self.load(text)}
+
+    def io_execute(self, pv_name: str, value: Any) -> None:
+        self.handlers[pv_name](value)
+
+    def load(self, text: str) -> None:
+        self.asked.append(text)
+
+
+def made_of_text() -> Any:
+    """A class whose source is nowhere."""
+    code = "class S:\n def io_execute(self, pv_name, value):\n  if pv_name == 'CMD': pass\n"
+    made: dict[str, Any] = {"__name__": "nowhere"}
+    exec(code, made)  # noqa: S102 - that is the point
+    return made["S"]()
+
+
 def test_what_it_takes_is_found_in_its_source() -> None:
+    assert Taken.by(Dispatching()).names == {"CMD", "Nested_Indices"}
+    assert Taken.by(made_of_text()) == Taken(frozenset({"CMD"}), False)
     assert Taken.by(OriginalSystem()) == Taken(frozenset({"CMD", "Nested_Indices"}), True)
     assert Taken.by(LateSystem()).names == {"CMD", "Nested_Indices"}
     assert Taken.by(LoadsAndMoves()) == Taken(frozenset({"CMD", "RESET", "VAL"}), False)
