@@ -28,7 +28,7 @@ from orchestrator.engine.control import RewindRun, RunControl, StopRun
 from orchestrator.engine.machine import Machine, State, When
 from orchestrator.engine.python_steps import PythonSteps, Walk, Way
 from orchestrator.engine.user_code import UserCode, as_error
-from orchestrator.engine.verb_calls import VerbCalls
+from orchestrator.engine.verb_calls import VALUE, VerbCalls
 from orchestrator.engine.verbs import Verbs
 from orchestrator.errors import CallError
 from orchestrator.language.names import Names
@@ -140,8 +140,11 @@ class Run:
         self, pv: str, value: object, *, timeout: float = 10.0, name: str = "", **fields: Any
     ) -> Verb[None]:
         """Put a value; `fields` are those of the step `set`: readback, tolerance and so on."""
+        if type(value) in (int, float) and fields.keys().isdisjoint(_COMMON):  # nearly always
+            fields["timeout"] = timeout
+            return self._verb("set", partial(self._set, pv, value, name, fields))
         step = _step("set", {"pv": pv, "value": value, "timeout": timeout, **fields}, name)
-        return self._verb("set", partial(self._set, step))
+        return self._plain("set", step)
 
     def set_all(
         self, values: Mapping[str, object], *, timeout: float = 10.0, name: str = "", **fields: Any
@@ -331,9 +334,12 @@ class Run:
         program = self._calls.step(site, step)
         await self._cross(site, partial(self._steps.step, program, site, self._at()))
 
-    async def _set(self, step: Mapping[str, Any], site: Site) -> None:
-        program = self._calls.put(site, step)
-        await self._cross(site, partial(self._steps.step, program, site, self._at()))
+    async def _set(
+        self, pv: str, value: object, name: str, fields: Mapping[str, Any], site: Site
+    ) -> None:
+        program = self._calls.put(site, pv, name, fields)
+        values = {VALUE: value}
+        await self._cross(site, partial(self._steps.step, program, site, self._at(), values))
 
     async def _call(self, step: Mapping[str, object], site: Site) -> object:
         program = self._calls.step(site, step)

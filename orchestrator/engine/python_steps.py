@@ -22,6 +22,7 @@ from orchestrator.types import Place
 
 _T = TypeVar("_T")
 
+NO_VALUES: Mapping[str, object] = {}
 Connect = Callable[[Sequence[str]], Awaitable[object]]
 
 
@@ -75,11 +76,17 @@ class PythonSteps:
         becomes of it when they are lost."""
         self._tell_state = tell_state
 
-    async def step(self, program: Program, site: Site, place: Place) -> Mapping[str, object]:
-        """Carry out a step; what it has bound."""
+    async def step(
+        self,
+        program: Program,
+        site: Site,
+        place: Place,
+        values: Mapping[str, object] = NO_VALUES,
+    ) -> Mapping[str, object]:
+        """Carry out a step with the values of names in it; those, and what it has bound."""
         (node,) = program.steps
         await self.prepare(program)
-        scope = Scope({})
+        scope = Scope(values)
         try:
             await self._interpreter.run_here(program.steps, scope, place)
         except OrchestratorError as error:
@@ -108,6 +115,8 @@ class PythonSteps:
         await self._control.gate()
 
     async def _first_use(self, used: frozenset[str], links: frozenset[str], *, waits: bool) -> None:
+        if used <= self._known and links <= self._known:
+            return
         new = used - self._known
         asked = links - self._known - used
         if waits:

@@ -15,12 +15,16 @@ from orchestrator.language.expression import Operand, compile_expression
 from orchestrator.language.library import SequenceLibrary
 from orchestrator.language.names import Names
 from orchestrator.language.nodes import Program, SetNode
-from orchestrator.language.operand import constant
 from orchestrator.language.program import compile_verb_call
 from orchestrator.types import Path
 
 _MOST = 500
 """Compiled calls that are kept of one sequence: more come from arguments that always differ."""
+
+
+VALUE = "value"
+"""The name that a value is given by, where a step is compiled without it."""
+_GIVEN = Operand(VALUE, lambda env: env.variable(VALUE), variables=frozenset({VALUE}))
 
 
 class VerbCalls:
@@ -48,24 +52,32 @@ class VerbCalls:
         document = document_of({"steps": [plain(step)]}, site.where or f"{self._sequence} (Python)")
         base = (*self._around, site.short or self._sequence)
         program = compile_verb_call(document, self._names, self._library, base)
-        if key is not None:
-            self._programs[key] = program
-            if len(self._programs) > _MOST:
-                self._programs.popitem(last=False)
-        return program
+        return program if key is None else self._keep(key, program)
 
-    def put(self, site: Site, step: Mapping[str, Any]) -> Program:
-        """A `set` of one channel; its number may differ from one call to the next."""
-        fields = step["set"]
-        value = fields["value"]
-        if type(value) not in (int, float):
-            return self.step(site, step)
-        program = self.step(site, {**step, "set": {**fields, "value": 0}})
+    def put(self, site: Site, pv: str, name: str, fields: Mapping[str, Any]) -> Program:
+        """A `set` of one channel; its value is the name `VALUE`, which differs from call to call.
+
+        Raises:
+            CheckError: It is wrong.
+        """
+        types = tuple(map(type, fields.values()))  # 1, 1.0 and True are equal
+        key = (site.file, site.line, pv, name, *fields.items(), types)
+        known = self._programs.get(key)
+        if known is not None:
+            return known
+        step: dict[str, object] = {"set": {"pv": pv, "value": 0, **fields}}
+        program = self.step(site, {**step, "name": name} if name else step)
         (node,) = program.steps
         assert isinstance(node, SetNode)  # noqa: S101 - it is what was compiled
         (target,) = node.targets
-        own = replace(node, targets=(replace(target, value=constant(value)),))
-        return replace(program, steps=(own,))
+        own = replace(node, targets=(replace(target, value=_GIVEN),))
+        return self._keep(key, replace(program, steps=(own,)))
+
+    def _keep(self, key: Hashable, program: Program) -> Program:
+        self._programs[key] = program
+        if len(self._programs) > _MOST:
+            self._programs.popitem(last=False)
+        return program
 
     def expression(self, text: str) -> Operand:
         """An expression.
