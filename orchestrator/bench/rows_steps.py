@@ -150,6 +150,21 @@ def million_steps(rig: Rig) -> Iterator[Figure]:
     yield Figure("memory that the run of a million takes", tuple(growth), "MB", at_most=2.0)
 
 
+def python_steps(rig: Rig) -> Iterator[Figure]:
+    """A `set` in a Python sequence, its loop in a thread of its own, against one in a document."""
+    count = rig.some(5000, 200)
+    with rig.program("in_memory", loop="auto") as memory:
+        text = json.dumps(document([_put_loop("memory.x", count)]))
+        contestants = {
+            "document": partial(memory.seconds, "document", text=text),
+            "python": partial(memory.seconds, "python", count=count),
+        }
+        _once(contestants)
+        taken = interleaved(rig.rounds, contestants)
+    what = "run.set / the step set, on a channel in memory"
+    yield ratio(what, taken, "python", "document", scale=1e6 / count, unit="µs", at_most=1.6)
+
+
 def _count_loop(count: int) -> dict[str, Any]:
     """`count` steps in all: the loop's passes count as those of its body."""
     return {"loop": {"count": count, "as": "i"}, "do": [{"let": {"x": "i + 1"}}]}
