@@ -216,6 +216,22 @@ def test_a_machine_says_what_holds_it_up(play, how, reason):
     assert during[0].endswith(f"is held up: {reason}")
 
 
+@pytest.mark.parametrize(("how", "reason"), HELD)
+def test_a_way_out_that_can_not_be_known_keeps_no_other_shut(play, how, reason):
+    """A condition whose channel does not count was an error of the whole look."""
+
+    async def scenario(it):
+        it._ended = asyncio.get_running_loop().create_future()
+        it.pull.offer(Command(Verb.START, 1, "waits_in_a_machine"))
+        later(2, asyncio.ensure_future, spoil(it, how))
+        later(4, it.sim.post, "sim.y", 9.0)
+        ended = await it.ended()
+        return ended.status, asyncio.get_running_loop().time() - 1000
+
+    registry = Registry({"waits_in_a_machine": waits_in_a_machine})
+    assert play(scenario, registry=registry) == (RunStatus.SUCCESS, pytest.approx(4, abs=0.1))
+
+
 SUSPEND = "suspend: {beam: {when: sim.x < 50, resume: sim.x > 80, settle: 10}}\n"
 
 

@@ -195,6 +195,28 @@ def test_a_mistake_that_may_not_be_come_to_is_a_warning(look) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "sure"),
+    [
+        ("try:\n    {}\nfinally:\n    pass", True),
+        ("try:\n    pass\nfinally:\n    {}", True),
+        ("try:\n    pass\nexcept ValueError:\n    pass\nfinally:\n    {}", True),
+        ("try:\n    {}\nexcept ValueError:\n    pass\nfinally:\n    pass", False),
+        ("try:\n    pass\nexcept ValueError:\n    {}", False),
+        ("try:\n    pass\nexcept ValueError:\n    pass\nelse:\n    {}", False),
+        ("for n in range(3):\n    {}", True),
+        ("async with asyncio.timeout(5):\n    {}", True),
+        ("if HOME:\n    pass\nelse:\n    {}", False),
+        ("while HOME:\n    {}", False),
+    ],
+)
+def test_what_is_come_to_in_any_case_is_an_error_and_what_may_not_be_a_warning(
+    look, body, sure
+) -> None:
+    seen = look(body.replace("{}", 'await run.set("stage.x", 11)'))
+    assert (len(seen.errors), len(seen.warnings)) == ((1, 0) if sure else (0, 1))
+
+
+@pytest.mark.parametrize(
     "body",
     [
         'run.set("stage.x", 1)',

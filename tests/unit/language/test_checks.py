@@ -25,6 +25,7 @@ CHANNELS = {
     "shutter.state": Metadata(NativeType.ENUM, labels=("Open", "Closed")),
     "shutter.state_rbv": Metadata(NativeType.ENUM, labels=("Open", "Closed", "Moving")),
     "A:TEXT": Metadata(NativeType.STRING),
+    "A:PAIR": Metadata(NativeType.LONG, count=2),
 }
 LIBRARY = Shelf(
     {
@@ -121,6 +122,7 @@ def test_a_finding_has_its_place_step_and_level() -> None:
         "wait: {pv: shutter.state, at_least: Closed, timeout: 1}",
         "wait: {pv: stage.x, between: [2, 2], timeout: 1}",
         "wait: {pv: stage.x, increase_by: 1, timeout: 1}",
+        "wait: {pv: 'A:PAIR', equals: 1.5, timeout: 1}",
         "wait: {until: det.counts > 3, timeout: none}",
         "{loop: {while: det.counts < 3}, do: [{delay: 1}]}",
         "{loop: {while: 'true'}, do: [{delay: 1}]}",

@@ -169,6 +169,11 @@ def test_sample_takes_one_name_a_list_or_fields() -> None:
             'text with a comma in it needs quotes: "=max(1, 2)"',
         ),
         (
+            "steps:\n  - sample: #A:BC",
+            "give one or leave it out; '#' begins a comment, so that a name with it needs quotes: "
+            '"#A:BC"',
+        ),
+        (
             "steps:\n  - set:\n      pv: #A:B\n      value: 1\n",
             "3:7: steps[0].set.pv: has no value; give one or leave it out; '#' begins a comment",
         ),

@@ -1,7 +1,7 @@
 import pytest
 
 from orchestrator.errors import CheckError
-from orchestrator.language.document import parse
+from orchestrator.language.document import document_of, parse
 from orchestrator.language.names import Names
 from orchestrator.language.program import (
     POINT,
@@ -297,3 +297,13 @@ def test_a_check_that_depends_on_the_run_is_made_when_it_is_needed() -> None:
     assert isinstance(node, DelayNode)
     with pytest.raises(Exception, match=r"can't be negative, as -0.5 is \(x = 0.5\)"):
         node.seconds.evaluate(WORLD)
+
+
+@pytest.mark.parametrize(("value", "fits"), [(2**63, True), (2**64 - 1, True), (2**64, False)])
+def test_a_whole_number_from_python_has_so_many_bits_and_no_more(value: int, fits: bool) -> None:
+    step = {"steps": [{"set": {"pv": "A:B", "value": value}}]}
+    if fits:
+        assert document_of(step, "plans.py:3").steps
+    else:
+        with pytest.raises(CheckError, match=r"plans\.py:3: .*is beyond 64 bits"):
+            document_of(step, "plans.py:3")

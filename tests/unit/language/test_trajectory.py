@@ -110,7 +110,7 @@ def test_an_index_beyond_it_is_told_with_what_there_is(index: int) -> None:
         ("linear(end=10, step=1)", "needs 'start'"),
         ("linear(start=0, stop=10, step=1)", "at character 17: unknown argument 'stop'"),
         ("linear(start=0, start=1, end=3, step=1)", "'start' is given twice"),
-        ("linear(start=0, 10, 1, 2)", "name this argument"),
+        ("linear(start=0, 10, 1, 2)", "linear, at character 24: name this argument"),
         ("linear(start=nan, end=10, step=1)", "'start' has to be a number, not 'nan'"),
         ("linear(start=0, end=inf, step=1)", "at character 21: 'end'"),
         ("linear(start=0, end=1e999, step=1)", "finite"),
