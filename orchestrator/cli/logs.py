@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -23,6 +24,11 @@ PACKETS = logging.DEBUG - 5
 
 _GROUPS = ("orchestrator.server.stats", "orchestrator.server.pvs")
 """caproto logs each write of a group's PV, the heartbeat's too, by the group's module and name."""
+
+_CIRCUITS = logging.getLogger("caproto.circ")
+_COMMANDS = ("CMD", "START", "PAUSE", "STOP", "ABORT", "SKIP", "Nested_Indices", "ANSWER")
+_REFUSALS = 20
+"""Refused puts that are logged in a minute."""
 
 _LAST_LINES_S = 2.0
 """s that the last lines may take at the end."""
@@ -90,6 +96,10 @@ def set_up_logs(level: int, stream: TextIO | None = None) -> None:
     root.handlers[:] = [handler]
     root.setLevel(_library_level(level))
     logging.getLogger("orchestrator").setLevel(max(level, logging.DEBUG))
+    _CIRCUITS.setLevel(logging.INFO if level == logging.INFO else logging.NOTSET)
+    _CIRCUITS.filters[:] = [f for f in _CIRCUITS.filters if not isinstance(f, _RefusedPuts)]
+    if level == logging.INFO:
+        _CIRCUITS.addFilter(_RefusedPuts())
     for group in _GROUPS:
         logging.getLogger(group).setLevel(_library_level(level))
     logging.captureWarnings(capture=True)
@@ -118,6 +128,36 @@ def _rendering(*, terminal: bool) -> Sequence[Processor]:
     if terminal:
         return [drop, structlog.dev.ConsoleRenderer(pad_event_to=0)]
     return [drop, _TRACEBACKS, structlog.processors.JSONRenderer()]
+
+
+class _RefusedPuts(logging.Filter):
+    """Of what the circuits tell below a warning, lets pass the puts that were refused, a few.
+
+    What is refused as a command is told with its reason by the device, and a run that fails, by
+    its end.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._minute = 0.0
+        self._passed = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is a line of the log; called by logging."""
+        if record.levelno >= logging.WARNING:
+            return True
+        if not record.getMessage().startswith("put of ") or self._is_of_a_command(record):
+            return False
+        if self._clock() - self._minute >= 60:
+            self._minute, self._passed = self._clock(), 0
+        self._passed += 1
+        return self._passed <= _REFUSALS
+
+    @staticmethod
+    def _is_of_a_command(record: logging.LogRecord) -> bool:
+        names = record.args if isinstance(record.args, tuple) else ()
+        return bool(names) and str(names[0]).endswith(_COMMANDS)
 
 
 class _Background(logging.Handler):

@@ -286,7 +286,7 @@ SOURCES = ("orchestrator.engine.engine", "orchestrator.server.stats.stats", "cap
 @pytest.mark.parametrize(
     ("verbose", "levels"),
     [
-        (0, (logging.INFO, logging.WARNING, logging.WARNING)),
+        (0, (logging.INFO, logging.WARNING, logging.INFO)),
         (1, (logging.DEBUG, logging.INFO, logging.INFO)),
         (2, (logging.DEBUG, logging.DEBUG, logging.DEBUG)),
         (5, (logging.DEBUG, logging.DEBUG, logging.DEBUG)),
@@ -296,6 +296,24 @@ def test_packets_and_heartbeats_are_for_two_v(verbose: int, levels: tuple[int, .
     with logs_as_before():
         set_up_logs(level_of(verbose, normal=logging.INFO), io.StringIO())
         assert tuple(logging.getLogger(s).getEffectiveLevel() for s in SOURCES) == levels
+
+
+def test_refused_puts_are_lines_of_the_log_and_other_matters_of_clients_are_not() -> None:
+    stream = io.StringIO()
+    with logs_as_before():
+        set_up_logs(logging.INFO, stream)
+        circuits = logging.getLogger("caproto.circ")
+        circuits.info("put of %s by %s refused: %s", "ORCH:CMD", "me@ws", "told by the device")
+        circuits.info("put of %s by %s refused: %s", "ORCH:SEQ", "me@ws", "5000 bytes of text")
+        circuits.info("Client at ws:1 has turned events on.")
+        for _ in range(100):
+            circuits.info("put of %s by %s refused: %s", "ORCH:ARGS", "me@ws", "again")
+        circuits.warning("a client is hung up on")
+        set_up_logs(logging.WARNING, stream)
+    lines = [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+    assert lines[0] == "put of ORCH:SEQ by me@ws refused: 5000 bytes of text"
+    assert lines[1:-1] == ["put of ORCH:ARGS by me@ws refused: again"] * 19
+    assert lines[-1] == "a client is hung up on"
 
 
 def test_a_traceback_in_the_log_has_no_values_of_variables() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import tracemalloc
 
 import pytest
 
@@ -318,6 +319,20 @@ def test_serpentine_runs_every_other_pass_backwards(run):
         "  - loop: {pv: sim.x, values: [1, 2, 3], serpentine: true}\n    do: [{delay: 0}]"
     )
     assert it.puts("x") == [1, 2, 3, 3, 2, 1, 1, 2, 3]
+
+
+def test_a_serpentine_of_millions_of_points_makes_no_list_of_them(run):
+    """Its points are computed one by one, backwards too: a list held the event loop up for 5 s."""
+    tracemalloc.start()
+    ended, it = run(
+        "parameters: {n: 5000000}\nsteps:\n- loop: {count: 2, as: i}\n  do:\n  - if: i == 1\n"
+        "    then:\n    - loop: {pv: sim.x, from: 0, to: 1, num: $(n), serpentine: true}\n"
+        "      do: [{wait: {pv: sim.y, above: 1, timeout: 1}}]"
+    )
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (ended.status, it.puts("x")) == (RunStatus.TIMEOUT, [1.0])
+    assert most < 20e6
 
 
 def test_ask_pauses_with_its_text_until_resumed(play):
