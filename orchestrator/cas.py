@@ -65,6 +65,18 @@ class Serving:
             told["ignored"] = sorted(self.ignored)
         return told
 
+    def line(self, port: int) -> str:
+        """The same in a line, for an IOC's terminal; empty where the environment says nothing."""
+        if not self.said:
+            return ""
+        said = " ".join(f"{name}={value}" for name, value in self.said.items())
+        beacons = " ".join(f"{host}:{number}" for host, number in self.beacons) or "nobody"
+        listens = " ".join((*self.interfaces, *self.groups))
+        return (
+            f"serving at port {port} of {listens}, beacons to {beacons} "
+            f"every {self.beacon_period:g} s; in force: {said}"
+        )
+
 
 def serving(
     port: int | None = None,

@@ -41,7 +41,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from orchestrator.errors import OrchestratorError
+from orchestrator.cas import serving
+from orchestrator.errors import InputError, OrchestratorError
 from orchestrator.faults import OBEYED, Lines, parse_fault, refusal
 from sim_iocs.c_faults import LENDERS, CFaults
 from sim_iocs.ports import PortHold
@@ -119,18 +120,26 @@ NAMES = re.findall(r'^record\(\w+, "\$\(P\)([^"]+)"', DATABASE, re.MULTILINE)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run it until SIGINT, SIGTERM or, if that was asked for, the end of stdin."""
     options = _parse(argv)
-    hold = None if options.port else PortHold()
-    port = hold.port if hold else options.port
-    if why := _refused(port, options.interfaces):
+    try:
+        where = serving(options.port, options.interfaces)
+    except InputError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    hold = None if where.port else PortHold()
+    port = hold.port if hold else where.port
+    if why := _refused(port, where.interfaces):
         sys.stderr.write(f"{why}\n")
         return 1
+    if line := where.line(port):
+        sys.stderr.write(f"{line}\n")
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     faults = _start(options.prefix, port, options.interfaces)
     if options.list_pvs:
         _print(*(f"{options.prefix}{name}" for name in NAMES))
-    if not _found(f"{options.prefix}Ao", options.interfaces[0], port):
+    answers = "127.0.0.1" not in where.ignored
+    if answers and not _found(f"{options.prefix}Ao", where.interfaces[0], port):
         sys.stderr.write(f"no answer to a search on port {port}\n")
         return 1
     _print(f"READY port={port}")
@@ -146,8 +155,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--prefix", default="SIM:REC:", help="prefix of all PV names")
-    parser.add_argument("--port", type=int, default=5064, help="for clients; 0 = a free one")
-    parser.add_argument("--interfaces", nargs="+", default=["0.0.0.0"], help="to listen on")  # noqa: S104 - an IOC serves its network
+    parser.add_argument("--port", type=int, help="for clients; 0 = a free one")
+    parser.add_argument("--interfaces", nargs="+", help="to listen on")
     parser.add_argument("--list-pvs", action="store_true", help="print the PV names at start")
     parser.add_argument("--stop-with-stdin", action="store_true", help="stop when stdin ends")
     parser.add_argument("-q", "-v", action="count", help="as the others; it says nothing anyway")
@@ -155,11 +164,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _start(prefix: str, port: int, interfaces: Sequence[str]) -> CFaults:
+def _start(prefix: str, port: int, interfaces: Sequence[str] | None) -> CFaults:
     """Start the C IOC; libca and the server read the environment when they are loaded."""
     os.environ["EPICS_CAS_SERVER_PORT"] = str(port)
-    os.environ["EPICS_CAS_INTF_ADDR_LIST"] = " ".join(interfaces)
-    if all(interface.startswith("127.") for interface in interfaces):
+    if interfaces is not None:
+        os.environ["EPICS_CAS_INTF_ADDR_LIST"] = " ".join(interfaces)
+    if interfaces is not None and all(interface.startswith("127.") for interface in interfaces):
         os.environ["EPICS_CAS_AUTO_BEACON_ADDR_LIST"] = "NO"
         os.environ["EPICS_CAS_BEACON_ADDR_LIST"] = " ".join(interfaces)
     from orchestrator import quick_libca  # noqa: F401 - before anything imports libca

@@ -18,7 +18,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.faults import Lines, reply
 from orchestrator.ioc.faults import Faults
 from orchestrator.ioc.group import Group
-from orchestrator.ioc.serve import IocServer, serve
+from orchestrator.ioc.serve import serve
 
 log = structlog.get_logger(__name__)
 
@@ -129,22 +129,11 @@ async def _serve_until_stopped(ioc: Any, options: argparse.Namespace) -> None:
             loops.watch_stdin(partial(_take_stdin, Lines(), lines, stopped))
             server.spawn(_have_faults(lines, server.faults), "faults")
         log.info("serving", port=server.port, loop=loops.name_of_loop())
-        if server.where.said and not options.quiet:
-            sys.stderr.write(f"{_in_force(server)}\n")
+        # Where its environment has moved it is told in any case: who looks for it must not guess.
+        if (line := server.where.line(server.port)) and not options.quiet:
+            sys.stderr.write(f"{line}\n")
         _print(f"READY port={server.port}")
         await stopped.wait()
-
-
-def _in_force(server: IocServer) -> str:
-    """Where an IOC serves that its environment has moved: who looks for it must not guess."""
-    where = server.where
-    said = " ".join(f"{name}={value}" for name, value in (where.said or {}).items())
-    beacons = " ".join(f"{host}:{port}" for host, port in where.beacons) or "nobody"
-    listens = " ".join((*where.interfaces, *where.groups))
-    return (
-        f"serving at port {server.port} of {listens}, beacons to {beacons} "
-        f"every {where.beacon_period:g} s; in force: {said}"
-    )
 
 
 def _take_stdin(

@@ -25,9 +25,10 @@ _HEADER = struct.Struct(">HHHHII")
 IOCS = {
     "kit": [sys.executable, "-m", "sim_iocs.plain", "--prefix", "T:"],
     "service": [sys.executable, "-m", "orchestrator", "serve", "--prefix", "T:"],
+    "records": [sys.executable, "-m", "sim_iocs.records", "--prefix", "T:"],
     "c": [sys.executable, "-m", "epicscorelibs.ioc", "-d", "t.db"],
 }
-NAMES = {"kit": "T:Double", "service": "T:HEARTBEAT", "c": "T:x"}
+NAMES = {"kit": "T:Double", "service": "T:HEARTBEAT", "records": "T:Ao", "c": "T:x"}
 
 
 @contextmanager
@@ -120,7 +121,10 @@ def test_each_variable_means_what_it_means_for_a_c_ioc(kind: str, tmp_path: Path
         assert accepts(OTHER, port)
         assert not accepts("127.0.0.5", port), "it listens there alone"
         fine.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(LOOPBACK))
-        if kind != "c":  # a C IOC joins by a socket that Linux gives no datagrams of the group
+        if kind not in (
+            "c",
+            "records",
+        ):  # a C IOC joins by a socket that Linux gives no datagrams of the group
             assert answered(fine, (GROUP, port), name)
         seen: dict[str, int] = {"automatic": 0, "listed": 0, "third": 0}
 
