@@ -93,18 +93,14 @@ class _Reader:
         if code in self._known:
             return
         self._known.add(code)
-        try:
-            lines, first = inspect.getsourcelines(function)
-            tree = ast.parse(textwrap.dedent("".join(lines)))
-            file = inspect.getsourcefile(function) or "?"
-        except (OSError, TypeError, SyntaxError):
+        read = _source_of(function)
+        if read is None:
             name = getattr(function, "__qualname__", repr(function))
-            self.found.unseen.append(f"{name}: its source is not there")
+            self.found.unseen.append(f"{name}: its source is not there, or is another by now")
             return
-        node = tree.body[0]
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _parameters(node):
-            space = getattr(function, "__globals__", {})
-            self._body(node, _Names(node, arguments, space), file, first - 1)
+        node, file, first = read
+        space = getattr(function, "__globals__", {})
+        self._body(node, _Names(node, arguments, space), file, first - 1)
 
     def _body(self, node: Function, names: _Names, file: str, above: int) -> None:
         _Body(self, node, names, file, above).read()
@@ -118,6 +114,21 @@ class _Reader:
     def makes_condition(self, value: object) -> bool:
         """Whether it is the class of a machine's conditions."""
         return value is self._machine
+
+
+def _source_of(function: Callable[..., object]) -> tuple[Function, str, int] | None:
+    """A function's source, its file and first line; None where it is not what was imported."""
+    try:
+        lines, first = inspect.getsourcelines(function)
+        body = ast.parse(textwrap.dedent("".join(lines))).body
+        file = inspect.getsourcefile(function) or "?"
+    except (OSError, TypeError, SyntaxError):
+        return None
+    node = body[0] if body else None
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return None
+    same = node.name == getattr(function, "__name__", "") and _parameters(node)
+    return (node, file, first) if same else None
 
 
 def _parameters(node: Function) -> list[str]:

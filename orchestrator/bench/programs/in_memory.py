@@ -129,7 +129,9 @@ class InMemory:
     def __init__(self) -> None:
         """On the running loop."""
         own = ChannelConfig(_CHANNEL, "MEMORY:x")
-        config = Config(chain={"memory": ChainConfig("memory", "MEMORY:", channels={_CHANNEL: own})})
+        config = Config(
+            chain={"memory": ChainConfig("memory", "MEMORY:", channels={_CHANNEL: own})}
+        )
         names = names_of(config)
         self._pull: MergeQueue[PullItem] = pull_queue(frozenset())
         self._push: MergeQueue[PushItem] = push_queue()

@@ -112,6 +112,7 @@ async def cleans_up_in_branches(run: Run) -> None:
         ("cleans_up", Verb.ABORT, RunStatus.ABORTED),
         ("cleans_up_in_branches", Verb.ABORT, RunStatus.ABORTED),
         ("cleans_up", Verb.STOP, RunStatus.STOPPED),
+        ("cleans_up_in_branches", Verb.STOP, RunStatus.STOPPED),
     ],
 )
 def test_an_end_while_suspended_is_followed_by_the_clean_up_which_nothing_holds_up(

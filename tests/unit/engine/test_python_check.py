@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import sys
 from itertools import count
 from pathlib import Path
@@ -305,4 +306,14 @@ def test_a_sequence_whose_source_is_not_there_is_said_to_be_unseen() -> None:
     library = Library(None, names_of(Config()), Registry({"made": space["made"]}))  # type: ignore[dict-item]
     program = library.load(RunRequest(0, "made", "", "", {}))
     look = look_at(program, names_of(Config()), library)
-    assert look.unseen == ["made: its source is not there"]
+    assert look.unseen == ["made: its source is not there, or is another by now"]
+
+
+def test_a_file_that_was_changed_since_it_was_imported_is_said_to_be_unseen(plans) -> None:
+    text = "@sequence\nasync def go(run: Run) -> None:\n    await run.delay(1)\n"
+    library, config, file = plans(text)
+    program = library.load(RunRequest(0, "go", "", "", {}))
+    file.write_text("\n".join(f"x{n} = 1" for n in range(40)))
+    linecache.checkcache()
+    look = look_at(program, names_of(config), library)
+    assert look.unseen == ["go: its source is not there, or is another by now"]
