@@ -54,10 +54,12 @@ def event_lines(file: Path) -> Iterator[EventLines]:
     Where that fails (a full disk) the log says so once, and no more is written.
 
     Raises:
-        InputError: The file can't be opened. (A named pipe opens once somebody reads it.)
+        InputError: The file can't be opened.
     """
     try:
-        fd = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        # A named pipe for reading too: to write only, one would wait here for somebody who reads.
+        access = os.O_RDWR if file.is_fifo() else os.O_WRONLY
+        fd = os.open(file, access | os.O_APPEND | os.O_CREAT, 0o666)
     except OSError as error:
         raise InputError(f"--events {file}: {error.strerror}") from error
 

@@ -28,6 +28,8 @@ class _Told:
     up: int = 0
     reconnects: int = 0
     whole: bool = False
+    lost: bool = False
+    """Some of it, told as such: no news until it is whole again, or more is lost."""
 
 
 class News:
@@ -76,10 +78,12 @@ class News:
             log.info("IOC back" if back or told.whole else "IOC connected", **facts)
         elif up < size and told.up > up:
             log.warning("IOC lost" if up == 0 else "channels lost", **facts, lost=self._down(ioc))
-        elif up < size and self._waited and up <= told.up:
+            told.lost = True
+        elif up < size and self._waited and not told.lost:
             text = "IOC missing" if up == 0 else "channels missing"
             log.warning(text, **facts, missing=self._down(ioc))
         told.up, told.reconnects, told.whole = up, reconnects, up == size
+        told.lost = told.lost and not told.whole
 
     def _down(self, ioc: str) -> str:
         names = self._mirrors.down(ioc)

@@ -75,8 +75,11 @@ class Preflight:
         """What is wrong, or probably not meant, as far as the channels have told of themselves."""
         used = program.reads | program.writes
         known = {name: self._of_puts(name) for name in used}
-        # It may look at every point of every loop: not on the event loop.
-        found = await asyncio.to_thread(check_program, program, known.get)
+        # It looks at every node, perhaps at every point of every loop: not on the event loop.
+        return await asyncio.to_thread(self._found, program, known)
+
+    def _found(self, program: Program, known: Mapping[str, Metadata | None]) -> list[Finding]:
+        found = check_program(program, known.get)
         nodes = (*walk(program.steps), *walk(program.finally_))
         denied = [finding for node in nodes for finding in self._denied(node)]
         blind = [finding for node in nodes for finding in self._blind(node)]

@@ -159,6 +159,20 @@ def test_lines_of_many_threads_stay_whole() -> None:
         assert writer.close(10)
 
 
+def test_a_pipe_that_nobody_has_opened_yet_does_not_hold_the_service_up(tmp_path: Path) -> None:
+    fifo = tmp_path / "events"
+    os.mkfifo(fifo)
+    with event_lines(fifo) as lines:
+        lines.take(Told("early"))
+        reader = os.open(fifo, os.O_RDONLY)
+        assert json.loads(read_until(reader, b"\n"))["text"] == "early"
+        os.close(reader)
+        lines.take(Told("to nobody"))
+        again = os.open(fifo, os.O_RDONLY)
+        assert json.loads(read_until(again, b"\n"))["text"] == "to nobody"
+        os.close(again)
+
+
 def test_events_whose_reader_stood_still_are_counted(tmp_path: Path) -> None:
     fifo = tmp_path / "events"
     os.mkfifo(fifo)

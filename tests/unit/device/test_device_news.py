@@ -72,6 +72,11 @@ def test_what_is_not_there_at_the_start_is_missing_once_its_time_is_over() -> No
     ]  # fmt: skip
 
 
+def test_one_that_is_lost_before_then_is_told_once() -> None:
+    told = lines(up("det.counts"), Tick(1, 0.0), down("det.counts"), Tick(2, 0.0), Tick(5, 0.0))
+    assert [event for event, ioc in told if ioc == "det"] == ["IOC connected", "IOC lost"]
+
+
 def test_one_that_was_gone_for_less_than_a_pulse_is_told_as_back() -> None:
     told = lines(up("det.counts"), Tick(1, 0.0), down("det.counts"), up("det.counts"), Tick(2, 0.0))
     assert told == [("IOC connected", "det"), ("IOC back", "det")]
