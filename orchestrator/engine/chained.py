@@ -10,9 +10,10 @@ import numpy as np
 
 from orchestrator.engine.branches import run_all
 from orchestrator.engine.control import RunControl
+from orchestrator.engine.held import HeldUp
 from orchestrator.engine.leaf import End, Leaf
 from orchestrator.engine.legs import Acks, Leg, Pair, home, pair_of, severe
-from orchestrator.engine.trust import seen
+from orchestrator.engine.trust import disconnected, seen
 from orchestrator.engine.watching import until
 from orchestrator.errors import InputError, NotConnectedError, PutError, StepTimeoutError
 from orchestrator.language.indices import LARGEST, NO_INDEX, Indices
@@ -71,8 +72,13 @@ class Master:
         publish: Callable[[IndicesSet], None],
         tell: Callable[[str, Severity], None],
         memory: Memory,
+        held: HeldUp,
     ) -> None:
-        """`publish` shows an index object as `Nested_Indices`."""
+        """`publish` shows an index object as `Nested_Indices`.
+
+        `held` is told what waits, to tell what holds it up.
+        """
+        self._held = held
         self._channels = channels
         self._view = view
         self._control = control
@@ -235,7 +241,8 @@ class Master:
         self._ask(seq, legs)
         names = [name for server in servers for name in (server.ack, server.index, server.cmd)]
         while not self._control.gives_up:
-            await until(self._view, names, lambda: self._look(legs, hold=hold), self._touch)
+            with self._held.waiting(lambda: disconnected(g.home for g in legs if not g.done)):
+                await until(self._view, names, lambda: self._look(legs, hold=hold), self._touch)
             loaded = await self._load_again(legs, timeout)
             if not loaded:
                 return
@@ -309,7 +316,8 @@ class Master:
         if lost and (not hold or self._control.gives_up):
             raise NotConnectedError(f"{', '.join(lost)}: disconnected")
         if lost:
-            await until(self._view, names, lambda: all(c.connected for c in channels))
+            with self._held.waiting(lambda: disconnected(channels)):
+                await until(self._view, names, lambda: all(c.connected for c in channels))
 
     def _touch(self) -> None:
         self._control.touch()

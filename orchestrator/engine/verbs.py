@@ -69,7 +69,7 @@ class Verbs:
         )
         environment = Environment(view, {}, {}, self._fresh)
         self.waiter = Waiter(view, control, self._trust, environment.reading, self.held)
-        self.master = Master(channels, view, control, events.offer, self.tell, memory)
+        self.master = Master(channels, view, control, events.offer, self.tell, memory, self.held)
         self.sampler = Sampler(channels, view, control, recorder, events.offer, self.tell)
 
     def tell(self, text: str, severity: Severity = Severity.NO_ALARM) -> None:

@@ -277,3 +277,27 @@ def test_a_wait_that_times_out_has_said_before_what_it_says_then(play):
     message, texts = play(scenario)
     assert "INVALID (UDF)" in message
     assert texts == [f"steps[0] wait for sim.x is held up: {UNDEFINED}"]
+
+
+def test_a_walk_over_sequence_servers_says_which_holds_it_up(play):
+    async def scenario(it):
+        it.start(
+            "steps:\n"
+            "- trajectories: {servers: {stage: '[1, 2]', laser: '[5, 6]'}}\n"
+            "- nested: {over: {stage: all, laser: [1]}, timeout: 100}\n"
+            "  on_disconnect: wait\n"
+            "  do: [{delay: 2}]\n"
+        )
+        await asyncio.sleep(1)
+        it.servers["laser"].restart(20)
+        ended = await it.ended()
+        return ended.status, told(it)
+
+    assert play(scenario) == (
+        RunStatus.SUCCESS,
+        [
+            "steps[1] nested stage, laser is held up: laser.CMD: disconnected; "
+            "laser.ACK: disconnected; laser.INDEX: disconnected",
+            "steps[1] nested stage, laser is no longer held up",
+        ],
+    )
