@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.engine.registry import Registry, function
+from orchestrator.engine.python import Run
+from orchestrator.engine.registry import Registry, function, sequence
 from orchestrator.testing import SimChannel
 from orchestrator.types import LinkChange, Progressed, RunStatus, Told, Verb
 
@@ -109,3 +110,29 @@ def test_the_check_goes_on_as_soon_as_the_device_has_seen_what_is_connected(play
         return ended.status, loop.time() - began
 
     assert play(scenario) == (RunStatus.SUCCESS, pytest.approx(1.0, abs=0.1))
+
+
+@sequence
+async def spiteful(run: Run) -> None:
+    try:
+        await run.delay(1000)
+    except BaseException:  # noqa: BLE001 - as users write it
+        raise ValueError("I was busy") from None
+
+
+@pytest.mark.parametrize("how", ["{retry: 2, delay: 50}", "continue", "[{delay: 50}]"])
+@pytest.mark.parametrize(
+    ("verb", "status"), [(Verb.ABORT, RunStatus.ABORTED), (Verb.STOP, RunStatus.STOPPED)]
+)
+def test_a_sequence_that_makes_an_error_of_its_end_holds_nothing_up(play, how, verb, status):
+    async def scenario(it):
+        it.start(f"steps: [{{run: spiteful, on_error: {how}}}, {{set: {{pv: sim.x, value: 1}}}}]")
+        await asyncio.sleep(1)
+        began = asyncio.get_running_loop().time()
+        it.ask(verb)
+        ended = await it.ended()
+        took = asyncio.get_running_loop().time() - began
+        return ended.status, took < 1, it.puts("x"), [t for t in told(it) if "try" in t]
+
+    registry = Registry({"spiteful": spiteful})
+    assert play(scenario, registry=registry) == (status, True, [], [])
