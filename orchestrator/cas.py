@@ -98,8 +98,8 @@ def serving(
     port = _port(read) if port is None else port
     listed, groups = _interfaces(read) if interfaces is None else (tuple(interfaces), ())
     beacons = _beacons(read, listed)
-    if interfaces is not None and all(map(_is_loopback, listed)):
-        beacons = tuple(target for target in beacons if _is_loopback(target[0]))
+    if interfaces is not None and all(map(is_loopback, listed)):
+        beacons = tuple(target for target in beacons if is_loopback(target[0]))
     period = read.seconds(("EPICS_CAS_BEACON_PERIOD", "EPICS_CA_BEACON_PERIOD"), BEACON_PERIOD)
     ignored = frozenset(host for host, _ in read.targets("EPICS_CAS_IGNORE_ADDR_LIST", 0))
     read.used.pop("EPICS_CA_REPEATER_PORT", None)  # that of all clients: nothing to be told
@@ -227,7 +227,8 @@ def _beacons(read: _Environment, interfaces: Sequence[str]) -> tuple[Target, ...
     return targets
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this host alone."""
     if host == "localhost":
         return True
     try:
@@ -258,7 +259,7 @@ def broadcasts(interface: str) -> tuple[str, ...]:
     Those of all interfaces for 0.0.0.0; a loopback address is its own. Where the system does not
     tell (Linux does): the one of this network, whichever that is.
     """
-    if _is_loopback(interface):
+    if is_loopback(interface):
         return (interface,)
     found = [b for own, b in _known_broadcasts() if interface in (ANY, own)]
     return tuple(dict.fromkeys(found)) or (_BROADCAST,)

@@ -87,6 +87,9 @@ class Device:
         self._publisher = RunPublisher(config)
         self._served = Served(config, self._why_busy)
         self._asked: dict[int, Verb] = {}
+        servers = (ioc.server.name for ioc in config.chain.values() if ioc.server)
+        self._walkable = {config.server.name, *servers} - {""}
+        """The names in Nested_Indices that a run of ours may use, and our own."""
         self._reserved = False
         self._preparing: int | None = None
         self._loading = False
@@ -250,12 +253,15 @@ class Device:
 
     def _take_indices(self, command: Command) -> Iterator[Decision]:
         """Somebody wrote Nested_Indices: show it to the servers, of which we may be one."""
-        yield Update("ack", 0)
+        reserved = self._reserved
+        if not reserved:
+            yield Update("ack", 0)
         try:
             indices = parse_indices(command.text)
-            if self._reserved:
+            if reserved and self._walkable & indices.servers.keys():
                 raise InputError(f"Nested_Indices: {self._publisher.busy_with}, and may walk it")
         except InputError as error:
+            yield Update("ack", 0)
             yield from self._refuse(replace(command, verb=Verb.COMMAND), str(error))
             return
         yield Update("nested_indices", indices.text)
@@ -263,7 +269,7 @@ class Device:
             yield Reply(command.request)
         if not self._served.master and self._served.is_asked(indices):
             yield from self._reserving(self._served.take(indices.text))
-        else:
+        elif not reserved:  # else ACK is that of the run, if it is one of an index
             yield Update("ack", 1)
 
     def _reserving(self, decisions: Iterable[Decision]) -> Iterator[Decision]:

@@ -6,8 +6,8 @@ import errno
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 
+from orchestrator.cas import is_loopback
 from orchestrator.errors import InputError
 
 _TRIES = 50
@@ -111,7 +111,7 @@ def _add(bound: BoundSockets, interface: str) -> None:
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     bound.udp.append(udp)
     udp.setblocking(False)
-    if not chosen and not _is_loopback(interface):
+    if not chosen and not is_loopback(interface):
         # EPICS servers of one host share the search port; broadcasts reach all of them.
         # Unicast searches reach one of them only, so on loopback it is never shared.
         _share(udp)
@@ -121,10 +121,3 @@ def _add(bound: BoundSockets, interface: str) -> None:
 def _share(udp: socket.socket) -> None:
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-
-
-def _is_loopback(interface: str) -> bool:
-    try:
-        return ip_address(interface).is_loopback
-    except ValueError:
-        return interface == "localhost"

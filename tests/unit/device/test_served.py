@@ -168,6 +168,10 @@ def test_without_a_master_its_own_nested_indices_are_followed() -> None:
     busy = it.take(Command(Verb.INDICES, 4, "{'low': 0}"))
     assert "may walk it" in values(busy, "message")[0]
     assert values(busy, "nested_indices") == []
+    theirs = it.take(Command(Verb.INDICES, 6, '{"seq": 9, "theirs": 3}'))
+    assert values(theirs, "nested_indices") == ['{"seq": 9, "theirs": 3}']
+    assert Reply(6) in theirs
+    assert values(theirs, "ack") == [], "it is that of the index whose run is under way"
     assert values(it.end(request), "ack") == [1]
     others = it.take(Command(Verb.INDICES, 0, "{'stage': 0}"))
     assert values(others, "ack") == [0, 1]
