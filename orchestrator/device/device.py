@@ -322,14 +322,14 @@ class Device:
         yield from self._accept(command)
 
     def _accept(self, command: Command) -> Iterator[Decision]:
-        if command.verb is Verb.COMMAND:
+        if command.verb is Verb.COMMAND and not self._served.moving:
             yield Update("ack", 1)
         if command.request:
             yield Reply(command.request)
 
     def _refuse(self, command: Command, reason: str) -> Iterator[Decision]:
         yield Update("message", reason)
-        if command.verb is Verb.COMMAND:
+        if command.verb is Verb.COMMAND and not self._served.moving:
             yield Update("ack", 0, severity=Severity.MAJOR, status=Alarm.WRITE)
         if command.request:
             yield Reply(command.request, reason)
@@ -347,7 +347,8 @@ class Device:
                 self._reserved, self._preparing, self._loading = True, None, False
                 if self._asked.get(event.request) is Verb.COMMAND:
                     del self._asked[event.request]
-                    yield Update("ack", 1)
+                    if not self._served.moving:
+                        yield Update("ack", 1)
                     yield Reply(event.request)
             case RunRefused():
                 yield from self._take_refusal(event)

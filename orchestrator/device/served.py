@@ -111,6 +111,11 @@ class Served:
         """Whether an index object has an index of ours."""
         return self._name != "" and self._name in indices.servers
 
+    @property
+    def moving(self) -> bool:
+        """Whether the run of an index is under way: until its end ACK tells of nothing else."""
+        return self._running is not None
+
     def has_asked(self, request: int) -> bool:
         """Whether a request for a run is one of an index."""
         return self._running is not None and request == self._request

@@ -177,6 +177,18 @@ def test_without_a_master_its_own_nested_indices_are_followed() -> None:
     assert values(others, "ack") == [0, 1]
 
 
+@pytest.mark.parametrize("text", ["pause", "rnu scan", "submit nothing", "ping"])
+def test_a_command_during_the_run_of_an_index_acknowledges_and_fails_none(text: str) -> None:
+    """The master above takes a 1 for the index reached, and an alarm for one that failed."""
+    it = Served()
+    it.load("[1]")
+    [request] = requests(it.index('{"seq": 2, "low": 0}'))
+    decided = it.take(Command(Verb.COMMAND, 9, text))
+    acks = [d for d in decided if isinstance(d, Update) and d.field == "ack"]
+    assert all((ack.value, ack.severity) == (0, Severity.NO_ALARM) for ack in acks)
+    assert values(it.end(request), "ack") == [1]
+
+
 def test_what_comes_beyond_the_bound_is_refused_and_may_come_again(served: Served) -> None:
     """A master goes on though a run does not end."""
     [request] = requests(served.index('{"seq": 0, "low": 1}'))
