@@ -166,11 +166,6 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
             self.writer.transport.abort()  # it does not read
 
     @property
-    def has_channels(self) -> bool:
-        """Whether it has asked for anything."""
-        return bool(self.circuit.channels)
-
-    @property
     def held_bytes(self) -> int:
         """What is kept for it: answers that it does not read, a request that is not complete."""
         return len(self._received) + self._unread
@@ -247,6 +242,8 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
             received = b""
         if waits:
             budget.renew()
+        if not received:
+            await budget.turn()  # a thousand may leave at once
         return received
 
     def _parse(self) -> tuple[bytearray, Any, int]:
@@ -359,6 +356,7 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
             if self.context.writes_refused:
                 replies = [_read_only(reply) for reply in replies]
             await self.send(*replies)
+            self.context.speaks(self)
             return
         await self._answer(ca.CreateChFailResponse(cid=command.cid))
 
@@ -390,6 +388,9 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
         if self.context.writes_refused:
             await self._answer(self._no_access(command))
             return
+        if bytes_of(command.data_type, command.data_count) > command.header.payload_size:
+            # caproto makes a list of so many empty texts.
+            raise ValueError(f"{command.data_count} values are claimed that were not sent")
         room = self.context.puts
         if limit := room.full(self):
             self.told_limit(limit, "it is not read on until one of its puts has ended")
@@ -664,6 +665,7 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
         self.connected = False
         self._progress.set()
         self.client.close()
+        self.context.speaks(self)
         await self.context.circuit_disconnected(self)
         budget = Budget(self.context.turns)
         for number in list(self._by_number):

@@ -24,6 +24,9 @@ from orchestrator.types import ClientLimits
 _BACKLOG_LIMIT = 500
 """Updates that may wait for the clients before a publisher should."""
 
+_MOST_SILENT = 100
+"""Clients without a channel; with one more, the oldest goes. A library asks for one at once."""
+
 _SPARE_DESCRIPTORS = 64
 """Files and connections of our own that are never wanting because of clients."""
 
@@ -51,6 +54,7 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
         self.subscriptions: defaultdict[Any, Subscriptions] = defaultdict(Subscriptions)
         self._masks = Masks()
         self._takers: defaultdict[Any, dict[Circuit, Feed]] = defaultdict(dict)
+        self._silent: dict[Circuit, None] = {}
         self._posts = 0
         self._handed_out = 0
         self._to_be_told: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -97,13 +101,23 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - least
         if descriptor >= most:
             return f"open files (ulimit -n) less {least} that are kept for our own: {most}"
-        if len(self.circuits) < self.limits.circuits:
-            return ""
-        idle = [circuit for circuit in self.circuits if not circuit.has_channels]
-        if not idle:
+        full = len(self.circuits) >= self.limits.circuits
+        if full and not self._silent:
             return f"circuits = {self.limits.circuits}"
-        min(idle, key=lambda circuit: circuit.since).writer.transport.abort()
+        if full or len(self._silent) >= _MOST_SILENT:
+            oldest = next(iter(self._silent))
+            self.speaks(oldest)
+            oldest.writer.transport.abort()
         return ""
+
+    def let_in(self, circuit: Circuit) -> None:
+        """A client is connected; it has no channel yet."""
+        self.circuits.add(circuit)
+        self._silent[circuit] = None
+
+    def speaks(self, circuit: Circuit) -> None:
+        """It has a channel, or is gone."""
+        self._silent.pop(circuit, None)
 
     def check_held(self) -> None:
         """Disconnect the clients for which most is kept, where too much is."""

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
+from weakref import proxy
 
 import caproto as ca
 import numpy as np
@@ -120,7 +121,8 @@ class Outbox:
     """
 
     def __init__(self, owner: Owner) -> None:
-        self._owner = owner
+        # Not a circle: what a client had is free when it is gone, without the garbage collector.
+        self._owner = proxy(owner)
         self._feeds: dict[Any, Feed] = {}
         self._line: deque[Feed] = deque()
         self._waiting = 0

@@ -250,7 +250,7 @@ class IocServer:
         """Serve a client that is connected already."""
         peer = writer.get_extra_info("peername")
         circuit = Circuit(reader, writer, self._context, peer)
-        self._context.circuits.add(circuit)
+        self._context.let_in(circuit)
         self.spawn(self._serve(circuit), "client {}:{}".format(*peer))
 
     async def _watch(self) -> None:
@@ -262,7 +262,7 @@ class IocServer:
 
     async def _serve(self, circuit: Circuit) -> None:
         logger.debug("client connected", client=circuit.circuit.address)
-        self._context.circuits.add(circuit)
+        self._context.let_in(circuit)
         try:
             await circuit.serve()
         except Exception as error:  # noqa: BLE001 - top of a task: one client's fault only

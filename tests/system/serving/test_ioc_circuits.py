@@ -138,6 +138,21 @@ async def test_subscriptions_that_were_cancelled_leave_nothing_behind() -> None:
         assert not server._context.subscriptions
 
 
+async def test_what_a_client_had_is_free_when_it_is_gone() -> None:
+    # The garbage collector of a service looks at 50,000 objects or none: 600 circuits.
+    async with small_ioc() as (_, server, _):
+        async with await RawClient.connect(server.port) as client:
+            await client.send((await client.channel("T:number")).subscribe())
+            await client.receive(ca.EventAddResponse)
+            gc.collect()
+            gc.disable()
+            kept = weakref.ref(next(iter(server._context.circuits)))
+        try:
+            await until(lambda: kept() is None)
+        finally:
+            gc.enable()
+
+
 async def test_a_replaced_pv_is_forgotten() -> None:
     async with small_ioc() as (_, server, _), await RawClient.connect(server.port) as client:
         replaced = ca.ChannelDouble(value=5.0)
