@@ -118,6 +118,11 @@ class Preflight:
             await self._channels.connect(optional, min(_GRACE, self._timeout))
         return missing
 
+    async def reach(self, names: Sequence[str]) -> None:
+        """Begin to look for these channels; whether they are there is looked at later."""
+        self.used.update(names)
+        await self._channels.connect(names, 0.0)
+
     async def _examined(self, names: Sequence[str]) -> None:
         """Wait for the device: what the client has offered of them may be in the pull queue yet."""
         waiting = {

@@ -244,7 +244,7 @@ class Runner:
                 self._verbs,
                 control,
                 self._preflight.connect,
-                lambda names: world.channels.connect(names, 0.0),
+                self._preflight.reach,
                 tell_state,
             )
             run = Run(name, steps, self._verbs, control, world.names, calls, code, place)

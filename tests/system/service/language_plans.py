@@ -1,5 +1,6 @@
 """Sequences and functions in Python, which the service of the tests imports by its config."""
 
+import sys
 import time
 from pathlib import Path
 
@@ -46,3 +47,18 @@ async def patient(run: Run) -> None:
         await run.set("rec.ao", 3)
     finally:
         await run.set("rec.number", 77)
+
+
+@sequence
+async def blocked(run: Run, until: str) -> None:
+    """Block, as a driver's call may, where nobody expects it."""
+    await run.set("rec.ao", 1)
+    hold(until)
+    await run.set("rec.ao", 2)
+
+
+@sequence
+async def exits(run: Run) -> None:
+    """End the program, as it thinks."""
+    await run.set("rec.ao", 1)
+    sys.exit(3)

@@ -636,6 +636,47 @@ def test_an_abort_in_a_python_sequence_runs_its_finally(rig: Rig) -> None:
     assert rig.client.get("SIM:REC:LongOut") == 77
 
 
+def test_a_python_sequence_that_blocks_holds_up_nothing_but_itself(
+    rig: Rig, tmp_path: Path
+) -> None:
+    release = tmp_path / "release"
+    rig.give("rec.ao", 0)
+    rig.put("SEQ", "blocked")
+    rig.put("ARGS", json.dumps({"until": str(release)}))
+    waiting = rig.client.put_later(PREFIX + "START", 1, timeout=30)
+    until(lambda: rig.client.get("SIM:REC:Ao") == 1)
+    beats = rig.get("HEARTBEAT")
+
+    rig.put("ABORT", 1)
+    rig.until("STATE", "Aborting")  # taken at once
+    until(lambda: rig.get("HEARTBEAT") >= beats + 2)
+    assert rig.get("BUSY") == 1
+    rig.put("ABORT", 1)
+
+    with pytest.raises(RefusedError):
+        waiting()
+    assert rig.get("STATUS") == "Aborted"
+    assert "it is given up" in rig.service.errors
+    assert "language_plans.py:" in rig.service.errors
+    rig.put("SEQ", "step_through")
+    rig.put("ARGS", "")
+    rig.put("START", 1)
+    assert rig.get("STATUS") == "Success"
+    before = rig.client.get("SIM:REC:Ao")
+    release.write_text("1")
+    assert rig.client.get("SIM:REC:Ao") == before
+
+
+def test_a_python_sequence_that_exits_fails_and_the_service_goes_on(rig: Rig) -> None:
+    rig.put("SEQ", "exits")
+    rig.put("ARGS", "")
+    with pytest.raises(RefusedError):
+        rig.put("START", 1)
+    assert rig.get("STATUS") == "Failed"
+    assert "exits raised SystemExit at " in rig.get("message")
+    rig.put("CMD", "ping")
+
+
 # The queue ---------------------------------------------------------------------------------------
 
 
