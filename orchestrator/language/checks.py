@@ -18,6 +18,7 @@ from orchestrator.language.compare import (
     check_limits,
     index_or_label,
     is_allowed,
+    next_is_within,
     not_quite,
 )
 from orchestrator.language.endless import bound_inside, can_change, is_meant
@@ -50,12 +51,14 @@ from orchestrator.language.nodes import (
 )
 from orchestrator.language.operand import Operand
 from orchestrator.language.reach import UNSURE, Case, Reach, operands_of
+from orchestrator.language.relation import Relation
 from orchestrator.language.satisfiable import never_equals, never_meets
 from orchestrator.language.verdicts import Finding, Findings, Level
 from orchestrator.types import Metadata, NativeType, path_text
 
 __all__ = ["Finding", "Level", "MetadataOf", "check_program", "check_suspenders"]
 
+_EQUALITIES = (Relation.EQUALS, Relation.NOT, Relation.IN)
 MetadataOf: TypeAlias = Callable[[str], Metadata | None]
 """A channel's metadata by its canonical name; None where it is not known."""
 
@@ -183,6 +186,8 @@ class _Checker:
             self._taken_otherwise(node, target.readback, values)
         readback = target.readback
         metadata = self._metadata(readback)
+        if target.tolerance is None:
+            self._loosely_equal(node, readback, values, self._metadata(target.pv))
         tolerance = _constant(target.tolerance, reach)
         if target.tolerance is None or tolerance is not None:
             self.found.first(
@@ -201,6 +206,17 @@ class _Checker:
                 if told := told or not_quite(value, metadata):
                     self.found.warn(node, f"{channel}: {told}{case.told()}")
                     return
+
+    def _loosely_equal(
+        self, node: Node, channel: str, cases: Iterable[Case], put: Metadata | None = None
+    ) -> None:
+        """Warn of the first whole number that others pass for, as no tolerance is given."""
+        metadata = self._metadata(channel)
+        for case in cases:
+            values = case.value if isinstance(case.value, list) else [case.value]
+            if told := next((t for v in values if (t := next_is_within(v, metadata, put))), ""):
+                self.found.warn(node, f"{channel}: {told}{case.told()}")
+                return
 
     def _refused(self, pv: str, value: object) -> str:
         """Why a channel would not take a value."""
@@ -239,6 +255,8 @@ class _Checker:
             return False
         cases = reach.cases(comparison.operand)
         self._taken_otherwise(node, comparison.pv, cases)
+        if comparison.relation in _EQUALITIES and tolerance is None:
+            self._loosely_equal(node, comparison.pv, cases)
 
         def vain(value: object) -> str:
             if isinstance(value, Interval):

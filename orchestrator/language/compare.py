@@ -278,6 +278,23 @@ def default_tolerance(
     return max(tolerance, _half_a_unit(readback))
 
 
+def next_is_within(wanted: object, readback: Metadata | None, put: Metadata | None = None) -> str:
+    """Where no tolerance is given, why other whole numbers pass for one; empty where none does.
+
+    An int64 record is a DOUBLE over Channel Access. Args as of `default_tolerance`.
+    """
+    wanted = plain(wanted)
+    if readback is None or isinstance(wanted, bool) or not isinstance(wanted, int):
+        return ""
+    tolerance = default_tolerance(wanted, readback, put)
+    if tolerance < 1:
+        return ""
+    return (
+        f"{wanted} is met within ± {tolerance:.4g}, by other whole numbers too: "
+        "where that matters give a tolerance"
+    )
+
+
 def _half_a_unit(readback: Metadata | None) -> float:
     if readback is None or readback.precision is None or readback.precision not in DIGITS:
         return 0.0

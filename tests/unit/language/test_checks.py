@@ -576,7 +576,41 @@ def test_a_float_may_be_put_to_its_limit(value: str) -> None:
     assert check_numbers(loop) == []
 
 
+@pytest.mark.parametrize(
+    ("step", "within"),
+    [
+        ("set: {pv: 'A:DOUBLE', value: 5000000000, readback: 'A:DOUBLE'}", 5),
+        ("wait: {pv: 'A:DOUBLE', equals: 5000000000, timeout: 1}", 5),
+        ("wait: {pv: 'A:DOUBLE', in: [1, 5000000000], timeout: 1}", 5),
+        ("wait: {pv: 'A:FLOAT', not: 2000000, timeout: 1}", 2),
+    ],
+)
+def test_a_whole_number_that_others_pass_for_is_warned_of(step: str, within: int) -> None:
+    """An int64 record is a DOUBLE over Channel Access."""
+    [(level, text)] = check_numbers(step)
+    assert level is Level.WARNING
+    assert f"000 is met within ± {within}, by other whole numbers too" in text
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "set: {pv: 'A:DOUBLE', value: 5000000000, readback: 'A:DOUBLE', tolerance: 0}",
+        "set: {pv: 'A:DOUBLE', value: 5000000000}",
+        "set: {pv: 'A:DOUBLE', value: 5e9, readback: 'A:DOUBLE'}",
+        "set: {pv: 'A:DOUBLE', value: 900000000, readback: 'A:DOUBLE'}",
+        "set: {pv: det.counts, value: 2000000000, readback: 'A:DOUBLE'}",
+        "set: {pv: det.counts, value: 2000000000, readback: det.counts}",
+        "wait: {pv: 'A:DOUBLE', above: 5000000000, timeout: 1}",
+        "wait: {pv: 'A:DOUBLE', equals: 5000000000, tolerance: 10, timeout: 1}",
+    ],
+)
+def test_a_whole_number_that_no_other_passes_for_is_not(step: str) -> None:
+    assert check_numbers(step) == []
+
+
 def test_waiting_for_a_whole_number_of_which_there_is_only_a_neighbour_is_warned_of() -> None:
-    [(level, text)] = check_numbers("wait: {pv: 'A:DOUBLE', equals: 9007199254740993, timeout: 1}")
+    wait = "wait: {pv: 'A:DOUBLE', equals: 9007199254740993, tolerance: 0, timeout: 1}"
+    [(level, text)] = check_numbers(wait)
     assert level is Level.WARNING
     assert "a DOUBLE can't hold the number 9007199254740993 exactly" in text
