@@ -28,6 +28,7 @@ BEACON_PERIOD = 15.0
 
 _LOWEST = 5_001
 """A C IOC takes no port below (IPPORT_USERRESERVED)."""
+_HIGHEST = 65_535
 _BROADCAST = "255.255.255.255"
 
 Target = tuple[str, int]
@@ -148,9 +149,9 @@ class _Environment:
         if found is None:
             return otherwise
         name, text = found
-        if not text.isdecimal() or len(text) > 5 or not _LOWEST <= int(text) <= 65_535:
-            raise InputError(f"{name}={text}: expected a port, {_LOWEST} to 65535")
-        return int(text)
+        if not _LOWEST <= (port := _number(text)) <= _HIGHEST:
+            raise InputError(f"{name}={text}: expected a port, {_LOWEST} to {_HIGHEST}")
+        return port
 
     def seconds(self, names: Iterable[str], otherwise: float) -> float:
         found = self.first(names)
@@ -179,7 +180,7 @@ class _Environment:
 
 def _target(name: str, word: str, port: int) -> Target:
     host, colon, number = word.partition(":")
-    if colon and not (number.isdecimal() and len(number) < 6 and 0 < int(number) < 65_536):
+    if not host or (colon and not 0 < _number(number) <= _HIGHEST):
         raise InputError(f"{name}: {word!r} is no address, which is host or host:port")
     try:
         # Before anything is served: a name server that does not answer delays the start alone.
@@ -189,6 +190,11 @@ def _target(name: str, word: str, port: int) -> Target:
             error
         )
     return address, int(number) if colon else port
+
+
+def _number(text: str) -> int:
+    """A port's number; 0 for what is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else 0
 
 
 def _port(read: _Environment) -> int:
@@ -250,7 +256,8 @@ def _is_ours(host: str) -> bool:
 
 # From Linux's sockios.h and if.h; Python knows none of them.
 _SIOCGIFFLAGS, _SIOCGIFADDR, _SIOCGIFBRDADDR = 0x8913, 0x8915, 0x8919
-_IFF_UP, _IFF_BROADCAST = 0x1, 0x2
+_IFF_UP, _IFF_HIGHEST = 65_535
+_BROADCAST = 0x1, 0x2
 
 
 def broadcasts(interface: str) -> tuple[str, ...]:
