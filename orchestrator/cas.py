@@ -256,8 +256,7 @@ def _is_ours(host: str) -> bool:
 
 # From Linux's sockios.h and if.h; Python knows none of them.
 _SIOCGIFFLAGS, _SIOCGIFADDR, _SIOCGIFBRDADDR = 0x8913, 0x8915, 0x8919
-_IFF_UP, _IFF_HIGHEST = 65_535
-_BROADCAST = 0x1, 0x2
+_IFF_UP, _IFF_BROADCAST = 0x1, 0x2
 
 
 def broadcasts(interface: str) -> tuple[str, ...]:
