@@ -117,7 +117,7 @@ class _Chain:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._timeout = config.ca.connect_timeout
-        self._device = Device(config)
+        self._device = Device(config, logs=False)
         self._pull: MergeQueue[PullItem] = pull_queue()
         # Only what the program uses is connected.
         channels = {n: replace(c, monitor=False) for n, c in config.channels.items()}

@@ -78,8 +78,11 @@ class Device:
     `examine` is a plain function of what has been examined before: no await, no I/O, no clock.
     """
 
-    def __init__(self, config: Config) -> None:
-        """Channels and their circular buffers are made from the config."""
+    def __init__(self, config: Config, *, logs: bool = True) -> None:
+        """Channels and their circular buffers are made from the config.
+
+        With `logs`, what comes and goes and what is refused is logged; a replay is no news.
+        """
         self.world = World()
         for channel in config.channels.values():
             self.world.add(channel.name, channel.buffer)
@@ -96,7 +99,7 @@ class Device:
         """A run of the queue is read."""
         self._failures: Counter[tuple[str, str]] = Counter()
         self._question = False
-        self._news = News(self._mirrors, config.ca.connect_timeout)
+        self._news = News(self._mirrors, config.ca.connect_timeout) if logs else None
 
     async def run(
         self,
@@ -171,6 +174,8 @@ class Device:
                 self._failed("Tick", "", error)
 
     def _log(self, item: PullItem, decisions: Iterable[Decision]) -> None:
+        if self._news is None:
+            return
         try:
             self._news.take(item, decisions)
         except Exception as error:  # noqa: BLE001 - the top of an item, as in `_guarded`

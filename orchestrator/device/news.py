@@ -77,11 +77,11 @@ class News:
         if up == size and (back or not told.whole):
             log.info("IOC back" if back or told.whole else "IOC connected", **facts)
         elif up < size and told.up > up:
-            log.warning("IOC lost" if up == 0 else "channels lost", **facts, lost=self._down(ioc))
+            log.info("IOC lost" if up == 0 else "channels lost", **facts, lost=self._down(ioc))
             told.lost = True
         elif up < size and self._waited and not told.lost:
             text = "IOC missing" if up == 0 else "channels missing"
-            log.warning(text, **facts, missing=self._down(ioc))
+            log.info(text, **facts, missing=self._down(ioc))
         told.up, told.reconnects, told.whole = up, reconnects, up == size
         told.lost = told.lost and not told.whole
 
@@ -115,7 +115,7 @@ class News:
     def _tell_unlogged(self) -> None:
         unlogged, self._refused = max(self._refused - _REFUSALS, 0), 0
         if unlogged:
-            log.warning("more commands were refused", not_logged=unlogged)
+            log.info("more commands were refused", not_logged=unlogged)
 
 
 def _what(command: Command) -> str:

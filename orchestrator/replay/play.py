@@ -122,7 +122,7 @@ class Player:
         self._library = PlayedLibrary(config.sequences, names, registry)
         self._library.desk = self._answers
         self._library.replace(sequences, self._index)
-        self._device = Device(config)
+        self._device = Device(config, logs=False)
         self._answers.view = self._device.world
         self._engine = Engine(
             config,

@@ -136,7 +136,7 @@ class InMemory:
         self._pull: MergeQueue[PullItem] = pull_queue(frozenset())
         self._push: MergeQueue[PushItem] = push_queue()
         self._requests: MergeQueue[EngineItem] = request_queue()
-        self._device = Device(config)
+        self._device = Device(config, logs=False)
         self._channels = _Channels(self._pull)
         self._numbers = itertools.count(-1, -1)
         self._ended: asyncio.Future[RunEnded] | None = None
