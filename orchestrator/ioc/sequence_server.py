@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -180,8 +181,11 @@ class SequenceServer(Group):
         self._system = system
         if system is None:
             return
-        system.io_put_queue = system.io_push_queue = self.io_put_queue
-        system.io_get_queue = system.io_pull_queue = self.io_get_queue
+        system.io_put_queue, system.io_get_queue = self.io_put_queue, self.io_get_queue
+        for name in ("io_push_queue", "io_pull_queue"):
+            if getattr(system, name, None) is None:  # else it has one of its own
+                with suppress(AttributeError):  # nor need it have a place for it
+                    setattr(system, name, getattr(self, name))
         self._takes = Taken.by(system)
         if self._explicit is not None:
             self._takes = Taken(frozenset(self._explicit), self._takes.acknowledges)

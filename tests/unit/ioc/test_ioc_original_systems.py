@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.ioc import SequenceServer
+from orchestrator.ioc import Device, SequenceServer
 from orchestrator.ioc.system import IoQueue
 from orchestrator.ioc.taken import IndicesText, Taken, verdict
 from tests.original_system import LateSystem, OriginalSystem
@@ -223,6 +223,23 @@ def test_a_system_is_given_its_queues_by_every_name_that_is_in_use() -> None:
     server = SequenceServer("T:", server_name="s", system=system)
     assert system.io_push_queue is system.io_put_queue is server.io_put_queue  # type: ignore[attr-defined]
     assert system.io_pull_queue is system.io_get_queue is server.io_get_queue  # type: ignore[attr-defined]
+
+
+class Narrow:
+    __slots__ = ("io_get_queue", "io_put_queue")
+
+    def io_execute(self, pv_name: str, value: Any) -> None:
+        self.io_put_queue.put({pv_name: value})
+
+
+def test_a_system_that_has_such_queues_of_its_own_or_no_place_for_them_keeps_what_it_has() -> None:
+    device = Device()
+    own = device.io_push_queue, device.io_pull_queue
+    SequenceServer("T:", server_name="s", system=device)
+    assert (device.io_push_queue, device.io_pull_queue) == own
+    narrow = Narrow()
+    server = SequenceServer("T:", server_name="s", system=narrow)
+    assert narrow.io_put_queue is server.io_put_queue
 
 
 async def test_its_queues_are_waited_for_by_the_event_loop_too() -> None:
