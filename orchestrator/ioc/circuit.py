@@ -388,8 +388,9 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
         if self.context.writes_refused:
             await self._answer(self._no_access(command))
             return
-        if bytes_of(command.data_type, command.data_count) > command.header.payload_size:
-            # caproto makes a list of so many empty texts.
+        if bytes_of(command.data_type, command.data_count - 1) > command.header.payload_size:
+            # caproto makes a list of so many empty texts. libca sends the last only as far as it
+            # goes.
             raise ValueError(f"{command.data_count} values are claimed that were not sent")
         room = self.context.puts
         if limit := room.full(self):
