@@ -206,21 +206,19 @@ class Engine:
     async def _load(self, request: RunRequest) -> Program | PythonProgram:
         try:
             return await asyncio.to_thread(self.library.load, request)
-        except InputError:
+        except (InputError, asyncio.CancelledError, KeyboardInterrupt):
             raise
-        except Exception as error:  # a fault of ours must not end the service
+        except BaseException as error:  # neither a fault of ours nor user code ends the service
             log.exception("a sequence could not be loaded", name=request.name)
-            text = f"internal error: {type(error).__name__}: {error}"
-            raise InputError(text) from error
+            raise InputError(_internal(error)) from error
 
     async def _serve(self, request: RunRequest, control: RunControl) -> None:
         try:
             try:
                 program = await self._load(request)
+                await self._run(request, control, program)
             except InputError as error:
                 self._refuse(request, str(error))
-            else:
-                await self._run(request, control, program)
         finally:
             self._control = None
             # Not before this task has ended: until then the engine is not free.
@@ -238,9 +236,18 @@ class Engine:
     async def _run(
         self, request: RunRequest, control: RunControl, program: Program | PythonProgram
     ) -> None:
+        """Run it, from its first event to its last.
+
+        Raises:
+            InputError: It could not begin; no event was told.
+        """
         run_id, name = self._new_id(), program.name or request.name
-        recorder = self._store.open(run_id, name, sampled(program))
-        runner = self._runner = Runner(self._world, control, recorder, program)
+        try:
+            recorder = self._store.open(run_id, name, sampled(program))
+            runner = self._runner = Runner(self._world, control, recorder, program)
+        except Exception as error:
+            log.exception("a run could not begin", name=name)
+            raise InputError(_internal(error)) from error
         outcome = Outcome(RunStatus.ABORTED, Cause.DURING, ["cancelled: the service ended"])
         self._started(RunStarted(run_id, name, request.owner, request.request, runner.steps))
         self._events.offer(StateChanged(control.state))
@@ -251,6 +258,8 @@ class Engine:
                 outcome.texts.append(fault)
                 if outcome.status is RunStatus.SUCCESS:
                     outcome.status = RunStatus.FAILED
+        except Exception as error:  # noqa: BLE001 - the top of a run: the service goes on
+            outcome.broken(error)
         finally:
             self._runner = None
             self._ended(ended(run_id, request.request, outcome, recorder.file))
@@ -274,3 +283,7 @@ class Engine:
             run_id = f"{stem}-{int(number) + 1:03d}"
         self._last_id = run_id
         return run_id
+
+
+def _internal(error: BaseException) -> str:
+    return f"internal error: {type(error).__name__}: {error}"

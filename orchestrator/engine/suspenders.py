@@ -11,6 +11,7 @@ from functools import partial
 
 import structlog
 
+from orchestrator.engine.cancelling import until_done
 from orchestrator.engine.control import RunControl
 from orchestrator.engine.environment import Environment
 from orchestrator.engine.held import HeldUp
@@ -73,9 +74,10 @@ class Suspenders:
         finally:
             for task in following:
                 task.cancel()
-            if following:
-                await asyncio.wait(following)
-            self._let_go(own)
+            try:
+                await until_done(following)
+            finally:  # also where an end comes meanwhile
+                self._let_go(own)
 
     def _let_go(self, suspenders: Sequence[Suspender]) -> None:
         held = bool(self._active)

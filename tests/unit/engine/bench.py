@@ -100,8 +100,13 @@ class MemoryRecorder:
         self.rows.append((at.loops, dict(readings)))
         self.tries.append(at.tries)
 
+    fails: Exception | None = None
+    """What `close` raises."""
+
     async def close(self, status: RunStatus) -> str:
         await asyncio.sleep(0)
+        if self.fails is not None:
+            raise self.fails
         self.closed.append(status)
         return ""
 
@@ -111,9 +116,13 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.recorders: list[MemoryRecorder] = []
+        self.fails: dict[str, Exception] = {}
+        """What `open` and `close` raise."""
 
     def open(self, run_id: str, name: str, channels: Sequence[str]) -> MemoryRecorder:
-        self.recorders.append(MemoryRecorder())
+        if "open" in self.fails:
+            raise self.fails["open"]
+        self.recorders.append(MemoryRecorder(fails=self.fails.get("close")))
         return self.recorders[-1]
 
 

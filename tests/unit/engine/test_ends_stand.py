@@ -228,3 +228,128 @@ def test_a_function_with_a_group_of_tasks_leaves_the_run_as_it_was(play):
     got, message = play(scenario, registry=MISBEHAVING)
     assert got == (RunStatus.ABORTED, [1.0], [1.0])
     assert message.startswith("aborted")
+
+
+def test_stop_ends_a_delay_that_begins_after_it(play):
+    """Between two tries: the move under way is awaited, what follows is not."""
+
+    async def scenario(it):
+        it.sim.channels["sim.x"].put_takes = 50.0
+        tried = "{set: {pv: sim.x, value: 1, timeout: 3}, on_error: {retry: 3, delay: 16}}"
+        later(1, it.ask, Verb.STOP)
+        ended = await it.run(f"steps: [{tried}]{FINALLY}")
+        return ended.status, it.puts("fin"), asyncio.get_running_loop().time() - 1000
+
+    assert play(scenario) == (RunStatus.STOPPED, [1.0], pytest.approx(3.0))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{set: {pv: sim.y, value: =sim.counts}}",
+        "{sample: {channels: [sim.counts], timeout: 9}}",
+        "{set: {pv: sim.y, value: 1, settle: 9}}",
+        "{call: {function: swallows_it, args: {seconds: 9}}}",
+    ],
+)
+def test_what_begins_after_a_second_abort_is_waited_for_briefly(play, step):
+    async def scenario(it):
+        it.sim.channels["sim.counts"].get_takes = 4.0
+        for at in (1, 2.5):
+            later(at, it.ask, Verb.ABORT)
+        put = "{set: {pv: sim.det, value: 1}}"
+        ended = await it.run(
+            f"steps: [{{delay: 9}}]\nfinally: [{put}, {{delay: 2}}, {step}, "
+            "{set: {pv: sim.fin, value: 1}}]"
+        )
+        return ended.status, it.puts("fin"), asyncio.get_running_loop().time() - 1000
+
+    status, fin, took = play(scenario, registry=MISBEHAVING)
+    assert (status, fin, took) == (RunStatus.ABORTED, [1.0], pytest.approx(3.5))
+
+
+def test_a_fresh_read_that_is_answered_at_once_is_made_after_a_second_abort_too(play):
+    async def scenario(it):
+        for at in (1, 2):
+            later(at, it.ask, Verb.ABORT)
+        await it.run(
+            "steps: [{delay: 9}]\nfinally: [{set: {pv: sim.x, value: 3}}, {delay: 2}, "
+            "{set: {pv: sim.fin, value: =sim.x}}]"
+        )
+        return it.puts("fin")
+
+    assert play(scenario) == [3.0]
+
+
+def test_a_timeout_of_a_sub_sequence_goes_on_where_the_run_comes_back_into_it(play, tmp_path):
+    (tmp_path / "sub.yaml").write_text("timeout: 10\nsteps: [checkpoint, {delay: 8}]")
+
+    async def scenario(it):
+        later(5, it.sim.post, "sim.gate", 1.0)
+        later(6, it.sim.post, "sim.gate", 0.0)
+        suspend = "suspend: {beam: {when: sim.gate > 0, rewind: checkpoint}}"
+        ended = await it.run(f"{suspend}\nsteps: [{{run: sub}}]")
+        return ended.status, asyncio.get_running_loop().time() - 1000
+
+    # 5 s of it had gone by, and 1 s in which its clock stood still.
+    assert play(scenario, directory=tmp_path) == (RunStatus.TIMEOUT, pytest.approx(11.0))
+
+
+def test_what_a_third_abort_drops_is_told_by_name(play, tmp_path):
+    (tmp_path / "sub.yaml").write_text("steps: [{delay: 9}]\nfinally: [{delay: 50}]")
+
+    async def scenario(it):
+        for at in (1, 2, 3):
+            later(at, it.ask, Verb.ABORT)
+        return await it.run("steps: [{run: sub}]\nfinally: [{delay: 50}]")
+
+    ended = play(scenario, directory=tmp_path)
+    assert ended.status is RunStatus.ABORTED
+    assert "the finalisers of sub were dropped; the finalisers were dropped" in ended.message
+
+
+def test_finalisers_that_are_dropped_begin_nothing(play):
+    async def scenario(it):
+        it.start("steps: [{delay: 9}]\nfinally: [{set: {pv: sim.fin, value: 1}}]")
+        await asyncio.sleep(1)
+        for _ in range(3):
+            it.ask(Verb.ABORT)
+        return (await it.ended()).message, it.puts("fin")
+
+    assert play(scenario) == ("aborted; the finalisers were dropped", [])
+
+
+def test_what_moves_is_stopped_though_its_step_is_ended_twice(play):
+    """By the failure of another branch, and by an abort while the stop waits for its turn."""
+
+    async def scenario(it):
+        for name in ("y", "stop"):
+            it.sim.channels[f"sim.{name}"].put_takes = 50.0
+        later(1.0, it.ask, Verb.ABORT)
+        later(1.0, it.ask, Verb.ABORT)
+        later(1.0, it.ask, Verb.ABORT)
+        fails = "{wait: {pv: sim.x, above: 1, timeout: 1}}"
+        ended = await it.run(f"steps: [{{parallel: [{{set: {{pv: sim.y, value: 1}}}}, {fails}]}}]")
+        return ended.status, it.puts("stop")
+
+    assert play(scenario) == (RunStatus.ABORTED, [1])
+
+
+def test_suspenders_of_a_sub_sequence_let_go_though_an_end_comes_twice(play, tmp_path):
+    (tmp_path / "sub.yaml").write_text(
+        "suspend: {beam: {when: sim.gate > 0}}\nsteps: [{delay: 9}]\n"
+        "finally: [{set: {pv: sim.text, value: 1}}]"
+    )
+
+    async def scenario(it):
+        later(1, it.sim.post, "sim.gate", 1.0)
+        later(2, it.ask, Verb.ABORT)
+        ended = await it.run(f"steps: [{{run: sub}}]{FINALLY}")
+        return ended.status, it.puts("text"), it.puts("fin"), it.values("state")[-2:]
+
+    assert play(scenario, directory=tmp_path) == (
+        RunStatus.ABORTED,
+        [1.0],
+        [1.0],
+        ["Aborting", "Idle"],
+    )

@@ -300,3 +300,22 @@ def test_a_queued_run_can_be_ended_while_it_is_read(queued, verb, start_meanwhil
 
     status = {Verb.ABORT: "Aborted", Verb.STOP: "Stopped"}[verb]
     assert queued(scenario) == ([status], [], [1, 0], "Idle")
+
+
+@pytest.mark.parametrize("where", ["open", "close"])
+@pytest.mark.parametrize("text", ["run good", "submit good"])
+def test_a_store_that_fails_ends_the_run_and_not_the_service(queued, where, text):
+    async def scenario(it):
+        it.store.fails = {where: OSError("no such disk")}
+        command(it, text, request=1)
+        await asyncio.sleep(10)
+        ended = [e for e in it.events if isinstance(e, RunEnded | RunRefused)]
+        it.store.fails = {}
+        it.events.clear()
+        command(it, "queue clear")
+        return ended, (await it.run("steps: [{delay: 1}]")).status.value
+
+    (event,), status = queued(scenario)
+    assert status == "Success"
+    told = event.message if isinstance(event, RunEnded) else event.reason
+    assert "internal error: OSError: no such disk" in told
