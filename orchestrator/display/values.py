@@ -33,7 +33,7 @@ def _format_one(value: float | int | str, metadata: Metadata | None) -> str:
     if metadata is None or isinstance(value, str):
         return str(value)
     if isinstance(value, int):
-        return metadata.labels[value] if 0 <= value < len(metadata.labels) else str(value)
+        return metadata.label(value)
     # Without digits in the record (PREC = 0, the default) a number is shown as it is; EPICS takes
     # any int16 for PREC.
     if metadata.precision not in DIGITS or not abs(value) < _MOST_IN_DIGITS:

@@ -14,6 +14,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.types import decoded
+
 Operation: TypeAlias = Callable[[object, object], object]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -181,6 +183,8 @@ def _comparison(symbol: str, apply: Callable[..., object]) -> Operation:
         if type(left) is float and type(right) is float:
             return apply(left, right)
         left, right = plain(left), plain(right)
+        if isinstance(left, str) or isinstance(right, str):
+            left, right = _as_text(left, right), _as_text(right, left)
         if isinstance(left, str) and isinstance(right, str):
             return apply(left, right)
         if isinstance(left, int | float) and isinstance(right, int | float):
@@ -192,6 +196,13 @@ def _comparison(symbol: str, apply: Callable[..., object]) -> Operation:
         raise _mixed(symbol, left, right)
 
     return compare
+
+
+def _as_text(value: object, other: object) -> object:
+    """An array of CHAR as the text that it holds, where it is compared with one."""
+    if isinstance(other, str) and isinstance(value, np.ndarray) and value.dtype == np.uint8:
+        return decoded(value.tobytes())
+    return value
 
 
 def contains(item: object, among: object) -> bool:

@@ -47,6 +47,15 @@ async def test_put_understands_text_and_reads_back(c_ioc: Ioc) -> None:
     assert answers[2].reading.value.tolist() == [1, 2]
 
 
+async def test_a_list_is_put_to_an_array_of_char_as_text_or_as_numbers(c_ioc: Ioc) -> None:
+    """As CMD takes a trajectory: its text."""
+    pv = c_ioc.prefix + "TEXT"
+    (text,) = await put_values({pv: "[0, 1, 4, 9]"}, completion=True)
+    assert text.reading.value == "[0, 1, 4, 9]"
+    (numbers,) = await put_values({pv: "[0, 1, 4, 9]"}, completion=True, text=False)
+    assert numbers.reading.value.tolist() == [0, 1, 4, 9]
+
+
 async def test_nothing_is_put_where_one_value_is_wrong(c_ioc: Ioc) -> None:
     x, mode = c_ioc.prefix + "X", c_ioc.prefix + "MODE"
     (before,) = await get_values([x])
