@@ -29,7 +29,7 @@ from orchestrator.client.menus import Menu, is_menu
 from orchestrator.client.noise import doubled, silence
 from orchestrator.client.puts import PutLane
 from orchestrator.client.threads import free_states
-from orchestrator.client.values import char_array, is_text, metadata_of, text_from
+from orchestrator.client.values import char_array, is_long_string, is_text, metadata_of, text_from
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import NotConnectedError, OrchestratorError, ReadError, StepTimeoutError
 from orchestrator.language.names import record_of
@@ -304,11 +304,14 @@ class Client:
     def _outgoing_text(self, name: str, label: str, text: str) -> Value:
         """A text as it is to be put: of a single CHAR libca would make a number."""
         channel = get_channel(self.pv(name))
-        if not channel.connected() or cadef.ca_element_count(channel) != 1:
+        if not channel.connected():
             return text
-        if is_text(cadef.ca_field_type(channel), 1, self._text_from(name)):
-            return cast(Value, char_array(label, text, 1))
-        return text
+        count = cadef.ca_element_count(channel)
+        if not is_text(cadef.ca_field_type(channel), count, self._text_from(name)):
+            return text
+        if is_long_string(channel.name):
+            char_array(label, text, count - 1)  # refuses what the record would cut
+        return cast(Value, char_array(label, text, 1)) if count == 1 else text
 
     def _lane(self, pv: str) -> PutLane:
         record = record_of(pv)

@@ -82,6 +82,7 @@ def metadata_of(channel: Any, details: Details | None, *, text_from: int) -> Met
         writable=bool(cadef.ca_write_access(channel)),
         host=cadef.ca_host_name(channel),
         text=is_text(native, count, text_from),
+        nul=is_long_string(channel.name),
     )
 
 
@@ -99,9 +100,14 @@ def text_from(config: ChannelConfig, *, arrays: bool) -> int:
             is a number there (`.DISP`, `.UDF`).
     """
     # EPICS marks long strings so: REC.DESC$.
-    if config.text or config.pv.endswith("$"):
+    if config.text or is_long_string(config.pv):
         return 1
     return 2 if arrays else 0
+
+
+def is_long_string(pv: str) -> bool:
+    """Whether it is a text of a record, which keeps the last byte for its NUL, and cuts there."""
+    return pv.endswith("$")
 
 
 def with_rights(metadata: Metadata, channel: Any) -> Metadata:

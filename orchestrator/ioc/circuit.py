@@ -338,6 +338,7 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
                 return [_filled_up(reply, command.data_count) for reply in replies]
             case ca.EventsOffRequest():
                 self.outbox.hold(True)
+                self._progress.set()
             case ca.EventsOnRequest():
                 self.outbox.hold(False)
                 self._updates.set()
@@ -639,11 +640,17 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
             async with asyncio.timeout(_SLOW_CLIENT_S):
                 await self.context.handed_out()
                 behind = self.outbox.put_so_far
-                while self.outbox.put_so_far - len(self.outbox) < behind and self.connected:
+                # A client that wants none for now (EventsOff) is not waited for.
+                while self._owes(behind):
                     self._progress.clear()
                     await self._progress.wait()
         except TimeoutError:
             self._complain("client reads too slowly to see the updates before the completion")
+
+    def _owes(self, updates: int) -> bool:
+        """Whether some of its first so many updates are still to be sent."""
+        sent = self.outbox.put_so_far - len(self.outbox)
+        return self.connected and self.outbox.is_ready and sent < updates
 
     # Its end ----------------------------------------------------------------------------------
 

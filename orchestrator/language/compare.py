@@ -170,9 +170,10 @@ def _text(value: str, metadata: Metadata) -> Value:
         case NativeType.STRING:
             return value
         case NativeType.CHAR if metadata.count > 1 or metadata.text:
-            # A text that fills it needs no NUL.
-            if size > metadata.count:
-                raise Fault(f"a text of {size} bytes; the array holds {metadata.count}")
+            # A text that fills an array needs no NUL; one of a record does, which would be cut.
+            if size > metadata.count - metadata.nul:
+                most = metadata.count - metadata.nul
+                raise Fault(f"a text of {size} bytes; the array holds {most}")
             return value
         case _:
             raise Fault(f"takes a number, not {described(value)}")

@@ -8,7 +8,7 @@ from typing import Any
 import caproto as ca
 import numpy as np
 import structlog
-from caproto.server import pvproperty
+from caproto.server import PvpropertyDouble, pvproperty
 
 from orchestrator.config.access import may_write
 from orchestrator.errors import PutError
@@ -94,9 +94,13 @@ def _flag(name: str, doc: str) -> Any:
     return pvproperty(name=name, value=0, read_only=True, doc=doc, **limits)
 
 
+class _Double(ReadOnly, PreciseText, PvpropertyDouble):  # type: ignore[misc] # caproto is untyped
+    """A number that clients can't write."""
+
+
 def _double(name: str, doc: str, units: str, precision: int, **more: Any) -> Any:
     return pvproperty(
-        name=name, value=0.0, read_only=True, units=units, precision=precision, doc=doc, **more
+        name=name, dtype=_Double, value=0.0, units=units, precision=precision, doc=doc, **more
     )
 
 

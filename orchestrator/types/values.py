@@ -171,6 +171,8 @@ class Metadata:
     """host:port of the server."""
     text: bool = False
     """Whether CHAR is delivered as text."""
+    nul: bool = False
+    """Whether a text needs the last byte for its NUL: a record's long string (`REC.DESC$`)."""
     record: str = ""
     """The type of its record (`ai`, `mbbo`); empty where the server was not asked."""
 

@@ -8,6 +8,7 @@ from client_iocs import Ioc, client_of, until, value_of
 
 from orchestrator.client import get_values, put_values
 from orchestrator.config import ChannelConfig
+from orchestrator.errors import PutError
 from orchestrator.types import Alarm, LinkChange, NativeType, Reading, Severity
 
 
@@ -129,6 +130,19 @@ async def test_a_text_may_fill_its_array(c_ioc: Ioc) -> None:
         for text in ("0123456789", "µµµµµ", "", "a"):
             await client.put("t.full", text, completion=True, timeout=5)
             await until(lambda t=text: value_of(taken.of("t.full")[-1]) == t)
+
+
+async def test_a_text_that_a_record_would_cut_is_refused(c_ioc: Ioc) -> None:
+    """A long string keeps its last byte for the NUL; a C IOC cuts there, and says nothing."""
+    client, taken = client_of(c_ioc.channel("NEVER.DESC$"))
+    name = "t.never.desc$"
+    async with client:
+        await client.connect([name], 5)
+        await client.put(name, "x" * 40, completion=True, timeout=5)
+        with pytest.raises(PutError, match="41 bytes, it takes at most 40"):
+            await client.put(name, "x" * 41, completion=True, timeout=5)
+        assert (await client.get([name], 5))[name].value == "x" * 40
+    assert (taken.links(name)[0].metadata.count, taken.links(name)[0].metadata.nul) == (41, True)
 
 
 async def test_one_letter_is_text_where_it_is_configured_so_and_can_be_written(c_ioc: Ioc) -> None:

@@ -204,3 +204,15 @@ async def test_a_refused_put_is_answered_behind_the_alarm_that_it_caused() -> No
         update, refusal = await client.receive(kinds), await client.receive(kinds)
         assert isinstance(update, ca.EventAddResponse)
         assert (update.metadata.severity, isinstance(refusal, ca.ErrorResponse)) == (2, True)
+
+
+async def test_a_client_that_wants_no_updates_is_not_kept_waiting_for_them() -> None:
+    async with small_ioc() as (_, server, _), await RawClient.connect(server.port) as client:
+        channel = await client.channel("T:number")
+        await client.send(channel.subscribe(data_type=ca.ChannelType.TIME_DOUBLE))
+        await client.receive(ca.EventAddResponse)
+        await client.send(ca.EventsOffRequest(), channel.write([2.0], notify=True))
+        kinds = (ca.EventAddResponse, ca.WriteNotifyResponse)
+        assert isinstance(await client.receive(kinds, timeout=0.9), ca.WriteNotifyResponse)
+        await client.send(ca.EventsOnRequest())
+        assert (await client.receive(kinds)).data.tolist() == [2.0]

@@ -471,6 +471,10 @@ def test_a_text_pv_of_one_character_takes_one() -> None:
     with pytest.raises(PutError, match="a text of 2 bytes; the array holds 1"):
         as_channel_value("µ", letter)
     assert as_channel_value("µµµµµ" * 10, CHARS) == "µµµµµ" * 10  # fills it
+    description = Metadata(NativeType.CHAR, count=41, text=True, nul=True)
+    assert as_channel_value("x" * 40, description) == "x" * 40
+    with pytest.raises(PutError, match="a text of 41 bytes; the array holds 40"):
+        as_channel_value("x" * 41, description)
 
 
 def test_a_menu_that_is_not_listed_to_its_end_may_have_any_choice() -> None:
