@@ -212,6 +212,19 @@ def test_a_signal_aborts_and_the_finalisers_run(
     assert client.get("SIM:REC:LongOut") == 78
 
 
+def test_a_signal_at_a_question_puts_nothing(shell: Shell, client: Client) -> None:
+    shell.write(
+        "seq.yaml",
+        "steps:\n  - ask: Is the sample in?\n  - set: {pv: 'SIM:REC:LongOut', value: 79}\n",
+    )
+    client.put("SIM:REC:LongOut", 5)
+    running = shell.start("run", "seq.yaml")
+    running.until_says("Is the sample in?")
+    running.interrupt()
+    done = running.finish(10)
+    assert (done.code, client.get("SIM:REC:LongOut")) == (3, 5)
+
+
 def test_further_signals_drop_even_the_finalisers(shell: Shell) -> None:
     shell.write("seq.yaml", "steps:\n  - log: waiting\n  - delay: 60\nfinally:\n  - delay: 60\n")
     running = shell.start("run", "seq.yaml")

@@ -21,9 +21,10 @@ STEPS = {
     "Python, branches": "[{run: branches}]",
     "machine": "[{run: machine}]",
     "Python, suspended": "suspend: {beam: {when: sim.turns > 0}}\n[{run: plan}]",
+    "branches, suspended": "suspend: {beam: {when: sim.turns > 0}}\n[{run: branches}]",
 }
 
-TIDY = {"Python", "Python, branches", "machine", "Python, suspended"}
+TIDY = {"Python", "Python, branches", "machine", "Python, suspended", "branches, suspended"}
 """Those whose every move has a clean-up behind it."""
 
 
