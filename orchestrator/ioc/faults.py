@@ -71,4 +71,6 @@ class Faults:
         else:
             self._forced.pop(id(channel), None)
             channel.alarm = alarm
-        await channel.write_metadata(timestamp=time.time(), publish=True)
+        await channel.write_metadata(timestamp=time.time(), publish=False)
+        # Its own would tell those only who ask for changed metadata.
+        await channel.publish(ca.SubscriptionType.DBE_VALUE | ca.SubscriptionType.DBE_ALARM)
