@@ -14,7 +14,14 @@ from hypothesis import HealthCheck, given, settings
 
 from orchestrator.testing import run_virtual
 from orchestrator.types import RunEnded
-from tests.unit.engine.test_model import REGISTRY, SUB, _attend, _happen, documents, happenings
+from tests.unit.engine.test_model import (
+    REGISTRY,
+    SEQUENCES,
+    _attend,
+    _happen,
+    documents,
+    happenings,
+)
 
 from .recorded import recorded_bench, replayed
 
@@ -34,7 +41,8 @@ def test_every_recording_replays_to_the_same_outcome(
     with TemporaryDirectory() as folder:
         sequences = Path(folder, "sequences")
         sequences.mkdir()
-        Path(sequences, "sub.yaml").write_text(SUB)
+        for name, text in SEQUENCES.items():
+            Path(sequences, f"{name}.yaml").write_text(text)
         file = Path(folder, "night.jsonl")
         ended = run_virtual(_play(json.dumps(document), events, sequences, file))
         replay = replayed(file, REGISTRY)
