@@ -48,3 +48,8 @@ class DeadlineTimer:
         following = self._ring(max(self._at, self._loop.time()))
         if following is not None:
             self.ring_by(following)
+
+
+def spelt(seconds: float) -> str:
+    """A time for people, in s: what is left of a timeout of 5 s is `5`, not `4.99998`."""
+    return f"{round(seconds, 1):g}" if seconds >= 100 else f"{float(f'{seconds:.3g}'):g}"

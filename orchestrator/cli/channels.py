@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -18,9 +18,11 @@ from orchestrator.cli.codes import Code
 from orchestrator.cli.guard import complain
 from orchestrator.cli.interrupts import interrupts
 from orchestrator.cli.logs import level_of, set_up_logs
+from orchestrator.cli.remote import with_own_address
 from orchestrator.cli.settings import settings
+from orchestrator.cli.which import which
 from orchestrator.client import Answer
-from orchestrator.config import Config, names_of
+from orchestrator.config import ChainConfig, Config, names_of
 from orchestrator.display.channels import (
     answer_facts,
     info_lines,
@@ -29,8 +31,8 @@ from orchestrator.display.channels import (
     value_line,
 )
 from orchestrator.display.values import format_value
-from orchestrator.errors import InputError, PutError
-from orchestrator.language.names import SCHEME
+from orchestrator.errors import InputError, NotConnectedError, PutError
+from orchestrator.language.names import SCHEME, nearest
 from orchestrator.types import LinkChange, Metadata, Reading
 
 _NUMBER = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
@@ -56,7 +58,7 @@ def get(
             pvs, channels=config.channels, timeout=_timeout(timeout, config), text=not numbers
         )
     )
-    return _print(answers, as_json=as_json)
+    return _print([_hinted(answer, config) for answer in answers], as_json=as_json)
 
 
 def put(
@@ -85,7 +87,7 @@ def put(
             text=not numbers,
         )
     )
-    return _print([_with_value(answer) for answer in answers], as_json=as_json)
+    return _print([_hinted(_with_value(answer), config) for answer in answers], as_json=as_json)
 
 
 def _with_value(answer: Answer) -> Answer:
@@ -108,6 +110,7 @@ def info(
     answers = asyncio.run(
         client.info(pvs, channels=config.channels, timeout=_timeout(timeout, config))
     )
+    answers = [_hinted(answer, config) for answer in answers]
     if as_json:
         return _print(answers, as_json=True)
     for answer in answers:
@@ -183,7 +186,7 @@ async def _print_updates(
                 return
 
 
-def _ready(pvs: Iterable[str], file: Path | None, verbose: int) -> Config:
+def _ready(pvs: Collection[str], file: Path | None, verbose: int) -> Config:
     """The configuration that holds, with every name looked at before anything is waited for."""
     set_up_logs(level_of(verbose))
     config = settings(file)
@@ -192,8 +195,23 @@ def _ready(pvs: Iterable[str], file: Path | None, verbose: int) -> Config:
         # Other than in a sequence, a PV without a colon needs no scheme.
         is_alias = pv.partition(".")[0] in names.iocs
         names.resolve(pv if is_alias else SCHEME + pv.removeprefix(SCHEME))
-    client.configure_environment(config)
+    client.configure_environment(_with_service(config, pvs))
     return config
+
+
+def _with_service(config: Config, pvs: Collection[str]) -> Config:
+    """The same; what has our own prefix is looked for where `status` looks for it."""
+    try:
+        target = which(config, "")
+    except InputError:  # several: which one has a PV is for Channel Access to say
+        return config
+    if not any(pv.removeprefix(SCHEME).startswith(target.prefix) for pv in pvs):
+        return config
+    if not target.address:
+        return with_own_address(config)
+    return replace(
+        config, chain={**config.chain, "": ChainConfig("", target.prefix, target.address)}
+    )
 
 
 def _timeout(given: float | None, config: Config) -> float:
@@ -235,3 +253,15 @@ def _complain(answers: Sequence[Answer]) -> int:
     for error in errors:
         complain(str(error))
     return Code.FAILED if errors else Code.SUCCESS
+
+
+def _hinted(answer: Answer, config: Config) -> Answer:
+    """With the alias that was perhaps meant, where there is no such PV."""
+    aliases = {name: channel.pv for name, channel in config.channels.items()}
+    if not isinstance(answer.error, NotConnectedError) or answer.name in aliases:
+        return answer
+    called = [alias for alias in aliases if alias.rpartition(".")[2] == answer.name]
+    near = called[0] if called else nearest(answer.name, [*aliases, *aliases.values()])
+    if near is None or near == answer.pv:
+        return answer
+    return replace(answer, error=NotConnectedError(f"{answer.error}; did you mean {near!r}?"))

@@ -37,12 +37,14 @@ async def _send(verb: str, reason: str, target: Which, config: Config) -> int:
         if not service.values["BUSY"]:
             complain(f"{service.prefix} nothing is running to {verb}")
             return Code.SUCCESS if verb in _HARMLESS else Code.FAILED
+        before = service.values["message"]
         await service.command(f"{verb} {shlex.quote(reason)}" if reason else verb)
-        typer.echo(await _now(service))
+        typer.echo(await _now(service, before))
         return Code.SUCCESS
 
 
-async def _now(service: RemoteService) -> str:
+async def _now(service: RemoteService, before: object) -> str:
+    """What became of it; the message only if it is none that was told before."""
     now = await service.fresh("STATE", "RUN_NAME", "message")
     text = f"{service.prefix} {now['STATE']}: {now['RUN_NAME']}"
-    return f"{text}: {now['message']}" if now["message"] else text
+    return f"{text}: {now['message']}" if now["message"] not in ("", before) else text

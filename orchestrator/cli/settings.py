@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orchestrator.config import Config, load_config
 from orchestrator.errors import InputError
+from orchestrator.language.names import suggestion
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -48,12 +49,23 @@ def choose(sequence: str) -> Chosen:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"can't read the sequence {sequence}: {error.strerror}") from error
+        raise InputError(
+            f"can't read the sequence {sequence}: {error.strerror}{_beside(path)}"
+        ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{sequence}: not UTF-8 text (byte {error.start})") from error
     if not text.strip():  # it would be taken for a name
         raise InputError(f"{sequence}:1:1: the file is empty; it needs 'steps:' at least")
     return Chosen(path.stem, text, sequence)
+
+
+def _beside(path: Path) -> str:
+    """The file in the same folder that is perhaps meant."""
+    try:
+        files = [str(file) for file in path.parent.iterdir() if file.suffix in _SUFFIXES]
+    except OSError:
+        return ""
+    return "" if path.exists() else suggestion(str(path), files)
 
 
 def _pairs(texts: Iterable[str]) -> Mapping[str, str]:

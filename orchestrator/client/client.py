@@ -34,6 +34,7 @@ from orchestrator.config import ChannelConfig
 from orchestrator.errors import NotConnectedError, OrchestratorError, ReadError, StepTimeoutError
 from orchestrator.language.names import record_of
 from orchestrator.ports import Offer, always
+from orchestrator.timers import spelt
 from orchestrator.types import LinkChange, Metadata, Reading, Value
 
 log = structlog.get_logger(__name__)
@@ -475,8 +476,8 @@ class Client:
         if self._closed:
             return NotConnectedError(f"{label}: the client was closed")
         if get_channel(config.pv).connected():
-            return StepTimeoutError(f"{label}: the server did not answer within {timeout:g} s")
-        return NotConnectedError(f"{label} did not connect within {timeout:g} s")
+            return StepTimeoutError(f"{label}: the server did not answer within {spelt(timeout)} s")
+        return NotConnectedError(f"{label} did not connect within {spelt(timeout)} s")
 
     # Tasks of our own.
 

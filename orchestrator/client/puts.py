@@ -22,7 +22,7 @@ from orchestrator.client.threads import keep_state
 from orchestrator.client.values import outgoing, outgoing_number
 from orchestrator.errors import OrchestratorError, PutError, StepTimeoutError
 from orchestrator.ports import always
-from orchestrator.timers import DeadlineTimer
+from orchestrator.timers import DeadlineTimer, spelt
 from orchestrator.types import NativeType, Value
 
 log = structlog.get_logger(__name__)
@@ -135,7 +135,7 @@ class PutLane:
                 self._orphan(owed)
         if not owed.ended:
             raise StepTimeoutError(
-                f"{label}: the put of {brief(value)} did not complete within {timeout:g} s"
+                f"{label}: the put of {brief(value)} did not complete within {spelt(timeout)} s"
             )
         if owed.error is not None:
             raise owed.error
@@ -202,7 +202,7 @@ class PutLane:
                     await self._change()
         except TimeoutError:
             raise StepTimeoutError(
-                f"{label}: {brief(value)} was not put within {timeout:g} s: "
+                f"{label}: {brief(value)} was not put within {spelt(timeout)} s: "
                 f"the put of {brief(self._owed.value) if self._owed else '?'} before it, "
                 f"{self.age or 0:.1f} s ago, is still outstanding"
             ) from None

@@ -100,7 +100,20 @@ def _tree(text: str, file: FilePath) -> dict[str, Any]:
             ) from error
         where = f"{file}:{place[1]}:{place[2]}" if place else str(file)
         reason = str(error).replace(place[0], "") if place else str(error)
-        raise InputError(f"{where}: {reason}") from error
+        hint = _unquoted(text, int(place[1]), int(place[2])) if place else ""
+        raise InputError(f"{where}: {reason}{hint}") from error
+
+
+_BARE = re.compile(r"[=\[,]\s*([^\s\"'\[\]{},=#][^\"'\[\]{},#]*)")
+
+
+def _unquoted(text: str, line: int, column: int) -> str:
+    """What to do about text without quotes, if that is what stands at a place."""
+    written = text.splitlines()[line - 1 : line]
+    for bare in _BARE.finditer(written[0] if written else ""):
+        if bare.start() < column <= bare.end() + 1:
+            return f'; text needs quotes: "{bare[1].strip()}"'
+    return ""
 
 
 _MACRO = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)(?:=([^()]*))?\)")

@@ -20,6 +20,7 @@ from orchestrator.language.indices import LARGEST, NO_INDEX, Indices
 from orchestrator.language.names import ServerChannels
 from orchestrator.language.trajectory import parse_trajectory
 from orchestrator.ports import Channels, View
+from orchestrator.timers import spelt
 from orchestrator.types import IndicesSet, Severity
 
 _REASON = 1.0
@@ -111,7 +112,7 @@ class Master:
             await run_all([(f"load {server.name}", one(server, text)) for server, text in loads])
         if leaf.ended is End.TIMEOUT:
             texts = [self._state(server) for server in left.values()]
-            raise StepTimeoutError(f"not loaded within {timeout:g} s: {'; '.join(texts)}")
+            raise StepTimeoutError(f"not loaded within {spelt(timeout)} s: {'; '.join(texts)}")
 
     async def _load(self, server: ServerChannels, text: str, timeout: float, *, hold: bool) -> None:
         while True:
@@ -229,7 +230,7 @@ class Master:
         self._tell_left(legs)
         if leaf.ended is End.TIMEOUT:
             texts = [f"{leg.text}: {self._state(leg.server)}" for leg in legs if not leg.done]
-            raise StepTimeoutError(f"not reached within {timeout:g} s: {'; '.join(texts)}")
+            raise StepTimeoutError(f"not reached within {spelt(timeout)} s: {'; '.join(texts)}")
 
     async def _reach(self, legs: Sequence[Leg], seq: int, timeout: float, *, hold: bool) -> None:
         servers = [leg.server for leg in legs]

@@ -26,6 +26,7 @@ from orchestrator.language.compare import as_channel_value, check_limits, defaul
 from orchestrator.language.names import Names
 from orchestrator.language.relation import Relation
 from orchestrator.ports import Channels, ChannelView, View
+from orchestrator.timers import spelt
 from orchestrator.types import START_UNITS, Metadata, Reading, Severity, Value
 
 _AGAIN = 0.05
@@ -135,16 +136,16 @@ class Attempt:
         put = f"{self.move.pv}: put of {_text(self.move.value)}"
         lost = [c.name for c in self.channels if not c.connected]
         if lost and not self.done:
-            return f"{put} was held: {', '.join(lost)} did not come back within {timeout:g} s"
+            return f"{put} was held: {', '.join(lost)} did not come back within {spelt(timeout)} s"
         if not self.issued:
-            return f"{put} could not begin within {timeout:g} s: an earlier put is outstanding"
+            return f"{put} could not begin within {spelt(timeout)} s: an earlier put is outstanding"
         if self.move.completion and not self.completed:
             there = f"; {self._where(trust)}" if self.readback else f"; {seen(self.channel)}"
-            return f"{put} got no completion within {timeout:g} s{there}"
+            return f"{put} got no completion within {spelt(timeout)} s{there}"
         if self.readback is None or self.arrived or self.is_there(trust):
-            return f"{put} was done, but did not settle within {timeout:g} s"
+            return f"{put} was done, but did not settle within {spelt(timeout)} s"
         how = "completed" if self.move.completion else "was written without completion"
-        return f"{put} {how}, but its readback did not come within {timeout:g} s: " + (
+        return f"{put} {how}, but its readback did not come within {spelt(timeout)} s: " + (
             self._where(trust)
         )
 

@@ -11,6 +11,7 @@ from orchestrator.engine.control import RunControl
 from orchestrator.engine.leaf import End
 from orchestrator.errors import NotConnectedError, OrchestratorError, ReadError, StepTimeoutError
 from orchestrator.ports import Channels, Recorder, View
+from orchestrator.timers import spelt
 from orchestrator.types import Place, Reading, RowTaken, Severity
 
 _UNTOLD = 1.0
@@ -111,7 +112,7 @@ class Sampler:
         with self._control.leaf(moving=True, seconds=timeout + 5.0) as leaf:
             replies = await self._channels.get(names, timeout)
         if leaf.ended is End.TIMEOUT:
-            return {n: StepTimeoutError(f"{n}: no reply within {timeout:g} s") for n in names}
+            return {n: StepTimeoutError(f"{n}: no reply within {spelt(timeout)} s") for n in names}
         return None if leaf.ended is not None else replies
 
     def _last(self, name: str) -> Reading | Exception:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Literal, cast
 
 from pydantic import Field, PrivateAttr, StrictStr, model_validator
@@ -12,7 +12,7 @@ from orchestrator.language import tree
 from orchestrator.language.fields import Bound, Choices, Identifier, OneValue, OrValue, WaitTimeout
 from orchestrator.language.findings import Strict, validate
 from orchestrator.language.operations import described
-from orchestrator.language.steps import Steps
+from orchestrator.language.steps import VERBS, Steps
 from orchestrator.language.suspend import Suspend, SuspenderName
 from orchestrator.types import Path
 
@@ -138,7 +138,8 @@ def parse(text: str, origin: str = "") -> Document:
     told = {finding.path for finding in findings}
     for mistake in mistakes:
         # What follows from a value that is missing or unreadable has been told with that.
-        if not any(mistake.about[: len(path)] == path for path in told):
+        follows = any(mistake.about[: len(path)] == path for path in told)
+        if not follows and not _lost_its_verb(mistake.about, told):
             places = parsed.keys if mistake.at_key else parsed.positions
             position = _nearest(places, mistake.about)
             findings.append(tree.Finding(position, mistake.path, mistake.text))
@@ -146,6 +147,11 @@ def parse(text: str, origin: str = "") -> Document:
         findings.sort(key=lambda finding: finding.position)
         raise CheckError([finding.line(shown) for finding in findings])
     return cast(Document, document).locate(origin, parsed.positions)
+
+
+def _lost_its_verb(about: Path, told: Collection[Path]) -> bool:
+    """Whether it is of a step whose verb has no value: that has been told, and is why."""
+    return any(path[:-1] == about and path[-1] in VERBS for path in told if path)
 
 
 def document_of(value: Mapping[str, object], origin: str) -> Document:

@@ -12,6 +12,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.language.nodes import (
     AskNode,
     CallNode,
+    Comparison,
     DelayNode,
     GroupNode,
     IfNode,
@@ -29,6 +30,7 @@ from orchestrator.language.nodes import (
 )
 from orchestrator.language.operand import Environment, Operand
 from orchestrator.language.reach import UNSURE, Reach
+from orchestrator.language.relation import Relation
 
 MOST_STEPS = 20_000
 """Steps that are simulated one by one; passes of loops beyond count as the mean of those before."""
@@ -46,6 +48,10 @@ class Estimate:
     """Puts that are awaited, to channels of unknown speed; each takes an unknown time besides."""
     waits: int = 0
     """Waits, each of which takes an unknown time besides."""
+    waiting: float = 0.0
+    """s that they may take together, by their timeouts."""
+    unbounded: int = 0
+    """Those of them that have no timeout, or one that is not known."""
     calls: int = 0
     """Functions and Python sequences, the same."""
     questions: int = 0
@@ -56,7 +62,7 @@ class Estimate:
     """Branches and delays that hang on channels; the longer branch, or 0 s, is counted."""
 
     def __str__(self) -> str:
-        """As people read it: `about 75 s, plus 2 waits`."""
+        """As people read it: `about 75 s, plus 2 waits (at most 20 s)`."""
         unknown = {
             "put": self.puts,
             "wait": self.waits,
@@ -64,9 +70,17 @@ class Estimate:
             "question": self.questions,
             "loop of unknown length": self.loops,
         }
-        more = [f"{_counted(n, thing)}" for thing, n in unknown.items() if n]
-        text = f"about {_clock(self.seconds)}" + (f", plus {', '.join(more)}" if more else "")
+        more = [f"{_counted(n, thing)}{self._bound(thing)}" for thing, n in unknown.items() if n]
+        if more and not self.seconds:
+            text = f"not known: {', '.join(more)}"
+        else:
+            text = f"about {_clock(self.seconds)}" + (f", plus {', '.join(more)}" if more else "")
         return f"{text}; depends on what channels hold" if self.guesses else text
+
+    def _bound(self, thing: str) -> str:
+        if thing != "wait" or self.unbounded:
+            return ""
+        return f" (at most {_clock(self.waiting)})"
 
 
 def _counted(number: int, thing: str) -> str:
@@ -118,8 +132,7 @@ class _Simulation:
             case SetNode():
                 return self._set(node.targets, scope)
             case WaitNode():
-                self.counts["waits"] += 1
-                return self._number(node.hold, scope)
+                return self._wait(node, scope) + self._number(node.hold, scope)
             case DelayNode():
                 return self._number(node.seconds, scope)
             case LetNode():
@@ -145,6 +158,44 @@ class _Simulation:
             case _:
                 pass
         return 0.0
+
+    def _wait(self, node: WaitNode, scope: Mapping[str, object]) -> float:
+        """How long a channel of known speed takes to where it is awaited; 0 of others."""
+        comparison = node.comparison
+        if comparison is not None and self._speeds.get(comparison.pv):
+            before = self._values.get(comparison.pv)
+            after = self._awaited(comparison, before, scope)
+            if _is_number(before) and _is_number(after):
+                self._values[comparison.pv] = after
+                return self._travel(comparison.pv, before, after, awaited=False)
+        self.counts["waits"] += 1
+        limit = UNSURE if node.timeout is None else self._value(node.timeout, scope)
+        if isinstance(limit, int | float):
+            self.counts["waiting"] += limit  # type: ignore[assignment]  # a Counter adds floats too
+        else:
+            self.counts["unbounded"] += 1
+        return 0.0
+
+    def _awaited(
+        self, comparison: Comparison, before: object, scope: Mapping[str, object]
+    ) -> object:
+        """The value at which a comparison is met first, coming from another one."""
+        wanted = self._value(comparison.operand, scope)
+        if not (isinstance(before, int | float) and isinstance(wanted, int | float)):
+            return UNSURE
+        match comparison.relation:
+            case Relation.EQUALS:
+                return wanted
+            case Relation.ABOVE | Relation.AT_LEAST:
+                return max(before, wanted)
+            case Relation.BELOW | Relation.AT_MOST:
+                return min(before, wanted)
+            case Relation.INCREASE_BY:
+                return before + wanted
+            case Relation.DECREASE_BY:
+                return before - wanted
+            case _:
+                return UNSURE
 
     def _set(self, targets: Sequence[Target], scope: Mapping[str, object]) -> float:
         return max((self._move(target, scope) for target in targets), default=0.0)
@@ -255,6 +306,10 @@ class _Simulation:
             return operand.evaluate(cast(Environment, _Picture(scope, self._values)))
         except (OrchestratorError, LookupError):
             return UNSURE
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
 
 
 class _Picture:

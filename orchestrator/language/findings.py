@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,8 +97,9 @@ def _hint(key: str, root: object, path: Path, fields: Mapping[int, list[str]], n
     if len(path) > 1 and key in fields.get(id(_at(root, path[:-2])), ()):
         return f"; it belongs beside {path[-2]!r}, not into it"
     known = set(fields.get(id(around), ()))
-    if (meant := _MEANT.get(key)) in known:
-        return f"; did you mean {meant!r}?"
+    for meant in _MEANT.get(key.casefold(), ()):
+        if meant in known:
+            return f"; did you mean {meant!r}?"
     return suggestion(key, known, kind=f"{noun}s")
 
 
@@ -114,8 +115,20 @@ def _at(root: object, path: Path) -> object:
     return value
 
 
-_MEANT: Mapping[str, str] = dict.fromkeys(("times", "repeat", "repetitions"), "count")
-"""What others call a field, though it is not spelt alike."""
+_MEANT: Mapping[str, Sequence[str]] = {
+    **dict.fromkeys(("times", "repeat", "repetitions"), ("count",)),
+    **dict.fromkeys(("start", "begin", "first", "lower"), ("from",)),
+    **dict.fromkeys(("stop", "end", "last", "upper"), ("to",)),
+    **dict.fromkeys(("n", "points", "npts", "number", "steps"), ("num",)),
+    **dict.fromkeys(("delta", "increment", "inc", "stepsize"), ("step",)),
+    **dict.fromkeys(("positions", "list", "in"), ("values",)),
+    **dict.fromkeys(("to", "position", "setpoint", "target", "val"), ("value",)),
+    **dict.fromkeys(("channel", "name", "device", "motor"), ("pv",)),
+    **dict.fromkeys(("equal", "eq", "is", "value"), ("equals",)),
+    **dict.fromkeys(("greater", "gt", "over"), ("above",)),
+    **dict.fromkeys(("less", "lt", "under"), ("below",)),
+}
+"""What others call a field, though it is not spelt alike; the first that there is."""
 
 _NEEDED: Mapping[int | str, str] = {"timeout": " (s, or none to wait for ever)"}
 _MAY_BE_LEFT_OUT = ("finally", "else", "on_error")

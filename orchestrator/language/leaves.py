@@ -210,12 +210,21 @@ class Wait(Strict):
                 raise ValueError("'until' stands alone, without 'pv', comparison or 'tolerance'")
         elif self.pv is None:
             raise ValueError("needs 'pv' with a comparison, or 'until'")
-        elif len(given) != 1:
-            found = f"got {', '.join(given)}" if given else "got none"
-            raise ValueError(f"needs one of {', '.join(self.COMPARISONS)}; {found}")
+        elif not given:
+            raise ValueError(f"needs one of {', '.join(self.COMPARISONS)}; got none")
+        elif len(given) > 1:
+            raise ValueError(f"takes one comparison, not {' and '.join(given)}{self._instead()}")
         elif self.tolerance is not None and given[0] not in ("equals", "not", "in"):
             raise ValueError(f"'tolerance' does nothing with {given[0]!r}")
         return self
+
+    def _instead(self) -> str:
+        """What says the same as two bounds."""
+        low = self.at_least if self.above is None else self.above
+        high = self.at_most if self.below is None else self.below
+        if low is None or high is None or len(self.comparisons) != 2:
+            return ""
+        return f"; 'between: [{low}, {high}]' has both, its ends included"
 
     @model_validator(mode="after")
     def _two_bounds(self) -> Wait:

@@ -144,6 +144,8 @@ class Context:
 
     def value(self, path: Path, value: object) -> Operand:
         """What stands in a value position."""
+        if isinstance(value, str) and (value in self.variables or value in self.constants):
+            self.warn(path, f"is the text {value!r}; what has that name is written $({value})")
         return self.operand(path, template.compile_value, value)
 
     def text(self, path: Path, value: object) -> Operand:

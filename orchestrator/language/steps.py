@@ -114,8 +114,10 @@ class Loop(Strict):
             raise ValueError("runs over one of from/to with step or num, values, count, while")
         if is_range and (self.from_ is None or self.to is None):
             raise ValueError("needs both 'from' and 'to'")
-        if is_range and (self.step is None) == (self.num is None):
+        if is_range and self.step is None and self.num is None:
             raise ValueError("needs one of 'step' and 'num'")
+        if self.step is not None and self.num is not None:
+            raise ValueError("takes 'step' or 'num', not both: each follows from the other")
         if self.serpentine and self.while_ is not None:
             raise ValueError("'serpentine' does nothing with 'while', which has no values to turn")
         return self

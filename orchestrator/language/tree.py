@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from ruamel.yaml import YAML
@@ -250,9 +250,13 @@ class _Builder:
     def _mapping(self, start: Any, events: Iterator[Any], path: Path) -> dict[str, object]:
         entries: dict[str, object] = {}
         before = None
+        empty = ""
         while not isinstance(key_event := next(events), MappingEndEvent):
             key = self._key(key_event, path)
             here = (*path, key)
+            if empty and not start.flow_style:
+                self._hint_at_indentation((*path, empty))
+            empty = ""
             duplicate = here in self._tree.keys and key in entries
             if duplicate:
                 line = self._tree.keys[here][0]
@@ -267,6 +271,7 @@ class _Builder:
                 if key == "checkpoint" and not hint:
                     hint = "; a checkpoint without a name is written '- checkpoint'"
                 self._find_empty(key_event, here, hint)
+                empty = "" if hint else key
             if not duplicate:
                 entries[key] = value
             before = event
@@ -301,6 +306,13 @@ class _Builder:
     def _find_empty(self, event: Any, path: Path, hint: str) -> None:
         if not any(f.path == path for f in self._tree.findings):
             self._find(_position(event), path, f"has no value; give one or leave it out{hint}")
+
+    def _hint_at_indentation(self, path: Path) -> None:
+        """A key without a value is followed by one as far to the left, which may belong to it."""
+        found = self._tree.findings[-1]
+        if found.path == path:
+            text = f"{found.text}; what belongs to it stands further to the right than it"
+            self._tree.findings[-1] = replace(found, text=text)
 
     def _find(self, position: Position, path: Path, text: str) -> None:
         self._tree.findings.append(Finding(position, path, text))

@@ -451,3 +451,22 @@ def test_a_prefix_that_is_probably_not_meant_is_told(tmp_path: Path, text: str, 
     assert told in "".join(doubts)
     if told:
         assert key_place(config, ("prefix",)) == f"{file}:1"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("prefix = ORCH:", 'orch.toml:1:10: Invalid value; text needs quotes: "ORCH:"'),
+        ("[chain.a]\nprefix = A:B  # ours", 'text needs quotes: "A:B"'),
+        ('[chain.a]\nchannels = {x = X.RBV, y = "Y"}', 'text needs quotes: "X.RBV"'),
+        ("[chain.a]\naddress = 10.0.0.1:5064", 'text needs quotes: "10.0.0.1:5064"'),
+        ("[suspend.beam]\nwhen = ring.current < 50", 'text needs quotes: "ring.current < 50"'),
+        ("[sequences]\npython = [my.plans]", 'text needs quotes: "my.plans"'),
+    ],
+)
+def test_text_without_quotes_is_told_as_such(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "orch.toml"
+    file.write_text(text)
+    with pytest.raises(InputError) as error:
+        load_config(file)
+    assert told in str(error.value)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from orchestrator.testing import DeadlockError, run_virtual
-from orchestrator.timers import DeadlineTimer
+from orchestrator.timers import DeadlineTimer, spelt
 
 
 class Rung:
@@ -66,3 +66,18 @@ def test_closed_it_leaves_no_timer_behind() -> None:
 
     with pytest.raises(DeadlockError):
         run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (4.99998, "5"),
+        (0.0499999, "0.05"),
+        (12.5, "12.5"),
+        (3599.99, "3600"),
+        (0.2, "0.2"),
+        (0, "0"),
+    ],
+)
+def test_what_is_left_of_a_time_is_spelt_as_people_do(seconds: float, text: str) -> None:
+    assert spelt(seconds) == text

@@ -249,3 +249,14 @@ def test_help_names_what_there_is_and_nothing_that_is_not() -> None:
         assert f" {command} " in done.stdout
     for later in ("history", "show", "export", "plot", "recover"):
         assert f"│ {later} " not in done.stdout
+
+
+def test_a_name_that_is_not_found_is_told_with_the_alias_that_is_near(shell: Shell) -> None:
+    for asked, near in {
+        "x": "stage.x",
+        "det_counts": "det.counts",
+        "SIM:STAGE:XX": "SIM:STAGE:X",
+    }.items():
+        done = shell.run("get", asked, "--timeout", "0.5")
+        assert done.code == 1
+        assert f"did not connect within 0.5 s; did you mean '{near}'?" in done.err

@@ -224,6 +224,7 @@ def test_a_service_in_the_folder_is_found_wherever_it_serves(shell: Shell) -> No
     service = shell.start("serve", "--interfaces", "127.0.0.1", "--port", "0", "--prefix", "FAR:")
     service.until_says("serving")
     assert shell.run("status").lines[0].startswith("FAR: Idle")
+    assert shell.run("get", "FAR:STATE").out.split() == ["FAR:STATE", "Idle"]
     refused = shell.run("run", "quick")
     assert refused.code == 2
     assert "--server FAR:" in refused.err

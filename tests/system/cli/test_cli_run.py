@@ -84,6 +84,9 @@ def test_an_ioc_that_is_not_there_is_exit_code_4_and_nothing_moves(
     ("args", "told"),
     [
         (["nofile.yaml"], "can't read the sequence nofile.yaml"),
+        (["sqe.yaml"], "No such file or directory; did you mean 'seq.yaml'?"),
+        (["seq.yaml", "--points", "5"], "a parameter is written points=5"),
+        (["seq.yaml", "--points=5"], "a parameter is written points=5"),
         (["nosuch"], "no sequence 'nosuch'"),
         (["seq.yaml", "pionts=3"], "did you mean 'points'?"),
         (["seq.yaml", "points=many"], "takes a whole number"),

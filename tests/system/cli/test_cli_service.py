@@ -15,6 +15,14 @@ def test_serve_says_where_in_json_lines_and_lists_its_pvs(served: Served) -> Non
     assert "T:CMD" in served.service.out.splitlines()
 
 
+def test_what_a_control_prints_is_not_what_was_told_before(served: Served) -> None:
+    served.begin("run slow")
+    done = served.run("pause", "--server", "T:")
+    assert done.code == 0
+    assert "waiting" not in done.out
+    served.ask("abort")
+
+
 def test_a_named_sequence_runs_there_and_is_followed(served: Served) -> None:
     done = served.run("run", "quick", "a=-7", "--server", "T:")
     assert done.code == 0, done.err

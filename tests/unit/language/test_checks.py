@@ -614,3 +614,16 @@ def test_waiting_for_a_whole_number_of_which_there_is_only_a_neighbour_is_warned
     [(level, text)] = check_numbers(wait)
     assert level is Level.WARNING
     assert "a DOUBLE can't hold the number 9007199254740993 exactly" in text
+
+
+@pytest.mark.parametrize(
+    ("steps", "name"),
+    [
+        ("[{loop: {count: 2, as: i}, do: [{set: {pv: stage.x, value: i}}]}]", "i"),
+        ("[{let: {best: 1}}, {set: {pv: stage.x, value: best}}]", "best"),
+    ],
+)
+def test_a_name_that_is_written_as_text_is_told_with_how_it_is_meant(steps: str, name: str) -> None:
+    program = compile_program(parse(f"steps: {steps}"), {}, NAMES)
+    told = f"is the text {name!r}; what has that name is written $({name})"
+    assert any(told in finding.text for finding in check_program(program))

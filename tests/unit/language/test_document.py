@@ -241,7 +241,32 @@ def test_a_mistake_is_told_with_its_place_and_what_would_be_right(text: str, tol
         ),
         ("wait: {pv: a:b, equals: 1}", "steps[0].wait: needs 'timeout'"),
         ("wait: {pv: a:b, timeout: none}", "needs one of equals, not, above"),
-        ("wait: {pv: a:b, above: 1, below: 2, timeout: 1}", "got above, below"),
+        (
+            "wait: {pv: a:b, above: 1, below: 2, timeout: 1}",
+            "takes one comparison, not above and below; 'between: [1, 2]' has both",
+        ),
+        ("wait: {pv: a:b, at_most: 2, at_least: x, timeout: 1}", "'between: [x, 2]' has both"),
+        (
+            "wait: {pv: a:b, above: 1, equals: 2, timeout: 1}",
+            "takes one comparison, not equals and above",
+        ),
+        (
+            "loop: {pv: a:b, from: 0, to: 1, step: 0.1, num: 3}\n    do: [{delay: 1}]",
+            "takes 'step' or 'num', not both",
+        ),
+        (
+            "loop: {pv: a:b, start: 0, to: 1, num: 3}\n    do: [{delay: 1}]",
+            "unknown field 'start'; did you mean 'from'?",
+        ),
+        (
+            "loop: {pv: a:b, from: 0, stop: 1, num: 3}\n    do: [{delay: 1}]",
+            "unknown field 'stop'; did you mean 'to'?",
+        ),
+        (
+            "loop: {pv: a:b, from: 0, to: 1, n: 3}\n    do: [{delay: 1}]",
+            "unknown field 'n'; did you mean 'num'?",
+        ),
+        ("set: {pv: a:b, position: 1}", "unknown field 'position'; did you mean 'value'?"),
         ("wait: {equals: 1, timeout: 1}", "needs 'pv' with a comparison, or 'until'"),
         ("wait: {until: 'a:b', pv: a:b, timeout: 1}", "'until' stands alone"),
         ("wait: {pv: a:b, above: 1, tolerance: 1, timeout: 1}", "'tolerance' does nothing with"),
@@ -387,3 +412,13 @@ def test_models_describe_themselves_as_a_json_schema() -> None:
     schema = Document.model_json_schema()
     assert {"SetStep", "LoopStep", "Parameter"} <= set(schema["$defs"])
     assert schema["required"] == ["steps"]
+
+
+@pytest.mark.parametrize("verb", ["set", "wait", "loop"])
+def test_a_step_whose_fields_are_not_indented_is_told_once(verb: str) -> None:
+    with pytest.raises(CheckError) as caught:
+        parse(f"steps:\n  - {verb}:\n    pv: a:b\n    value: 1\n", "a.yaml")
+    assert caught.value.findings == [
+        f"a.yaml:2:5: steps[0].{verb}: has no value; give one or leave it out; "
+        "what belongs to it stands further to the right than it"
+    ]

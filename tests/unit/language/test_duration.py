@@ -94,8 +94,36 @@ def test_what_takes_an_unknown_time_is_counted() -> None:
     result = took(
         f"[{{loop: {{count: 3}}, do: [{wait}]}}, {{call: fit}}, {{run: plan}}, {{ask: a}}]"
     )
-    assert result == Estimate(1.5, waits=3, calls=2, questions=1)
-    assert str(result) == "about 1.5 s, plus 3 waits, 2 calls, 1 question"
+    assert result == Estimate(1.5, waits=3, waiting=15, calls=2, questions=1)
+    assert str(result) == "about 1.5 s, plus 3 waits (at most 15 s), 2 calls, 1 question"
+
+
+def test_where_nothing_is_known_to_take_time_none_is_told() -> None:
+    wait = "{wait: {pv: det.counts, above: 1, timeout: 90}}"
+    assert str(took(f"[{wait}]")) == "not known: 1 wait (at most 90 s)"
+    assert str(took(f"[{wait}, {{wait: {{until: 'det.counts > 1', timeout: none}}}}]")) == (
+        "not known: 2 waits"
+    )
+    assert str(took("[{log: a}]")) == "about 0 s"
+
+
+@pytest.mark.parametrize(
+    ("condition", "seconds"),
+    [
+        ("equals: 5", 8),
+        ("at_least: 5", 8),
+        ("at_most: 5", 0),
+        ("below: -1", 4),
+        ("increase_by: 2", 4),
+        ("decrease_by: 3", 6),
+    ],
+)
+def test_a_wait_for_a_channel_of_known_speed_takes_its_way(condition: str, seconds: float) -> None:
+    """From 1, at 0.5 a second."""
+    program = compile_program(
+        parse(f"steps: [{{wait: {{pv: det.counts, {condition}, timeout: 60}}}}]"), {}, NAMES
+    )
+    assert estimate(program, {"det.counts": 0.5}, {"det.counts": 1.0}) == Estimate(seconds)
 
 
 def test_a_loop_of_unknown_length_counts_once() -> None:
