@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from writers.attacked import withstands
 from writers.costs import figures
 from writers.language import expressions, pvs, steps
 from writers.markdown import REFERENCE
@@ -31,6 +32,7 @@ def pages() -> dict[str, str]:
         "environment.md": environment,
         "errors.md": errors_page,
         "figures.md": figures,
+        "withstands.md": withstands,
     }
     return {
         name: "\n".join([MARK, "", *write()]).rstrip() + "\n" for name, write in writers.items()

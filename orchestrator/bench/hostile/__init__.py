@@ -1,0 +1,1 @@
+"""Clients that are not in their right mind, and what they do to a server."""
