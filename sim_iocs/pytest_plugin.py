@@ -167,6 +167,16 @@ def _found(given: Any, homes: list[Path]) -> Any:
 # Reports ----------------------------------------------------------------------------------------
 
 
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """A run that did not end as a test wants it says why."""
+    from sim_iocs.testing.outcome import Status
+
+    status = left if isinstance(left, Status) else right
+    if op != "==" or not isinstance(status, Status):
+        return None
+    return [f"{left!r} == {right!r}", f"the run ended as {status}: {status.message}"]
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """What processes wrote before belongs to other tests."""
     del item

@@ -35,6 +35,19 @@ class Event:
         return self.facts[name]
 
 
+class Status(str):
+    """How a run ended; a failed comparison of it tells the run's message."""
+
+    __slots__ = ("message",)
+    message: str
+
+    def __new__(cls, text: str, message: str) -> Status:
+        """The text, and why it is so."""
+        status = super().__new__(cls, text)
+        status.message = message
+        return status
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended, and what it took and told."""
@@ -49,8 +62,17 @@ class Outcome:
     """Of the sequence."""
     data_file: str
     """The file with its samples; empty where it took none."""
-    events: tuple[Event, ...]
+    events: tuple[Event, ...] = field(repr=False)
     """All that happened, in order; steps are told 20 times a second at most."""
+
+    def __post_init__(self) -> None:
+        """Have the status know the message."""
+        object.__setattr__(self, "status", Status(self.status, self.message))
+
+    @property
+    def points(self) -> int:
+        """How many rows it took, those of failed tries included."""
+        return max(len(self._table) - 1, 0)
 
     @property
     def told(self) -> list[str]:

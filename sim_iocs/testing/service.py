@@ -62,7 +62,7 @@ class Service(ServicePvs):
         access: Sequence[str] = (),
         others: Sequence[str] = (),
         options: Sequence[str] = (),
-        directory: Path | None = None,
+        directory: Path | str | None = None,
         connected: bool = True,
     ) -> None:
         """Nothing is started yet.
@@ -95,7 +95,8 @@ class Service(ServicePvs):
         self._sequences, self._source, self._python = sequences, config, python
         self._path, self._macros, self._env = list(path), dict(macros or {}), dict(env or {})
         self._prefix, self._access, self._others, self._options = prefix, access, others, options
-        self._given, self._connected = directory, connected
+        self._given = None if directory is None else Path(directory)
+        self._connected = connected
         self._parts = ExitStack()
         self._linked: list[Path] = []
         self._numbers = itertools.count(1)
@@ -183,10 +184,13 @@ class Service(ServicePvs):
                 if file.suffix in _SUFFIXES and not (own / file.name).exists():
                     (own / file.name).symlink_to(file)
 
-    def _start(self) -> None:
-        path = [str(Path(each).resolve()) for each in self._path]
+    def _with_modules(self, path: Sequence[Path | str] = ()) -> dict[str, str]:
+        places = [str(Path(each).resolve()) for each in (*path, *self._path)]
         inherited = self.env.get("PYTHONPATH", "")
-        env = self.env | {"PYTHONPATH": ":".join(filter(None, [*path, inherited]))}
+        return self.env | {"PYTHONPATH": ":".join(filter(None, [*places, inherited]))}
+
+    def _start(self) -> None:
+        env = self._with_modules()
         macros = [f"--macro={name}={value}" for name, value in self._macros.items()]
         events = ["--events", str(self._events.path), "--stop-with-stdin"]
         # -P: a file of the caller's folder must not take the place of a module
@@ -282,25 +286,45 @@ class Service(ServicePvs):
         (self.directory / "sequences" / f"{name}.yaml").write_text(text, encoding="utf-8")
         return name
 
-    def check(self, sequence: str, *, timeout: float = 60, **arguments: Any) -> Check:
-        """What `orchestrator check` finds, which looks at the IOCs and writes nothing."""
+    def check(
+        self,
+        sequence: str,
+        *,
+        path: Sequence[Path | str] = (),
+        timeout: float = 60,
+        **arguments: Any,
+    ) -> Check:
+        """What `orchestrator check` finds, which looks at the IOCs and writes nothing.
+
+        Args:
+            sequence: a name, a file or the text of a document.
+            path: where Python modules are looked for, besides the service's own `path`.
+            timeout: seconds that it may take.
+            arguments: of the sequence.
+        """
         self._link()
         name = self.sequence(sequence) if "\n" in sequence else sequence
         words = [f"{key}={_word(value)}" for key, value in arguments.items()]
-        done = self.command("check", name, *words, "--json", timeout=timeout)
+        done = self.command("check", name, *words, "--json", path=path, timeout=timeout)
         try:
             return Check.read(done.output)
         except ValueError:
             raise ServiceError(f"check {name}: exit code {done.code}: {done.errors}") from None
 
-    def command(self, *words: str, timeout: float = 60) -> Command:
-        """Run `orchestrator …` with the service's configuration, to its end.
+    def command(self, *words: str, path: Sequence[Path | str] = (), timeout: float = 60) -> Command:
+        """Run `orchestrator …` with the service's configuration and modules, to its end.
+
+        Args:
+            words: the command and what it is given.
+            path: where Python modules are looked for, besides the service's own `path`.
+            timeout: seconds that it may take.
 
         Raises:
             ProcessError: it has not ended after `timeout` seconds.
         """
         command = [sys.executable, "-P", "-m", "orchestrator", *words, "--config", str(self.config)]
-        process = Process(f"orchestrator {words[0]}", command, self.env, cwd=self.directory)
+        env = self._with_modules(path)
+        process = Process(f"orchestrator {words[0]}", command, env, cwd=self.directory)
         try:
             return Command(process.end(timeout), process.output, process.errors)
         finally:

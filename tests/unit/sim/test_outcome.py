@@ -8,6 +8,7 @@ import numpy as np
 
 from orchestrator.store import CsvStore
 from orchestrator.types import Place, Reading, RunStatus, Severity
+from sim_iocs.pytest_plugin import pytest_assertrepr_compare
 from sim_iocs.testing.outcome import Outcome
 
 
@@ -24,5 +25,19 @@ async def test_the_data_of_a_run_holds_arrays_of_any_length(tmp_path: Path) -> N
     np.testing.assert_array_equal(outcome.data["scope.trace"][0], trace)
     assert np.isnan(outcome.data["scope.trace"][1][5000:]).all()
     assert np.isnan(outcome.data["a"]).all()
+    assert outcome.points == 2
     assert list(outcome.timestamps["scope.trace"]) == [1.5, 1.5]
     assert list(outcome.severities["scope.trace"]) == [1, 1]
+
+
+def test_a_failed_comparison_of_the_status_tells_the_message() -> None:
+    outcome = Outcome("Failed", "steps[2]: the shutter is shut", "1", "scan", "", ())
+    assert outcome.points == 0
+    for left, right in ((outcome.status, "Success"), ("Success", outcome.status)):
+        told = pytest_assertrepr_compare("==", left, right)
+        assert told == [
+            f"{left!r} == {right!r}", "the run ended as Failed: steps[2]: the shutter is shut",
+        ]  # fmt: skip
+    assert pytest_assertrepr_compare("==", "a", "b") is None
+    assert outcome.status == "Failed"
+    assert "events" not in repr(outcome)
