@@ -301,3 +301,19 @@ def test_a_walk_over_sequence_servers_says_which_holds_it_up(play):
             "steps[1] nested stage, laser is no longer held up",
         ],
     )
+
+
+def test_it_is_told_after_three_seconds_and_not_before(play):
+    async def scenario(it):
+        it.start("steps: [{wait: {pv: sim.x, above: 5, timeout: none}}]")
+        await asyncio.sleep(10)
+        it.sim.disconnect("sim.x")
+        await asyncio.sleep(2.9)
+        early = told(it)
+        await asyncio.sleep(0.7)
+        late = told(it)
+        it.ask(Verb.ABORT)
+        await it.ended()
+        return early, len(late)
+
+    assert play(scenario) == ([], 1)
