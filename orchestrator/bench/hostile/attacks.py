@@ -64,10 +64,21 @@ class Attack:
 
     @contextlib.contextmanager
     def circuit(self) -> Iterator[Circuit]:
-        """A connection; that the server hangs up on us ends what is done with it."""
-        with contextlib.suppress(OSError, TimeoutError), Circuit(self.target.port) as circuit:
+        """A connection; that the server hangs up on us ends what is done with it.
+
+        Raises:
+            OSError: The server lets nobody in; it may be gone.
+        """
+        with self._connected() as circuit, contextlib.suppress(OSError, TimeoutError):
             self.circuits += 1
             yield circuit
+
+    def _connected(self) -> Circuit:
+        for _ in range(20):
+            with contextlib.suppress(OSError):
+                return Circuit(self.target.port)
+            time.sleep(0.05)
+        return Circuit(self.target.port)
 
     def send(self, circuit: Circuit, data: bytes, count: int) -> None:
         """Send so many requests, reading nothing but what is in the way."""
