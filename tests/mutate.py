@@ -72,6 +72,10 @@ WALL = 600
 """s for all tests of one change, which may be starved beside other work."""
 
 
+_NOT_FOUND = 4
+"""pytest's exit code where a test that is named is not there."""
+
+
 class DropStatement(Operator):
     """Leaves out a call, an await, a raise or an assignment to something that was there."""
 
@@ -373,6 +377,9 @@ class Bench:
             return "no end"
         if done.returncode == 0:
             return ""
+        files = sorted({test.partition("::")[0] for test in tests})
+        if done.returncode == _NOT_FOUND and files != tests:  # an id with a changed number in it
+            return self._failed(files, cpu)
         failed = [w for w in done.stdout.splitlines() if w.startswith(("FAILED ", "ERROR "))]
         return failed[0].split()[1] if failed else f"exit code {done.returncode}"
 
