@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 import sys
 import time
@@ -564,8 +565,8 @@ def test_a_function_that_raises_fails_the_run_with_what_it_said(rig: Rig) -> Non
     outcome = rig.run("steps: [{call: break_off}]")
 
     assert outcome["STATUS"] == "Failed"
-    assert "break_off raised ZeroDivisionError at " in outcome["message"]
-    assert outcome["message"].endswith("language_plans.py:27: no beam")
+    said = r"break_off raised ZeroDivisionError at .*language_plans\.py:\d+: no beam"
+    assert re.search(said, outcome["message"])
 
 
 # Python sequences --------------------------------------------------------------------------------
