@@ -99,6 +99,8 @@ class Device:
         """A run of the queue is read."""
         self._failures: Counter[tuple[str, str]] = Counter()
         self._question = False
+        self._outcome: Update | None = None
+        """Why the last run ended as it did; None while one is under way, and where none says."""
         self._news = News(self._mirrors, config.ca.connect_timeout) if logs else None
 
     async def run(
@@ -314,7 +316,9 @@ class Device:
     def _take_control(self, command: Command, control: ControlText) -> Iterator[Decision]:
         if control.verb is Verb.ANSWER:
             if not self._question:
-                yield from self._refuse(command, "nothing is asked that could be answered")
+                yield from self._refuse(
+                    command, "nothing is asked that could be answered", late=True
+                )
                 return
             self._question = False  # once: the next one may be another's
             control = ControlText(Verb.RESUME)
@@ -323,7 +327,7 @@ class Device:
         else:
             yield Update("pause", 0)
             if control.verb in (Verb.RESUME, Verb.PAUSE, Verb.SKIP, Verb.STOP):
-                yield Update("message", f"nothing is running to {control.verb}")
+                yield self._remark(f"nothing is running to {control.verb}")
         yield from self._accept(command)
 
     def _accept(self, command: Command) -> Iterator[Decision]:
@@ -332,8 +336,14 @@ class Device:
         if command.request:
             yield Reply(command.request)
 
-    def _refuse(self, command: Command, reason: str) -> Iterator[Decision]:
-        yield Update("message", reason)
+    def _remark(self, text: str) -> Update:
+        """The message about a control that came too late: why the run has ended stays in it."""
+        if self._outcome is None:
+            return Update("message", text)
+        return replace(self._outcome, value=f"{self._outcome.value}; {text}")
+
+    def _refuse(self, command: Command, reason: str, *, late: bool = False) -> Iterator[Decision]:
+        yield self._remark(reason) if late else Update("message", reason)
         if command.verb is Verb.COMMAND and not self._served.moving:
             yield Update("ack", 0, severity=Severity.MAJOR, status=Alarm.WRITE)
         if command.request:
@@ -343,7 +353,9 @@ class Device:
 
     def _take_event(self, event: RunEvent) -> Iterator[Decision]:
         # What can't be published must not keep the engine reserved, nor anybody waiting.
-        yield from self._guarded(event, self._publisher.take(event))
+        for update in self._guarded(event, self._publisher.take(event)):
+            self._note_outcome(event, update)
+            yield update
         self._note_question(event)
         match event:
             case RunLoading():
@@ -378,6 +390,15 @@ class Device:
                 pass
             case StateChanged() | RunStarted() | RunEnded():
                 self._question = False
+            case _:
+                pass
+
+    def _note_outcome(self, event: RunEvent, update: Decision) -> None:
+        match event, update:
+            case RunStarted(), _:
+                self._outcome = None
+            case RunEnded(), Update(field="message", value=str(text)) if text:
+                self._outcome = update
             case _:
                 pass
 

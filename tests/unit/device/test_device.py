@@ -258,6 +258,25 @@ def test_what_was_told_last_stays_when_a_success_has_nothing_to_add(device):
     assert Update("message", "1 error was tolerated") in more
 
 
+@pytest.mark.parametrize("control", ["stop", "pause", "resume", "skip", "answer"])
+def test_a_control_that_comes_too_late_leaves_the_reason_why_the_run_has_ended(device, control):
+    device.examine(RunStarted("id", "a", "", 0, 0))
+    device.examine(RunEnded("id", RunStatus.FAILED, "s.a: no beam", 0, Cause.DURING))
+    reason = Update("message", "s.a: no beam", "", Severity.MAJOR, Cause.DURING.alarm)
+    for _again in range(2):  # it does not grow
+        [late] = [
+            d
+            for d in device.examine(Command(Verb.COMMAND, 1, control))
+            if isinstance(d, Update) and d.field == "message"
+        ]
+        assert late.value.startswith("s.a: no beam; nothing is ")
+        assert (late.severity, late.status) == (reason.severity, reason.status)
+    device.examine(RunStarted("id", "a", "", 0, 0))
+    device.examine(RunEnded("id", RunStatus.SUCCESS, "", 0))
+    plain = values(device.examine(Command(Verb.COMMAND, 1, control)), "message")
+    assert plain[0].startswith("nothing is ")
+
+
 @pytest.mark.parametrize(
     ("cause", "alarm"),
     [
