@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,13 @@ _PIECE = 4096
 
 _MOST_WAITING = 64 * 2**20
 """Bytes of rows that may wait for the disk; then `sample` waits. One row may be larger."""
+
+_MOST_BEHIND = 200
+"""Rows that may not yet be with the operating system; then `sample` waits. A service that is
+killed loses no more of those that were told."""
+
+_A_FLUSH = 50
+"""Rows after which they are handed to the operating system though more wait already."""
 
 _LONGEST_NAME = 100
 """Bytes of a sequence's name in that of its file; the id before it tells runs apart."""
@@ -49,6 +56,41 @@ _Cell = str | float | npt.NDArray[np.generic]
 _Row = list[_Cell]
 _Columns = tuple[str, ...]
 """The channels that a row has cells for."""
+
+
+class _SpoiltError(Exception):
+    """Somebody else has changed the file, or it is `gone`."""
+
+    def __init__(self, text: str, *, gone: bool = False) -> None:
+        super().__init__(text)
+        self.gone = gone
+
+
+class _Identity(NamedTuple):
+    """By which a file is known again."""
+
+    device: int
+    inode: int
+
+    @classmethod
+    def of(cls, file: os.stat_result) -> _Identity:
+        return cls(file.st_dev, file.st_ino)
+
+
+class _Lines:
+    """A file to append text to, which knows how large it should be. `csv` writes to it."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self.size = size
+
+    def write(self, text: str) -> int:
+        data = text.encode()
+        self.size += len(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 class CsvStore:
@@ -98,6 +140,8 @@ class CsvRecorder:
         self._taken = 0
         self._written = 0
         self._whole: int | None = None  # bytes of the file up to its last whole row
+        self._spoilt = False  # by somebody else: what it holds is not known
+        self._identity: _Identity | None = None  # of the file that we have made
         self._error = ""
         self._lost = lost
 
@@ -109,7 +153,13 @@ class CsvRecorder:
     @property
     def full(self) -> bool:
         """See `ports.Recorder.full`."""
-        return self._bytes_in - self._bytes_out >= _MOST_WAITING and not self._error
+        late = self._bytes_in - self._bytes_out >= _MOST_WAITING or self._behind >= _MOST_BEHIND
+        return late and not self._error
+
+    @property
+    def _behind(self) -> int:
+        """Rows that would be lost if the service was killed now."""
+        return self._taken - self._written
 
     async def room(self) -> None:
         """See `ports.Recorder.room`."""
@@ -146,35 +196,45 @@ class CsvRecorder:
             return ""
         self._rows.put(None)
         await asyncio.to_thread(self._thread.join, _FINISH)
-        if self._written == self._taken:
+        if self._spoilt or (self._error and not self._behind):
+            return f"rows are missing in {self._path}: {self._error}"
+        if self._written == self._taken and not self._error:
             return ""
         self._error = self._error or f"the disk did not take them within {_FINISH:g} s"
-        lost = self._taken - self._written
-        return f"{lost} of {self._taken} rows are not in {self._path}: {self._error}"
+        return f"{self._behind} of {self._taken} rows are not in {self._path}: {self._error}"
 
     def _write(self) -> None:
         columns: _Columns = ()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path = _made(self._path)
+            self._path, self._identity = _made(self._path)
+            self._whole = 0
             item = self._rows.get()
             while item is not None:
-                _widen(self._path, columns, item[0])
+                self._check_own(self._whole)
+                self._identity, self._whole = _widen(self._path, columns, item[0])
                 columns = item[0]
-                with self._path.open("a", newline="", encoding="utf-8") as file:
-                    self._is_whole(file, 0)
-                    item = self._write_rows(file, item)
+                with self._path.open("ab") as file:
+                    self._check_own(self._whole)
+                    item = self._write_rows(_Lines(file, self._whole), item)
+        except _SpoiltError as error:
+            self._spoilt = not error.gone
+            self._written = 0 if error.gone else self._written
+            self._failed(str(error))
         except Exception as error:
             reason = error.strerror if isinstance(error, OSError) else None
-            self._error = reason or repr(error)
             if not reason:
                 log.exception("A row could not be written", file=str(self._path))
             self._cut_off()
-            self._freed(0)
-            self._lost(f"no more rows are kept in {self._path}: {self._error}")
+            self._failed(reason or repr(error))
+
+    def _failed(self, reason: str) -> None:
+        self._error = reason
+        self._freed(0)
+        self._lost(f"no more rows are kept in {self._path}: {self._error}")
 
     def _write_rows(
-        self, file: TextIO, item: tuple[_Columns, _Row] | None
+        self, file: _Lines, item: tuple[_Columns, _Row] | None
     ) -> tuple[_Columns, _Row] | None:
         """Write rows of the same columns; the first one of others, or None at the end."""
         columns = item[0] if item else ()
@@ -182,14 +242,15 @@ class CsvRecorder:
         unflushed = 0
         while item is not None and item[0] == columns:
             if any(isinstance(cell, np.ndarray) for cell in item[1]):
-                file.writelines(_pieces(item[1]))
+                for piece in _pieces(item[1]):
+                    file.write(piece)
             else:
                 writer.writerow(item[1])
-            self._freed(_size(item[1]))
             unflushed += 1
-            if self._rows.empty():
+            if unflushed >= _A_FLUSH or self._rows.empty():
                 self._is_whole(file, unflushed)
                 unflushed = 0
+            self._freed(_size(item[1]))
             item = self._rows.get()
         self._is_whole(file, unflushed)
         return item
@@ -197,44 +258,62 @@ class CsvRecorder:
     def _freed(self, size: int) -> None:
         """So many bytes wait no longer."""
         self._bytes_out += size
-        if self._wakes and not self.full:
+        # Not at the first row that is free: who waits would be woken for each.
+        if self._wakes and not self.full and (self._behind <= _MOST_BEHIND // 2 or self._error):
             for wake in tuple(self._wakes):
                 wake()
 
-    def _is_whole(self, file: TextIO, rows: int) -> None:
-        """So many rows more make the file whole; raises if it is there no longer."""
+    def _is_whole(self, file: _Lines, rows: int) -> None:
+        """So many rows more make the file whole.
+
+        Raises:
+            _SpoiltError: Somebody else has changed it.
+        """
         file.flush()
-        try:
-            self._whole = self._path.stat().st_size
-        except FileNotFoundError:
-            self._written, self._whole = 0, None
-            raise
+        self._check_own(file.size)
+        self._whole = file.size
         self._written += rows
+
+    def _check_own(self, size: int) -> None:
+        """Raise if the file is not the one that we have made, with all that was written."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError as error:
+            raise _SpoiltError("it was removed in the run", gone=True) from error
+        if _Identity.of(found) != self._identity:
+            raise _SpoiltError("another file was put in its place in the run")
+        if found.st_size != size:
+            changed = "cut off" if found.st_size < size else "written to by somebody else"
+            text = f"{changed} in the run: it has {found.st_size:,} bytes, and should have {size:,}"
+            raise _SpoiltError(f"it was {text}")
 
     def _cut_off(self) -> None:
         """Take away what stands behind the last whole row: half of one where the disk is full."""
-        if self._whole is not None:
-            with suppress(OSError):
+        with suppress(OSError):
+            own = _Identity.of(self._path.stat()) == self._identity
+            if own and self._whole is not None:
                 os.truncate(self._path, self._whole)
 
 
-def _made(path: Path) -> Path:
+def _made(path: Path) -> tuple[Path, _Identity]:
     """Make the file, with a number where another run has it: two may begin in one millisecond."""
     number, own = 1, path
     while True:
         try:
-            own.open("x", encoding="utf-8").close()
+            with own.open("xb") as file:
+                return own, _Identity.of(os.fstat(file.fileno()))
         except FileExistsError:
             number += 1
             own = path.with_stem(f"{path.stem}-{number}")
-        else:
-            return own
 
 
-def _widen(path: Path, before: _Columns, after: _Columns) -> None:
+def _widen(path: Path, before: _Columns, after: _Columns) -> tuple[_Identity, int]:
     """Replace the file by one with more columns: their names in the header, empty cells in rows.
 
     In pieces, whatever its size: it is neither kept nor looked through in one go.
+
+    Returns:
+        What the new file is known by, and its bytes.
     """
     former = _header(before) if before else []
     header = _header(after)
@@ -255,10 +334,13 @@ def _widen(path: Path, before: _Columns, after: _Columns) -> None:
                 quoted ^= len(parts) % 2 == 0
                 new.write('"'.join(parts))
             new.flush()
-            os.fsync(new.fileno())  # all that was taken is in it, and takes the other's place
+            if before:  # all that was taken is in it, and takes the other's place
+                os.fsync(new.fileno())
+            made = os.fstat(new.fileno())
         wider.replace(path)
     finally:
         wider.unlink(missing_ok=True)
+    return _Identity.of(made), made.st_size
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +226,88 @@ async def test_rows_that_are_lost_are_told_at_once_a_file_that_was_removed_inclu
     assert told[0].startswith(f"no more rows are kept in {tmp_path / 'runs' / '1-scan.csv'}: ")
     assert (await recorder.close(RunStatus.SUCCESS)).startswith("2 of 2 rows are not in ")
     assert recorder.file == ""
+
+
+def emptied(file: Path) -> None:
+    os.truncate(file, 0)
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size - 3)
+
+
+def emptied_and_filled(file: Path) -> None:
+    file.write_text("precious\n")
+
+
+def replaced_by_a_copy(file: Path) -> None:
+    copy = file.with_name("copy")
+    shutil.copy(file, copy)
+    copy.replace(file)
+
+
+def appended_to(file: Path) -> None:
+    with file.open("a") as stream:
+        stream.write("precious\n")
+
+
+def a_link(file: Path) -> None:
+    file.rename(file.with_name("moved"))
+    file.symlink_to(file.with_name("nowhere"))
+
+
+SPOIL = [emptied, cut, emptied_and_filled, replaced_by_a_copy, appended_to, Path.unlink, a_link]
+
+
+@pytest.mark.parametrize("spoil", SPOIL)
+@pytest.mark.parametrize("later", [(), ("a",), ("a", "b")])
+async def test_a_file_that_somebody_else_changes_in_the_run_is_told_and_the_others_work_is_left(
+    tmp_path: Path, spoil: Callable[[Path], None], later: tuple[str, ...]
+) -> None:
+    """Seen with the next row, one with more columns included, at the latest as the run ends."""
+    told: list[str] = []
+    recorder = CsvStore(tmp_path, told.append).open("1", "scan", ["a"])
+    recorder.row(Place(), {"a": reading("a", 1.0)})
+    while recorder._written < 1:  # noqa: ASYNC110 - a thread writes it
+        await asyncio.sleep(0.001)
+    spoil(tmp_path / "1-scan.csv")
+    if later:
+        recorder.row(Place(), {name: reading(name, 2.0) for name in later})
+    why = await recorder.close(RunStatus.SUCCESS)
+    assert str(tmp_path / "1-scan.csv") in why
+    assert "rows are" in why
+    assert "in the run" in why
+    assert len(told) == 1
+    assert recorder.file == ""
+    if spoil in (emptied_and_filled, appended_to):
+        assert "precious" in (tmp_path / "1-scan.csv").read_text()
+        assert "\0" not in (tmp_path / "1-scan.csv").read_text()
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from orchestrator.store import CsvStore
+from orchestrator.types import Place, Reading, Severity
+
+async def main():
+    recorder = CsvStore(Path(sys.argv[1])).open("1", "scan", ["a"])
+    for number in range(int(sys.argv[2])):
+        if recorder.full:
+            await recorder.room()
+        recorder.row(Place(), {"a": Reading("a", 1.0 * number, 1.5, Severity.NO_ALARM, 0)})
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+def test_a_service_that_is_killed_loses_no_more_rows_than_is_told(tmp_path: Path) -> None:
+    """As fast as they come: the thread that writes them comes to no rest."""
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), "20000"], check=False, timeout=60)
+    kept = [float(row[4]) for row in cells_of(tmp_path / "1-scan.csv") if len(row) == 7]
+    assert kept == list(range(len(kept)))
+    assert 20_000 - len(kept) <= store._MOST_BEHIND == 200
 
 
 async def test_rows_that_the_disk_has_not_taken_are_bounded_and_room_is_told_to_all_who_wait(
