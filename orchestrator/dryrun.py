@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,24 +20,10 @@ from orchestrator.engine.python_program import PythonProgram
 from orchestrator.errors import NotConnectedError
 from orchestrator.language.checks import Finding, Level, check_program, check_suspenders
 from orchestrator.language.duration import Estimate, estimate
-from orchestrator.language.nodes import (
-    LoopNode,
-    NestedNode,
-    Node,
-    SampleNode,
-    SetNode,
-    Suspender,
-    Target,
-    TrajectoriesNode,
-    WaitNode,
-    walk,
-)
+from orchestrator.language.nodes import Suspender
 from orchestrator.language.program import Program, compile_suspenders
 from orchestrator.queues import MergeQueue, pull_queue
-from orchestrator.types import EngineItem, PullItem, PushItem, path_text
-
-_SECOND_ANSWER = 0.3
-"""s that a second server of the same PV gets to answer, once the first is connected."""
+from orchestrator.types import EngineItem, PullItem, PushItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +135,12 @@ class _Chain:
             guards = tasks.create_task(self._unguarded(suspenders), name="connect suspenders")
             others = tasks.create_task(self._missing(sorted(perhaps)), name="connect the others")
             missing = await self._missing(sorted(used))
-        await asyncio.sleep(_SECOND_ANSWER)
         await self._pull.idle()
         findings = await self._findings(program) if isinstance(program, Program) else []
         for verb in look.verbs:
             findings += verb.told(await self._findings(verb.program))
+        for suspender in suspenders:
+            findings += await self._two_servers(suspender)
         findings += [*look.findings, *self._misspelt(configured), *guards.result()]
         findings += self._doubted()
         if lost := others.result():
@@ -165,7 +152,6 @@ class _Chain:
 
     async def _findings(self, program: Program) -> list[Finding]:
         return [
-            *self._doubled(program),
             *await self._preflight.findings(program),
             *inconsistent(program, self._device.world),
         ]
@@ -193,6 +179,11 @@ class _Chain:
             if (lost := missing & _watched(s))
         ]
 
+    async def _two_servers(self, suspender: Suspender) -> list[Finding]:
+        texts = await self._preflight.doubled(sorted(_watched(suspender)))
+        told = [f"suspend.{suspender.name}: {text}" for text in texts.values()]
+        return [Finding(Level.ERROR, suspender.where, (), text) for text in told]
+
     def _doubted(self) -> list[Finding]:
         where = key_place(self._config, ("prefix",))
         doubts = prefix_doubts(self._config)
@@ -200,20 +191,6 @@ class _Chain:
 
     def _misspelt(self, suspenders: Iterable[Suspender]) -> list[Finding]:
         return check_suspenders(suspenders, lambda name: self._device.world.channel(name).metadata)
-
-    def _doubled(self, program: Program) -> Iterator[Finding]:
-        """PVs that two servers have: which one is connected is chance."""
-        for name in sorted(program.reads | program.writes):
-            if servers := self._client.doubled(name):
-                taken, ignored = servers
-                pv = self._client.pv(name)
-                text = f"{name}: two servers have the PV {pv}, {taken} and {ignored}; stop one"
-                user = next(_users(program, name), None)
-                if user is None:
-                    yield Finding(Level.ERROR, program.origin, (), text)
-                else:
-                    step = f"{path_text(user.path)} {user.label}"
-                    yield Finding(Level.ERROR, user.where, user.path, f"{step}: {text}")
 
     def _values(self, program: Program | PythonProgram) -> dict[str, object]:
         """What the channels hold now, of those that have told."""
@@ -228,29 +205,3 @@ class _Chain:
 def _watched(suspender: Suspender) -> frozenset[str]:
     resume = suspender.resume.channels if suspender.resume is not None else frozenset()
     return suspender.when.channels | resume
-
-
-def _users(program: Program, channel: str) -> Iterator[Node]:
-    """The steps that name a channel."""
-    for node in walk(program.steps + program.finally_):
-        if channel in _named(node):
-            yield node
-
-
-def _named(node: Node) -> set[str | None]:
-    match node:
-        case SetNode():
-            return {name for target in node.targets for name in (target.pv, target.readback)}
-        case LoopNode(target=Target(pv=pv, readback=readback)):
-            return {pv, readback}
-        case WaitNode():
-            until = frozenset() if node.until is None else node.until.channels
-            return {*until, None if node.comparison is None else node.comparison.pv}
-        case SampleNode():
-            return set(node.channels)
-        case TrajectoriesNode():
-            return {name for server, _ in node.loads for name in server.all}
-        case NestedNode():
-            return {name for level in node.levels for name in level.server.all}
-        case _:
-            return set()

@@ -112,6 +112,15 @@ class Channels(Protocol):
             StepTimeoutError, ReadError) that its place has.
         """
 
+    async def doubled(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Which of these channels' PVs two servers have: which one is meant is not known.
+
+        Returns once a second server has had time to answer since the last of them connected.
+
+        Returns:
+            By name: the server that is connected, and another that has the PV now, `host:port`.
+        """
+
     def outstanding(self, name: str) -> float | None:
         """Age in s of the put-callback that this channel still owes, None = none."""
 

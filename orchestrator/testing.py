@@ -169,6 +169,8 @@ class SimChannels:
         """Updates are offered to `pull`, as the client does."""
         self._pull = pull
         self.channels: dict[str, SimChannel] = {}
+        self.servers: dict[str, tuple[str, str]] = {}
+        """Of the channels that two have: the one that is connected, and the other."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._stamp = 0.0
 
@@ -310,6 +312,10 @@ class SimChannels:
             else:
                 replies[name] = self._reading(channel)
         return replies
+
+    async def doubled(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """See `ports.Channels.doubled`."""
+        return {name: self.servers[name] for name in names if name in self.servers}
 
     def outstanding(self, name: str) -> float | None:
         """See `ports.Channels.outstanding`."""

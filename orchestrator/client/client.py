@@ -28,6 +28,7 @@ from orchestrator.client.link import Link, Report
 from orchestrator.client.menus import Menu, is_menu
 from orchestrator.client.noise import doubled, silence
 from orchestrator.client.puts import PutLane
+from orchestrator.client.second_servers import ignored_servers
 from orchestrator.client.threads import free_states
 from orchestrator.client.values import char_array, is_long_string, is_text, metadata_of, text_from
 from orchestrator.config import ChannelConfig
@@ -49,6 +50,8 @@ GIVE_UP_AFTER = 60.0
 """s after which a channel that documents have named, and that nobody needs, is given up."""
 GIVE_UP_AT_ONCE = 200
 """Channels that are given up in one go, at most."""
+SECOND_ANSWER = 0.3
+"""s that a second server of the same PV gets to answer, once the first is connected."""
 REFRESH_AT_ONCE = 20
 """Channels whose metadata are read again in one second, at most."""
 
@@ -185,6 +188,16 @@ class Client:
         answers.update(await self._all(self._read, names, timeout))
         return answers
 
+    async def doubled(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """As `ports.Channels`."""
+        since = max((self._links[n].since for n in names if n in self._links), default=0.0)
+        await asyncio.sleep(max(since + SECOND_ANSWER - self._loop.time(), 0.0))
+        told = {pv: servers for name in names if (servers := doubled.get(pv := self.pv(name)))}
+        channels = {pv: get_channel(pv) for pv in told}
+        at = {pv: cadef.ca_host_name(c) for pv, c in channels.items() if c.connected()}
+        ignored = await ignored_servers({pv: (at[pv], told[pv]) for pv in at})
+        return {n: (at[pv], ignored[pv]) for n in names if (pv := self.pv(n)) in ignored}
+
     # For the service.
 
     def tend(self, needed: Collection[str], after: float = GIVE_UP_AFTER) -> None:
@@ -236,13 +249,6 @@ class Client:
         """The last known metadata of a monitored channel; None before it first connected."""
         link = self._links.get(name)
         return None if link is None else link.metadata
-
-    def doubled(self, name: str) -> tuple[str, str] | None:
-        """The servers that were taken and ignored, where two have the PV; None if only one has.
-
-        Known soon after the connection, at the latest when both have answered.
-        """
-        return doubled.get(self.pv(name))
 
     def pv(self, name: str) -> str:
         """The full PV name of an alias; a PV name's own."""

@@ -84,6 +84,7 @@ class Link:
         "_was_connected",
         "config",
         "ready",
+        "since",
     )
 
     def __init__(
@@ -115,6 +116,8 @@ class Link:
         self.config = config
         self.ready = False
         """Whether it is connected and its first value was offered, or can't be read."""
+        self.since = 0.0
+        """When it was last connected, by the loop's clock."""
         self._awaited: asyncio.Event | None = None
         self._arrivals = arrivals
         self._requests = requests
@@ -304,6 +307,8 @@ class Link:
             return
         back = self._was_connected and not self._connected
         self._unconfirmed = self._unconfirmed or back
+        if not self._connected:
+            self.since = self._loop.time()
         self._connected = self._was_connected = True
         self._metadata = metadata
         self._unchanged = 0

@@ -37,8 +37,8 @@ _vsnprintf.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes
 
 _loop: asyncio.AbstractEventLoop | None = None
 """Whose logs; one for the process, as libca has one pair of handlers."""
-doubled: dict[str, tuple[str, str]] = {}
-"""PVs that a second server answered for: the server that was taken, and the one ignored."""
+doubled: dict[str, tuple[str, ...]] = {}
+"""PVs that a second server answered for: all that did, the one that was taken first."""
 _refused: dict[str, str] | None = None
 """Who wants to know of refused puts: why, by PV; None = the log."""
 
@@ -102,8 +102,8 @@ def _exception_handler(args: Any) -> None:
 def _report_doubled(context: str) -> None:
     log.warning("Two servers have a PV of the same name; which one is meant?", context=context)
     if found := _PLACES.search(context):
-        pv, taken, ignored = found.groups()
-        doubled[pv] = (taken, ignored)
+        pv, *servers = found.groups()
+        doubled[pv] = tuple(dict.fromkeys((*doubled.get(pv, ()), *servers)))
 
 
 def _report_refusal(pv: str, message: str, context: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.config import ChannelConfig
+from orchestrator.engine.second_finding import at_its_step, two_servers
 from orchestrator.errors import CheckError, NotConnectedError
 from orchestrator.language.checks import Finding, Level, check_program
 from orchestrator.language.names import Names
@@ -74,9 +75,26 @@ class Preflight:
     async def findings(self, program: Program) -> list[Finding]:
         """What is wrong, or probably not meant, as far as the channels have told of themselves."""
         used = program.reads | program.writes
+        texts = await self.doubled(sorted(used))
+        doubled = [at_its_step(program, name, text) for name, text in texts.items()]
         known = {name: self._of_puts(name) for name in used}
         # It looks at every node, perhaps at every point of every loop: not on the event loop.
-        return await asyncio.to_thread(self._found, program, known)
+        return [*doubled, *await asyncio.to_thread(self._found, program, known)]
+
+    async def doubled(self, names: Sequence[str]) -> dict[str, str]:
+        """What is wrong with those of these channels, or what stops them, that two servers have."""
+        found = await self._channels.doubled(sorted({*names, *self._stops(names)}))
+        pvs = {name: self._pv(name) for name in found}
+        return {name: two_servers(name, pvs[name], servers) for name, servers in found.items()}
+
+    async def one_server(self, names: Sequence[str]) -> None:
+        """Refuse channels, by the name that a run uses, which two servers have.
+
+        Raises:
+            CheckError: Names them all.
+        """
+        if texts := await self.doubled(names):
+            raise CheckError(list(texts.values()))
 
     def _found(self, program: Program, known: Mapping[str, Metadata | None]) -> list[Finding]:
         found = check_program(program, known.get)
@@ -96,8 +114,7 @@ class Preflight:
         Raises:
             NotConnectedError: Some are not connected in time; names them all.
         """
-        stops = {self._names.resolve(s) for s in map(self._stop, names) if s}
-        missing = await self._connected(sorted({*names, *stops}))
+        missing = await self._connected(sorted({*names, *self._stops(names)}))
         if missing:
             listed = ", ".join(self._known_as(name) for name in missing)
             raise NotConnectedError(
@@ -149,9 +166,16 @@ class Preflight:
         finally:
             unwatch()
 
+    def _stops(self, names: Sequence[str]) -> set[str]:
+        return {self._names.resolve(s) for s in map(self._stop, names) if s}
+
     def _stop(self, name: str) -> str | None:
         config = self._configs.get(self._names.record(name))
         return config.stop.pv if config and config.stop else None
+
+    def _pv(self, name: str) -> str:
+        config = self._configs.get(name)
+        return config.pv if config else name.removeprefix("ca://")
 
     def _known_as(self, name: str) -> str:
         config = self._configs.get(name)

@@ -59,10 +59,12 @@ class PythonSteps:
         control: RunControl,
         connect: Connect,
         reach: Connect,
+        one_server: Connect,
         tell_state: Callable[[str], None],
     ) -> None:
         """`connect` makes sure of channels; `reach` begins to look for them, and goes on.
 
+        `one_server` refuses those that two servers have, once they are connected.
         `tell_state` is told each state of a machine.
         """
         self._name = name
@@ -71,6 +73,9 @@ class PythonSteps:
         self._control = control
         self._connect = connect
         self._reach = reach
+        self._one_server = one_server
+        self._of_one: set[str] = set()
+        """Channels that were found to have one server: looked at once."""
         self._known: set[str] = set()
         """Channels that this sequence has been connected to: from then on each verb says what
         becomes of it when they are lost."""
@@ -115,7 +120,7 @@ class PythonSteps:
         await self._control.gate()
 
     async def _first_use(self, used: frozenset[str], links: frozenset[str], *, waits: bool) -> None:
-        if used <= self._known and links <= self._known:
+        if used <= self._known and links <= self._known and (waits or used <= self._of_one):
             return
         new = used - self._known
         asked = links - self._known - used
@@ -127,6 +132,9 @@ class PythonSteps:
         if new:
             await self._connect(sorted(new))
             self._known |= new
+        if not waits and (doubtful := used - self._of_one):
+            await self._one_server(sorted(doubtful))
+            self._of_one |= doubtful
 
     def _boundary(self) -> None:
         """The end of a verb: STOP takes effect here, so that a `finally` that follows is one."""

@@ -151,7 +151,7 @@ class Runner:
             lambda: self._interpreter.mark is not None,
             verbs.held,
         )
-        calls = Calls(world.library, control, self._preflight.connect, verbs.tell, world.rooms)
+        calls = Calls(world.library, control, self._connect, verbs.tell, world.rooms)
         self._interpreter = Interpreter(verbs, control, self._reporter, calls)
         self._interpreter.run_python = self._run_python
         self._interpreter.guarded = self._suspenders.watching
@@ -245,6 +245,7 @@ class Runner:
                 control,
                 self._preflight.connect,
                 self._preflight.reach,
+                self._preflight.one_server,
                 tell_state,
             )
             run = Run(name, steps, self._verbs, control, world.names, calls, code, place)
@@ -256,6 +257,12 @@ class Runner:
         if isinstance(self._program, Program):
             for warning in await self._preflight.check(self._program):
                 self._verbs.tell(warning, Severity.MINOR)
+        await self._preflight.one_server(sorted(guarding(self._guards)))
+
+    async def _connect(self, names: Sequence[str]) -> None:
+        """Make sure of channels that are known only in the run."""
+        await self._preflight.connect(names)
+        await self._preflight.one_server(names)
 
     async def _finalise(self) -> None:
         self._control.in_finally = True

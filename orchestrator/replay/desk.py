@@ -75,6 +75,12 @@ class AskedChannels:
             kind, about, lambda: self._outside.get(names, timeout, beside=beside)
         )
 
+    async def doubled(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """See `ports.Channels.doubled`."""
+        return await self._desk.ask(
+            "doubled", {"pvs": list(names)}, lambda: self._outside.doubled(names)
+        )
+
     def outstanding(self, name: str) -> float | None:
         """See `ports.Channels.outstanding`."""
         return self._desk.look("owed", {"pv": name}, lambda: self._outside.outstanding(name))

@@ -14,7 +14,7 @@ from orchestrator.replay.file import FORMAT, RecordingReader
 
 T = TypeVar("T")
 
-ASKED = ("put", "get", "look", "connect", "call", "room", "close", "job")
+ASKED = ("put", "get", "look", "connect", "doubled", "call", "room", "close", "job")
 """Kinds of questions that are answered later."""
 LOOKED = ("owed", "full")
 """Kinds of questions that are answered at once."""

@@ -117,11 +117,14 @@ def test_all_that_is_not_there_is_told_at_once(look) -> None:
     )
 
 
-def test_a_pv_of_two_servers_is_an_error_of_the_step_that_names_it(look, monkeypatch) -> None:
-    monkeypatch.setitem(doubled, "S:x", ("one:5064", "two:5064"))
+def test_a_pv_of_two_servers_is_an_error_of_the_step_that_names_it(
+    look, ca: FakeCa, monkeypatch
+) -> None:
+    here = ca.ca_host_name(ca.channel("S:x"))
+    monkeypatch.setitem(doubled, "S:x", (here, "nowhere"))  # it can't be asked whether it is there
     [line] = look("steps:\n  - delay: 1\n  - sample: [s.x]\n").errors
     assert line.startswith("a.yaml:3:")
-    assert "two servers have the PV S:x, one:5064 and two:5064; stop one" in line
+    assert f"two servers have the PV S:x, {here} and nowhere; stop one" in line
 
 
 def test_a_suspender_whose_channel_is_not_there_is_warned_of(look) -> None:

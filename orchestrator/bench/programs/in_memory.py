@@ -97,6 +97,10 @@ class _Channels:
         del timeout, beside
         return {name: self._post(0.0) for name in names}
 
+    async def doubled(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+        del names
+        return {}
+
     def outstanding(self, name: str) -> float | None:
         del name
         return None

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cli_rig import Shell
+from cli_rig import Shell, serving
 
 from orchestrator.language.schema import json_schema
 from sim_iocs.fleet import Fleet, Member
@@ -210,6 +210,33 @@ def test_a_pv_on_two_servers_is_a_finding(tmp_path: Path) -> None:
     assert str(one["one"].port) in done.err
     assert str(b["b"].port) in done.err
     assert not done.noise
+
+
+def test_no_run_writes_a_pv_that_two_servers_have(tmp_path: Path) -> None:
+    """One by itself, and one of a service, which does once the second is gone."""
+    with Fleet([Member("motor", "one", "TWO:")]) as one, Fleet([Member("motor", "b", "TWO:")]) as b:
+        first, second = one["one"], b["b"]
+        env = {**one.env, "EPICS_CA_ADDR_LIST": f"{first.address} {second.address}"}
+        shell = Shell(env, tmp_path)
+        shell.write("seq.yaml", "steps:\n  - set: {pv: 'TWO:X', value: 1}\n")
+        done = shell.run("run", "seq.yaml")
+        assert done.code == 2
+        for told in ("seq.yaml:2:", "TWO:X", str(first.port), str(second.port)):
+            assert told in done.err
+        with serving(shell) as served:
+            done = served.run("run", "seq.yaml", "--server", "T:")
+            assert done.code == 2
+            assert served.get("STATUS") == "Failed"
+            for told in ("TWO:X", str(first.port), str(second.port)):
+                assert told in served.get("message")
+            for address in (first.address, second.address):
+                with Client({**env, "EPICS_CA_ADDR_LIST": address}) as client:
+                    assert client.get("TWO:X") == 0
+            ignored = served.get("message").partition(" and ")[2]
+            (second if f":{second.port};" in ignored else first).kill()
+            done = served.run("run", "seq.yaml", "--server", "T:")
+            assert done.code == 0, done.err
+        shell.close()
 
 
 def test_a_speed_that_is_none_is_told(shell: Shell) -> None:
