@@ -45,6 +45,8 @@ class RunControl:
     def __init__(self, on_state: Callable[[RunState], None]) -> None:
         """`on_state` is told each change of the state, requested ones included."""
         self._on_state = on_state
+        self.on_suspended_resume: Callable[[str, bool], None] = lambda _by, _only: None
+        """Told who resumes a run that is suspended, and whether only that; of `Suspenders`."""
         self._told: RunState | None = None
         self._leaves: dict[Leaf, None] = {}
         self._timers: dict[Leaf, None] = {}
@@ -87,10 +89,12 @@ class RunControl:
         return ""
 
     def resume(self, by: str = "") -> None:
-        """Go on; harmless when not paused. What suspends the run still does."""
-        self._paused = False
+        """Go on; harmless when not paused. What suspends the run still does, see `Suspenders`."""
+        paused, self._paused = self._paused, False
         self.resumed_by = f" by {by}" if by else ""
         self._changed()
+        if self._suspended:
+            self.on_suspended_resume(by, not paused)
 
     def suspend(self) -> None:
         """Hold the run as a pause does, but for its finalisers."""

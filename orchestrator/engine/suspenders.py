@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -13,24 +13,38 @@ import structlog
 
 from orchestrator.engine.cancelling import until_done
 from orchestrator.engine.control import RunControl
-from orchestrator.engine.environment import Environment
+from orchestrator.engine.environment import Environment, UnmetError
 from orchestrator.engine.held import HeldUp
-from orchestrator.engine.trust import Trust
+from orchestrator.engine.trust import UNCONFIRMED, Accept, Trust, accepted, shown
 from orchestrator.engine.watching import until
 from orchestrator.errors import OrchestratorError
 from orchestrator.language.expression import Operand
 from orchestrator.language.nodes import Suspender
-from orchestrator.ports import View
+from orchestrator.ports import ChannelView, View
 from orchestrator.types import Severity
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Active:
+    """A suspender that holds the run up."""
+
+    suspender: Suspender
+    since: str
+    why: str
+    accepted: str = ""
+    """Which unconfirmed values somebody has taken on resuming the run, and who."""
+
+    def __str__(self) -> str:
+        return f"{self.suspender.name} since {self.since}: {self.why}{self.accepted}"
 
 
 class Suspenders:
     """Watches the suspenders of one run, outside its finalisers.
 
     A condition that reads a disconnected, INVALID or unconfirmed channel suspends, and does not
-    let go on: nobody knows that it is safe.
+    let go on: nobody knows that it is safe. Who resumes the run takes its unconfirmed values.
     """
 
     def __init__(
@@ -53,11 +67,12 @@ class Suspenders:
         self._control = control
         self._tell = tell
         self._wall = wall
-        self._environment = Environment(view, {}, {}, {}, Trust())
-        self._active: dict[int, tuple[str, str]] = {}
-        """Which suspend since when, and why, by `id`: two sequences of one run may name theirs
-        alike.
-        """
+        self._trust = Trust()
+        """Of what was taken by those who resumed the run; puts of the run confirm nothing here."""
+        self._active: dict[int, _Active] = {}
+        """Those that suspend by `id`: two sequences of one run may name theirs alike."""
+        self._resumed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        control.on_suspended_resume = self._resume
         self._rewind = False
 
     @asynccontextmanager
@@ -99,7 +114,7 @@ class Suspenders:
             if id(suspender) not in self._active:
                 await self._until(suspender, lambda: self._is_tripped(suspender))
                 self._trip(suspender)
-            why, clock = self._why(suspender), asyncio.get_running_loop().time
+            why, clock = self._active[id(suspender)].why, asyncio.get_running_loop().time
             say = partial(self._say_why, suspender)
             with self._held.following(lambda: [self._why(suspender)], say, clock, why):
                 await self._settled(suspender)
@@ -116,75 +131,158 @@ class Suspenders:
                 return
 
     async def _until(self, suspender: Suspender, holds: Callable[[], bool]) -> None:
-        operands = (suspender.when, suspender.resume)
-        timed = any(operand.timed for operand in operands if operand is not None)
-        await until(self._view, channels_of(suspender), holds, timed=timed)
+        loop, names = asyncio.get_running_loop(), channels_of(suspender)
+        links = self._links(suspender)
+        timed = any(operand.timed for operand in _conditions(suspender))
+
+        def look() -> bool:
+            nonlocal links
+            if links != (links := self._links(suspender)):
+                # With what is examined in one go: a reconnection comes just before its value.
+                loop.call_soon(self._relinked, suspender)
+            return resumed.done() or holds()
+
+        while True:
+            resumed = self._resumed
+            await until(self._view, names, look, timed=timed, also=resumed)
+            if holds():
+                return
+
+    def _relinked(self, suspender: Suspender) -> None:
+        active = self._active.get(id(suspender))
+        if active is not None and not all(connected for connected, _ in self._links(suspender)):
+            active.accepted = ""  # that was of the former connection
+        self._say_why(suspender, self._why(suspender))
+
+    def _links(self, suspender: Suspender) -> list[tuple[bool, bool]]:
+        """Which of its channels are connected, and which have no confirmed value."""
+        channels = map(self._view.channel, sorted(channels_of(suspender)))
+        accept = _accept(suspender)
+        return [(c.connected, self._trust.is_unconfirmed(c, accept)) for c in channels]
+
+    def _resume(self, by: str, only_suspended: bool) -> None:
+        """Somebody has resumed the run: if it was not paused, its unconfirmed values are taken."""
+        if only_suspended:
+            self._take_unconfirmed(by)
+        for active in self._active.values():
+            active.why = self._why(active.suspender)
+        # After what the engine tells of the control: what suspends still must stay in the message.
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _take_unconfirmed(self, by: str) -> None:
+        for active in self._active.values():
+            taken = [
+                f"{channel.name} = {shown(channel, channel.reading)}"
+                for channel in self._unconfirmed(active.suspender)
+                if channel.reading is not None
+            ]
+            if taken:
+                who = f" by {by}" if by else ""
+                active.accepted = f" ({', '.join(taken)}, unconfirmed, was accepted{who})"
+                log.warning("unconfirmed values were accepted", values=taken, by=by)
+        for active in self._active.values():
+            for channel in self._unconfirmed(active.suspender):
+                self._trust.confirm(channel)
+
+    def _go_on(self) -> None:
+        if self._active:
+            self._say()
+        resumed, self._resumed = self._resumed, asyncio.get_running_loop().create_future()
+        resumed.set_result(None)
+
+    def _unconfirmed(self, suspender: Suspender) -> list[ChannelView]:
+        accept = _accept(suspender)
+        channels = map(self._view.channel, sorted(channels_of(suspender)))
+        return [c for c in channels if self._trust.doubt(c, accept) == UNCONFIRMED]
 
     def _trip(self, suspender: Suspender) -> None:
         since = self._wall().strftime("%H:%M:%S")
-        self._active[id(suspender)] = f"{suspender.name} since {since}", self._why(suspender)
+        self._active[id(suspender)] = _Active(suspender, since, self._why(suspender))
         self._control.suspend()
         self._say()
 
     def _say_why(self, suspender: Suspender, why: str) -> None:
         """Tell what suspends now, where that has become something else."""
         active = self._active.get(id(suspender))
-        if active is not None and why:
-            self._active[id(suspender)] = active[0], why
+        if active is not None and why and why != active.why:
+            active.why = why
             self._say()
 
     def _clear(self, suspender: Suspender) -> None:
-        del self._active[id(suspender)]
+        ended = self._active.pop(id(suspender))
         self._rewind = self._rewind or (suspender.rewind and self._can_rewind())
         if self._active:
             self._say()
             return
         rewind, self._rewind = self._rewind, False
-        self._tell(f"no longer suspended by {suspender.name}", Severity.NO_ALARM)
+        text = f"no longer suspended by {suspender.name}{ended.accepted}"
+        self._tell(text, Severity.NO_ALARM)
         self._control.release(rewind=rewind)
 
     def _say(self) -> None:
-        texts = (f"{which}: {why}" for which, why in self._active.values())
-        self._tell("suspended by " + "; ".join(texts), Severity.MINOR)
+        text = "; ".join(map(str, self._active.values()))
+        self._tell(f"suspended by {text}", Severity.MINOR)
 
     def _why(self, suspender: Suspender) -> str:
         when, resume = suspender.when, suspender.resume
-        if self._truth(when) is not False:
-            return self._doubt(when) or when.text
-        if resume is not None and self._truth(resume) is not True:
-            return self._doubt(resume) or f"not yet {resume.text}"
+        if self._truth(when, suspender) is not False:
+            return self._doubt(when, suspender) or when.text
+        if resume is not None and self._truth(resume, suspender) is not True:
+            return self._doubt(resume, suspender) or f"not yet {resume.text}"
         return f"clear, but not yet for {self._seconds(suspender):g} s"
 
-    def _doubt(self, operand: Operand) -> str:
+    def _doubt(self, operand: Operand, suspender: Suspender) -> str:
         """Why its value can't be known; empty where it can."""
         try:
-            operand.evaluate(self._environment)
+            operand.evaluate(self._environment(suspender))
+        except UnmetError as error:
+            channels = map(self._view.channel, sorted(operand.channels))
+            missing = [text for c in channels if (text := self._missing(c, suspender))]
+            return ", ".join(missing) or str(error)
         except OrchestratorError as error:
             return str(error)
         return ""
 
+    def _missing(self, channel: ChannelView, suspender: Suspender) -> str:
+        """Why a channel's value does not count, and how to go on; empty where it does."""
+        doubt, reading = self._trust.doubt(channel, _accept(suspender)), channel.reading
+        if reading is None or doubt != UNCONFIRMED:
+            return f"{channel.name}: {doubt}" if doubt else ""
+        value = shown(channel, reading)
+        return f"{channel.name}: {doubt} (connected, its value is {value}; resume accepts it)"
+
+    def _environment(self, suspender: Suspender) -> Environment:
+        return Environment(self._view, {}, {}, {}, self._trust, _accept(suspender))
+
     def _is_tripped(self, suspender: Suspender) -> bool:
-        return self._truth(suspender.when) is not False
+        return self._truth(suspender.when, suspender) is not False
 
     def _is_clear(self, suspender: Suspender) -> bool:
         resume = suspender.resume
-        cleared = resume is None or self._truth(resume) is True
-        return cleared and self._truth(suspender.when) is False
+        cleared = resume is None or self._truth(resume, suspender) is True
+        return cleared and self._truth(suspender.when, suspender) is False
 
-    def _truth(self, operand: Operand) -> bool | None:
+    def _truth(self, operand: Operand, suspender: Suspender) -> bool | None:
         """Its value, None where it can't be known."""
         try:
-            value = operand.evaluate(self._environment)
+            value = operand.evaluate(self._environment(suspender))
         except OrchestratorError:
             return None
         return value if isinstance(value, bool) else None
 
     def _seconds(self, suspender: Suspender) -> float:
-        value = suspender.settle.evaluate(self._environment)
+        value = suspender.settle.evaluate(self._environment(suspender))
         return float(value) if isinstance(value, int | float) else 0.0
 
 
 def channels_of(suspender: Suspender) -> frozenset[str]:
     """All channels that its conditions read."""
-    operands = (suspender.when, suspender.resume)
-    return frozenset().union(*(o.channels | o.links for o in operands if o is not None))
+    return frozenset().union(*(o.channels | o.links for o in _conditions(suspender)))
+
+
+def _conditions(suspender: Suspender) -> list[Operand]:
+    return [o for o in (suspender.when, suspender.resume) if o is not None]
+
+
+def _accept(suspender: Suspender) -> Accept:
+    return accepted(restart=suspender.accept_restart, invalid=False)

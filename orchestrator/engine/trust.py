@@ -23,6 +23,9 @@ class Accept:
 
 NOTHING_MORE = Accept()
 
+UNCONFIRMED = "unconfirmed since the reconnection: perhaps a restarted IOC's default"
+"""The doubt that somebody who knows better may set aside."""
+
 
 @cache
 def accepted(*, restart: bool, invalid: bool) -> Accept:
@@ -55,7 +58,7 @@ class Trust:
             cause = f" ({alarm_name(reading.status)})" if reading.status else ""
             return f"its alarm is INVALID{cause}"
         if reading.unconfirmed and not (accept.restart or self._is_confirmed(channel)):
-            return "unconfirmed since the reconnection: perhaps a restarted IOC's default"
+            return UNCONFIRMED
         return ""
 
     def is_unconfirmed(self, channel: ChannelView, accept: Accept = NOTHING_MORE) -> bool:

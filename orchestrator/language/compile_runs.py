@@ -193,6 +193,7 @@ def _suspender(name: str, given: Suspend, path: Path, context: Context) -> Suspe
         else _condition(given.resume, (*path, "resume"), context),
         settle=context.amount((*path, "settle"), given.settle, not_negative),
         rewind=given.rewind is not None,
+        accept_restart=given.accept_restart,
         where=context.document.where(path),
     )
 

@@ -396,6 +396,8 @@ class Suspender:
     """s for which that has to hold without a break before the run goes on, a float ≥ 0."""
     rewind: bool
     """Whether to go on from the last checkpoint rather than from the interrupted step."""
+    accept_restart: bool
+    """Whether a channel's first value after a reconnection counts."""
     where: str
     """Where it is written: `align.yaml:7:5`, or the key of the configuration."""
 

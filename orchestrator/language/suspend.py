@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from pydantic import AfterValidator, PlainValidator, StrictStr, WithJsonSchema
+from pydantic import AfterValidator, PlainValidator, StrictBool, StrictStr, WithJsonSchema
 
 from orchestrator.language.fields import Amount, OneValue, one_word
 from orchestrator.language.findings import Strict
@@ -35,3 +35,6 @@ class Suspend(Strict):
     """s for which that has to hold before the run goes on."""
     rewind: _Rewind | None = None
     """`checkpoint`: go on from the last checkpoint rather than from the interrupted step."""
+    accept_restart: StrictBool = False
+    """Whether a channel's first value after a reconnection counts; it may be a restarted IOC's
+    default. Otherwise it suspends until the next update, or until somebody resumes the run."""

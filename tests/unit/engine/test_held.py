@@ -261,7 +261,7 @@ def test_a_suspender_says_when_what_suspends_becomes_something_else(play):
             "not yet sim.x > 80",
             UNDEFINED,
             DISCONNECTED,
-            RESTARTED,
+            f"{RESTARTED} (connected, its value is 100; resume accepts it)",
             "clear, but not yet for 10 s",
             "no longer suspended by beam",
         ],

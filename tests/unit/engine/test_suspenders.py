@@ -11,7 +11,7 @@ from orchestrator.language.names import Names
 from orchestrator.language.operand import Operand
 from orchestrator.language.program import compile_suspenders
 from orchestrator.language.suspend import Suspend
-from orchestrator.types import Metadata, NativeType, RunStatus, StateChanged, Verb
+from orchestrator.types import Metadata, NativeType, RunStatus, StateChanged, Told, Verb
 
 BEAM = "suspend: {beam: {when: sim.counts < 50, resume: sim.counts > 80, settle: 5}}\n"
 FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}]"
@@ -513,3 +513,116 @@ def test_suspender_of_a_sub_sequence_does_not_act_in_finally(play, tmp_path):
         return ended.status, now() - began
 
     assert play(scenario, directory=tmp_path) == (RunStatus.SUCCESS, pytest.approx(4))
+
+
+def restarted(it):
+    """The IOC of sim.counts was restarted, and holds a value that never changes."""
+    later(2, it.sim.disconnect, "sim.counts")
+    later(10, it.sim.reconnect, "sim.counts", 100.0)
+
+
+def messages_of(it):
+    return [e.text for e in it.events if isinstance(e, Told)]
+
+
+def test_message_follows_the_link_of_what_suspends_at_once(play):
+    async def scenario(it):
+        await with_beam(it)
+        restarted(it)
+        it.start(f"{BEAM}steps: [{{delay: 4}}]")
+        await asyncio.sleep(9.9)
+        lost = it.values("message")[-1]
+        await asyncio.sleep(0.2)
+        back = it.values("message")[-1]
+        it.sim.disconnect("sim.counts")
+        await asyncio.sleep(0.1)
+        again = it.values("message")[-1]
+        await asyncio.sleep(20)
+        return lost, back, again, messages_of(it)
+
+    lost, back, again, told = play(scenario)
+    assert lost.endswith("sim.counts: disconnected")
+    assert "sim.counts: unconfirmed since the reconnection" in back
+    assert back.endswith(" (connected, its value is 100; resume accepts it)")
+    assert again == lost
+    assert len(told) == 3, "each once"
+
+
+def test_who_resumes_a_suspended_run_takes_the_unconfirmed_value_and_is_recorded(play):
+    async def scenario(it):
+        await with_beam(it)
+        restarted(it)
+        it.start(f"{BEAM}steps: [{{delay: 4}}]")
+        await asyncio.sleep(100)
+        still = it.values("state")[-1]
+        it.ask(Verb.RESUME, by="operator@console")
+        await asyncio.sleep(1)
+        during = it.values("message")[-1]
+        await asyncio.sleep(5)
+        after = it.values("state")[-1], it.values("message")[-1]
+        it.sim.disconnect("sim.counts")
+        it.sim.reconnect("sim.counts", 100.0)
+        await asyncio.sleep(100)
+        next_restart = it.values("state")[-1], it.values("message")[-1]
+        it.ask(Verb.RESUME, by="operator@console")
+        ended = await it.ended()
+        return still, during, after, next_restart, ended.status
+
+    still, during, after, next_restart, status = play(scenario)
+    accepted = "(sim.counts = 100, unconfirmed, was accepted by operator@console)"
+    assert still == "Suspended"
+    assert during.endswith(f": clear, but not yet for 5 s {accepted}")
+    assert after == ("Running", f"no longer suspended by beam {accepted}")
+    assert next_restart[0] == "Suspended", "what was taken was that of one connection"
+    assert "accepted by" not in next_restart[1]
+    assert status is RunStatus.SUCCESS
+
+
+@pytest.mark.parametrize("value", [None, 20.0])
+def test_resume_goes_past_no_lost_channel_and_no_value_that_suspends(play, value):
+    async def scenario(it):
+        await with_beam(it)
+        later(2, it.sim.disconnect, "sim.counts")
+        if value is not None:
+            later(10, it.sim.reconnect, "sim.counts", value)
+        it.start(f"{BEAM}steps: [{{delay: 4}}]")
+        await asyncio.sleep(50)
+        it.ask(Verb.RESUME, by="operator@console")
+        await asyncio.sleep(50)
+        return it.values("state")[-1], it.values("message")[-1]
+
+    state, message = play(scenario)
+    assert state == "Suspended"
+    assert message.startswith("suspended by beam since ")
+    assert ("disconnected" if value is None else "sim.counts < 50 (sim.counts = 20") in message
+
+
+def test_resume_of_a_pause_takes_no_unconfirmed_value(play):
+    async def scenario(it):
+        await with_beam(it)
+        restarted(it)
+        it.start(f"{BEAM}steps: [{{delay: 4}}]")
+        await asyncio.sleep(50)
+        it.ask(Verb.PAUSE)
+        await asyncio.sleep(1)
+        it.ask(Verb.RESUME, by="operator@console")
+        await asyncio.sleep(50)
+        return it.values("state")[-1], it.values("message")[-1]
+
+    state, message = play(scenario)
+    assert state == "Suspended"
+    assert "resume accepts it" in message
+
+
+def test_accept_restart_goes_on_with_the_first_value(play):
+    async def scenario(it):
+        await with_beam(it)
+        restarted(it)
+        beam = BEAM.replace("settle: 5", "settle: 5, accept_restart: true")
+        began = now()
+        ended = await it.run(f"{beam}steps: [{{delay: 4}}]")
+        return ended.status, now() - began
+
+    status, took = play(scenario)
+    assert status is RunStatus.SUCCESS
+    assert took == pytest.approx(10 + 5 + 2)
