@@ -16,11 +16,14 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import structlog
+
 from orchestrator.client import configure_environment
 from orchestrator.config import load_config
 from orchestrator.service import Service, open_service
 from orchestrator.types import RunEnded
 
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for JSON
 ONCE = "START_CNT.server_startup"
 """A hook of caproto's StatusHelper that waits 3 s at the start, then ends."""
 
