@@ -8,6 +8,7 @@ Under virtual time and in recordings both loops are one, by the same code.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -28,6 +29,10 @@ _SWEEP = 1.0
 """s that tasks which user code has left behind get to end."""
 _IDLE = 4
 """Rooms without work that are kept for what comes next; to make one takes some 0.3 ms."""
+
+
+class GivenUp(BaseException):
+    """Raised in the midst of user code that was given up."""
 
 
 class Room:
@@ -121,7 +126,20 @@ class Room:
         if not self.is_shared:
             self.to_user(self.loop.stop)
 
+    def give_up(self) -> None:
+        """End it whatever runs in it: code that computes for ever is interrupted there."""
+        self.end()
+        if self._thread is not None and self._thread.ident is not None and self.line():
+            ident = ctypes.c_ulong(self._thread.ident)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(GivenUp))
+
     def _run(self) -> None:
+        with suppress(GivenUp, RuntimeError):  # it may come at any line, of the loop's as well
+            self._serve()
+            self._clear()
+            self.loop.close()
+
+    def _serve(self) -> None:
         while not self._over:
             try:
                 self.loop.run_forever()

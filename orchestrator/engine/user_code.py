@@ -88,10 +88,12 @@ class UserCode:
             cancelled = await self._until(ended)
         finally:
             self.over = True
-            if ended.done() and not self.room.calls:
-                self._rooms.release(self.room)
-            else:
+            if not ended.done():
+                self.room.give_up()
+            elif self.room.calls:
                 self.room.end()
+            else:
+                self._rooms.release(self.room)
         if cancelled is not None:
             if ended.done():
                 self._tell_of(ended.result())

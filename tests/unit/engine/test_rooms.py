@@ -194,6 +194,19 @@ def test_code_that_does_not_react_is_given_up_by_the_second_abort(name):
     assert (following, y) == (RunStatus.SUCCESS, [True])
 
 
+def test_code_that_computes_for_ever_is_interrupted_when_it_is_given_up():
+    async def scenario(it):
+        start(it, "spins")
+        await until(stuck.is_set)
+        it.ask(Verb.ABORT)
+        it.ask(Verb.ABORT)
+        await it.ended()
+        await until(lambda: all(t.name != "user code" for t in threading.enumerate()))
+        return ended.is_set(), it.puts("fin")
+
+    assert play(scenario) == (False, [])
+
+
 def test_the_room_of_a_run_that_was_aborted_is_as_new_for_the_next_one():
     async def scenario(it):
         start(it, "patient")
