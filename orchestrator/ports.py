@@ -34,7 +34,7 @@ class ChannelView(Protocol):
 
     @property
     def reading(self) -> Reading | None:
-        """The last one; None before the first, kept while disconnected."""
+        """The last one; None before the first of a connection, kept while disconnected."""
 
     @property
     def links(self) -> int:

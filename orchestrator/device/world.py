@@ -71,6 +71,7 @@ class World:
         state = self.channel(change.channel)
         if change.connected and not state.connected:
             state.links += 1
+            state.reading = None  # of the connection before; it would count until a value comes
         state.connected = change.connected
         if change.metadata is not None:
             state.metadata = change.metadata

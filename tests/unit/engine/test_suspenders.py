@@ -11,7 +11,15 @@ from orchestrator.language.names import Names
 from orchestrator.language.operand import Operand
 from orchestrator.language.program import compile_suspenders
 from orchestrator.language.suspend import Suspend
-from orchestrator.types import Metadata, NativeType, RunStatus, StateChanged, Told, Verb
+from orchestrator.types import (
+    LinkChange,
+    Metadata,
+    NativeType,
+    RunStatus,
+    StateChanged,
+    Told,
+    Verb,
+)
 
 BEAM = "suspend: {beam: {when: sim.counts < 50, resume: sim.counts > 80, settle: 5}}\n"
 FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}]"
@@ -626,3 +634,37 @@ def test_accept_restart_goes_on_with_the_first_value(play):
     status, took = play(scenario)
     assert status is RunStatus.SUCCESS
     assert took == pytest.approx(10 + 5 + 2)
+
+
+@pytest.mark.parametrize(
+    ("document", "state"),
+    [
+        ("suspend: {beam: {when: sim.counts < 50}}\nsteps: [{delay: 5}]", "Suspended"),
+        (
+            "suspend: {beam: {when: sim.counts < 50, accept_restart: true}}\nsteps: [{delay: 5}]",
+            "Suspended",
+        ),
+        ("steps: [{delay: 2.5}, {wait: {pv: sim.counts, above: 50, timeout: 9}}]", "Running"),
+        (
+            "steps: [{delay: 2.5}, "
+            "{wait: {pv: sim.counts, above: 50, timeout: 9, accept_restart: true}}]",
+            "Running",
+        ),
+    ],
+)
+def test_what_was_seen_before_a_loss_counts_no_more_when_the_link_is_back(play, document, state):
+    """The link is told before the first value, perhaps in another turn of the loop."""
+
+    async def scenario(it):
+        await with_beam(it)
+        metadata = it.sim.channels["sim.counts"].metadata
+        later(1, it.sim.disconnect, "sim.counts")
+        later(3, it.pull.offer, LinkChange("sim.counts", True, metadata, reconnected=True))
+        it.start(document)
+        await asyncio.sleep(5)
+        during = it.values("state")[-1], it.values("busy")[-1]
+        it.sim.reconnect("sim.counts", 0.0)
+        await asyncio.sleep(5)
+        return during, it.values("state")[-1]
+
+    assert play(scenario) == ((state, 1), state)
