@@ -11,7 +11,7 @@ import signal
 import sys
 from types import FrameType
 
-from orchestrator.display.output import open_missing_streams
+# Nothing more may be imported here: until `main` has begun, Ctrl-C is a traceback.
 
 
 def main() -> None:
@@ -23,6 +23,7 @@ def main() -> None:
     # collector looks through it again and again, for a tenth of a command's start.
     gc.set_threshold(50_000, 20, 50)
     from orchestrator.cli.app import app
+    from orchestrator.display.output import open_missing_streams
 
     open_missing_streams()
     for stream in (sys.stdout, sys.stderr):

@@ -1,8 +1,10 @@
 """What nobody reads, or what can not be written: the work is done all the same, or it is told."""
 
+import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,8 @@ finally:
   - set: {pv: "SIM:REC:LongOut", value: $(mark)}
 parameters: {mark: 0}
 """
+GET = ("get", "SIM:REC:LongOut")
+SERVE = ("serve", "--prefix", "SIGINT:", "--port", "0", "--interfaces", "127.0.0.1")
 
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
 
@@ -86,21 +90,24 @@ def test_a_command_may_be_started_without_stdout(shell: Shell, command: list[str
 
 
 @pytest.mark.parametrize(
-    ("moment", "number"),
+    ("command", "moment", "number"),
     [
-        ("typer.models", signal.SIGINT),
-        ("orchestrator.cli.guard", signal.SIGINT),
-        ("numpy", signal.SIGINT),
-        ("aioca", signal.SIGINT),
-        ("numpy", signal.SIGTERM),
-        ("typer.models", signal.SIGHUP),
+        (GET, "typer.models", signal.SIGINT),
+        (GET, "orchestrator.cli.guard", signal.SIGINT),
+        (GET, "numpy", signal.SIGINT),
+        (GET, "aioca", signal.SIGINT),
+        (GET, "numpy", signal.SIGTERM),
+        (GET, "typer.models", signal.SIGHUP),
+        (SERVE, "caproto.server.server", signal.SIGINT),
+        (SERVE, "orchestrator.service", signal.SIGINT),
+        (SERVE, "uvloop", signal.SIGINT),
     ],
 )
 def test_ctrl_c_while_the_program_is_imported_is_no_traceback(
-    shell: Shell, moment: str, number: signal.Signals
+    shell: Shell, command: Sequence[str], moment: str, number: signal.Signals
 ) -> None:
     with subprocess.Popen(
-        [sys.executable, "-X", "importtime", "-m", "orchestrator", "get", "SIM:REC:LongOut"],
+        [sys.executable, "-X", "importtime", "-m", "orchestrator", *command],
         env=shell.env,
         cwd=shell.folder,
         stdout=subprocess.DEVNULL,
@@ -114,6 +121,26 @@ def test_ctrl_c_while_the_program_is_imported_is_no_traceback(
         rest = process.stderr.read()
     assert process.returncode == 3
     assert "Traceback" not in rest
+
+
+def test_a_program_hears_of_ctrl_c_before_it_imports_more_of_itself() -> None:
+    """What comes before is Python's own: its start ends with a traceback, or by the signal."""
+    program = (
+        "import json, os, signal, sys\n"
+        "def tell(*_):\n"
+        "    print(json.dumps([m for m in sys.modules if m.startswith('orchestrator')]))\n"
+        "    sys.stdout.flush()\n"
+        "    os._exit(0)\n"
+        "signal.signal = tell\n"
+        "from orchestrator.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert set(json.loads(done.stdout)) == {
+        "orchestrator",
+        "orchestrator.lazily",
+        "orchestrator.cli",
+    }
 
 
 def test_an_interrupt_that_has_passed_an_exec_ends_a_command_with_its_exit_code(
