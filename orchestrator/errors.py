@@ -2,6 +2,27 @@
 
 from __future__ import annotations
 
+import re
+
+_ABOUT_ONE = re.compile(r"(?:\b(?:set|wait for|loop)|[\]:]) (\S+)$")
+"""A place that ends with one name: what its step is about, or what the step is called."""
+
+
+def told_at(place: str, text: str) -> str:
+    """A text behind its place, without what it begins with if the place has named that already.
+
+    >>> told_at("a.yaml:3: set stage.x", "stage.x is disconnected")
+    'a.yaml:3: set stage.x: disconnected'
+    """
+    for known in (place, place.partition(": ")[0]):
+        text = text.removeprefix(f"{known}: ")
+    if about := _ABOUT_ONE.search(place):
+        name = about[1]
+        text = text.removeprefix(f"{name}: ")
+        if text.startswith((f"{name} did not connect", f"{name} is disconnected")):
+            text = text.removeprefix(f"{name} ").removeprefix("is ")
+    return f"{place}: {text}"
+
 
 class OrchestratorError(Exception):
     """The base of all errors that a user may see; the text stands on its own."""
@@ -11,7 +32,7 @@ class OrchestratorError(Exception):
 
     def placed(self) -> str:
         """The text with its place in front."""
-        return f"{self.place}: {self}" if self.place else str(self)
+        return told_at(self.place, str(self)) if self.place else str(self)
 
 
 class InputError(OrchestratorError):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from orchestrator.engine.environment import NOTHING
 from orchestrator.engine.trust import shown
+from orchestrator.errors import told_at
 from orchestrator.language.checks import Finding, Level
 from orchestrator.language.compare import default_tolerance, is_within
 from orchestrator.language.nodes import LoopNode, Node, SetNode, Target, walk
@@ -29,7 +30,7 @@ def inconsistent(program: Program, view: View) -> Iterator[Finding]:
             setpoint, readback = view.channel(target.pv), view.channel(target.readback)
             for text in _disagreements(target, setpoint, readback):
                 step = f"{path_text(node.path)} {node.label}"
-                yield Finding(Level.WARNING, node.where, node.path, f"{step}: {text}")
+                yield Finding(Level.WARNING, node.where, node.path, told_at(step, text))
 
 
 def _targets(node: Node) -> tuple[Target, ...]:

@@ -406,7 +406,8 @@ class Mover:
                 timeout=_STOP_TIMEOUT,
                 permit=self._control.permit(stop, stops=True),
             )
-            self._tell(f"{attempt.move.pv} was stopped by {stop}", Severity.NO_ALARM)
+            by = f"a put of {wanted} to it" if stop == attempt.move.pv else stop
+            self._tell(f"{attempt.move.pv} was stopped by {by}", Severity.NO_ALARM)
         except OrchestratorError as error:
             self._tell(f"{attempt.move.pv} could not be stopped: {error}", Severity.MAJOR)
 

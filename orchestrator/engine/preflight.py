@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.config import ChannelConfig
 from orchestrator.engine.second_finding import at_its_step, two_servers
-from orchestrator.errors import CheckError, NotConnectedError
+from orchestrator.errors import CheckError, NotConnectedError, told_at
 from orchestrator.language.checks import Finding, Level, check_program
 from orchestrator.language.names import Names
 from orchestrator.language.nodes import (
@@ -216,5 +216,5 @@ def _is_known(channel: ChannelView) -> bool:
 
 
 def _finding(node: Node, text: str, level: Level = Level.ERROR) -> Finding:
-    text = f"{path_text(node.path)} {node.label}: {text}"
+    text = told_at(f"{path_text(node.path)} {node.label}", text)
     return Finding(level, node.where, node.path, text)

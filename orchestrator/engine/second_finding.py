@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestrator.errors import told_at
 from orchestrator.language.checks import Finding, Level
 from orchestrator.language.nodes import (
     LoopNode,
@@ -32,7 +33,7 @@ def at_its_step(program: Program, name: str, text: str) -> Finding:
     if user is None:
         return Finding(Level.ERROR, program.origin, (), text)
     step = f"{path_text(user.path)} {user.label}"
-    return Finding(Level.ERROR, user.where, user.path, f"{step}: {text}")
+    return Finding(Level.ERROR, user.where, user.path, told_at(step, text))
 
 
 def _users(program: Program, channel: str) -> Iterator[Node]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from orchestrator.errors import told_at
 from orchestrator.language.intervals import Interval
 from orchestrator.language.nodes import Node
 from orchestrator.language.operand import Operand
@@ -53,7 +54,7 @@ class Findings:
         self._add(Level.WARNING, node, text)
 
     def _add(self, level: Level, node: Node, text: str) -> None:
-        text = f"{path_text(node.path)} {node.label}: {text}"
+        text = told_at(f"{path_text(node.path)} {node.label}", text)
         self.all.append(Finding(level, node.where, node.path, text))
 
     def first(

@@ -218,11 +218,11 @@ def test_of_a_python_sequence_its_verbs_are_looked_at(look, plan, tmp_path: Path
     seen = look("", "visit", plan)
     place = str(tmp_path / "plan_to_look_at.py")
     assert [line.removeprefix(place) for line in seen.errors] == [
-        ":6: set s.x: s.x: 11 mm is outside its limits, -10 … 10 mm"
+        ":6: set s.x: 11 mm is outside its limits, -10 … 10 mm"
     ]
     assert seen.found.not_connected.startswith("not connected within 2 s: s.other (S:other); ")
     told = "\n".join(seen.warnings)
-    assert f"{place}:9: set s.x: s.x: -12 mm" in told
+    assert f"{place}:9: set s.x: -12 mm" in told
     assert "not connected within 2 s: s.gone (S:gone)" in told
     assert "s.y is in deg, its readback s.x_rbv in mm" in told
     assert seen.found.python is not None

@@ -178,9 +178,9 @@ def test_of_a_python_sequence_that_is_checked_which_its_source_says_and_a_broken
     done = shell.run("check", "visit")
     assert done.code == 4
     file = shell.folder / "own_plans.py"
-    assert f"{file}:5: set stage.x: stage.x: 400 mm is outside its limits" in done.err
+    assert f"{file}:5: set stage.x: 400 mm is outside its limits" in done.err
     assert f"{file}:6: run.set is not awaited" in done.err
-    assert f"{file}:6: set shutter.state: shutter.state: the text 'Opne' is none of" in done.err
+    assert f"{file}:6: set shutter.state: the text 'Opne' is none of" in done.err
     assert "not connected within 0.5 s: NO:SUCH;" in done.err
     assert "not connected within 0.5 s: NO:SUCH:EITHER;" in done.err
     broken = f"broken can't be imported: {shell.folder / 'broken.py'}:2: ZeroDivisionError"

@@ -238,8 +238,8 @@ def test_check_tells_before_a_run(values: Values) -> None:
     done = orchestrator(values, "check", str(file))
     told = done.stdout + done.stderr
     assert done.returncode == 2
-    assert "steps[0] set v.gain: v.gain: 2 is taken as the label '2'" in told
+    assert "steps[0] set v.gain: 2 is taken as the label '2'" in told
     assert "none of which is 2000000000.5" in told
-    assert "steps[2] set v.one: v.one: a FLOAT holds nothing so large" in told
+    assert "steps[2] set v.one: a FLOAT holds nothing so large" in told
     assert "steps[3]" not in told
     assert "steps[4]" not in told

@@ -64,7 +64,7 @@ def test_where_that_is_not_accepted_it_fails(run, before, more):
         before=before,
     )
     assert ended.status is RunStatus.FAILED
-    assert f"steps[0] set sim.x: {TEXT}" in ended.message
+    assert f"steps[0] set {TEXT}" in ended.message
     assert it.puts("fin") == []
 
 

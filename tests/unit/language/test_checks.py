@@ -101,7 +101,7 @@ def test_a_finding_has_its_place_step_and_level() -> None:
         ("steps", 1),
     )
     assert finding.line() == (
-        "a.yaml:1:21: steps[1] set stage.x: stage.x: 11 mm is outside its limits, -10 … 10 mm"
+        "a.yaml:1:21: steps[1] set stage.x: 11 mm is outside its limits, -10 … 10 mm"
     )
 
 
@@ -161,7 +161,7 @@ def test_what_is_right_has_no_findings(text: str) -> None:
         ("{loop: {values: [1, -1], as: i}, do: [{delay: $(i)}]}", "can't be negative"),
         (
             "{set: {pv: stage.x, value: 1}, on_error: [{set: {pv: stage.x, value: 11}}]}",
-            "steps[0].on_error[0] set stage.x: stage.x: 11 mm is outside",
+            "steps[0].on_error[0] set stage.x: 11 mm is outside",
         ),
         ("set: {pv: stage.x, value: 1, readback: 'A:TEXT'}", "it holds text, which never equals"),
         (
@@ -175,7 +175,7 @@ def test_what_is_right_has_no_findings(text: str) -> None:
         ("set: {pv: 'B:X', value: .nan, readback: 'B:R'}", "B:R: nothing equals NaN"),
         (
             "{loop: {values: [1, 20, 70], as: z}, do: [{run: {sequence: move, args: {to: $(z)}}}]}",
-            "move.yaml:2:9: steps[0].do[0].run.steps[0] set stage.x: stage.x: 20 mm is outside",
+            "move.yaml:2:9: steps[0].do[0].run.steps[0] set stage.x: 20 mm is outside",
         ),
         (
             "{loop: {values: [1, 70], as: z}, do: [{run: {sequence: move, args: {to: $(z)}}}]}",
