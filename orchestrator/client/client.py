@@ -28,6 +28,7 @@ from orchestrator.client.link import Link, Report
 from orchestrator.client.menus import Menu, is_menu
 from orchestrator.client.noise import doubled, silence
 from orchestrator.client.puts import PutLane
+from orchestrator.client.restarts import Restarts
 from orchestrator.client.second_servers import ignored_servers
 from orchestrator.client.threads import free_states
 from orchestrator.client.values import char_array, is_long_string, is_text, metadata_of, text_from
@@ -106,6 +107,7 @@ class Client:
         self._rights = AccessRights(self._arrivals)
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
+        self._restarts = Restarts(self.start, self._search_again)
         self._running: set[asyncio.Task[Any]] = set()
         self._limits: set[asyncio.Timeout] = set()
         self._reads: set[Reads] = set()
@@ -277,10 +279,21 @@ class Client:
                 self._text_from(name),
                 self._menu_of,
                 record=config.mirror and config.monitor,
+                lost=self._restarts.lost,
             )
             self._links[name] = link
             link.open()
         return link
+
+    def _search_again(self, links: Collection[Link]) -> None:
+        """Make the channels of these lost links anew, which libca searches for at once."""
+        for link in links:
+            link.detach()
+        for pv in {link.config.pv for link in links}:
+            self._menus.pop(pv, None)
+            forget_channel(pv)
+        for link in links:
+            link.open()
 
     def _text_from(self, name: str) -> int:
         return text_from(self._config(name), arrays=self._text_arrays)
@@ -334,6 +347,7 @@ class Client:
             if name in self._links:
                 raise not_connected(label_of(name, config.pv))
             await connect(config.pv, timeout=None)
+            channel = get_channel(config.pv)  # it may have been made anew meanwhile
         return channel
 
     async def _read_connected(

@@ -43,6 +43,10 @@ RETRY_AT_MOST = 60.0
 """s between two such tries."""
 
 
+def _nobody(_link: Link) -> None:
+    pass
+
+
 class Link:
     """One monitored channel.
 
@@ -75,6 +79,7 @@ class Link:
         "_renewing",
         "_requests",
         "_rights",
+        "_tell_lost",
         "_text_from",
         "_tries",
         "_unchanged",
@@ -99,6 +104,7 @@ class Link:
         menu_of: Callable[[Any], Menu],
         *,
         record: bool = False,
+        lost: Callable[[Link], None] = _nobody,
     ) -> None:
         """Make it; nothing happens before `open`.
 
@@ -112,6 +118,7 @@ class Link:
             text_from: As `values.is_text`.
             menu_of: Gives the menu of a channel that is one.
             record: Whether to ask for the type of its record.
+            lost: Called when it is lost.
         """
         self.config = config
         self.ready = False
@@ -124,6 +131,7 @@ class Link:
         self._offer = offer.offer
         self._rights = rights
         self._muted = muted
+        self._tell_lost = lost
         self._text_from = text_from
         self._menu: Menu | None = None
         self._menu_of = menu_of
@@ -149,6 +157,16 @@ class Link:
     def metadata(self) -> Metadata | None:
         """The last known; None before the first connection."""
         return self._metadata
+
+    @property
+    def channel(self) -> Any:
+        """The channel of aioca."""
+        return self._channel
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is disconnected, and somebody waits for it."""
+        return not self._closed and not self._connected and not self._channel.connected()
 
     @property
     def menu(self) -> Menu | None:
@@ -203,11 +221,18 @@ class Link:
         if self._closed:
             return
         self._closed = True
+        self.detach()
+
+    def detach(self) -> None:
+        """Let go of the channel; `open` takes the one that is there then."""
         self._channel._remove_subscription(self)  # noqa: SLF001 - as above
         if self._followed:
+            self._followed = False
             self._rights.forget(self._channel, self._rights_changed)
         if self._renewing is not None:
             self._renewing.cancel()
+            self._renewing = None
+        self._menu = None
         self._close_feeds()
 
     def refresh(self) -> None:
@@ -411,6 +436,7 @@ class Link:
         if self._connected:
             self._connected = False
             self._offer(LinkChange(self.config.name, False))
+            self._tell_lost(self)
         if cadef.ca_state(self._channel) == cadef.cs_conn:
             # It is back already, and its first value may have overtaken this: ask again.
             self._renew_soon()

@@ -78,7 +78,6 @@ class PutLane:
         self._pv = pv
         self._arrivals = arrivals
         self._loop = asyncio.get_running_loop()
-        self._channel = get_channel(pv)
         self._limit = DeadlineTimer(self._give_up)
         self._owed: _Owed | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -102,13 +101,13 @@ class PutLane:
 
         `label` is how messages name the channel; `pv` is another of its names than the lane's own.
         """
-        channel = get_channel(pv) if pv and pv != self._pv else self._channel
+        name = pv or self._pv
         if completion:
-            await self._put_completed(channel, label, value, timeout, permit)
+            await self._put_completed(name, label, value, timeout, permit)
         else:
             await self._turn(label, value, timeout, self._no_caller_waits)
             permit()
-            self._send(channel, label, value, None)
+            self._send(name, label, value, None)
 
     def close(self, error: OrchestratorError) -> None:
         """End what is owed with this error; libca says no more of it."""
@@ -117,7 +116,7 @@ class PutLane:
             self._end(self._owed, error)
 
     async def _put_completed(
-        self, channel: Any, label: str, value: Value, timeout: float, permit: Callable[[], None]
+        self, name: str, label: str, value: Value, timeout: float, permit: Callable[[], None]
     ) -> None:
         began = self._loop.time()
         if self._owed is not None or self._waiting:
@@ -125,7 +124,7 @@ class PutLane:
         permit()
         done = self._loop.create_future()
         owed = _Owed(label, value, self._loop.time(), began + timeout, done)
-        self._send(channel, label, value, owed)
+        self._send(name, label, value, owed)
         self._owed = owed
         self._limit.ring_by(owed.limit)
         try:
@@ -140,8 +139,9 @@ class PutLane:
         if owed.error is not None:
             raise owed.error
 
-    def _send(self, channel: Any, label: str, value: Value, owed: _Owed | None) -> None:
+    def _send(self, name: str, label: str, value: Value, owed: _Owed | None) -> None:
         """Put now or never: libca itself puts nothing to a channel that isn't connected."""
+        channel = get_channel(name)  # now: it is another after a restart
         if not channel.connected():
             raise not_connected(label)
         try:

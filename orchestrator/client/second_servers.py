@@ -19,7 +19,7 @@ _HEADER = struct.Struct(">HHHHII")  # command, payload, type, count, two paramet
 _VERSION, _CREATE_CHAN, _CREATE_CH_FAIL = 0, 18, 26  # caProto.h
 _MINOR = 13
 
-_Place: TypeAlias = tuple[str, int] | str
+Place: TypeAlias = tuple[str, int] | str
 
 
 async def ignored_servers(told: Mapping[str, tuple[str, Sequence[str]]]) -> dict[str, str]:
@@ -29,7 +29,7 @@ async def ignored_servers(told: Mapping[str, tuple[str, Sequence[str]]]) -> dict
         told: By PV, the server that is connected, and all that have answered for it.
     """
     servers = {server for here, all_ in told.values() for server in (here, *all_)}
-    places = {server: await _place(server) for server in servers}
+    places = {server: await place_of(server) for server in servers}
     asked: dict[str, set[str]] = {}
     for pv, (here, all_) in told.items():
         for server in all_:
@@ -46,7 +46,7 @@ async def ignored_servers(told: Mapping[str, tuple[str, Sequence[str]]]) -> dict
     return found
 
 
-async def _place(server: str) -> _Place:
+async def place_of(server: str) -> Place:
     """Where a server is; its text where that is not known.
 
     The text alone won't do: libca names a host by number until it knows its name.
@@ -62,7 +62,20 @@ async def _place(server: str) -> _Place:
     return str(found[0][4][0]), int(found[0][4][1])
 
 
-async def _still_has(where: _Place, pvs: Collection[str]) -> Collection[str]:
+async def accepts(where: Place) -> bool:
+    """Whether somebody accepts connections there; the one that is made is closed at once."""
+    if isinstance(where, str):
+        return False
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            _, writer = await asyncio.open_connection(*where)
+    except (OSError, TimeoutError):
+        return False
+    writer.transport.abort()
+    return True
+
+
+async def _still_has(where: Place, pvs: Collection[str]) -> Collection[str]:
     """Those of `pvs` that the server there has, as far as it doesn't deny it.
 
     None where nobody accepts connections, as libca would connect to none there; all that have no

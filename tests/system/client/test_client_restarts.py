@@ -1,6 +1,8 @@
-"""IOCs that die, freeze and come back. No beacons are heard here: reconnecting takes 5 to 10 s."""
+"""IOCs that die, freeze and come back. No beacons are heard here."""
 
 import asyncio
+import socket
+import time
 
 import pytest
 from client_iocs import Ioc, Taken, Victim, client_of, until
@@ -48,6 +50,39 @@ async def test_a_restarted_ioc_comes_back_with_its_default_unconfirmed(victim: V
         await asyncio.sleep(0.2)  # a put that was kept would have been sent by now
     assert kinds(taken, "t.x", seen) == ["lost", "back", "unconfirmed", "value"]
     assert [reading.value for reading in taken.readings("t.x")[-2:]] == [1.5, 6.0]
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("script", ["c_records.py", "caproto_pvs.py"])
+async def test_a_restarted_ioc_is_found_as_soon_as_it_is_there(victim: Victim, script: str) -> None:
+    """libca itself would look for it up to 10 s after the loss, beacons or not.
+
+    Its port is open a little before it answers searches, the more so where it is starved.
+    """
+    ioc = victim(script)
+    client, taken = client_of(ioc.channel("X"))
+    loop = asyncio.get_running_loop()
+    async with client:
+        await client.connect(["t.x"], 5)
+        for times in range(2):
+            ioc.kill()
+            await until(lambda: not taken.links("t.x")[-1].connected, 1)
+            starting = loop.run_in_executor(None, ioc.start)
+            await until(lambda: _accepts(ioc.port), RECONNECT)
+            there = time.monotonic()
+            await client.connect(["t.x"], RECONNECT)
+            assert time.monotonic() - there < 3
+            await starting
+            await client.put("t.x", 5.0 + times, completion=True, timeout=5)
+            await until(lambda value=5.0 + times: taken.readings("t.x")[-1].value == value)
+    assert [link.connected for link in taken.links("t.x")] == [True, False, True, False, True]
 
 
 async def _comes_back_other(ioc: Ioc, client: Client, taken: Taken) -> None:
