@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 T = TypeVar("T")
 
-_asked: WeakSet[asyncio.Task[Any]] = WeakSet()
+_asked: set[asyncio.Task[Any]] = set()
 # Not by `Task.cancelling`: until Python 3.12 a TaskGroup in a user's code leaves one too many.
+# No WeakSet: it is asked four times a step, and a look into one takes as long as a step's check.
 
 
 def end(task: asyncio.Task[Any]) -> None:
     """Cancel a task, for good: `is_ended` tells so even where its code swallows that."""
-    _asked.add(task)
-    task.cancel()
+    if not task.done():
+        _asked.add(task)
+        task.add_done_callback(_asked.discard)
+        task.cancel()
 
 
 def is_ended(task: asyncio.Task[Any] | None) -> bool:

@@ -278,9 +278,9 @@ class RunControl:
         if self._passed % _YIELD_EVERY == 0:  # trivial steps must not starve the loop
             await asyncio.sleep(0)
         finalising = self.finalising
-        while not self._is_ended(finalising) and (
+        while (
             self._paused or (self._suspended and not finalising and not self.stopped)
-        ):
+        ) and not self._is_ended(finalising):
             await self._opened.wait()
         self.check_ended(finalising=finalising)
         if not finalising:
@@ -293,7 +293,9 @@ class RunControl:
         """Whether a task of the steps has been asked to end, as far as that is known here."""
         if task is self._task and self._cancels:
             return True
-        return is_ended(task) or any(t.is_cancelling for t in self._timers if t.task is task)
+        if is_ended(task):
+            return True
+        return bool(self._timers) and any(t.is_cancelling for t in self._timers if t.task is task)
 
     def _is_ended(self, finalising: bool) -> bool:
         if self.aborts > 2 or self._closed:
