@@ -214,6 +214,23 @@ def test_the_pictures_are_of_the_demo() -> None:
         assert words in text
 
 
+def test_the_pictures_need_no_font_and_nothing_from_the_net() -> None:
+    from xml.etree import ElementTree
+
+    svg = "{http://www.w3.org/2000/svg}"
+    reference = "{http://www.w3.org/1999/xlink}href"
+    for file in sorted((ROOT / "docs/images").glob("*.svg")):
+        assert file.stat().st_size < 300_000
+        drawing = ElementTree.fromstring(file.read_text())  # noqa: S314 - our own file
+        elements = list(drawing.iter())
+        kinds = {element.tag.removeprefix(svg) for element in elements}
+        assert not kinds & {"text", "style", "image", "font", "foreignObject"}, file
+        shown = [element.get(reference, "") for element in elements if element.tag == f"{svg}use"]
+        known = {f"#{element.get('id')}" for element in elements}
+        assert shown
+        assert set(shown) <= known, file
+
+
 def test_supported_pythons_are_those_of_the_project() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     versions = re.findall(r"Python :: (3\.\d+)", project)
