@@ -119,7 +119,8 @@ def test_ctrl_c_while_the_program_is_imported_is_no_traceback(
             assert line, f"{moment} was not imported"
         process.send_signal(number)
         rest = process.stderr.read()
-    assert process.returncode == 3
+    # uvloop is the last one: when this hears of it the service may be there, and ends well.
+    assert process.returncode in ((3, 0) if moment == "uvloop" else (3,))
     assert "Traceback" not in rest
 
 
