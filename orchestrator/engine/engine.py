@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -81,7 +81,7 @@ class Engine:
         self._turn = asyncio.Event()
         self._arranging = asyncio.Lock()
         self._closing = False
-        self._last_id = ""
+        self._last_stamp: datetime | None = None
         self._runner: Runner | None = None
 
     @property
@@ -276,13 +276,16 @@ class Engine:
         self._events.offer(event)
 
     def _new_id(self) -> str:
-        """Unique, sorts by time, fit for a file name: `20260131-142501-037`."""
-        run_id = self._wall().strftime("%Y%m%d-%H%M%S-%f")[:-3]
-        while run_id <= self._last_id:  # two within a millisecond, or the clock was set back
-            stem, _, number = self._last_id.rpartition("-")
-            run_id = f"{stem}-{int(number) + 1:03d}"
-        self._last_id = run_id
-        return run_id
+        """Unique, sorts by the order of runs, fit for a file name: `20260131-142501-037`.
+
+        Two within a millisecond, and those behind a clock that was set back, follow the last one.
+        """
+        now = self._wall().replace(tzinfo=None)  # at the end of summer time an hour comes twice
+        stamp = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        if self._last_stamp is not None and stamp <= self._last_stamp:
+            stamp = self._last_stamp + timedelta(milliseconds=1)
+        self._last_stamp = stamp
+        return stamp.strftime("%Y%m%d-%H%M%S-%f")[:-3]
 
 
 def _internal(error: BaseException) -> str:

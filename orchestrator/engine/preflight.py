@@ -179,7 +179,7 @@ class Preflight:
 
     def _known_as(self, name: str) -> str:
         config = self._configs.get(name)
-        return f"{name} ({config.pv})" if config else name
+        return f"{name} ({config.pv})" if config and config.pv != name else name
 
     def _blind(self, node: Node) -> Iterator[Finding]:
         """Which of the servers that a step walks tell of an index by ACK alone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -429,3 +430,22 @@ def test_elapsed_stands_still_while_paused(play):
     before, after, last = play(scenario)
     assert before == after == pytest.approx(4, abs=0.3)
     assert last == pytest.approx(10, abs=0.3)
+
+
+def test_the_ids_of_runs_go_on_whatever_the_clock_does(play):
+    """More than a thousand in a millisecond, as a flood of START makes, and a clock set back."""
+
+    async def scenario(it):
+        clock = [datetime(2026, 10, 25, 2, 59, 59, 999_000, tzinfo=UTC)]
+        it.engine._wall = lambda: clock[0]
+        ids = [it.engine._new_id() for _ in range(2500)]
+        clock[0] -= timedelta(hours=1)
+        ids += [it.engine._new_id() for _ in range(2500)]
+        clock[0] += timedelta(hours=2)
+        return [*ids, it.engine._new_id()]
+
+    ids = play(scenario)
+    assert ids == sorted(set(ids))
+    assert {len(run_id) for run_id in ids} == {19}
+    assert (ids[0], ids[1]) == ("20261025-025959-999", "20261025-030000-000")
+    assert ids[-1] == "20261025-035959-999"
