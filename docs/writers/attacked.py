@@ -51,7 +51,7 @@ def _lines() -> list[dict[str, Any]]:
 
 
 def _result(line: Mapping[str, Any]) -> Result:
-    return Result(**{field.name: line[field.name] for field in fields(Result)})
+    return Result(**{field.name: line.get(field.name, "") for field in fields(Result)})
 
 
 def _row(result: Result) -> tuple[str, str, str, str]:
