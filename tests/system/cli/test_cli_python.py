@@ -103,7 +103,7 @@ def test_a_suspender_of_the_configuration_holds_it_up_until_the_record_is_back(
     assert served.get("STATE") == "Suspended"
     served.client.put("SIM:REC:Mbbo", "Low")
     served.until("STATE", "Running")
-    assert "no longer suspended by interlock" in served.log
+    served.until_told("no longer suspended by interlock")
     served.ask("skip")
     assert running.finish(20).code == 0
 

@@ -29,8 +29,8 @@ def test_a_named_sequence_runs_there_and_is_followed(served: Served) -> None:
     assert "outcome: Success" in done.out
     assert "3 steps" in done.out or "2 steps" in done.out
     assert not done.noise
-    assert "a is -7" in served.log
-    assert "run ended" in served.log
+    served.until_told("a is -7")
+    served.until_told("run ended")
 
 
 def test_a_file_of_ours_runs_there_with_its_arguments(served: Served) -> None:
