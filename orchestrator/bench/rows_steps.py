@@ -162,7 +162,7 @@ def python_steps(rig: Rig) -> Iterator[Figure]:
         _once(contestants)
         taken = interleaved(rig.rounds, contestants)
     what = "run.set / the step set, on a channel in memory"
-    yield ratio(what, taken, "python", "document", scale=1e6 / count, unit="µs", at_most=1.6)
+    yield ratio(what, taken, "python", "document", scale=1e6 / count, unit="µs")
 
 
 def _count_loop(count: int) -> dict[str, Any]:
