@@ -118,7 +118,9 @@ def test_in_a_burst_all_is_kept_or_merged_and_counted(client):
 
 
 def test_what_was_all_published_at_once_is_kept_for_a_client_that_reads(client):
-    monitors = [client.monitor("D:each") for _ in range(5)]
+    # Of five, 144 kB come at once: after ten full buffers (of 16 kB) libca asks to be sent the newest
+    # alone (tcpiiu.cpp, contiguous receives), which a busy machine makes it do.
+    monitors = [client.monitor("D:each") for _ in range(3)]
     client.put("D:burst_now", 900)  # on the event loop: none is sent before the last is queued
     for each in monitors:
         until(lambda each=each: values(each())[-1] == 900, what="the last")
