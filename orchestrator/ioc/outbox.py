@@ -130,6 +130,8 @@ class Outbox:
         """Updates kept since it was made."""
         self._first: dict[Any, int] = {}
         self._held = False
+        self._behind = 0
+        """Of those that wait, how many have another one of their feed before them."""
         self._encoding: Iterator[bytes] | None = None
         self._all = Feed(None)
         self._lossy: set[Feed] = set()
@@ -141,7 +143,8 @@ class Outbox:
     @property
     def is_ready(self) -> bool:
         """Whether there is something to encode."""
-        return self._encoding is not None or bool(self._waiting and not self._held)
+        waiting = self._behind if self._held else self._waiting
+        return self._encoding is not None or bool(waiting)
 
     @property
     def feeds(self) -> list[Feed]:
@@ -172,25 +175,31 @@ class Outbox:
         """Keep an update; never waits. Drops the oldest of the same feed if there are too many."""
         feed.posts += 1
         self._all.posts += 1
-        self._waiting += 1
         self.put_so_far += 1
         if post.only is not None:
             self._first[post.only.subscriptionid] = post.number
+        elif self._held and feed.waiting and feed.waiting[-1].only is None:
+            feed.waiting[-1] = post
+            feed.merged += 1
+            self._all.merged += 1
+            return
+        self._waiting += 1
+        self._behind += bool(feed.waiting)
         feed.waiting.append(post)
         self._line.append(feed)
-        most = 1 if self._held else feed.spec.db_entry.max_subscription_backlog
+        most = feed.spec.db_entry.max_subscription_backlog
         if self._waiting > _MOST_WAITING:
             most = 1
         while len(feed.waiting) > most:
-            self._drop(feed, merged=self._held)
+            self._drop(feed, merged=False)
 
     def hold(self, held: bool) -> None:
-        """Send none from now on, and keep only the newest of each feed; or go on sending."""
+        """The client wants no updates for now (EventsOff), or again.
+
+        As a C IOC has it (EPICS base, dbEvent.c): what waits already is sent until one of each feed
+        is left; a new one replaces the last that waits. libca asks so when it falls behind.
+        """
         self._held = held
-        if held:
-            for feed in self._feeds.values():
-                while len(feed.waiting) > 1:
-                    self._drop(feed, merged=True)
 
     def end(self, spec: Any, subscription: Any, *, last: bool) -> None:
         """A subscription has ended; `last`: the client has no other of its SubscriptionSpec."""
@@ -224,6 +233,7 @@ class Outbox:
             feed = self._line.popleft()
         post = feed.waiting.popleft()
         self._waiting -= 1
+        self._behind -= bool(feed.waiting)
         feed.delivered += 1
         self._all.delivered += 1
         only = post.only
@@ -254,6 +264,7 @@ class Outbox:
         feed.waiting.popleft()
         feed.stale += 1
         self._waiting -= 1
+        self._behind -= bool(feed.waiting)
         if merged:
             feed.merged += 1
             self._all.merged += 1
