@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from orchestrator.config import ChannelConfig, StopChannel
@@ -254,10 +255,12 @@ class Mover:
                     await asyncio.sleep(_AGAIN)
         except BaseException:
             self._look_whether_issued(attempt, began)
-            if leaf.reason is End.TIMEOUT:
-                await self._last_look(attempt)
-            if attempt.issued and leaf.reason is not End.SKIP and not attempt.done:
-                await self._stop_moving(attempt)
+            try:
+                if leaf.reason is End.TIMEOUT:
+                    await self._last_look(attempt)
+            finally:  # also where an abort ends that look
+                if attempt.issued and leaf.reason is not End.SKIP and not attempt.done:
+                    await self._stop_moving(attempt)
             raise
 
     def _hindrances(self, attempt: Attempt, began: float) -> list[str]:
@@ -325,7 +328,7 @@ class Mover:
         if accept is None and attempt.config is not None:
             accept = attempt.config.accept_invalid
         if accept is None:
-            self.alarms.watch(attempt.channel, _text(attempt.move.value), before)
+            self.alarms.watch(attempt.channel, partial(_text, attempt.move.value), before)
         if accept is not False or self._control.gives_up:
             return
         name = attempt.move.pv

@@ -22,8 +22,8 @@ _ANSWER = 0.5
 class _Put:
     """The last put to a channel."""
 
-    text: str
-    """What was put, for people."""
+    text: Callable[[], str]
+    """What was put, for people; made only where it is told, as of a waveform it takes long."""
     before: Reading | None
     """The channel's reading when the put was issued."""
     ended: float
@@ -56,8 +56,11 @@ class PutAlarms:
         """Of each channel whose last put left its record INVALID, what to tell."""
         return [self._invalid[name] for name in sorted(self._invalid)]
 
-    def watch(self, channel: ChannelView, text: str, before: Reading | None) -> None:
-        """A put to a channel has ended; `before` is its reading from when the put was issued."""
+    def watch(self, channel: ChannelView, text: Callable[[], str], before: Reading | None) -> None:
+        """A put to a channel has ended; `before` is its reading from when the put was issued.
+
+        `text` makes what was put, for people.
+        """
         self._puts[channel.name] = _Put(text, before, self._clock())
         if channel.name not in self._ends:
             self._ends[channel.name] = self._view.watch([channel.name], self._changed)
@@ -67,8 +70,8 @@ class PutAlarms:
         put, reading = self._puts[channel.name], channel.reading
         if reading is None or reading is put.before or not channel.connected:
             return
+        put.seen = put.seen or reading.received >= put.ended
         if self._clock() - put.ended <= _OF_THE_PUT:
-            put.seen = reading.received >= put.ended
             self._look(channel.name, put, reading)
 
     def _look(self, name: str, put: _Put, reading: Reading) -> None:
@@ -76,7 +79,7 @@ class PutAlarms:
             self._invalid.pop(name, None)
             return
         is_new = name not in self._invalid
-        self._invalid[name] = text = invalid_text(name, put.text, reading)
+        self._invalid[name] = text = invalid_text(name, put.text(), reading)
         if is_new:
             self._tell(text, Severity.MINOR)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from functools import partial
 
 import pytest
@@ -330,6 +331,21 @@ def test_what_moves_is_stopped_though_its_step_is_ended_twice(play):
         later(1.0, it.ask, Verb.ABORT)
         fails = "{wait: {pv: sim.x, above: 1, timeout: 1}}"
         ended = await it.run(f"steps: [{{parallel: [{{set: {{pv: sim.y, value: 1}}}}, {fails}]}}]")
+        return ended.status, it.puts("stop")
+
+    assert play(scenario) == (RunStatus.ABORTED, [1])
+
+
+@pytest.mark.parametrize("at", [1.0, 2.5])
+def test_what_moves_is_stopped_though_an_abort_comes_while_its_readback_is_read(play, at):
+    """Before the timeout, and while the readback is read once more behind it."""
+
+    async def scenario(it):
+        it.sim.channels["sim.x_rbv"].get_takes = math.inf
+        it.sim.channels["sim.y"].on_put = lambda channel, value: None
+        later(at, it.ask, Verb.ABORT)
+        step = "{set: {pv: sim.y, value: 1, completion: false, readback: sim.x_rbv, timeout: 2}}"
+        ended = await it.run(f"steps: [{step}]")
         return ended.status, it.puts("stop")
 
     assert play(scenario) == (RunStatus.ABORTED, [1])

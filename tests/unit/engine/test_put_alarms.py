@@ -123,6 +123,16 @@ def test_an_alarm_long_after_a_put_is_none_of_its(play):
     assert play(scenario) == ("", [])
 
 
+def test_nor_is_one_of_a_put_that_posted_nothing(play):
+    async def scenario(it):
+        it.sim.channels["sim.x"].on_put = lambda channel, value: None  # it has that value already
+        asyncio.get_running_loop().call_later(20, it.sim.post, "sim.x", 5.0, Severity.INVALID)
+        ended = await it.run("steps: [{set: {pv: sim.x, value: 5}}, {delay: 30}]")
+        return ended.message, told(it)
+
+    assert play(scenario) == ("", [])
+
+
 def test_a_server_that_does_not_answer_delays_the_end_of_a_run_little(play):
     async def scenario(it):
         it.sim.channels["sim.x"].on_put = lambda channel, value: None
