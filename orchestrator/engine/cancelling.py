@@ -21,6 +21,11 @@ def end(task: asyncio.Task[Any]) -> None:
         task.cancel()
 
 
+def forget(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """These will never be done, as their loop is closed."""
+    _asked.difference_update(tasks)
+
+
 def is_ended(task: asyncio.Task[Any] | None) -> bool:
     """Whether a task was asked to end."""
     return task in _asked

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 import structlog
 
-from orchestrator.engine.cancelling import end
+from orchestrator.engine.cancelling import end, forget
 from orchestrator.engine.cleanup import line_of_thread
 from orchestrator.errors import CallError
 from orchestrator.loops import new_loop
@@ -31,8 +31,11 @@ _IDLE = 4
 """Rooms without work that are kept for what comes next; to make one takes some 0.3 ms."""
 
 
-class GivenUp(BaseException):
-    """Raised in the midst of user code that was given up."""
+class GivenUp(SystemExit):
+    """Raised in the midst of user code that was given up, and wherever its thread may be by then.
+
+    A SystemExit: asyncio passes it on out of its loop, and a thread ends by it without a word.
+    """
 
 
 class Room:
@@ -104,19 +107,19 @@ class Room:
         ident = None if self._thread is None else self._thread.ident
         return "" if ident is None else line_of_thread(ident)
 
-    async def sweep(self) -> list[str]:
+    async def sweep(self) -> tuple[list[str], list[str]]:
         """Called by user code at its end: cancel the tasks that it has left, and name them.
 
+        First those that have ended, then those that do not, for which the room is none for others.
         Where it shares the service's loop nobody knows whose they are: their verbs are refused.
         """
         if self.is_shared:
-            return []
+            return [], []
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in left:
             task.cancel()
-        if left:
-            await asyncio.wait(left, timeout=_SWEEP)
-        return [task.get_name() for task in left]
+        done, deaf = (await asyncio.wait(left, timeout=_SWEEP)) if left else (set(), set())
+        return sorted(t.get_name() for t in done), sorted(t.get_name() for t in deaf)
 
     def end(self) -> None:
         """Nothing is to run in it any more; a thread that does not react is left behind."""
@@ -133,20 +136,27 @@ class Room:
             ident = ctypes.c_ulong(self._thread.ident)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(GivenUp))
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is to run in it any more."""
+        return self._over
+
     def _run(self) -> None:
-        with suppress(GivenUp, RuntimeError):  # it may come at any line, of the loop's as well
+        try:
             self._serve()
             self._clear()
+        finally:
+            forget(asyncio.all_tasks(self.loop))
             self.loop.close()
 
     def _serve(self) -> None:
         while not self._over:
             try:
                 self.loop.run_forever()
+            except GivenUp:
+                continue
             except BaseException:
                 log.exception("a task of user code has raised what ends a program; it goes on")
-        self._clear()
-        self.loop.close()
 
     def _clear(self) -> None:
         """What was given up gets a last chance to end."""
@@ -200,7 +210,7 @@ class Call(Generic[T]):
         self._room.calls[self] = None
         task = self._task = self._room.home.create_task(self._work())
         task.add_done_callback(self._done)
-        if self._cancelled:
+        if self._cancelled or self._room.is_over:
             task.cancel()
         if self._room.is_leaving:
             self.left()
@@ -258,6 +268,7 @@ class Rooms:
             if room.home is home:
                 room.renew()
                 return room
+            room.end()
         return Room(home, new_loop())
 
     def release(self, room: Room) -> None:

@@ -63,6 +63,8 @@ class UserCode:
         self._patience = patience
         self._failed = failed
         self._dropped = False
+        self._is_deaf = False
+        """A task that it has left behind does not end."""
         self.left: WayOut | None = None
         """How the user's code has been told to end; what it does from then on is clean-up."""
         self.over = False
@@ -90,7 +92,7 @@ class UserCode:
             self.over = True
             if not ended.done():
                 self.room.give_up()
-            elif self.room.calls:
+            elif self.room.calls or self._is_deaf:
                 self.room.end()
             else:
                 self._rooms.release(self.room)
@@ -213,8 +215,12 @@ class UserCode:
         return result
 
     async def _sweep(self) -> None:
-        if left := await self.room.sweep():
-            text = f"{self._name} has left tasks behind: {', '.join(left)} were cancelled"
+        cancelled, deaf = await self.room.sweep()
+        self._is_deaf = bool(deaf)
+        told = [f"{', '.join(cancelled)} were cancelled"] if cancelled else []
+        told += [f"{', '.join(deaf)} does not end"] if deaf else []
+        if told:
+            text = f"{self._name} has left tasks behind: {'; '.join(told)}"
             self.room.to_home(self._tell, text, Severity.MINOR)
 
     def _leave(self) -> None:

@@ -6,12 +6,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from orchestrator.engine.python import Run
 from orchestrator.engine.registry import Registry, function, sequence
-from orchestrator.engine.rooms import Rooms
+from orchestrator.engine.rooms import Call, Rooms
 from orchestrator.types import Command, RunStatus, Told, Verb
 
 from .bench import Bench, bench
@@ -74,6 +75,23 @@ async def leaves_a_task(run: Run) -> None:
 
 
 @sequence
+async def leaves_a_deaf_task(run: Run) -> None:
+    async def deaf() -> None:
+        while not ended.is_set():
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.05)
+
+    task = asyncio.create_task(deaf(), name="deaf")
+    await run.log(task.get_name())
+
+
+@sequence
+async def looks_around(run: Run) -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await run.set("sim.y", len(others))
+
+
+@sequence
 async def exits_in_a_task(run: Run) -> None:
     async def leave() -> None:
         raise SystemExit(3)
@@ -117,6 +135,8 @@ SEQUENCES = (
     asks_all_the_time,
     waits_for_others,
     leaves_a_task,
+    leaves_a_deaf_task,
+    looks_around,
     exits_in_a_task,
     patient,
     quick,
@@ -282,6 +302,37 @@ def test_tasks_that_are_left_behind_are_ended_and_told():
     status, x, texts = play(scenario)
     assert (status, x) == (RunStatus.SUCCESS, [])
     assert "leaves_a_task has left tasks behind: later were cancelled" in texts
+
+
+def test_a_room_in_which_something_goes_on_is_none_for_the_next_one():
+    async def scenario(it):
+        start(it, "leaves_a_deaf_task")
+        first = (await it.ended()).status
+        texts = told(it)
+        start(it, "looks_around")
+        return first, texts, (await it.ended()).status, it.puts("y")
+
+    first, texts, second, y = play(scenario)
+    assert (first, second, y) == (RunStatus.SUCCESS, RunStatus.SUCCESS, [0])
+    assert "leaves_a_deaf_task has left tasks behind: deaf does not end" in texts
+
+
+def test_nothing_is_begun_any_more_in_a_room_that_has_ended():
+    async def main():
+        room = Rooms(threads=True).open()
+        done = []
+
+        async def work() -> None:
+            done.append(1)
+
+        room.end()
+        call = Call(room, work, cleans=True)
+        room.to_home(call._begin)  # it was on its way
+        await until(lambda: call._task is not None and call._task.done())
+        return done
+
+    assert asyncio.run(main()) == []
+    _threads_are_gone()
 
 
 def test_an_exit_in_a_task_of_its_own_ends_that_task_alone():
