@@ -161,8 +161,22 @@ def _within(line: int, blocks: Lines) -> bool:
     return any(first <= line <= last for first, last in blocks)
 
 
-@lru_cache(maxsize=4096)
+_known: dict[int, tuple[CodeType, _Blocks]] = {}
+# By identity: to hash a code object takes the longer the longer the function is. It holds them, so
+# that no other has that identity.
+_MOST_KNOWN = 4096
+
+
 def _blocks_of(code: CodeType) -> _Blocks:
+    known = _known.get(id(code))
+    if known is None:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        known = _known[id(code)] = (code, _blocks_in_function(code))
+    return known[1]
+
+
+def _blocks_in_function(code: CodeType) -> _Blocks:
     of_file = blocks_in(code.co_filename)
     first = code.co_firstlineno
     last = max((line for _, _, line in code.co_lines() if line is not None), default=first)

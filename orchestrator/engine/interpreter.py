@@ -110,11 +110,10 @@ class Interpreter:
             log.debug("skipped as a whole", step=node.label)
         self._reporter.finished()
 
-    async def run_here(self, nodes: Sequence[Node], scope: Scope, place: Place) -> Scope:
-        """Run steps in this very scope, and give it with what they bound: a Python verb's."""
+    async def run_here(self, nodes: Sequence[Node], scope: Scope, place: Place) -> None:
+        """Run steps in this very scope, which has what they bound then: a Python verb's."""
         for node in nodes:
             await self._one(node, scope, place, None)
-        return scope
 
     # Errors -----------------------------------------------------------------------------------
 

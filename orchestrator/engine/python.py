@@ -28,7 +28,7 @@ from orchestrator.engine.control import RewindRun, RunControl, StopRun
 from orchestrator.engine.machine import Machine, State, When
 from orchestrator.engine.python_steps import PythonSteps, Walk, Way
 from orchestrator.engine.user_code import UserCode, as_error
-from orchestrator.engine.verb_calls import VALUE, VerbCalls
+from orchestrator.engine.verb_calls import VALUE, VerbCalls, plain
 from orchestrator.engine.verbs import Verbs
 from orchestrator.errors import CallError
 from orchestrator.language.names import Names
@@ -140,6 +140,8 @@ class Run:
         self, pv: str, value: object, *, timeout: float = 10.0, name: str = "", **fields: Any
     ) -> Verb[None]:
         """Put a value; `fields` are those of the step `set`: readback, tolerance and so on."""
+        if isinstance(value, np.generic):  # the points of numpy's linspace, mostly
+            value = plain(value)
         if type(value) in (int, float) and fields.keys().isdisjoint(_COMMON):  # nearly always
             fields["timeout"] = timeout
             return self._verb("set", partial(self._set, pv, value, name, fields))

@@ -45,14 +45,11 @@ class VerbCalls:
         Raises:
             CheckError: It is wrong.
         """
-        key = _key(site, step)
+        key = _hashable((site.file, site.line, _frozen(step)))
         known = None if key is None else self._programs.get(key)
         if known is not None:
             return known
-        document = document_of({"steps": [plain(step)]}, site.where or f"{self._sequence} (Python)")
-        base = (*self._around, site.short or self._sequence)
-        program = compile_verb_call(document, self._names, self._library, base)
-        return program if key is None else self._keep(key, program)
+        return self._keep(key, self._compiled(site, step))
 
     def put(self, site: Site, pv: str, name: str, fields: Mapping[str, Any]) -> Program:
         """A `set` of one channel; its value is the name `VALUE`, which differs from call to call.
@@ -61,19 +58,26 @@ class VerbCalls:
             CheckError: It is wrong.
         """
         types = tuple(map(type, fields.values()))  # 1, 1.0 and True are equal
-        key = (site.file, site.line, pv, name, *fields.items(), types)
-        known = self._programs.get(key)
+        key = _hashable((site.file, site.line, pv, name, *fields.items(), types))
+        known = None if key is None else self._programs.get(key)
         if known is not None:
             return known
         step: dict[str, object] = {"set": {"pv": pv, "value": 0, **fields}}
-        program = self.step(site, {**step, "name": name} if name else step)
+        program = self._compiled(site, {**step, "name": name} if name else step)
         (node,) = program.steps
         assert isinstance(node, SetNode)  # noqa: S101 - it is what was compiled
         (target,) = node.targets
         own = replace(node, targets=(replace(target, value=_GIVEN),))
         return self._keep(key, replace(program, steps=(own,)))
 
-    def _keep(self, key: Hashable, program: Program) -> Program:
+    def _compiled(self, site: Site, step: Mapping[str, object] | str) -> Program:
+        document = document_of({"steps": [plain(step)]}, site.where or f"{self._sequence} (Python)")
+        base = (*self._around, site.short or self._sequence)
+        return compile_verb_call(document, self._names, self._library, base)
+
+    def _keep(self, key: Hashable | None, program: Program) -> Program:
+        if key is None:
+            return program
         self._programs[key] = program
         if len(self._programs) > _MOST:
             self._programs.popitem(last=False)
@@ -102,9 +106,8 @@ def plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
-def _key(site: Site, step: object) -> Hashable | None:
+def _hashable(key: Hashable) -> Hashable | None:
     """What tells a call from others; None where it is made of what can't be compared."""
-    key = (site.file, site.line, _frozen(step))
     try:
         hash(key)
     except TypeError:

@@ -10,11 +10,11 @@ from pydantic import Field, PrivateAttr, StrictStr, model_validator
 from orchestrator.errors import CheckError
 from orchestrator.language import tree
 from orchestrator.language.fields import Bound, Choices, Identifier, OneValue, OrValue, WaitTimeout
-from orchestrator.language.findings import Strict, validate
+from orchestrator.language.findings import Mistake, Strict, validate
 from orchestrator.language.operations import described
 from orchestrator.language.steps import VERBS, Steps
 from orchestrator.language.suspend import Suspend, SuspenderName
-from orchestrator.types import Path
+from orchestrator.types import Path, path_text
 
 
 class Parameter(Strict):
@@ -162,8 +162,14 @@ def document_of(value: Mapping[str, object], origin: str) -> Document:
     """
     document, mistakes = validate(Document, value)
     if mistakes:
-        raise CheckError([f"{origin}: {m.text.removeprefix('steps[0].')}" for m in mistakes])
+        raise CheckError([f"{origin}: {_in_step(mistake)}" for mistake in mistakes])
     return cast(Document, document).locate(origin, {})
+
+
+def _in_step(mistake: Mistake) -> str:
+    """A mistake in a document's only step: of a field's value with the field in front."""
+    field = mistake.path[2:]  # behind `steps[0]`
+    return f"{path_text(field)}: {mistake.text}" if len(field) > 1 else mistake.text
 
 
 def _nearest(positions: Mapping[Path, tree.Position], path: Path) -> tree.Position:

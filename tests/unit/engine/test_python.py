@@ -469,3 +469,21 @@ def test_a_blocking_function_that_is_not_waited_for_any_longer_is_told_to_go_on(
     status, told = asyncio.run(main())
     assert status is RunStatus.TIMEOUT
     assert "block runs in a thread and can't be cancelled: it goes on" in told
+
+
+def test_a_field_that_is_a_list_is_refused_as_a_document_refuses_it(play):
+    """Calls are kept compiled by their fields, of which some can't be compared."""
+
+    @sequence
+    async def odd(run: Run) -> None:
+        for timeout in (5, [5]):
+            await run.set("sim.x", 1, timeout=timeout)
+
+    async def scenario(it):
+        start_named(it, "odd")
+        return await it.ended(), it.puts("x")
+
+    ended, x = play(scenario, registry=Registry({"odd": odd}))
+    assert (ended.status, x) == (RunStatus.FAILED, [1])
+    assert "set.timeout" in ended.message
+    assert "TypeError" not in ended.message
