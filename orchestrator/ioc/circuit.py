@@ -618,10 +618,16 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
     async def make_room(self, feed: Feed) -> None:
         """Let the client have its turns before one of its updates is dropped; bounded.
 
-        Not while it is its reading that is waited for, nor once it has stayed behind.
+        Not while it is its reading that is waited for, while it wants none (EventsOff), nor once it
+        has stayed behind.
         """
         patience = _PATIENCE
-        while feed.is_full and patience and not (self._blocked or self._behind):
+        while (
+            feed.is_full
+            and patience
+            and self.outbox.is_ready
+            and not (self._blocked or self._behind)
+        ):
             patience -= 1
             await asyncio.sleep(0)
         self._behind = self._behind or not patience

@@ -130,8 +130,6 @@ class Outbox:
         """Updates kept since it was made."""
         self._first: dict[Any, int] = {}
         self._held = False
-        self._behind = 0
-        """Of those that wait, how many have another one of their feed before them."""
         self._encoding: Iterator[bytes] | None = None
         self._all = Feed(None)
         self._lossy: set[Feed] = set()
@@ -143,8 +141,7 @@ class Outbox:
     @property
     def is_ready(self) -> bool:
         """Whether there is something to encode."""
-        waiting = self._behind if self._held else self._waiting
-        return self._encoding is not None or bool(waiting)
+        return self._encoding is not None or (self._waiting > 0 and not self._held)
 
     @property
     def feeds(self) -> list[Feed]:
@@ -178,13 +175,7 @@ class Outbox:
         self.put_so_far += 1
         if post.only is not None:
             self._first[post.only.subscriptionid] = post.number
-        elif self._held and feed.waiting and feed.waiting[-1].only is None:
-            feed.waiting[-1] = post
-            feed.merged += 1
-            self._all.merged += 1
-            return
         self._waiting += 1
-        self._behind += bool(feed.waiting)
         feed.waiting.append(post)
         self._line.append(feed)
         most = feed.spec.db_entry.max_subscription_backlog
@@ -196,8 +187,8 @@ class Outbox:
     def hold(self, held: bool) -> None:
         """The client wants no updates for now (EventsOff), or again.
 
-        As a C IOC has it (EPICS base, dbEvent.c): what waits already is sent until one of each feed
-        is left; a new one replaces the last that waits. libca asks so when it falls behind.
+        libca asks so when it falls behind, which in a burst is often. A C IOC merges meanwhile
+        (EPICS base, dbEvent.c); here what a PV keeps for its clients is kept for this one too.
         """
         self._held = held
 
@@ -233,7 +224,6 @@ class Outbox:
             feed = self._line.popleft()
         post = feed.waiting.popleft()
         self._waiting -= 1
-        self._behind -= bool(feed.waiting)
         feed.delivered += 1
         self._all.delivered += 1
         only = post.only
@@ -264,7 +254,6 @@ class Outbox:
         feed.waiting.popleft()
         feed.stale += 1
         self._waiting -= 1
-        self._behind -= bool(feed.waiting)
         if merged:
             feed.merged += 1
             self._all.merged += 1

@@ -349,8 +349,8 @@ class ServicePVs(Group):
         CMD_BYTES,
         "Who is connected, a JSON list, those first of whom most was dropped: who (user@host as "
         "they claim), address, since, circuits, channels, subscriptions, puts without an answer; "
-        "of their updates posts, which are delivered, merged (while they had them off), dropped "
-        "or waiting; lost, the PVs of which most was dropped; unread_bytes.",
+        "of their updates posts, which are delivered, merged (their subscription ended before), "
+        "dropped or waiting; lost, the PVs of which most was dropped; unread_bytes.",
     )
     clients_count = _int("CLIENTS:COUNT", "Circuits of clients.")
     tasks = _int("TASKS", "Tasks of the event loop.")

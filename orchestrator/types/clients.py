@@ -43,7 +43,7 @@ class SubscriberFigures:
     delivered: int = 0
     """Sent to it, or held back by a filter that it asked for."""
     merged: int = 0
-    """Replaced by a newer one while it had its updates off (EVENTS_OFF)."""
+    """Not sent, since its subscription ended before."""
     dropped: int = 0
     """Replaced by newer ones because it did not read."""
     waiting: int = 0
