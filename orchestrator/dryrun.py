@@ -18,10 +18,10 @@ from orchestrator.engine.preflight import Preflight
 from orchestrator.engine.python_check import Look, look_at
 from orchestrator.engine.python_program import PythonProgram
 from orchestrator.errors import NotConnectedError
-from orchestrator.language.checks import Finding, Level, check_program, check_suspenders
-from orchestrator.language.duration import Estimate, estimate
-from orchestrator.language.nodes import Suspender
-from orchestrator.language.program import Program, compile_suspenders
+from orchestrator.language.foresight.checks import Finding, Level, check_program, check_suspenders
+from orchestrator.language.foresight.duration import Estimate, estimate
+from orchestrator.language.program.compiler import Program, compile_suspenders
+from orchestrator.language.program.nodes import Suspender
 from orchestrator.queues import MergeQueue, pull_queue
 from orchestrator.types import EngineItem, PullItem, PushItem
 

@@ -25,7 +25,7 @@ from orchestrator.client import Client
 from orchestrator.config import ChannelConfig, Config, key_place, names_of, prefix_doubts
 from orchestrator.device import Device
 from orchestrator.engine import Engine, Library, Rooms, registry_of
-from orchestrator.language.program import compile_suspenders
+from orchestrator.language.program.compiler import compile_suspenders
 from orchestrator.lock import hold_store, look_at_store
 from orchestrator.ports import Channels, Offer, Store
 from orchestrator.present import Announcement, announced

@@ -17,10 +17,10 @@ from orchestrator.cli.app import app
 from orchestrator.config import ChainConfig, Config, load_config, names_of
 from orchestrator.engine.library import Library
 from orchestrator.engine.registry import load
-from orchestrator.language.document import parse
 from orchestrator.language.names import Names
-from orchestrator.language.program import compile_program
-from orchestrator.language.steps import VERBS
+from orchestrator.language.program.compiler import compile_program
+from orchestrator.language.text.document import parse
+from orchestrator.language.text.steps import VERBS
 from orchestrator.store import _header
 from tests.pages import PAGES, ROOT, Block, blocks
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from orchestrator.language.functions import FUNCTIONS
-from orchestrator.language.schema import Row, document_reference, step_reference
-from orchestrator.language.steps import VERBS
+from orchestrator.language.expressions.functions import FUNCTIONS
+from orchestrator.language.text.schema import Row, document_reference, step_reference
+from orchestrator.language.text.steps import VERBS
 from orchestrator.server.reference import ReferenceRow, reference
 from writers.markdown import code, part, table, words_of
 

@@ -23,10 +23,10 @@ from orchestrator.engine import Library, library_of
 from orchestrator.engine.counting import count_steps
 from orchestrator.engine.python_program import PythonProgram
 from orchestrator.errors import InputError
-from orchestrator.language.arguments import parse_assignments
-from orchestrator.language.checks import Finding, Level
-from orchestrator.language.program import Program
-from orchestrator.language.template import as_text
+from orchestrator.language.expressions.template import as_text
+from orchestrator.language.foresight.checks import Finding, Level
+from orchestrator.language.program.compiler import Program
+from orchestrator.language.text.arguments import parse_assignments
 
 _MOST_UNSEEN = 20
 """Lines of what can't be looked at that people are shown."""

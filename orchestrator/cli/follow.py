@@ -23,9 +23,9 @@ from orchestrator.config import Config
 from orchestrator.display.outcome import show_outcome
 from orchestrator.display.run import RunDisplay, open_display
 from orchestrator.errors import InputError, NotConnectedError, PutError
-from orchestrator.language.arguments import bind, parse_assignments
-from orchestrator.language.document import parse
-from orchestrator.language.tree import read
+from orchestrator.language.text.arguments import bind, parse_assignments
+from orchestrator.language.text.document import parse
+from orchestrator.language.text.tree import read
 from orchestrator.types import (
     Cause,
     RunEnded,

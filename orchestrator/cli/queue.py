@@ -23,7 +23,7 @@ from orchestrator.config import Config
 from orchestrator.device.commands import parse_command
 from orchestrator.display.queue import queue_lines, queue_table
 from orchestrator.errors import InputError, PutError
-from orchestrator.language.arguments import parse_assignments
+from orchestrator.language.text.arguments import parse_assignments
 
 _WAITS = re.compile(r" waits as run (\d+)$")
 

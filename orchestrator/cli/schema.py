@@ -7,7 +7,7 @@ import json
 import typer
 
 from orchestrator.cli.codes import Code
-from orchestrator.language.schema import json_schema
+from orchestrator.language.text.schema import json_schema
 
 
 def schema() -> int:

@@ -9,7 +9,7 @@ from orchestrator.config import Config
 from orchestrator.engine import Library, library_of
 from orchestrator.engine.python_program import PythonProgram
 from orchestrator.errors import InputError
-from orchestrator.language.program import Program
+from orchestrator.language.program.compiler import Program
 from orchestrator.types import RunRequest
 
 

@@ -21,9 +21,9 @@ from orchestrator.client.parsing import parse_value
 from orchestrator.client.puts import brief
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import InputError, OrchestratorError, PutError, StepTimeoutError
-from orchestrator.language.compare import check_limits, index_or_label, meets
 from orchestrator.language.names import record_of
-from orchestrator.language.relation import Relation
+from orchestrator.language.values.compare import check_limits, index_or_label, meets
+from orchestrator.language.values.relation import Relation
 from orchestrator.queues import MergeQueue
 from orchestrator.types import (
     Alarm,

@@ -9,9 +9,9 @@ import re
 import numpy as np
 
 from orchestrator.errors import PutError
-from orchestrator.language.compare import as_label
-from orchestrator.language.number_types import held, is_whole
-from orchestrator.language.operations import Fault
+from orchestrator.language.values.compare import as_label
+from orchestrator.language.values.number_types import held, is_whole
+from orchestrator.language.values.operations import Fault
 from orchestrator.types import Metadata, NativeType, Value
 
 _DIGITS = re.compile(r"[+-]?[0-9]{1,40}")

@@ -13,8 +13,8 @@ from epicscorelibs.ca import cadef, dbr
 from orchestrator.client.details import Details
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import PutError
-from orchestrator.language.number_types import held, held_array
-from orchestrator.language.operations import Fault
+from orchestrator.language.values.number_types import held, held_array
+from orchestrator.language.values.operations import Fault
 from orchestrator.types import (
     Alarm,
     Metadata,

@@ -9,9 +9,9 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
 from orchestrator.config.model import CaConfig
-from orchestrator.language.findings import Strict, expected
 from orchestrator.language.names import SCHEME
-from orchestrator.language.suspend import Suspend, SuspenderName
+from orchestrator.language.text.findings import Strict, expected
+from orchestrator.language.text.suspend import Suspend, SuspenderName
 from orchestrator.types import ClientLimits
 
 

@@ -12,7 +12,7 @@ from orchestrator.types import ClientLimits, Limits, Metadata, NativeType, path_
 from orchestrator.types import Path as KeyPath
 
 if TYPE_CHECKING:
-    from orchestrator.language.suspend import Suspend
+    from orchestrator.language.text.suspend import Suspend
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from orchestrator.config.model import (
     StopChannel,
 )
 from orchestrator.errors import CheckError, InputError
-from orchestrator.language.findings import validate
 from orchestrator.language.names import SCHEME, ServerChannels, plain_pv, suggestion
+from orchestrator.language.text.findings import validate
 from orchestrator.types import ClientLimits, NativeType, Path, path_text
 
 DEFAULT_FILE = FilePath("orchestrator.toml")

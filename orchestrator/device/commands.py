@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from orchestrator.errors import InputError
 from orchestrator.language.names import suggestion
-from orchestrator.language.trajectory import is_trajectory
+from orchestrator.language.text.trajectory import is_trajectory
 from orchestrator.types import Verb
 
 _CONTROLS = {

@@ -26,7 +26,7 @@ from orchestrator.device.publisher import RunPublisher
 from orchestrator.device.served import Served
 from orchestrator.device.world import World
 from orchestrator.errors import InputError
-from orchestrator.language.indices import parse_indices
+from orchestrator.language.text.indices import parse_indices
 from orchestrator.ports import Offer
 from orchestrator.queues import MergeQueue
 from orchestrator.types import (

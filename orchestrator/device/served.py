@@ -12,8 +12,8 @@ import numpy as np
 
 from orchestrator.config import Config
 from orchestrator.errors import InputError
-from orchestrator.language.indices import NO_INDEX, NO_SEQ, Indices, parse_indices
-from orchestrator.language.trajectory import Trajectory, parse_trajectory
+from orchestrator.language.text.indices import NO_INDEX, NO_SEQ, Indices, parse_indices
+from orchestrator.language.text.trajectory import Trajectory, parse_trajectory
 from orchestrator.types import (
     Alarm,
     Command,

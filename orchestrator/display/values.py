@@ -6,8 +6,8 @@ from datetime import datetime
 
 import numpy as np
 
-from orchestrator.language.compare import DIGITS
-from orchestrator.language.number_types import shortest
+from orchestrator.language.values.compare import DIGITS
+from orchestrator.language.values.number_types import shortest
 from orchestrator.types import LinkChange, Metadata, NativeType, Reading, Value, alarm_name
 
 _NAME_WIDTH = 30

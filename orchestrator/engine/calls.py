@@ -13,8 +13,8 @@ from orchestrator.engine.python_program import PythonProgram
 from orchestrator.engine.rooms import Rooms
 from orchestrator.engine.user_code import Patience, UserCode, as_error
 from orchestrator.errors import OrchestratorError, StepTimeoutError
-from orchestrator.language.nodes import RunNode
-from orchestrator.language.program import Program
+from orchestrator.language.program.compiler import Program
+from orchestrator.language.program.nodes import RunNode
 from orchestrator.types import Severity
 
 

@@ -16,9 +16,9 @@ from orchestrator.engine.legs import Acks, Leg, Pair, home, pair_of, severe
 from orchestrator.engine.trust import disconnected, seen
 from orchestrator.engine.watching import until
 from orchestrator.errors import InputError, NotConnectedError, PutError, StepTimeoutError
-from orchestrator.language.indices import LARGEST, NO_INDEX, Indices
 from orchestrator.language.names import ServerChannels
-from orchestrator.language.trajectory import parse_trajectory
+from orchestrator.language.text.indices import LARGEST, NO_INDEX, Indices
+from orchestrator.language.text.trajectory import parse_trajectory
 from orchestrator.ports import Channels, View
 from orchestrator.timers import spelt
 from orchestrator.types import IndicesSet, Severity

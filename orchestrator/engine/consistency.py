@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from orchestrator.engine.environment import NOTHING
 from orchestrator.engine.trust import shown
 from orchestrator.errors import told_at
-from orchestrator.language.checks import Finding, Level
-from orchestrator.language.compare import default_tolerance, is_within
-from orchestrator.language.nodes import LoopNode, Node, SetNode, Target, walk
-from orchestrator.language.program import Program
+from orchestrator.language.foresight.checks import Finding, Level
+from orchestrator.language.program.compiler import Program
+from orchestrator.language.program.nodes import LoopNode, Node, SetNode, Target, walk
+from orchestrator.language.values.compare import default_tolerance, is_within
 from orchestrator.ports import ChannelView, View
 from orchestrator.types import Metadata, NativeType, Severity, path_text
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orchestrator.language.nodes import (
+from orchestrator.language.foresight.reach import passes_of
+from orchestrator.language.program.nodes import (
     GroupNode,
     IfNode,
     LoopNode,
@@ -13,7 +14,6 @@ from orchestrator.language.nodes import (
     ParallelNode,
     RunNode,
 )
-from orchestrator.language.reach import passes_of
 
 
 def count_steps(nodes: Iterable[Node]) -> int | None:

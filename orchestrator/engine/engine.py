@@ -18,8 +18,8 @@ from orchestrator.engine.rooms import SHARED, Rooms
 from orchestrator.engine.runner import Outcome, Runner, World, ended, guarding, sampled
 from orchestrator.errors import InputError
 from orchestrator.language.names import Names
-from orchestrator.language.nodes import Suspender
-from orchestrator.language.program import Program
+from orchestrator.language.program.compiler import Program
+from orchestrator.language.program.nodes import Suspender
 from orchestrator.ports import Channels, RunEvents, Store, View
 from orchestrator.queues import MergeQueue
 from orchestrator.types import (

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust
 from orchestrator.errors import ExpressionError, NotConnectedError, OrchestratorError
-from orchestrator.language.compare import unknown_label
-from orchestrator.language.number_types import shortest
-from orchestrator.language.operations import Fault
+from orchestrator.language.values.compare import unknown_label
+from orchestrator.language.values.number_types import shortest
+from orchestrator.language.values.operations import Fault
 from orchestrator.ports import View
 from orchestrator.types import Array, Metadata, NativeType, Reading
 
@@ -30,7 +30,7 @@ class UnmetError(NotConnectedError):
 
 
 class Environment:
-    """Implements `language.expression.Environment` on the world as it is now.
+    """Implements `language.expressions.operand.Environment` on the world as it is now.
 
     Evaluation never suspends, so that what it reads is one snapshot.
     """

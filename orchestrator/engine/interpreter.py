@@ -24,9 +24,9 @@ from orchestrator.errors import (
     OrchestratorError,
     StepTimeoutError,
 )
-from orchestrator.language.expression import Operand
+from orchestrator.language.expressions.expression import Operand
 from orchestrator.language.names import ServerChannels
-from orchestrator.language.nodes import (
+from orchestrator.language.program.nodes import (
     Abort,
     CheckpointNode,
     Continue,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.language.indices import NO_INDEX
 from orchestrator.language.names import ServerChannels
+from orchestrator.language.text.indices import NO_INDEX
 from orchestrator.ports import ChannelView, View
 from orchestrator.types import Reading, Severity
 

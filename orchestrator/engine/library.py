@@ -11,13 +11,13 @@ from orchestrator.config import Config, key_place, names_of
 from orchestrator.engine.python_program import PythonProgram
 from orchestrator.engine.registry import Registry, SequenceFunction, load
 from orchestrator.errors import InputError
-from orchestrator.language.arguments import bind_parameters
-from orchestrator.language.document import Document, parse
-from orchestrator.language.json_text import read_json
-from orchestrator.language.library import PythonSignature
 from orchestrator.language.names import Names, suggestion
-from orchestrator.language.nodes import RunNode
-from orchestrator.language.program import Program, compile_program
+from orchestrator.language.program.compiler import Program, compile_program
+from orchestrator.language.program.library import PythonSignature
+from orchestrator.language.program.nodes import RunNode
+from orchestrator.language.text.arguments import bind_parameters
+from orchestrator.language.text.document import Document, parse
+from orchestrator.language.text.json_text import read_json
 from orchestrator.types import RunRequest
 
 RunFunction: TypeAlias = Callable[[Callable[..., object], Mapping[str, object]], Awaitable[object]]
@@ -49,7 +49,7 @@ def registry_of(config: Config) -> Registry:
 class Library:
     """Finds, reads and compiles sequences; a file is read anew each time.
 
-    Implements `language.library.SequenceLibrary`.
+    Implements `language.program.library.SequenceLibrary`.
     """
 
     def __init__(self, directory: Path | None, names: Names, registry: Registry) -> None:
@@ -118,7 +118,7 @@ class Library:
             raise InputError(f"there is no Python sequence {name!r}")
         return signature
 
-    # language.library.SequenceLibrary ---------------------------------------------------------
+    # language.program.library.SequenceLibrary -----------------------------------------------------
 
     def document(self, name: str) -> Document:
         """A sequence by its name. Reads its file."""

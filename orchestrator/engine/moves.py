@@ -23,9 +23,14 @@ from orchestrator.errors import (
     ReadError,
     StepTimeoutError,
 )
-from orchestrator.language.compare import as_channel_value, check_limits, default_tolerance, meets
 from orchestrator.language.names import Names
-from orchestrator.language.relation import Relation
+from orchestrator.language.values.compare import (
+    as_channel_value,
+    check_limits,
+    default_tolerance,
+    meets,
+)
+from orchestrator.language.values.relation import Relation
 from orchestrator.ports import Channels, ChannelView, View
 from orchestrator.timers import spelt
 from orchestrator.types import START_UNITS, Metadata, Reading, Severity, Value

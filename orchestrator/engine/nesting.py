@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from orchestrator.engine.chained import Master
 from orchestrator.errors import InputError
 from orchestrator.language.names import ServerChannels
-from orchestrator.language.nodes import Level
+from orchestrator.language.program.nodes import Level
 
 Point = tuple[tuple[int, ...], dict[str, tuple[ServerChannels, int]]]
 """Numbers of the passes, outermost first, and the index of each server by its name."""

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from orchestrator.config import ChannelConfig
 from orchestrator.engine.second_finding import at_its_step, two_servers
 from orchestrator.errors import CheckError, NotConnectedError, told_at
-from orchestrator.language.checks import Finding, Level, check_program
+from orchestrator.language.foresight.checks import Finding, Level, check_program
 from orchestrator.language.names import Names
-from orchestrator.language.nodes import (
+from orchestrator.language.program.nodes import (
     LoopNode,
     NestedNode,
     Node,

@@ -32,7 +32,7 @@ from orchestrator.engine.verb_calls import VALUE, VerbCalls, plain
 from orchestrator.engine.verbs import Verbs
 from orchestrator.errors import CallError
 from orchestrator.language.names import Names
-from orchestrator.language.points import Points, range_points
+from orchestrator.language.values.points import Points, range_points
 from orchestrator.types import Place
 
 _T = TypeVar("_T")

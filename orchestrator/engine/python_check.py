@@ -12,13 +12,13 @@ from orchestrator.engine.python import VERBS, Run
 from orchestrator.engine.python_program import PythonProgram
 from orchestrator.engine.python_source import UNKNOWN, VerbCall, read_source
 from orchestrator.errors import CheckError
-from orchestrator.language.checks import Finding, Level
-from orchestrator.language.document import Document, document_of
-from orchestrator.language.library import PythonSignature
+from orchestrator.language.expressions.operand import constant_value
+from orchestrator.language.foresight.checks import Finding, Level
 from orchestrator.language.names import Names
-from orchestrator.language.nodes import RunNode, walk
-from orchestrator.language.operand import constant_value
-from orchestrator.language.program import Program, compile_program
+from orchestrator.language.program.compiler import Program, compile_program
+from orchestrator.language.program.library import PythonSignature
+from orchestrator.language.program.nodes import RunNode, walk
+from orchestrator.language.text.document import Document, document_of
 from orchestrator.types import path_text
 
 _LOOKED = "it_is_only_looked_at"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.engine.registry import SequenceFunction
-from orchestrator.language.nodes import Node, Suspender
-from orchestrator.language.operand import Operand
+from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.program.nodes import Node, Suspender
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from orchestrator.engine.trust import accepted
 from orchestrator.engine.verbs import Verbs
 from orchestrator.engine.waits import Condition, How
 from orchestrator.errors import NotConnectedError, OrchestratorError, StepTimeoutError
-from orchestrator.language.expression import Operand
-from orchestrator.language.nodes import NestedNode, Node, OnDisconnect, Program, WaitNode
+from orchestrator.language.expressions.expression import Operand
+from orchestrator.language.program.nodes import NestedNode, Node, OnDisconnect, Program, WaitNode
 from orchestrator.types import Place
 
 _T = TypeVar("_T")

@@ -14,8 +14,8 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from orchestrator.errors import InputError
-from orchestrator.language.document import Parameter
-from orchestrator.language.library import PythonSignature
+from orchestrator.language.program.library import PythonSignature
+from orchestrator.language.text.document import Parameter
 
 if TYPE_CHECKING:
     from orchestrator.engine.python import Run

@@ -36,7 +36,7 @@ from orchestrator.errors import (
     StepTimeoutError,
 )
 from orchestrator.language.names import Names
-from orchestrator.language.nodes import Program, SampleNode, Suspender, walk
+from orchestrator.language.program.nodes import Program, SampleNode, Suspender, walk
 from orchestrator.ports import Channels, Recorder, RunEvents, View
 from orchestrator.types import Cause, Place, RunEnded, RunStatus, Severity
 

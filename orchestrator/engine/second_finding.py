@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.errors import told_at
-from orchestrator.language.checks import Finding, Level
-from orchestrator.language.nodes import (
+from orchestrator.language.foresight.checks import Finding, Level
+from orchestrator.language.program.nodes import (
     LoopNode,
     NestedNode,
     Node,

@@ -24,8 +24,8 @@ from orchestrator.errors import (
     NotConnectedError,
     StepTimeoutError,
 )
-from orchestrator.language.expression import Operand
-from orchestrator.language.nodes import (
+from orchestrator.language.expressions.expression import Operand
+from orchestrator.language.program.nodes import (
     AskNode,
     CallNode,
     Count,
@@ -43,7 +43,7 @@ from orchestrator.language.nodes import (
     WaitNode,
     While,
 )
-from orchestrator.language.points import range_points
+from orchestrator.language.values.points import range_points
 from orchestrator.types import Place
 
 log = structlog.get_logger(__name__)

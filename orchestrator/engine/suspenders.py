@@ -18,8 +18,8 @@ from orchestrator.engine.held import HeldUp
 from orchestrator.engine.trust import UNCONFIRMED, Accept, Trust, accepted, shown
 from orchestrator.engine.watching import until
 from orchestrator.errors import OrchestratorError
-from orchestrator.language.expression import Operand
-from orchestrator.language.nodes import Suspender
+from orchestrator.language.expressions.expression import Operand
+from orchestrator.language.program.nodes import Suspender
 from orchestrator.ports import ChannelView, View
 from orchestrator.types import Severity
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from orchestrator.language.number_types import shortest
+from orchestrator.language.values.number_types import shortest
 from orchestrator.ports import ChannelView
 from orchestrator.types import NativeType, Reading, Severity, alarm_name
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from orchestrator.engine.cleanup import Site
-from orchestrator.language.document import document_of
-from orchestrator.language.expression import Operand, compile_expression
-from orchestrator.language.library import SequenceLibrary
+from orchestrator.language.expressions.expression import Operand, compile_expression
 from orchestrator.language.names import Names
-from orchestrator.language.nodes import Program, SetNode
-from orchestrator.language.program import compile_verb_call
+from orchestrator.language.program.compiler import compile_verb_call
+from orchestrator.language.program.library import SequenceLibrary
+from orchestrator.language.program.nodes import Program, SetNode
+from orchestrator.language.text.document import document_of
 from orchestrator.types import Path
 
 _MOST = 500

@@ -15,9 +15,9 @@ from orchestrator.engine.samples import Sampler
 from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust
 from orchestrator.engine.waits import Condition, Waiter, leave
 from orchestrator.errors import ExpressionError, OrchestratorError, ReadError
-from orchestrator.language.compare import check_limits
-from orchestrator.language.expression import Operand
+from orchestrator.language.expressions.expression import Operand
 from orchestrator.language.names import Names
+from orchestrator.language.values.compare import check_limits
 from orchestrator.ports import Channels, Recorder, RunEvents, View
 from orchestrator.types import Reading, Severity, Told
 

@@ -14,8 +14,8 @@ from orchestrator.engine.leaf import End
 from orchestrator.engine.trust import NOTHING_MORE, Accept, Trust, disconnected, seen
 from orchestrator.engine.watching import AGE_PERIOD
 from orchestrator.errors import ExpressionError, NotConnectedError, StepTimeoutError
-from orchestrator.language.compare import meets
-from orchestrator.language.relation import Relation
+from orchestrator.language.values.compare import meets
+from orchestrator.language.values.relation import Relation
 from orchestrator.ports import ChannelView, View
 from orchestrator.types import Reading
 

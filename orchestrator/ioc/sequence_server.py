@@ -25,8 +25,13 @@ from orchestrator.ioc.puts import CommandTextPV
 from orchestrator.ioc.system import MOST_WAITING, IoQueue, System, Worker
 from orchestrator.ioc.taken import ACK, CMD, NESTED_INDICES, IndicesText, Taken, verdict
 from orchestrator.ioc.text import TextRO, decode
-from orchestrator.language.indices import NO_INDEX, NO_SEQ, parse_indices
-from orchestrator.language.trajectory import MOST_ITEMS, MOST_TEXT, Trajectory, parse_trajectory
+from orchestrator.language.text.indices import NO_INDEX, NO_SEQ, parse_indices
+from orchestrator.language.text.trajectory import (
+    MOST_ITEMS,
+    MOST_TEXT,
+    Trajectory,
+    parse_trajectory,
+)
 
 MOST_JOBS = 1_000
 """Indices and commands that may wait for the move under way; what comes beyond is refused."""

@@ -21,7 +21,8 @@ from pydantic import BaseModel
 
 from orchestrator import config, errors, types
 from orchestrator.errors import InputError, OrchestratorError
-from orchestrator.language import names, suspend
+from orchestrator.language import names
+from orchestrator.language.text import suspend
 
 Json: TypeAlias = Any
 """What `json` writes: None, bool, int, float, str, list, dict."""

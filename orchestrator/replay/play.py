@@ -17,7 +17,7 @@ from orchestrator.device import Device
 from orchestrator.engine import Engine
 from orchestrator.engine.registry import Registry, load
 from orchestrator.errors import InputError
-from orchestrator.language.program import compile_suspenders
+from orchestrator.language.program.compiler import compile_suspenders
 from orchestrator.ports import Channels, Offer
 from orchestrator.queues import MergeQueue, request_queue
 from orchestrator.replay.answers import Answers

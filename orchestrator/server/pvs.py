@@ -14,8 +14,8 @@ from orchestrator.config.access import may_write
 from orchestrator.errors import PutError
 from orchestrator.ioc import CommandPV, CommandTextPV, Group, ReadOnly, TextPV, TextRO
 from orchestrator.ioc.decimal import PreciseText
-from orchestrator.language.indices import NO_INDEX
-from orchestrator.language.trajectory import MOST_ITEMS
+from orchestrator.language.text.indices import NO_INDEX
+from orchestrator.language.text.trajectory import MOST_ITEMS
 from orchestrator.server.requests import Requests
 from orchestrator.types import START_UNITS, RunState, RunStatus, Verb
 

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.config import Config, StopChannel, key_place, load_config, names_of, prefix_doubts
 from orchestrator.engine import registry_of
 from orchestrator.errors import CheckError, InputError
-from orchestrator.language.program import compile_suspenders
+from orchestrator.language.program.compiler import compile_suspenders
 from orchestrator.types import NativeType
 
 FULL = """

@@ -13,8 +13,8 @@ from orchestrator.config import CaConfig, ChainConfig, ChannelConfig, Config, na
 from orchestrator.dryrun import DryRun, dry_run, offline
 from orchestrator.engine.library import Library
 from orchestrator.engine.registry import load
-from orchestrator.language.checks import Level
-from orchestrator.language.suspend import Suspend
+from orchestrator.language.foresight.checks import Level
+from orchestrator.language.text.suspend import Suspend
 from orchestrator.testing import run_virtual
 from orchestrator.types import NativeType, RunRequest
 from tests.unit.client.libca import FakeCa, replace_context, replace_libca, served

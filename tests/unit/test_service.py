@@ -20,7 +20,7 @@ def test_a_disk_that_fails_after_the_service_has_ended_harms_nobody(tmp_path: Pa
 FIRST_DOCUMENT = """
 import asyncio, pathlib, sys
 from orchestrator.config import Config
-from orchestrator.language.document import Document
+from orchestrator.language.text.document import Document
 from orchestrator.service import Service
 
 async def make():

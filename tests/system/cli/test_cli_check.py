@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cli_rig import Shell, serving
 
-from orchestrator.language.schema import json_schema
+from orchestrator.language.text.schema import json_schema
 from sim_iocs.fleet import Fleet, Member
 from sim_iocs.testing import Client
 

@@ -18,10 +18,10 @@ from orchestrator.engine import Engine, Library
 from orchestrator.engine.registry import NOTHING_REGISTERED, Registry
 from orchestrator.engine.rooms import SHARED, Rooms
 from orchestrator.errors import InputError
-from orchestrator.language.indices import parse_indices
 from orchestrator.language.names import ServerChannels
-from orchestrator.language.nodes import Suspender
-from orchestrator.language.trajectory import Trajectory, parse_trajectory
+from orchestrator.language.program.nodes import Suspender
+from orchestrator.language.text.indices import parse_indices
+from orchestrator.language.text.trajectory import Trajectory, parse_trajectory
 from orchestrator.queues import MergeQueue, pull_queue, push_queue, request_queue
 from orchestrator.testing import SimChannels, VirtualTimeLoop
 from orchestrator.types import (

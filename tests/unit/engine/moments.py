@@ -21,7 +21,7 @@ from orchestrator.engine.python import Run
 from orchestrator.engine.python_program import PythonProgram
 from orchestrator.engine.registry import Registry, function, sequence
 from orchestrator.errors import StepTimeoutError
-from orchestrator.language.program import Program
+from orchestrator.language.program.compiler import Program
 from orchestrator.testing import VirtualTimeLoop, run_virtual
 from orchestrator.types import Cause, RunEnded, RunRequest, RunStatus, Verb
 

@@ -11,8 +11,8 @@ from orchestrator.engine.python import Run
 from orchestrator.engine.registry import Registry, function, sequence
 from orchestrator.errors import CallError, OrchestratorError, StepTimeoutError
 from orchestrator.language.names import Names
-from orchestrator.language.program import compile_suspenders
-from orchestrator.language.suspend import Suspend
+from orchestrator.language.program.compiler import compile_suspenders
+from orchestrator.language.text.suspend import Suspend
 from orchestrator.types import Command, Limits, Metadata, NativeType, RunStatus, Severity, Verb
 
 from .bench import CHANNELS

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.engine.chained import Memory
 from orchestrator.engine.registry import Registry, sequence
 from orchestrator.errors import OrchestratorError
-from orchestrator.language.indices import LARGEST
+from orchestrator.language.text.indices import LARGEST
 from orchestrator.testing import run_virtual
 from orchestrator.types import (
     Command,

@@ -13,7 +13,7 @@ from orchestrator.config import ChainConfig, ChannelConfig, Config, names_of
 from orchestrator.engine.library import Library
 from orchestrator.engine.python_check import Look, look_at
 from orchestrator.engine.registry import Registry, load
-from orchestrator.language.checks import Finding, Level, check_program
+from orchestrator.language.foresight.checks import Finding, Level, check_program
 from orchestrator.types import Limits, Metadata, NativeType, RunRequest
 
 _numbers = count()

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.names import Names
-from orchestrator.language.operand import Operand
-from orchestrator.language.program import compile_suspenders
-from orchestrator.language.suspend import Suspend
+from orchestrator.language.program.compiler import compile_suspenders
+from orchestrator.language.text.suspend import Suspend
 from orchestrator.types import (
     LinkChange,
     Metadata,

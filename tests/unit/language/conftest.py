@@ -8,9 +8,9 @@ import pytest
 from hypothesis import settings
 
 from orchestrator.errors import InputError, NotConnectedError
-from orchestrator.language.document import Document, parse
-from orchestrator.language.library import PythonSignature
 from orchestrator.language.names import Names, suggestion
+from orchestrator.language.program.library import PythonSignature
+from orchestrator.language.text.document import Document, parse
 
 # No deadlines: a machine shared with others is late now and then, which is no defect of ours.
 settings.register_profile("ci", max_examples=60, deadline=None)

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import CheckError, InputError
-from orchestrator.language.checks import check_program
-from orchestrator.language.document import parse
-from orchestrator.language.duration import estimate
+from orchestrator.language.foresight.checks import check_program
+from orchestrator.language.foresight.duration import estimate
+from orchestrator.language.foresight.position import Position, resolve
 from orchestrator.language.names import Names
-from orchestrator.language.position import Position, resolve
-from orchestrator.language.program import Program, compile_program, walk
+from orchestrator.language.program.compiler import Program, compile_program, walk
+from orchestrator.language.text.document import parse
 from orchestrator.types import Limits, Metadata, NativeType
 from tests.unit.language.conftest import ALIASES, Shelf
-from tests.unit.language.test_schema import SCHEMA, is_valid
+from tests.unit.language.text.test_schema import SCHEMA, is_valid
 
 NAMES = Names(frozenset({"stage", "det", "shutter"}), ALIASES)
 LIBRARY = Shelf(

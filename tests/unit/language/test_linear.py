@@ -22,15 +22,15 @@ import pytest
 
 from orchestrator.device.commands import parse_command
 from orchestrator.errors import OrchestratorError
-from orchestrator.language.document import parse
-from orchestrator.language.expression_text import parsed
-from orchestrator.language.indices import parse_indices
-from orchestrator.language.json_text import read_json
+from orchestrator.language.expressions.expression_text import parsed
+from orchestrator.language.expressions.template import compile_text
+from orchestrator.language.foresight.position import parse_position
 from orchestrator.language.names import Names, suggestion
-from orchestrator.language.position import parse_position
-from orchestrator.language.template import compile_text
-from orchestrator.language.trajectory import parse_trajectory
-from orchestrator.language.tree import read, scalar
+from orchestrator.language.text.document import parse
+from orchestrator.language.text.indices import parse_indices
+from orchestrator.language.text.json_text import read_json
+from orchestrator.language.text.trajectory import parse_trajectory
+from orchestrator.language.text.tree import read, scalar
 
 ROOT = Path(__file__).parents[3]
 WHOLE = ("match", "fullmatch")

@@ -3,9 +3,9 @@
 import pytest
 
 from orchestrator.errors import CheckError, ExpressionError
-from orchestrator.language.document import parse
 from orchestrator.language.names import Names
-from orchestrator.language.nodes import (
+from orchestrator.language.program.compiler import compile_program
+from orchestrator.language.program.nodes import (
     Abort,
     AskNode,
     CheckpointNode,
@@ -24,7 +24,7 @@ from orchestrator.language.nodes import (
     While,
     walk,
 )
-from orchestrator.language.program import compile_program
+from orchestrator.language.text.document import parse
 from tests.unit.language.conftest import ALIASES, World
 
 NAMES = Names(frozenset({"stage", "det", "shutter"}), ALIASES)

@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.config import names_of
 from orchestrator.engine import Engine
 from orchestrator.engine.registry import NOTHING_REGISTERED, Registry
-from orchestrator.language.nodes import Suspender
+from orchestrator.language.program.nodes import Suspender
 from orchestrator.replay import ENDING, Player, Recording, RecordingReader, Replay
 from orchestrator.types import Command, RunEnded, RunRefused, Verb
 from tests.unit.engine.bench import CHANNELS, Bench, make_config

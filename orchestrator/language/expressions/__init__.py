@@ -1,0 +1,1 @@
+"""Expressions and templates: compiled once, evaluated where a step needs their value."""

@@ -1,0 +1,175 @@
+"""Values that are known, or that are found out when they are needed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import NoReturn, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.errors import ExpressionError, InputError, OrchestratorError
+from orchestrator.language.values.operations import Fault, described, plain, truth
+
+
+class Environment(Protocol):
+    """The world that an expression sees; does not change while one is evaluated."""
+
+    def variable(self, name: str) -> object:
+        """The value of a loop variable or `let` name."""
+
+    def channel(self, name: str) -> object:
+        """A channel's value, an enum as its label; raises where it is disconnected."""
+
+    def check_label(self, name: str, text: str) -> None:
+        """Raise Fault where a channel is an enum, and a text none of its labels."""
+
+    def connected(self, name: str) -> bool:
+        """Whether a channel is connected."""
+
+    def severity(self, name: str) -> int:
+        """A channel's alarm severity, 0 … 3."""
+
+    def age(self, name: str) -> float:
+        """Seconds since a channel's last update."""
+
+    def index(self, name: str) -> int:
+        """An enum's index."""
+
+    def data(self, name: str) -> npt.NDArray[np.float64]:
+        """This run's samples of a channel so far, shape (n_points,); empty before the first."""
+
+
+Code: TypeAlias = Callable[[Environment], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A value that is known, or that is found out when it is needed."""
+
+    text: str
+    """As it stands in the document, for messages."""
+    code: Code = field(repr=False, compare=False)
+    """Computes it; use `evaluate`."""
+    constant: bool = False
+    """Whether it is the same in every environment."""
+    channels: frozenset[str] = frozenset()
+    """Canonical names of the channels whose readings it needs."""
+    links: frozenset[str] = frozenset()
+    """Canonical names of the channels of which it asks only whether they are connected."""
+    data: frozenset[str] = frozenset()
+    """Canonical names of the channels whose samples it needs."""
+    variables: frozenset[str] = frozenset()
+    """The loop variables and `let` names that it needs."""
+    timed: bool = False
+    """Whether it changes by itself as time goes by: it asks for the age of a channel."""
+    compared: frozenset[tuple[str, str]] = frozenset()
+    """Canonical names of the channels that it compares with texts, each with such a text: one of
+    its labels if it is an enum."""
+    parameters: frozenset[str] = frozenset()
+    """The names known beforehand that it was made with; its value has theirs in it already."""
+
+    def evaluate(self, env: Environment) -> object:
+        """The value: bool, int, float, str, list, or numpy array of shape (n,).
+
+        Raises:
+            ExpressionError: It can't be computed from these values; the text names them.
+        """
+        try:
+            for channel, text in self.compared:
+                env.check_label(channel, text)
+            return plain(self.code(env))
+        except Fault as fault:
+            raise ExpressionError(self._told(str(fault), env)) from fault
+        except ZeroDivisionError as error:
+            raise ExpressionError(self._told("division by zero", env)) from error
+        except OverflowError as error:
+            raise ExpressionError(self._told("the result is too large", env)) from error
+
+    def _told(self, reason: str, env: Environment) -> str:
+        values = [f"{name} = {_value(env.variable(name))}" for name in sorted(self.variables)]
+        for name in sorted(self.channels):
+            # What can't be read would hide the error that is told here.
+            with contextlib.suppress(OrchestratorError):
+                values.append(f"{name} = {_value(env.channel(name))}")
+        shown = f" ({', '.join(values)})" if values else ""
+        return f"{shortened(self.text)}: {reason}{shown}"
+
+
+def constant(value: object, text: str | None = None) -> Operand:
+    """An operand that is always `value`."""
+    return Operand(repr(value) if text is None else text, lambda _env: value, constant=True)
+
+
+class _Nothing:
+    """The environment of constants: they ask it for nothing."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AssertionError(f"a constant asked for {name}")
+
+
+NOWHERE: Environment = _Nothing()
+"""The environment of constants."""
+
+
+def constant_value(operand: Operand) -> object:
+    """The value of a constant operand.
+
+    Raises:
+        ExpressionError: It can't be computed.
+    """
+    return operand.evaluate(NOWHERE)
+
+
+def as_condition(operand: Operand) -> Operand:
+    """The same operand with a bool as its value.
+
+    Raises:
+        InputError: It is a constant that is neither true nor false.
+    """
+    code = operand.code
+    condition = _with_code(operand, lambda env: truth(code(env)))
+    return folded(condition) if condition.constant else condition
+
+
+def _with_code(operand: Operand, code: Code) -> Operand:
+    return replace(operand, code=code)
+
+
+def checked(operand: Operand, check: Callable[[object], object]) -> Operand:
+    """The same operand, its value passed through `check`, which may raise Fault.
+
+    Raises:
+        InputError: It is a constant that does not pass.
+    """
+    code = operand.code
+    result = _with_code(operand, lambda env: check(plain(code(env))))
+    return folded(result) if result.constant else result
+
+
+def folded(operand: Operand) -> Operand:
+    """A constant operand with its value computed once.
+
+    Raises:
+        InputError: It can't be computed.
+    """
+    try:
+        value = constant_value(operand)
+    except ExpressionError as error:
+        raise InputError(str(error)) from error
+    return replace(constant(value, operand.text), parameters=operand.parameters)
+
+
+def shortened(text: str) -> str:
+    """An expression as messages show it."""
+    text = " ".join(text.split())
+    return f"`{text}`" if len(text) <= 80 else f"`{text[:77]}…`"
+
+
+def _value(value: object) -> str:
+    value = plain(value)
+    if isinstance(value, np.ndarray | list) or (isinstance(value, str) and len(value) > 60):
+        return described(value)
+    return repr(value)

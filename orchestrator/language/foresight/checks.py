@@ -1,0 +1,459 @@
+"""What can be said of a program before it runs, each finding with its line.
+
+`check_program` walks through a program as the engine would, with the values that its names can
+have at each step (see `reach`), and looks what the channels would make of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import TypeAlias
+
+from orchestrator.errors import CheckError, OrchestratorError
+from orchestrator.language.expressions.intervals import Interval
+from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.foresight.endless import bound_inside, can_change, is_meant
+from orchestrator.language.foresight.labels import misspelt
+from orchestrator.language.foresight.reach import UNSURE, Case, Reach, operands_of
+from orchestrator.language.foresight.satisfiable import never_equals, never_meets
+from orchestrator.language.foresight.verdicts import Finding, Findings, Level
+from orchestrator.language.program.nodes import (
+    AskNode,
+    CallNode,
+    CheckpointNode,
+    Comparison,
+    DelayNode,
+    GroupNode,
+    Handler,
+    IfNode,
+    LetNode,
+    LoopNode,
+    NestedNode,
+    Node,
+    ParallelNode,
+    Program,
+    RunNode,
+    SampleNode,
+    SetNode,
+    Suspender,
+    Target,
+    TrajectoriesNode,
+    WaitNode,
+    While,
+    walk,
+)
+from orchestrator.language.text.arguments import bind_parameters
+from orchestrator.language.values.compare import (
+    as_channel_value,
+    check_limits,
+    index_or_label,
+    is_allowed,
+    next_is_within,
+    not_quite,
+)
+from orchestrator.language.values.relation import Relation
+from orchestrator.types import Metadata, NativeType, path_text
+
+__all__ = ["Finding", "Level", "MetadataOf", "check_program", "check_suspenders"]
+
+_EQUALITIES = (Relation.EQUALS, Relation.NOT, Relation.IN)
+MetadataOf: TypeAlias = Callable[[str], Metadata | None]
+"""A channel's metadata by its canonical name; None where it is not known."""
+
+
+def check_program(program: Program, metadata: MetadataOf = lambda _name: None) -> list[Finding]:
+    """Everything that is wrong or probably not meant, in the order of the document.
+
+    - Values outside limits, labels that an enum has not, readbacks that can never be reached: of
+      all values that loops and expressions will produce; where there are too many to look at each,
+      of their range, which may tell a warning of what an expression would not really come to.
+    - Comparisons of an enum with what is none of its labels.
+    - Waits that no value can satisfy; steps that are never reached.
+    - Two branches of a `parallel` that put to one channel.
+    - What compiling warned of: unused parameters, loops that miss their end.
+
+    Args:
+        program: As compiled.
+        metadata: What is known of the channels.
+    """
+    checker = _Checker(metadata)
+    checker.program(program, Reach(parameters=program.arguments))
+    compiled = [_of_line(line) for line in program.warnings]
+    return list(dict.fromkeys([*checker.found.all, *compiled]))
+
+
+def check_suspenders(
+    suspenders: Iterable[Suspender], metadata: MetadataOf = lambda _name: None
+) -> list[Finding]:
+    """What is wrong with suspenders: comparisons of an enum with what is none of its labels."""
+    return [
+        Finding(Level.ERROR, suspender.where, (), f"suspend.{suspender.name}: {text}")
+        for suspender in suspenders
+        for text in misspelt(suspender, metadata)
+    ]
+
+
+def _of_line(line: str) -> Finding:
+    where, _, text = line.partition(": ")
+    return Finding(Level.WARNING, where, (), text)
+
+
+class _Checker:
+    """Walks through a program; gathers findings."""
+
+    def __init__(self, metadata: MetadataOf) -> None:
+        self._metadata = metadata
+        self.found = Findings()
+        self._marked = False
+        """Whether there is a checkpoint to go back to: in a sequence or in one around it."""
+        self._beside: tuple[Node, ...] = ()
+        """The branches of the outermost `parallel` around a step: what may run at the same time."""
+
+    def program(self, program: Program, reach: Reach) -> bool:
+        """A program and its finalisers; whether its steps never end."""
+        around = self._marked
+        # No way leads back into finalisers.
+        self._marked |= any(isinstance(node, CheckpointNode) for node in walk(program.steps))
+        endless = self._list(program.steps, reach)
+        for node in program.finally_:
+            self._list((node,), reach)
+        self.found.all += check_suspenders(program.suspend, self._metadata)
+        for suspender in program.suspend:
+            if suspender.rewind and not self._marked:
+                text = f"suspend.{suspender.name}.rewind: there is no checkpoint to go back to"
+                self.found.all.append(Finding(Level.WARNING, suspender.where, (), text))
+        self._marked = around
+        return endless
+
+    def _list(self, nodes: Sequence[Node], reach: Reach) -> bool:
+        """Steps in order; whether what comes after them is never reached."""
+        for index, node in enumerate(nodes):
+            if not reach.states:
+                return False
+            endless = self._node(node, reach)
+            if endless:
+                if index + 1 < len(nodes):
+                    why = f"{path_text(node.path)} ({node.label}) never ends"
+                    self.found.warn(nodes[index + 1], f"is never reached: {why}")
+                return True
+            reach = _after(node, reach)
+        return False
+
+    def _node(self, node: Node, reach: Reach) -> bool:
+        """One step; whether it never ends."""
+        for text in misspelt(node, self._metadata):
+            self.found.error(node, text)
+        if isinstance(node.on_error, Handler):
+            self._list(node.on_error.body, reach)
+        match node:
+            case SetNode():
+                for target in node.targets:
+                    self._target(node, target, reach)
+            case WaitNode():
+                return self._wait(node, reach)
+            case DelayNode():
+                self.found.computed(node, node.seconds, reach)
+            case LetNode():
+                self._let(node, reach)
+            case LoopNode():
+                return self._loop(node, reach)
+            case IfNode():
+                return self._if(node, reach)
+            case TrajectoriesNode():
+                for _, operand in node.loads:
+                    self.found.computed(node, operand, reach)
+            case GroupNode() | NestedNode():
+                return self._list(node.body, reach)
+            case ParallelNode():
+                return self._parallel(node, reach)
+            case RunNode() if node.known is not None:
+                return self._run(node, node.known, reach)
+            case _:
+                pass
+        return False
+
+    def _target(self, node: Node, target: Target, reach: Reach) -> None:
+        values = reach.cases(target.value)
+        self.found.first(node, values, lambda value: self._refused(target.pv, value))
+        self._taken_otherwise(node, target.pv, values)
+        if target.readback is None:
+            return
+        values = [case for case in values if not case.failed]
+        if target.readback_value is not None:
+            values = reach.cases(target.readback_value)
+            self._taken_otherwise(node, target.readback, values)
+        readback = target.readback
+        metadata = self._metadata(readback)
+        if target.tolerance is None:
+            self._loosely_equal(node, readback, values, self._metadata(target.pv))
+        tolerance = _constant(target.tolerance, reach)
+        if target.tolerance is None or tolerance is not None:
+            self.found.first(
+                node,
+                [case for case in values if not isinstance(case.value, Interval)],
+                lambda value: _placed(readback, never_equals(value, metadata, tolerance)),
+            )
+
+    def _taken_otherwise(self, node: Node, channel: str, cases: Iterable[Case]) -> None:
+        """Warn of the first number that is not taken as one may think."""
+        metadata = self._metadata(channel)
+        for case in cases:
+            values = case.value if isinstance(case.value, list) else [case.value]
+            for value in values:
+                told = "" if isinstance(value, str) else index_or_label(value, metadata)
+                if told := told or not_quite(value, metadata):
+                    self.found.warn(node, f"{channel}: {told}{case.told()}")
+                    return
+
+    def _loosely_equal(
+        self, node: Node, channel: str, cases: Iterable[Case], put: Metadata | None = None
+    ) -> None:
+        """Warn of the first whole number that others pass for, as no tolerance is given."""
+        metadata = self._metadata(channel)
+        for case in cases:
+            values = case.value if isinstance(case.value, list) else [case.value]
+            if told := next((t for v in values if (t := next_is_within(v, metadata, put))), ""):
+                self.found.warn(node, f"{channel}: {told}{case.told()}")
+                return
+
+    def _refused(self, pv: str, value: object) -> str:
+        """Why a channel would not take a value."""
+        metadata = self._metadata(pv)
+        if metadata is None:
+            return ""
+        if isinstance(value, Interval):
+            return _may_exceed(pv, value, metadata)
+        try:
+            check_limits(as_channel_value(value, metadata, pv), metadata, pv)
+        except OrchestratorError as error:
+            return str(error)
+        return ""
+
+    def _wait(self, node: WaitNode, reach: Reach) -> bool:
+        held = self.found.computed(node, node.hold, reach)
+        if node.comparison is not None:
+            vain = self._comparison(node, node.comparison, reach)
+        else:
+            vain = self._until(node, reach)
+        if node.timeout is None:
+            return vain
+        limits = self.found.computed(node, node.timeout, reach)
+        for hold, limit in product(held, limits):
+            if _exceeds(hold.value, limit.value):
+                text = f"can't hold for {hold.value} s within a timeout of {limit.value} s"
+                self.found.error(node, text)
+                break
+        return False
+
+    def _comparison(self, node: WaitNode, comparison: Comparison, reach: Reach) -> bool:
+        """Whether it is in vain whatever the names are; tells if it is for any."""
+        metadata = self._metadata(comparison.pv)
+        tolerance = _constant(comparison.tolerance, reach)
+        if comparison.tolerance is not None and tolerance is None:
+            return False
+        cases = reach.cases(comparison.operand)
+        self._taken_otherwise(node, comparison.pv, cases)
+        if comparison.relation in _EQUALITIES and tolerance is None:
+            self._loosely_equal(node, comparison.pv, cases)
+
+        def vain(value: object) -> str:
+            if isinstance(value, Interval):
+                return ""
+            reason = never_meets(comparison.relation, value, metadata, tolerance)
+            return reason and f"waits in vain: {_placed(comparison.pv, reason)}"
+
+        bad = self.found.first(node, cases, vain)
+        return bool(cases) and len(bad) == len(cases)
+
+    def _until(self, node: WaitNode, reach: Reach) -> bool:
+        assert node.until is not None  # noqa: S101 - a wait has the one or the other
+        operand = node.until
+        cases = reach.cases(operand)
+        fixed = "waits in vain: it is false and nothing in it changes while it waits"
+        bad = self.found.first(node, cases, lambda value: fixed if value is False else "")
+        return bool(cases) and len(bad) == len(cases)
+
+    def _let(self, node: LetNode, reach: Reach) -> None:
+        for name, operand in node.bindings:
+            self.found.computed(node, operand, reach)
+            reach = reach.bound(name, operand)
+
+    def _loop(self, node: LoopNode, reach: Reach) -> bool:
+        inner = reach.inside(node)
+        if not inner.states:
+            if not any(reach.depends_on_arguments(o) for o in operands_of(node.points)):
+                self.found.warn(node.body[0], f"is never reached: {node.label} has no passes")
+            return False
+        if node.target is not None:
+            self._target(node, node.target, inner)
+        ends_never = isinstance(node.points, While) and _always(node.points.condition, reach)
+        if isinstance(node.points, While):
+            self._unchanging(node, node.points.condition, reach)
+        if ends_never and not any(map(_takes_time, walk(node.body))):
+            self.found.warn(
+                node, "runs for ever, and nothing in it takes time; put a delay into it"
+            )
+        return self._list(node.body, inner) or ends_never
+
+    def _unchanging(self, node: LoopNode, condition: Operand, reach: Reach) -> None:
+        """A `while` that no pass can change: a loop that never ends, or has no passes at all."""
+        if is_meant(condition) or can_change(condition, walk((*node.body, *self._beside))):
+            return
+        names = ", ".join(sorted(bound_inside(condition, node)))
+        hint = f": what its body binds as {names} ends with each pass" if names else ""
+        text = f"no pass can change `{condition.text}`{hint}; once begun, it never ends"
+        sure = [case for case in reach.cases(condition) if case.value is True]
+        if sure:
+            self.found.error(node, f"{text}, and it is true{sure[0].told()}")
+        else:
+            self.found.warn(node, text)
+
+    def _if(self, node: IfNode, reach: Reach) -> bool:
+        self.found.computed(node, node.condition, reach)
+        yes, no = reach.where(node.condition, True), reach.where(node.condition, False)
+        if not reach.depends_on_arguments(node.condition):
+            for body, states, value in ((node.then, yes, "false"), (node.else_, no, "true")):
+                if body and not states.states and not _fails(node.condition, reach):
+                    self.found.warn(body[0], f"is never reached: {node.label} is always {value}")
+        ends = [self._list(node.then, yes), self._list(node.else_, no)]
+        reached = [end for end, on in zip(ends, (yes, no), strict=True) if on.states]
+        return bool(reached) and all(reached)
+
+    def _parallel(self, node: ParallelNode, reach: Reach) -> bool:
+        writers: dict[str, Node] = {}
+        for branch in node.branches:
+            own = {pv: inner for inner in walk((branch,)) for pv in _puts(inner)}
+            for pv in own.keys() & writers.keys():
+                other = writers[pv]
+                self.found.error(
+                    own[pv],
+                    f"{pv} is put by two branches at the same time, here and by "
+                    f"{path_text(other.path)} {other.label} ({other.where})",
+                )
+            writers = own | writers
+        around = self._beside
+        self._beside = around or node.branches
+        endless = [self._list((branch,), reach) for branch in node.branches]
+        self._beside = around
+        return any(endless)
+
+    def _run(self, node: RunNode, program: Program, reach: Reach) -> bool:
+        if node.program is not None:
+            states: tuple[dict[str, object], ...] = ({},)
+        else:
+            states = self._arguments(node, reach)
+        given = frozenset(name for name, o in node.args if reach.depends_on_arguments(o))
+        inner = Reach(states, program.arguments, given, reach.budget)
+        return self.program(program, inner)
+
+    def _arguments(self, node: RunNode, reach: Reach) -> tuple[dict[str, object], ...]:
+        """The values of a sub-sequence's parameters; tells of those that it would refuse."""
+        assert node.document is not None  # noqa: S101 - a program has a document
+        later = [name for name, operand in node.args if not operand.constant]
+        states: dict[str, dict[str, object]] = {}
+        for state in reach.states:
+            at = replace(reach, states=(state,))
+            values = {n: at.cases(o)[0].value for n, o in node.args if not o.constant}
+            states.setdefault(repr(values), values)
+        result = []
+        for values in states.values():
+            try:
+                result.append(_accepted(node, later, values))
+            except CheckError as error:
+                self.found.error(node, error.findings[0])
+                break
+        return tuple(result)
+
+
+def _accepted(node: RunNode, later: Sequence[str], values: dict[str, object]) -> dict[str, object]:
+    """The arguments as the sub-sequence sees them; what is not sure stays so."""
+    assert node.document is not None  # noqa: S101 - as its caller has seen
+    parameters = {name: node.document.parameters[name] for name in later}
+    known = {
+        name: value
+        for name, value in values.items()
+        if value is not UNSURE and not isinstance(value, Interval | Exception)
+    }
+    unsure = [name for name in later if name not in known]
+    bound = bind_parameters(node.sequence, parameters, known, unsure)
+    return bound | {
+        name: values[name] if isinstance(values[name], Interval) else UNSURE for name in unsure
+    }
+
+
+def _after(node: Node, reach: Reach) -> Reach:
+    """What is known after a step."""
+    match node:
+        case LetNode():
+            for name, operand in node.bindings:
+                reach = reach.bound(name, operand)
+            return reach
+        case CallNode(variable=str(name)):
+            return reach.unsure(name)
+        case _:
+            return reach
+
+
+def _placed(channel: str, reason: str) -> str:
+    return reason and f"{channel}: {reason}"
+
+
+def _may_exceed(pv: str, values: Interval, metadata: Metadata) -> str:
+    limits = metadata.control
+    if metadata.native in (NativeType.ENUM, NativeType.STRING) or not limits.are_set:
+        return ""
+    if is_allowed(values.low, metadata) and is_allowed(values.high, metadata):
+        return ""
+    units = f" {metadata.units}" if metadata.units else ""
+    return f"{pv}: {values}{units} goes beyond its limits, {limits.low:.10g} … {limits.high:.10g}"
+
+
+def _constant(operand: Operand | None, reach: Reach) -> float | None:
+    """A tolerance that is the same everywhere; None where there is none, or it is not."""
+    cases = [] if operand is None else reach.cases(operand)
+    values = [case.value for case in cases]
+    return values[0] if len(values) == 1 and isinstance(values[0], float) else None
+
+
+def _exceeds(hold: object, limit: object) -> bool:
+    return isinstance(hold, float) and isinstance(limit, float) and hold >= limit > 0 < hold
+
+
+def _always(condition: Operand, reach: Reach) -> bool:
+    cases = reach.cases(condition)
+    return bool(cases) and all(case.value is True for case in cases)
+
+
+def _fails(condition: Operand, reach: Reach) -> bool:
+    return any(case.failed for case in reach.cases(condition))
+
+
+def _takes_time(node: Node) -> bool:
+    return isinstance(
+        node,
+        SetNode
+        | WaitNode
+        | DelayNode
+        | SampleNode
+        | CallNode
+        | RunNode
+        | AskNode
+        | TrajectoriesNode
+        | NestedNode,
+    )
+
+
+def _puts(node: Node) -> list[str]:
+    match node:
+        case SetNode():
+            return [target.record for target in node.targets]
+        case LoopNode(target=Target(record=record)):
+            return [record]
+        case TrajectoriesNode():
+            return [server.cmd for server, _ in node.loads]
+        case NestedNode():
+            return ["Nested_Indices"]  # there is one
+        case _:
+            return []

@@ -1,0 +1,333 @@
+"""How long a program will take: a run of it without channels, on given speeds."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.language.expressions.operand import Environment, Operand
+from orchestrator.language.foresight.reach import UNSURE, Reach
+from orchestrator.language.program.nodes import (
+    AskNode,
+    CallNode,
+    Comparison,
+    DelayNode,
+    GroupNode,
+    IfNode,
+    LetNode,
+    LoopNode,
+    NestedNode,
+    Node,
+    ParallelNode,
+    Program,
+    RunNode,
+    SetNode,
+    Target,
+    WaitNode,
+    While,
+)
+from orchestrator.language.values.relation import Relation
+
+MOST_STEPS = 20_000
+"""Steps that are simulated one by one; passes of loops beyond count as the mean of those before."""
+MOST_PASSES = 1_000
+"""Of a `while` loop on channels that the program moves itself: as many are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What is known of a program's duration."""
+
+    seconds: float = 0.0
+    """Delays, moves and settling times."""
+    puts: int = 0
+    """Puts that are awaited, to channels of unknown speed; each takes an unknown time besides."""
+    waits: int = 0
+    """Waits, each of which takes an unknown time besides."""
+    waiting: float = 0.0
+    """s that they may take together, by their timeouts."""
+    unbounded: int = 0
+    """Those of them that have no timeout, or one that is not known."""
+    calls: int = 0
+    """Functions and Python sequences, the same."""
+    questions: int = 0
+    """Times that it asks and waits for an answer, the same."""
+    loops: int = 0
+    """Loops of an unknown number of passes; one pass is counted."""
+    guesses: int = 0
+    """Branches and delays that hang on channels; the longer branch, or 0 s, is counted."""
+
+    def __str__(self) -> str:
+        """As people read it: `about 75 s, plus 2 waits (at most 20 s)`."""
+        unknown = {
+            "put": self.puts,
+            "wait": self.waits,
+            "call": self.calls,
+            "question": self.questions,
+            "loop of unknown length": self.loops,
+        }
+        more = [f"{_counted(n, thing)}{self._bound(thing)}" for thing, n in unknown.items() if n]
+        if more and not self.seconds:
+            text = f"not known: {', '.join(more)}"
+        else:
+            text = f"about {_clock(self.seconds)}" + (f", plus {', '.join(more)}" if more else "")
+        return f"{text}; depends on what channels hold" if self.guesses else text
+
+    def _bound(self, thing: str) -> str:
+        if thing != "wait" or self.unbounded:
+            return ""
+        return f" (at most {_clock(self.waiting)})"
+
+
+def _counted(number: int, thing: str) -> str:
+    head, _, tail = thing.partition(" ")
+    return f"{number} {head}{'s' if number > 1 else ''}{' ' + tail if tail else ''}"
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def estimate(
+    program: Program, speeds: Mapping[str, float], start: Mapping[str, object]
+) -> Estimate:
+    """How long a program takes if nothing fails and all puts arrive.
+
+    Args:
+        program: As compiled.
+        speeds: Of the channels that move, in their units per s; all others arrive at once.
+        start: Values of channels when it starts, as expressions see them. A channel whose
+            value is not known arrives at once the first time.
+    """
+    simulation = _Simulation(speeds, dict(start))
+    seconds = simulation.run((*program.steps, *program.finally_), {})
+    return Estimate(seconds, **simulation.counts)
+
+
+class _Simulation:
+    """Goes through the steps with a picture of where the channels are."""
+
+    def __init__(self, speeds: Mapping[str, float], values: dict[str, object]) -> None:
+        self._speeds = speeds
+        self._values = values
+        self._left = MOST_STEPS
+        self.counts: Counter[str] = Counter()
+
+    def run(self, nodes: Sequence[Node], scope: Mapping[str, object]) -> float:
+        """Steps in order; how long they take, in s."""
+        scope = dict(scope)
+        return sum(self._step(node, scope) for node in nodes)
+
+    def _step(self, node: Node, scope: dict[str, object]) -> float:
+        self._left -= 1
+        match node:
+            case SetNode():
+                return self._set(node.targets, scope)
+            case WaitNode():
+                return self._wait(node, scope) + self._number(node.hold, scope)
+            case DelayNode():
+                return self._number(node.seconds, scope)
+            case LetNode():
+                scope.update((n, self._value(o, scope)) for n, o in node.bindings)
+                return 0.0
+            case LoopNode():
+                return self._loop(node, scope)
+            case NestedNode():
+                return self._nested(node, scope)
+            case GroupNode():
+                return self.run(node.body, scope)
+            case ParallelNode():
+                return max(self.run((branch,), scope) for branch in node.branches)
+            case IfNode():
+                return self._if(node, scope)
+            case CallNode():
+                scope |= {node.variable: UNSURE} if node.variable else {}
+                self.counts["calls"] += 1
+            case RunNode():
+                return self._run(node, scope)
+            case AskNode():
+                self.counts["questions"] += 1
+            case _:
+                pass
+        return 0.0
+
+    def _wait(self, node: WaitNode, scope: Mapping[str, object]) -> float:
+        """How long a channel of known speed takes to where it is awaited; 0 of others."""
+        comparison = node.comparison
+        if comparison is not None and self._speeds.get(comparison.pv):
+            before = self._values.get(comparison.pv)
+            after = self._awaited(comparison, before, scope)
+            if _is_number(before) and _is_number(after):
+                self._values[comparison.pv] = after
+                return self._travel(comparison.pv, before, after, awaited=False)
+        self.counts["waits"] += 1
+        limit = UNSURE if node.timeout is None else self._value(node.timeout, scope)
+        if isinstance(limit, int | float):
+            self.counts["waiting"] += limit  # type: ignore[assignment]  # a Counter adds floats too
+        else:
+            self.counts["unbounded"] += 1
+        return 0.0
+
+    def _awaited(
+        self, comparison: Comparison, before: object, scope: Mapping[str, object]
+    ) -> object:
+        """The value at which a comparison is met first, coming from another one."""
+        wanted = self._value(comparison.operand, scope)
+        if not (isinstance(before, int | float) and isinstance(wanted, int | float)):
+            return UNSURE
+        match comparison.relation:
+            case Relation.EQUALS:
+                return wanted
+            case Relation.ABOVE | Relation.AT_LEAST:
+                return max(before, wanted)
+            case Relation.BELOW | Relation.AT_MOST:
+                return min(before, wanted)
+            case Relation.INCREASE_BY:
+                return before + wanted
+            case Relation.DECREASE_BY:
+                return before - wanted
+            case _:
+                return UNSURE
+
+    def _set(self, targets: Sequence[Target], scope: Mapping[str, object]) -> float:
+        return max((self._move(target, scope) for target in targets), default=0.0)
+
+    def _move(self, target: Target, scope: Mapping[str, object]) -> float:
+        before = self._values.get(target.pv)
+        value = self._value(target.value, scope)
+        self._values[target.pv] = value
+        if target.readback is not None:
+            wanted = target.readback_value
+            self._values[target.readback] = value if wanted is None else self._value(wanted, scope)
+        awaited = target.completion or target.readback is not None
+        travel = self._travel(target.pv, before, value, awaited=awaited)
+        return travel + self._number(target.settle, scope)
+
+    def _travel(self, pv: str, before: object, after: object, *, awaited: bool) -> float:
+        speed = self._speeds.get(pv, 0.0)
+        if not speed and awaited:
+            self.counts["puts"] += 1
+        if speed > 0 and isinstance(before, int | float) and isinstance(after, int | float):
+            travel = abs(after - before) / speed
+            return travel if math.isfinite(travel) else 0.0  # an IOC may hold NaN and infinities
+        return 0.0
+
+    def _if(self, node: IfNode, scope: Mapping[str, object]) -> float:
+        value = self._value(node.condition, scope)
+        if isinstance(value, bool):
+            return self.run(node.then if value else node.else_, scope)
+        self.counts["guesses"] += 1
+        before = dict(self._values)
+        longest = self.run(node.then, scope)
+        after, self._values = self._values, before
+        other = self.run(node.else_, scope)
+        if longest >= other:
+            self._values = after
+        return max(longest, other)
+
+    def _loop(self, node: LoopNode, scope: Mapping[str, object]) -> float:
+        if isinstance(node.points, While):
+            return self._while(node, node.points.condition, scope)
+        points = Reach().points(node.points, scope)
+        if not isinstance(points, Sequence):
+            self.counts["loops"] += 1
+            points = (UNSURE,)
+        before = self.counts.copy()
+        seconds = 0.0
+        for done, point in enumerate(points):
+            if self._left <= 0 and done:
+                return seconds + self._rest(seconds, before, len(points) / done - 1)
+            seconds += self._pass(node, scope, point)
+        return seconds
+
+    def _nested(self, node: NestedNode, scope: Mapping[str, object]) -> float:
+        """How long servers take is not known: each point is a wait."""
+        if node.points is None:
+            self.counts["loops"] += 1
+        points = 1 if node.points is None else node.points
+        before = self.counts.copy()
+        self.counts["waits"] += 1
+        seconds = self.run(node.body, scope)
+        return seconds + self._rest(seconds, before, points - 1)
+
+    def _rest(self, seconds: float, before: Counter[str], times: float) -> float:
+        """Passes that are not simulated: so many times those that were."""
+        for name, count in (self.counts - before).items():
+            self.counts[name] += round(count * times)
+        return seconds * times
+
+    def _while(self, node: LoopNode, condition: Operand, scope: Mapping[str, object]) -> float:
+        seconds = 0.0
+        for index in range(MOST_PASSES):
+            value = self._value(condition, scope)
+            if value is False:
+                return seconds
+            if value is UNSURE or self._left <= 0:
+                self.counts["loops"] += 1
+                return seconds if index else self._pass(node, scope, UNSURE)
+            seconds += self._pass(node, scope, index)
+        self.counts["loops"] += 1
+        return seconds
+
+    def _pass(self, node: LoopNode, scope: Mapping[str, object], point: object) -> float:
+        inner = {**scope, node.variable: point} if node.variable is not None else dict(scope)
+        seconds = 0.0 if node.target is None else self._set([node.target], inner)
+        return seconds + self.run(node.body, inner)
+
+    def _run(self, node: RunNode, scope: Mapping[str, object]) -> float:
+        program = node.known
+        if program is None:
+            self.counts["calls"] += 1
+            return 0.0
+        given = {name: self._value(operand, scope) for name, operand in node.args}
+        return self.run((*program.steps, *program.finally_), given)
+
+    def _number(self, operand: Operand, scope: Mapping[str, object]) -> float:
+        value = self._value(operand, scope)
+        if isinstance(value, int | float):
+            return float(value)
+        self.counts["guesses"] += 1
+        return 0.0
+
+    def _value(self, operand: Operand, scope: Mapping[str, object]) -> object:
+        needed = [scope.get(name, UNSURE) for name in operand.variables]
+        needed += [self._values.get(name, UNSURE) for name in operand.channels]
+        if operand.links or operand.data or any(value is UNSURE for value in needed):
+            return UNSURE
+        try:
+            return operand.evaluate(cast(Environment, _Picture(scope, self._values)))
+        except (OrchestratorError, LookupError):
+            return UNSURE
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+class _Picture:
+    """The environment of expressions in the simulation."""
+
+    def __init__(self, scope: Mapping[str, object], values: Mapping[str, object]) -> None:
+        self._scope, self._values = scope, values
+
+    def variable(self, name: str) -> object:
+        return self._scope[name]
+
+    def channel(self, name: str) -> object:
+        return self._values[name]
+
+    def check_label(self, name: str, text: str) -> None:
+        """Nothing is known of labels here."""
+
+    def severity(self, name: str) -> int:
+        raise LookupError(name)
+
+    age = index = severity

@@ -1,0 +1,1 @@
+"""Programs, which the engine runs: compiled from a document, its arguments, names of channels."""

@@ -1,0 +1,88 @@
+"""The frame of the compiler: lists of steps, and what all steps have in common.
+
+A step is compiled by the function registered for its model, in `compile_leaves`, `compile_blocks`
+and `compile_runs`. Names are scoped statically: a parameter is a constant everywhere, a `let` (and
+the result of a `call`) holds for the rest of its list, a loop's variable in the loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import singledispatch
+
+from orchestrator.language.expressions.operand import constant_value
+from orchestrator.language.program.nodes import (
+    Abort,
+    CallNode,
+    Continue,
+    Handler,
+    LetNode,
+    Node,
+    OnDisconnect,
+    OnError,
+    Retry,
+)
+from orchestrator.language.program.scope import UNKNOWN, Context, not_negative, tries
+from orchestrator.language.text import steps as forms
+from orchestrator.types import Path
+
+
+def compile_list(steps: tuple[forms.Step, ...], path: Path, context: Context) -> tuple[Node, ...]:
+    """Steps in order, each in the scope of those before it."""
+    nodes = []
+    for index, step in enumerate(steps):
+        node = compile_step(step, (*path, index), context)
+        nodes.append(node)
+        if names := bound_by(node):
+            context = context.bound(*names)
+    return tuple(nodes)
+
+
+def bound_by(node: Node) -> tuple[str, ...]:
+    """The names that a step binds for the rest of its list."""
+    match node:
+        case LetNode():
+            return tuple(name for name, _ in node.bindings)
+        case CallNode(variable=str(name)):
+            return (name,)
+        case _:
+            return ()
+
+
+def compile_step(step: forms.BaseStep, path: Path, context: Context) -> Node:
+    """One step, with what becomes of its errors."""
+    node = compile_verb(step, path, context)
+    if step.on_disconnect is not None:
+        node = replace(node, on_disconnect=OnDisconnect(step.on_disconnect))
+    if step.on_error == "abort":
+        return node
+    return replace(node, on_error=_on_error(step.on_error, (*path, "on_error"), context))
+
+
+@singledispatch
+def compile_verb(step: forms.BaseStep, path: Path, context: Context) -> Node:
+    """One step without the fields that all have; one function is registered for each model."""
+    raise NotImplementedError(type(step).__name__)
+
+
+def _on_error(given: object, path: Path, context: Context) -> OnError:
+    match given:
+        case "continue":
+            return Continue()
+        case forms.Retry():
+            return _retry(given, path, context)
+        case tuple():
+            return Handler(compile_list(given, path, context))
+        case _:
+            return Abort()
+
+
+def _retry(given: forms.Retry, path: Path, context: Context) -> Retry:
+    here = (*path, "retry")
+    operand = context.amount(here, given.retry, tries)
+    value = constant_value(operand) if operand.constant else None
+    is_later = bool(operand.variables) and operand.variables <= context.later
+    if not operand.constant and not is_later:
+        context.find(here, "has to be known before the run starts: a number or a parameter")
+    delay = context.amount((*path, "delay"), given.delay, not_negative)
+    return Retry(value if operand is not UNKNOWN and isinstance(value, int) else 1, delay)

@@ -1,0 +1,172 @@
+"""The values of a document's parameters: given on a command line, as JSON, or by default."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+
+from orchestrator.errors import CheckError, InputError
+from orchestrator.language.names import suggestion
+from orchestrator.language.text.document import Document, Parameter
+from orchestrator.language.text.tree import scalar
+from orchestrator.language.values.operations import described
+
+_TYPES = {
+    "float": "a number",
+    "number": "a number",
+    "int": "a whole number",
+    "bool": "true or false",
+    "str": "text",
+}
+
+
+def parse_assignments(texts: Iterable[str]) -> dict[str, str]:
+    """`["start=-1", "label=a=b"]` -> `{"start": "-1", "label": "a=b"}`.
+
+    Raises:
+        InputError: One has no `=` or no name, or a name is given twice.
+    """
+    values: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"{text!r} is no argument; arguments are written NAME=VALUE")
+        if name.strip() in values:
+            raise InputError(f"the argument {name.strip()!r} is given twice")
+        values[name.strip()] = value
+    return values
+
+
+def bind(document: Document, args: Mapping[str, object]) -> dict[str, object]:
+    """The value of every parameter, in the order of the document.
+
+    Text is converted to a parameter's type, other values are checked to be of it.
+
+    Raises:
+        CheckError: All that is unknown, missing, of the wrong type or not allowed.
+    """
+    wrong = [
+        f"{document.where(('parameters', name, 'default'))}: parameters.{name}.default: {text}"
+        for name, parameter in document.parameters.items()
+        if (text := _wrong_default(name, parameter))
+    ]
+    if wrong:
+        raise CheckError(wrong)
+    return bind_parameters(document.name or document.origin, document.parameters, args)
+
+
+def bind_parameters(
+    title: str,
+    parameters: Mapping[str, Parameter],
+    args: Mapping[str, object],
+    later: Collection[str] = (),
+) -> dict[str, object]:
+    """The same for any parameters, those of a Python sequence as well.
+
+    Args:
+        title: The sequence, for messages.
+        parameters: What it takes, by name.
+        args: What it is given.
+        later: Names that are given once the run comes there; they have no value here.
+    """
+    given = [*args, *later]
+    findings = [_unknown(name, parameters) for name in given if name not in parameters]
+    values: dict[str, object] = {}
+    for name, parameter in parameters.items():
+        if name in later:
+            continue
+        try:
+            values[name] = _value(name, parameter, args)
+        except InputError as error:
+            findings.append(str(error))
+    if findings:
+        raise CheckError([f"{title}: {finding}" for finding in findings])
+    return values
+
+
+def _wrong_default(name: str, parameter: Parameter) -> str:
+    if parameter.default is None:
+        return ""
+    try:
+        _value(name, parameter, {})
+    except InputError as error:
+        return str(error).removeprefix(f"parameter {name!r} ")
+    return ""
+
+
+def _unknown(name: str, parameters: Mapping[str, Parameter]) -> str:
+    if not parameters:
+        return f"unknown parameter {name!r}; it takes none"
+    return f"unknown parameter {name!r}{suggestion(name, parameters, kind='parameters')}"
+
+
+def _value(name: str, parameter: Parameter, args: Mapping[str, object]) -> object:
+    if name in args:
+        value = _converted(name, parameter, args[name])
+    elif parameter.default is not None:
+        value = _converted(name, parameter, parameter.default)
+    else:
+        raise InputError(f"parameter {name!r} ({_allowed(parameter)}) must be given: {name}=…")
+    _check_allowed(name, parameter, value)
+    return value
+
+
+def _converted(name: str, parameter: Parameter, given: object) -> object:
+    if isinstance(given, str) and parameter.kind != "str":
+        value = _from_text(given.strip())
+    else:
+        value = given
+    match parameter.kind, value:
+        case "str", str():
+            return value
+        case "bool", bool():
+            return value
+        case (("float" | "int" | "number"), bool()):
+            pass
+        case "float", int() | float() if math.isfinite(value):
+            return _exactly(name, value)
+        case "number", int() | float() if math.isfinite(value):
+            return value
+        case "int", int() | float() if math.isfinite(value) and value == int(value):
+            return int(value)
+    raise InputError(f"parameter {name!r} takes {_allowed(parameter)}, not {described(given)}")
+
+
+def _exactly(name: str, value: float) -> float:
+    number = float(value)
+    if number != value:
+        raise InputError(f"parameter {name!r} takes a number that is a float, not {value!r}")
+    return number
+
+
+def _from_text(text: str) -> object:
+    """What a text says, as in a document."""
+    try:
+        return scalar(text)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _check_allowed(name: str, parameter: Parameter, value: object) -> None:
+    allowed = True
+    if isinstance(value, int | float):
+        allowed &= parameter.min is None or value >= parameter.min
+        allowed &= parameter.max is None or value <= parameter.max
+    if parameter.choices is not None:
+        allowed &= value in parameter.choices
+    if not allowed:
+        raise InputError(f"parameter {name!r} takes {_allowed(parameter)}, not {value!r}")
+
+
+def _allowed(parameter: Parameter) -> str:
+    """What a parameter takes: `a number from 0 to 5 mm`."""
+    if parameter.choices is not None:
+        return f"one of {', '.join(str(choice) for choice in parameter.choices)}"
+    text = _TYPES[parameter.kind]
+    if parameter.min is not None:
+        text += f" from {parameter.min}"
+    if parameter.max is not None:
+        text += f" to {parameter.max}" if parameter.min is not None else f" up to {parameter.max}"
+    if parameter.units:
+        text += f" {'in ' if text == _TYPES[parameter.kind] else ''}{parameter.units}"
+    return text

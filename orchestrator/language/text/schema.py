@@ -1,0 +1,216 @@
+"""The language described for editors and for the generated reference, from its own models."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from textwrap import dedent
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from orchestrator.language.text.document import Document
+from orchestrator.language.text.findings import Strict
+from orchestrator.language.text.steps import VERBS
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_COMMON = ("name", "on_error", "on_disconnect")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of sequence documents.
+
+    Every document that is accepted is valid by it; it does not say which fields exclude each other,
+    nor anything of names and expressions.
+    """
+    cleaned = cast(dict[str, Any], _without_kinds(_described()))
+    return {"$schema": DIALECT, "title": "Sequence of the orchestrator", **cleaned}
+
+
+def _described() -> dict[str, Any]:
+    """The schema with `x-kind`, a few words for the reference, beside some types."""
+    schema = Document.model_json_schema(by_alias=True, mode="validation")
+    models = {model.__name__: model for model in _subclasses(Strict)}
+    for name, definition in {"Document": schema, **schema["$defs"]}.items():
+        if name in models:
+            texts = field_texts(models[name])
+            properties = definition["properties"]
+            for field in properties.keys() & texts.keys():
+                told = {**properties[field], "description": texts[field]}
+                properties[field] = dict(sorted(told.items()))
+    return cast(dict[str, Any], _cleaned(schema))
+
+
+def _subclasses(model: type[Strict]) -> Iterator[type[Strict]]:
+    for inner in model.__subclasses__():
+        if inner.__module__.startswith(__package__):
+            yield inner
+            yield from _subclasses(inner)
+
+
+def field_texts(model: type[BaseModel]) -> dict[str, str]:
+    """What stands below each field of a model in its source, by the field as it is written."""
+    texts: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, Strict):
+            texts |= _own_texts(base)
+    fields = model.model_fields.items()
+    return {field.alias or name: texts[name] for name, field in fields if name in texts}
+
+
+@cache  # to find a class in its file takes 10 ms, and most models have the same bases
+def _own_texts(model: type[Strict]) -> dict[str, str]:
+    """What stands below the fields that a model does not inherit, by their names."""
+    (definition,) = ast.parse(dedent(inspect.getsource(model))).body
+    texts = {}
+    for field, text in pairwise(cast(ast.ClassDef, definition).body):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(words))):
+                texts[name] = words
+    return texts
+
+
+def _without_kinds(schema: object) -> object:
+    if isinstance(schema, list):
+        return [_without_kinds(item) for item in schema]
+    if isinstance(schema, dict):
+        return {key: _without_kinds(value) for key, value in schema.items() if key != "x-kind"}
+    return schema
+
+
+def _cleaned(schema: object) -> object:
+    """Without nulls, which documents have not, and without titles that repeat the field's name."""
+    if isinstance(schema, list):
+        return [_cleaned(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in ("properties", "$defs"):
+            # What stands here under `title` or `default` is a field of that name.
+            result[key] = {name: _cleaned(field) for name, field in value.items()}
+        elif key == "anyOf":
+            result |= _alternatives([_cleaned(v) for v in value if v != {"type": "null"}])
+        elif key != "title" and not (key == "default" and value is None):
+            result[key] = " ".join(value.split()) if key == "description" else _cleaned(value)
+    return result
+
+
+def _alternatives(kinds: list[Any]) -> dict[str, Any]:
+    return dict(kinds[0]) if len(kinds) == 1 else {"anyOf": kinds}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One field of a step, for a table."""
+
+    step: str
+    """The verb; empty for the fields that all steps have, and those of a document."""
+    field: str
+    """The field as it is written: `timeout`, `all[].pv`; empty for what the verb itself holds."""
+    kind: str
+    """What it takes, in a few words."""
+    default: str
+    """Its default as it would be written, `required`, or empty where there is none."""
+    text: str
+    """What it means, on one line; of a verb itself what the step does."""
+
+
+def step_reference() -> list[Row]:
+    """Every step and field, in the order of the documentation, from the models themselves."""
+    definitions = _described()["$defs"]
+    rows: list[Row] = []
+    for verb, model in VERBS.items():
+        step = definitions[model.__name__]
+        text = f"{step['description']} {step['properties'][verb].get('description', '')}".strip()
+        rows.append(Row(verb, "", _kind(step["properties"][verb], definitions), "required", text))
+        rows += _fields(verb, "", step["properties"][verb], definitions)
+        beside = {k: v for k, v in step["properties"].items() if k not in (verb, *_COMMON)}
+        required = step.get("required", ())
+        rows += [_row(verb, k, v, k in required, definitions) for k, v in beside.items()]
+    common = definitions[next(iter(VERBS.values())).__name__]["properties"]
+    rows += [_row("", name, common[name], False, definitions) for name in _COMMON]
+    return rows + _fields("", "on_error.", common["on_error"], definitions)
+
+
+def document_reference() -> list[Row]:
+    """The fields of a document outside its steps: parameters, suspenders and the rest."""
+    schema = _described()
+    definitions = schema["$defs"]
+    rows = []
+    for name, field in schema["properties"].items():
+        required = name in schema["required"]
+        rows.append(_row("", name, field, required, definitions))
+        inner = field.get("additionalProperties")
+        rows += _fields("", f"{name}.NAME.", inner, definitions) if inner else []
+    return rows
+
+
+def _fields(
+    verb: str, prefix: str, schema: Mapping[str, Any], definitions: Mapping[str, Any]
+) -> list[Row]:
+    """The fields of the mappings that may stand in a place, those in lists of mappings as well."""
+    rows: dict[str, Row] = {}
+    for index, model in enumerate(_models(schema, definitions)):
+        # Those of a second form are not required where the first one stands.
+        required = model.get("required", ()) if index == 0 else ()
+        for name, field in model["properties"].items():
+            row = _row(verb, prefix + name, field, name in required, definitions)
+            rows.setdefault(row.field, row)
+            if field.get("type") == "array" and "$ref" in field["items"]:
+                for inner in _fields(verb, f"{prefix}{name}[].", field["items"], definitions):
+                    rows.setdefault(inner.field, inner)
+    return list(rows.values())
+
+
+def _models(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The mappings among the kinds that a place takes; not those of steps."""
+    if "$ref" in schema:
+        target = definitions[schema["$ref"].rpartition("/")[2]]
+        return [target] if "properties" in target else []
+    kinds = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
+    return [model for kind in kinds for model in _models(kind, definitions)]
+
+
+def _row(
+    verb: str, name: str, field: Mapping[str, Any], required: bool, definitions: Mapping[str, Any]
+) -> Row:
+    default = "required" if required else _written(field.get("default"))
+    return Row(verb, name, _kind(field, definitions), default, field.get("description", ""))
+
+
+def _written(default: object) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "" if default in (None, "", {}, []) else str(default)
+
+
+_TYPES = {
+    "string": "text",
+    "boolean": "true or false",
+    "number": "number",
+    "integer": "whole number",
+    "array": "list",
+    "object": "mapping",
+}
+
+
+def _kind(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    """What a place takes, in a few words."""
+    if "x-kind" in schema:
+        return str(schema["x-kind"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return " or ".join(f"`{word}`" for word in schema["enum"])
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return "list of steps" if name == "Steps" else _kind(definitions[name], definitions)
+    kinds = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
+    if kinds:
+        return " or ".join(dict.fromkeys(_kind(kind, definitions) for kind in kinds))
+    return _TYPES[schema["type"]]
