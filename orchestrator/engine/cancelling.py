@@ -26,6 +26,11 @@ def forget(tasks: Iterable[asyncio.Task[Any]]) -> None:
     _asked.difference_update(tasks)
 
 
+def is_any_ended() -> bool:
+    """Whether any task at all was asked to end and has not done so yet: mostly none, known fast."""
+    return bool(_asked)
+
+
 def is_ended(task: asyncio.Task[Any] | None) -> bool:
     """Whether a task was asked to end."""
     return task in _asked

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from orchestrator.engine.cancelling import is_ended, until_done
+from orchestrator.engine.cancelling import is_any_ended, is_ended, until_done
 from orchestrator.engine.leaf import End, Leaf
 from orchestrator.errors import OrchestratorError, PutError
 from orchestrator.timers import DeadlineTimer
@@ -300,7 +300,13 @@ class RunControl:
     def _is_ended(self, finalising: bool) -> bool:
         if self.aborts > 2 or self._closed:
             return True
-        return not finalising and bool(self.aborts or self._is_ending(asyncio.current_task()))
+        if finalising:
+            return False
+        if self.aborts:
+            return True
+        # Who it is that asks takes longer to find out than whether there is anything to ask.
+        may_end = is_any_ended() or self._cancels or self._timers
+        return bool(may_end) and self._is_ending(asyncio.current_task())
 
     def check_ended(self, *, finalising: bool | None = None) -> None:
         """Where the steps go on after an error or a wait: an end that was asked for stands.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeAlias
 
 from orchestrator.engine.report import place_here, place_text
-from orchestrator.types import Severity
+from orchestrator.types import Path, Severity
 
 _AFTER = 3.0
 """s for which something is held up before that is told, and between two times that it is."""
@@ -28,9 +28,7 @@ class HeldUp:
 
     def waiting(self, reasons: Reasons, what: str = "") -> Watched:
         """Around a wait; `what` waits, for people: the step of the caller unless given."""
-        here = place_here()
-        text = (lambda: what) if what else partial(place_text, *here)
-        return Watched(self._watched, reasons, self._clock, partial(self._say, text))
+        return Watched(self._watched, reasons, self._clock, _Named(self._tell, what, place_here()))
 
     def following(
         self, reasons: Reasons, say: Callable[[str], None], clock: Callable[[], float], told: str
@@ -45,16 +43,27 @@ class HeldUp:
         """
         return Watched(self._watched, reasons, clock, say, told)
 
-    def _say(self, what: Callable[[], str], reasons: str) -> None:
-        if reasons:
-            self._tell(f"{what()} is held up: {reasons}", Severity.MINOR)
-        else:
-            self._tell(f"{what()} is no longer held up", Severity.NO_ALARM)
-
     def look(self) -> None:
         """Tell what has been held up for long enough, and where the reasons are others now."""
         for watched in list(self._watched):
             watched.look()
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """Tells of one wait; its name is made only where there is something to tell."""
+
+    tell: Callable[[str, Severity], None]
+    what: str
+    here: tuple[Path, str]
+    """The step, where `what` is empty."""
+
+    def __call__(self, reasons: str) -> None:
+        what = self.what or place_text(*self.here)
+        if reasons:
+            self.tell(f"{what} is held up: {reasons}", Severity.MINOR)
+        else:
+            self.tell(f"{what} is no longer held up", Severity.NO_ALARM)
 
 
 class Watched:
