@@ -1,7 +1,8 @@
-"""Writes `docs/reference/*.md` from the code that they describe; called by `scripts/docs`.
+"""Writes `docs/reference/*.md` from the code that they describe, and the index of the decisions.
 
-What the code can't say of itself stands in `docs/reference/parts/*.md`, put where a page includes
-it. `tests/test_docs.py` fails when the committed pages are not what this gives.
+Called by `scripts/docs`. What the code can't say of itself stands in `docs/reference/parts/*.md`,
+put where a page includes it. `tests/test_docs.py` fails when the committed pages are not what this
+gives.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from writers.attacked import withstands
 from writers.costs import figures
+from writers.decisions import FOLDER, decisions
 from writers.language import expressions, pvs, steps
 from writers.markdown import REFERENCE
 from writers.operation import commands, configuration, environment, errors_page
@@ -34,15 +36,23 @@ def pages() -> dict[str, str]:
         "figures.md": figures,
         "withstands.md": withstands,
     }
-    return {
-        name: "\n".join([MARK, "", *write()]).rstrip() + "\n" for name, write in writers.items()
-    }
+    return {name: _page(write) for name, write in writers.items()}
+
+
+def index_of_decisions() -> str:
+    """The page that lists them."""
+    return _page(decisions)
+
+
+def _page(write: Callable[[], Iterable[str]]) -> str:
+    return "\n".join([MARK, "", *write()]).rstrip() + "\n"
 
 
 def main() -> None:
     """Write the pages."""
     for name, text in pages().items():
         (REFERENCE / name).write_text(text, encoding="utf-8")
+    (FOLDER / "README.md").write_text(index_of_decisions(), encoding="utf-8")
 
 
 if __name__ == "__main__":

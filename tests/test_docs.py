@@ -156,6 +156,28 @@ def test_no_page_names_this_machine(page: Path) -> None:
     assert re.findall(r"/(?:work|home|root|tmp)/|pypi|pythonhosted", page.read_text()) == []
 
 
+# Decisions ------------------------------------------------------------------------------------
+
+DECISIONS = sorted((ROOT / "docs/explanations/decisions").glob("[0-9]*.md"))
+SECTIONS = ["Context", "Decision", "Consequences", "Rejected"]
+
+
+def test_the_index_of_the_decisions_is_theirs(generate: ModuleType) -> None:
+    committed = (ROOT / "docs/explanations/decisions/README.md").read_text()
+    assert committed == generate.index_of_decisions(), "out of date: run scripts/docs"
+
+
+def test_decisions_are_numbered_without_gap_and_in_the_order_of_their_dates() -> None:
+    assert [page.name[:5] for page in DECISIONS] == [f"{n + 1:04}-" for n in range(len(DECISIONS))]
+    dates = [re.findall(r"^Accepted on (\S{10})", p.read_text(), re.MULTILINE) for p in DECISIONS]
+    assert dates == sorted(dates)
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=page_name)
+def test_a_decision_tells_its_context_its_consequences_and_what_was_rejected(page: Path) -> None:
+    assert re.findall(r"^## (.*)$", page.read_text(), re.MULTILINE) == SECTIONS
+
+
 # What is fenced -------------------------------------------------------------------------------
 
 
