@@ -11,19 +11,19 @@ from orchestrator.lazily import lazily
 TYPE_CHECKING = False  # typing takes as long as all else before a command hears of Ctrl-C
 
 if TYPE_CHECKING:
-    from orchestrator.engine.machine import State, When
-    from orchestrator.engine.python import Run
-    from orchestrator.engine.registry import function, sequence
+    from orchestrator.engine.python.decorators import function, sequence
+    from orchestrator.engine.python.machine import State, When
+    from orchestrator.engine.python.run import Run
 
 __all__ = ["Run", "State", "When", "function", "sequence"]
 
 __getattr__ = lazily(
     __name__,
     {
-        "Run": "engine.python",
-        "State": "engine.machine",
-        "When": "engine.machine",
-        "function": "engine.registry",
-        "sequence": "engine.registry",
+        "Run": "engine.python.run",
+        "State": "engine.python.machine",
+        "When": "engine.python.machine",
+        "function": "engine.python.decorators",
+        "sequence": "engine.python.decorators",
     },
 )

@@ -11,12 +11,12 @@ from functools import partial
 from orchestrator.client import Client
 from orchestrator.config import Config, key_place, names_of, prefix_doubts
 from orchestrator.device import Device
-from orchestrator.engine.consistency import inconsistent
-from orchestrator.engine.environment import in_words
-from orchestrator.engine.library import Library
-from orchestrator.engine.preflight import Preflight
-from orchestrator.engine.python_check import Look, look_at
-from orchestrator.engine.python_program import PythonProgram
+from orchestrator.engine.python.python_check import Look, look_at
+from orchestrator.engine.readings.environment import in_words
+from orchestrator.engine.runs.consistency import inconsistent
+from orchestrator.engine.runs.preflight import Preflight
+from orchestrator.engine.sequences.library import Library
+from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.errors import NotConnectedError
 from orchestrator.language.foresight.checks import Finding, Level, check_program, check_suspenders
 from orchestrator.language.foresight.duration import Estimate, estimate

@@ -2,7 +2,7 @@
 
     scripts/mutate                          200 changes anywhere in what decides what a run does
     scripts/mutate -n 40 --seed 7           others, and fewer
-    scripts/mutate -n 40 orchestrator/engine/waits.py
+    scripts/mutate -n 40 orchestrator/engine/steps/waits.py
 
 The changes are those of cosmic-ray's operators (another comparison, number, operator or boolean, a
 handler that catches nothing, a loop without passes) and one of our own: a statement is left out.

@@ -15,8 +15,8 @@ import typer
 
 from orchestrator.cli.app import app
 from orchestrator.config import ChainConfig, Config, load_config, names_of
-from orchestrator.engine.library import Library
-from orchestrator.engine.registry import load
+from orchestrator.engine.sequences.library import Library
+from orchestrator.engine.sequences.registry import load
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_program
 from orchestrator.language.text.document import parse

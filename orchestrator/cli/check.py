@@ -20,8 +20,8 @@ from orchestrator.client import configure_environment
 from orchestrator.config import Config, names_of
 from orchestrator.dryrun import DryRun, dry_run, offline
 from orchestrator.engine import Library, library_of
-from orchestrator.engine.counting import count_steps
-from orchestrator.engine.python_program import PythonProgram
+from orchestrator.engine.sequences.python_program import PythonProgram
+from orchestrator.engine.steps.counting import count_steps
 from orchestrator.errors import InputError
 from orchestrator.language.expressions.template import as_text
 from orchestrator.language.foresight.checks import Finding, Level

@@ -17,7 +17,7 @@ from orchestrator.client import configure_environment
 from orchestrator.config import Config, ServerConfig
 from orchestrator.display.outcome import show_outcome
 from orchestrator.display.run import RunDisplay, open_display
-from orchestrator.engine.python_program import PythonProgram
+from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.language.program.compiler import NestedNode, Program, walk
 from orchestrator.language.text.arguments import parse_assignments
 from orchestrator.service import Service, open_service

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from orchestrator.cli.settings import Chosen
 from orchestrator.config import Config
 from orchestrator.engine import Library, library_of
-from orchestrator.engine.python_program import PythonProgram
+from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.errors import InputError
 from orchestrator.language.program.compiler import Program
 from orchestrator.types import RunRequest

@@ -15,7 +15,7 @@ import structlog
 from orchestrator.config import key_place, names_of
 from orchestrator.device import Device
 from orchestrator.engine import Engine
-from orchestrator.engine.registry import Registry, load
+from orchestrator.engine.sequences.registry import Registry, load
 from orchestrator.errors import InputError
 from orchestrator.language.program.compiler import compile_suspenders
 from orchestrator.ports import Channels, Offer

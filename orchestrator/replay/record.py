@@ -18,7 +18,7 @@ import structlog
 
 from orchestrator.config import Config, names_of
 from orchestrator.engine import step_here
-from orchestrator.engine.registry import Registry
+from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import InputError
 from orchestrator.ports import Channels, Offer, Store
 from orchestrator.queues import MergeQueue, request_queue

@@ -11,8 +11,8 @@ import pytest
 from orchestrator.client.noise import doubled
 from orchestrator.config import CaConfig, ChainConfig, ChannelConfig, Config, names_of
 from orchestrator.dryrun import DryRun, dry_run, offline
-from orchestrator.engine.library import Library
-from orchestrator.engine.registry import load
+from orchestrator.engine.sequences.library import Library
+from orchestrator.engine.sequences.registry import load
 from orchestrator.language.foresight.checks import Level
 from orchestrator.language.text.suspend import Suspend
 from orchestrator.testing import run_virtual

@@ -280,7 +280,7 @@ def logs_as_before() -> Iterator[None]:
         structlog.reset_defaults()
 
 
-SOURCES = ("orchestrator.engine.engine", "orchestrator.server.stats.stats", "caproto.circ")
+SOURCES = ("orchestrator.engine.runs.engine", "orchestrator.server.stats.stats", "caproto.circ")
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import numpy as np
 from orchestrator.config import ChainConfig, ChannelConfig, Config, StopChannel, names_of
 from orchestrator.device import Device
 from orchestrator.engine import Engine, Library
-from orchestrator.engine.registry import NOTHING_REGISTERED, Registry
-from orchestrator.engine.rooms import SHARED, Rooms
+from orchestrator.engine.sequences.registry import NOTHING_REGISTERED, Registry
+from orchestrator.engine.user_code.rooms import SHARED, Rooms
 from orchestrator.errors import InputError
 from orchestrator.language.names import ServerChannels
 from orchestrator.language.program.nodes import Suspender

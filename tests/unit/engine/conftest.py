@@ -7,8 +7,7 @@ import pytest
 
 from orchestrator.testing import run_virtual
 from orchestrator.types import RunEnded
-
-from .bench import Bench, bench
+from tests.unit.engine.bench import Bench, bench
 
 Scenario = Callable[[Bench], Awaitable[Any]]
 

@@ -16,16 +16,16 @@ from pathlib import Path
 
 from orchestrator.config import names_of
 from orchestrator.engine import Library
-from orchestrator.engine.machine import State, When
-from orchestrator.engine.python import Run
-from orchestrator.engine.python_program import PythonProgram
-from orchestrator.engine.registry import Registry, function, sequence
+from orchestrator.engine.python.decorators import function, sequence
+from orchestrator.engine.python.machine import State, When
+from orchestrator.engine.python.run import Run
+from orchestrator.engine.sequences.python_program import PythonProgram
+from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import StepTimeoutError
 from orchestrator.language.program.compiler import Program
 from orchestrator.testing import VirtualTimeLoop, run_virtual
 from orchestrator.types import Cause, RunEnded, RunRequest, RunStatus, Verb
-
-from .bench import Bench, bench, make_config
+from tests.unit.engine.bench import Bench, bench, make_config
 
 FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}, {delay: 0.5}]"
 DROPPED = "the finalisers were dropped"
@@ -113,7 +113,7 @@ class LoadedOnce(Library):
     """Keeps the program of each text: to read it takes as long as to run it."""
 
     def __init__(self) -> None:
-        super().__init__(Path(__file__).parent / "sequences", names_of(make_config()), REGISTRY)
+        super().__init__(Path(__file__).parent / "documents", names_of(make_config()), REGISTRY)
         self._loaded: dict[str, Program | PythonProgram] = {}
 
     def load(self, request: RunRequest) -> Program | PythonProgram:

@@ -8,10 +8,10 @@ from functools import partial
 
 import pytest
 
-from orchestrator.engine.registry import Registry, function
+from orchestrator.engine.python.decorators import function
+from orchestrator.engine.sequences.registry import Registry
 from orchestrator.types import RunStatus, Verb
-
-from .bench import at_iteration
+from tests.unit.engine.bench import at_iteration
 
 FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}]"
 MOVE = "{set: {pv: sim.x, value: 1}}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .moments import COMMANDS, check_every_await
+from tests.unit.engine.moments import COMMANDS, check_every_await
 
 STEPS = {
     "set": "[{set: {pv: sim.x, value: 1}}]",

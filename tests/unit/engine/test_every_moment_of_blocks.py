@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .moments import COMMANDS, check_every_await
+from tests.unit.engine.moments import COMMANDS, check_every_await
 
 STEPS = {
     "let, log and if": "[{let: {a: sim.x + 1}}, {log: $(a)}, {if: a > 0, then: [{delay: 0.5}]}]",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.engine.python import Run
-from orchestrator.engine.registry import Registry, function, sequence
+from orchestrator.engine.python.decorators import function, sequence
+from orchestrator.engine.python.run import Run
+from orchestrator.engine.sequences.registry import Registry
 from orchestrator.testing import SimChannel
 from orchestrator.types import LinkChange, Progressed, RunStatus, Told, Verb
 

@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from orchestrator.engine.registry import Registry, function
+from orchestrator.engine.python.decorators import function
+from orchestrator.engine.sequences.registry import Registry
 from orchestrator.types import Cause, Progressed, RunEnded, RunStarted, RunStatus, Told, Verb
 
 

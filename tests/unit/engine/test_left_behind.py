@@ -7,15 +7,15 @@ import asyncio
 import numpy as np
 import pytest
 
-from orchestrator.engine.python import Run
-from orchestrator.engine.registry import Registry, function, sequence
+from orchestrator.engine.python.decorators import function, sequence
+from orchestrator.engine.python.run import Run
+from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import CallError, OrchestratorError, StepTimeoutError
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_suspenders
 from orchestrator.language.text.suspend import Suspend
 from orchestrator.types import Command, Limits, Metadata, NativeType, RunStatus, Severity, Verb
-
-from .bench import CHANNELS
+from tests.unit.engine.bench import CHANNELS
 
 NAMES = Names(frozenset({"sim"}), {f"sim.{name}": f"SIM:{name}" for name in CHANNELS})
 

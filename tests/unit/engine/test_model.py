@@ -20,12 +20,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.engine.python import Run
-from orchestrator.engine.registry import Registry, function, sequence
+from orchestrator.engine.python.decorators import function, sequence
+from orchestrator.engine.python.run import Run
+from orchestrator.engine.sequences.registry import Registry
 from orchestrator.testing import run_virtual
 from orchestrator.types import RunEnded, RunStatus, StateChanged, StepStarted, Verb
-
-from .bench import Bench, bench
+from tests.unit.engine.bench import Bench, bench
 
 EXAMPLES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 100
 CHANNELS = ("sim.x", "sim.y", "sim.counts", "sim.det")

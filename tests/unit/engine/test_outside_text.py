@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from orchestrator.engine import Library
-from orchestrator.engine.registry import Registry
+from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import InputError
 from orchestrator.language.names import Names
 from orchestrator.types import RunEnded, RunRequest, RunStatus

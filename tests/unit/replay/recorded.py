@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.config import names_of
 from orchestrator.engine import Engine
-from orchestrator.engine.registry import NOTHING_REGISTERED, Registry
+from orchestrator.engine.sequences.registry import NOTHING_REGISTERED, Registry
 from orchestrator.language.program.nodes import Suspender
 from orchestrator.replay import ENDING, Player, Recording, RecordingReader, Replay
 from orchestrator.types import Command, RunEnded, RunRefused, Verb

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.engine.registry import Registry, function
+from orchestrator.engine.python.decorators import function
+from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import InputError
 from orchestrator.replay import Player, RecordingReader, Replay
 from orchestrator.testing import run_virtual

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.engine.counting import count_steps
+from orchestrator.engine.steps.counting import count_steps
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.foresight.checks import check_program
 from orchestrator.language.foresight.duration import estimate

@@ -1,0 +1,74 @@
+"""Several things at the same time: the first failure cancels the others, and is the error told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from orchestrator.engine.control.cancelling import end, until_done
+from orchestrator.engine.control.control import RewindRun, SkipStep, StopRun
+from orchestrator.errors import CallError
+
+
+async def run_all(branches: Sequence[tuple[str, Coroutine[Any, Any, None]]]) -> None:
+    """Run each of these, a name and a coroutine, in a task of its own until all have ended.
+
+    STOP lets each branch come to its own next boundary. All tasks have ended when this returns or
+    raises.
+
+    No TaskGroup: until Python 3.12 one that fails while it is waited for leaves its parent with a
+    cancellation too many (`Task.cancelling`), and the next ABORT of the run would be taken for the
+    end of the service.
+
+    Raises:
+        OrchestratorError: The first failure of a branch; the others were cancelled.
+        StopRun: STOP took effect in a branch.
+        RewindRun: The steps have to go back to a checkpoint.
+        CancelledError: All of it was cancelled, or a branch has ended so by itself.
+    """
+    failures: list[Exception] = []
+    left: list[StopRun | RewindRun] = []
+
+    async def branch(work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except (StopRun, RewindRun) as way_out:
+            left.append(way_out)
+        except Exception as error:
+            failures.append(error)
+            raise
+        except (asyncio.CancelledError, KeyboardInterrupt, SkipStep):
+            raise
+        except BaseException as error:  # from a task it would end the whole service
+            failures.append(CallError(f"a branch raised {type(error).__name__}: {error}"))
+            raise failures[-1] from error
+
+    tasks = [asyncio.create_task(branch(work), name=name) for name, work in branches]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        await _end(tasks)
+    if failures:
+        raise failures[0]
+    if left:
+        raise left[0]
+    if any(task.cancelled() for task in tasks):
+        raise asyncio.CancelledError
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel what still runs, and wait until it has cleaned up."""
+
+    def cancel() -> None:
+        for task in tasks:
+            end(task)
+
+    cancel()
+    try:
+        # Where this is cancelled as well, whoever cleans up is to hurry.
+        await until_done(tasks, cancel)
+    finally:
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.exception()  # retrieved; the first failure is told

@@ -1,0 +1,1 @@
+"""Sequences and state machines written in Python, and what can be told of them beforehand."""

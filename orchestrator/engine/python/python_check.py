@@ -1,0 +1,316 @@
+"""What can be told of a Python sequence before it runs: each verb in its source, as a step."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from orchestrator.engine.python.machine import When
+from orchestrator.engine.python.python_source import UNKNOWN, VerbCall, read_source
+from orchestrator.engine.python.run import VERBS, Run
+from orchestrator.engine.sequences.library import Library
+from orchestrator.engine.sequences.python_program import PythonProgram
+from orchestrator.errors import CheckError
+from orchestrator.language.expressions.operand import constant_value
+from orchestrator.language.foresight.checks import Finding, Level
+from orchestrator.language.names import Names
+from orchestrator.language.program.compiler import Program, compile_program
+from orchestrator.language.program.library import PythonSignature
+from orchestrator.language.program.nodes import RunNode, walk
+from orchestrator.language.text.document import Document, document_of
+from orchestrator.types import path_text
+
+_LOOKED = "it_is_only_looked_at"
+"""The name of a function that no library has, and of a sequence: see `_Library`."""
+_LATER = "known_when_it_runs"
+"""The name in a step of what is not known; bound by a call of that function."""
+_BEFORE = ({"call": {"function": _LOOKED, "as": _LATER}}, {"run": _LOOKED})
+_STEP = f"steps[{len(_BEFORE)}]"
+_FIXED = frozenset(
+    {"readback", "completion", "accept_restart", "accept_invalid", "edge", "on_disconnect"}
+    | {"fresh", "missing", "name"}
+)
+"""Fields that have to be known before a step runs."""
+_NOTHING_TO_SEE = frozenset({"log", "ask", "checkpoint", "parallel", "machine"})
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One call of a verb, as the step that it is."""
+
+    program: Program
+    conditional: bool
+    """Whether it may not be reached, or its error be caught."""
+
+    def told(self, findings: Iterable[Finding]) -> list[Finding]:
+        """What is wrong with it, as people read it who know no steps; perhaps only a warning."""
+        return [
+            replace(
+                finding,
+                level=Level.WARNING if self.conditional else finding.level,
+                path=(),
+                text=finding.text.removeprefix(f"{path_text(finding.path)} "),
+            )
+            for finding in findings
+        ]
+
+
+@dataclass(slots=True)
+class Look:
+    """What the source of a Python sequence tells."""
+
+    verbs: list[Verb] = field(default_factory=list)
+    """Those that could be looked at, each with the values of one pass."""
+    findings: list[Finding] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    """What could not be looked at, each with file:line."""
+    sequences: list[str] = field(default_factory=list)
+    """Those that were read."""
+
+    def channels(self, *, conditional: bool) -> frozenset[str]:
+        """Canonical names of the channels that the verbs use."""
+        own = [v.program for v in self.verbs if v.conditional is conditional]
+        return frozenset().union(*(p.reads | p.writes for p in own))
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Those of them that are read."""
+        return frozenset().union(*(verb.program.reads for verb in self.verbs))
+
+    @property
+    def writes(self) -> frozenset[str]:
+        """Those of them that are put to."""
+        return frozenset().union(*(verb.program.writes for verb in self.verbs))
+
+
+def look_at(program: PythonProgram | Program, names: Names, library: Library) -> Look:
+    """Read a sequence's source and compile the verbs in it, as far as they are written down.
+
+    Nothing of it is run. A verb of which the channel is known and the value is not is compiled
+    without it: of that the channel is looked at. The Python sequences that it runs are read as
+    well; of a document these alone.
+    """
+    looking = _Looking(names, library)
+    if isinstance(program, PythonProgram):
+        looking.sequence(program.name, program.arguments)
+    else:
+        looking.those_run_by(program)
+    look = looking.look
+    return replace(
+        look,
+        findings=list(dict.fromkeys(look.findings)),
+        unseen=list(dict.fromkeys(look.unseen)),
+    )
+
+
+class _Looking:
+    """Reads sequences, each once."""
+
+    def __init__(self, names: Names, library: Library) -> None:
+        self._names = names
+        self._library = library
+        self._compiling = _Library(library)
+        self._known: set[str] = set()
+        self.look = Look()
+
+    def sequence(self, name: str, arguments: Mapping[str, object]) -> None:
+        """One Python sequence, with those of its arguments that are known."""
+        if name in self._known:
+            return
+        self._known.add(name)
+        look = self.look
+        look.sequences.append(name)
+        source = read_source(self._library.function(name), arguments, VERBS, When)
+        look.unseen += source.unseen
+        for where, verb in source.not_awaited:
+            text = f"run.{verb} is not awaited, and so would do nothing: write `await run.{verb}`"
+            look.findings.append(Finding(Level.ERROR, where, (), text))
+        for call in source.calls + source.conditions:
+            self._call(call)
+
+    def those_run_by(self, program: Program) -> None:
+        """The Python sequences that the steps of a program run."""
+        for node in walk((*program.steps, *program.finally_)):
+            if isinstance(node, RunNode) and node.document is None and node.sequence != _LOOKED:
+                signature = self._library.python(node.sequence)
+                parameters = signature.parameters if signature is not None else {}
+                arguments: dict[str, object] = {n: p.default for n, p in parameters.items()}
+                arguments |= {n: constant_value(o) for n, o in node.args if o.constant}
+                later = {name for name, operand in node.args if not operand.constant}
+                known = {n: value for n, value in arguments.items() if n not in later}
+                self.sequence(node.sequence, known)
+
+    def _call(self, call: VerbCall) -> None:
+        if call.verb in _NOTHING_TO_SEE:
+            return
+        unknown = [*_unknown(call)] if call.complete else [*_unknown(call), "what * and ** give"]
+        if unknown:
+            text = f"{call.where}: run.{call.verb}: {', '.join(unknown)}"
+            self.look.unseen.append(text.replace("run.When", "When"))
+        try:
+            step = _step(call)
+            if step is not None:
+                self._compile(step, call)
+        except CheckError as error:
+            for line in error.findings:
+                text = line.removeprefix(f"{call.where}: ").replace(f"{_STEP}.", "")
+                self.look.findings.append(Finding(Level.ERROR, call.where, (), text))
+
+    def _compile(self, step: Mapping[str, object], call: VerbCall) -> None:
+        document = document_of({"steps": [*_BEFORE, step]}, call.where)
+        program = compile_program(document, {}, self._names, self._compiling)
+        self.look.verbs.append(Verb(program, call.conditional))
+        self.those_run_by(program)
+
+
+class _Library:
+    """A library that has what stands before each step, too."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def document(self, name: str) -> Document:
+        return self._library.document(name)
+
+    def functions(self) -> Collection[str]:
+        return {*self._library.functions(), _LOOKED}
+
+    def python(self, name: str) -> PythonSignature | None:
+        # What a Python sequence samples is not known, and so data() of any channel may be asked.
+        return PythonSignature(name) if name == _LOOKED else self._library.python(name)
+
+    def left_out(self) -> str:
+        return self._library.left_out()
+
+
+# Verbs as steps ---------------------------------------------------------------------------------
+
+
+def _unknown(call: VerbCall) -> Iterator[str]:
+    """Which arguments are known only when it runs."""
+    signature = _SIGNATURES.get(call.verb)
+    names = [] if signature is None else [*signature.parameters.values()][1:]
+    for index, value in enumerate(call.args):
+        if _is_unknown(value):
+            own = names[index] if index < len(names) else None
+            named = own is not None and own.kind is own.POSITIONAL_OR_KEYWORD
+            yield own.name if named and own is not None else f"argument {index + 1}"
+    yield from (name for name, value in call.fields.items() if _is_unknown(value))
+
+
+def _is_unknown(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(map(_is_unknown, value.values()))
+    return value is UNKNOWN
+
+
+def _step(call: VerbCall) -> Mapping[str, object] | None:
+    """The step that a verb is; None where its channel is not known, or it needs no look.
+
+    Raises:
+        CheckError: It can't be called so.
+    """
+    signature = _SIGNATURES.get(call.verb)
+    if signature is None:
+        return None  # Python tells when it runs
+    bind = signature.bind if call.complete else signature.bind_partial
+    try:
+        named = dict(bind(None, *call.args, **call.fields).arguments)
+    except TypeError as error:
+        raise CheckError([f"run.{call.verb}: {error}"]) from error
+    named.pop("self", None)
+    named |= named.pop("fields", {})
+    return _form(call.verb, named)
+
+
+_SIGNATURES = {
+    name: inspect.signature(method) for name, method in vars(Run).items() if callable(method)
+} | {"When": inspect.signature(When.__init__)}
+
+
+def _form(verb: str, given: dict[str, object]) -> Mapping[str, object] | None:
+    match verb:
+        case "set" | "wait":
+            return None if given.get("pv") in (None, UNKNOWN) else {verb: _fields(verb, given)}
+        case "set_all":
+            return _all(given)
+        case "until":
+            expression = given.pop("expression", UNKNOWN)
+            fields = _fields(verb, given)
+            return None if expression is UNKNOWN else {"wait": {"until": expression, **fields}}
+        case "value" | "When":
+            expression = given.get("expression", given.get("condition", UNKNOWN))
+            return {"let": {"looked_at": expression}} if isinstance(expression, str) else None
+        case "sample":
+            channels = [c for c in _several(given.get("channels")) if c is not UNKNOWN]
+            return {"sample": channels} if channels else None
+        case "data":
+            return {"sample": [given["channel"]]} if _is_text(given, "channel") else None
+        case "linspace" | "arange":
+            return _loop(verb, given)
+        case "delay":
+            return {"delay": _later(given.get("seconds"))}
+        case "call" | "run":
+            return _called(verb, given)
+        case _:
+            return _chained(verb, given)
+
+
+def _fields(verb: str, given: Mapping[str, object]) -> dict[str, object]:
+    """The fields of a `set` or a `wait`."""
+    fields = {
+        (name if verb == "set" else name.rstrip("_")): _later(value)
+        for name, value in given.items()
+        if name != "name" and not (name in _FIXED and value is UNKNOWN)
+    }
+    if fields.get("timeout", 0) is None:
+        fields["timeout"] = "none"
+    if verb != "set":
+        fields.setdefault("timeout", "none")
+    return fields
+
+
+def _all(given: dict[str, object]) -> Mapping[str, object] | None:
+    values, timeout = given.pop("values", UNKNOWN), given.pop("timeout", 10.0)
+    if not isinstance(values, dict) or not values:
+        return None
+    each = [_fields("set", {**given, "pv": pv, "value": value}) for pv, value in values.items()]
+    return {"set": {"all": each, "timeout": _later(timeout)}}
+
+
+def _loop(verb: str, given: Mapping[str, object]) -> Mapping[str, object] | None:
+    if not _is_text(given, "pv"):
+        return None
+    ends = {"from": _later(given.get("start")), "to": _later(given.get("stop"))}
+    last = "num" if verb == "linspace" else "step"
+    points = {"pv": given["pv"], **ends, last: _later(given.get(last))}
+    return {"loop": points, "do": [{"delay": 0}]}
+
+
+def _called(verb: str, given: dict[str, object]) -> Mapping[str, object] | None:
+    key = "function" if verb == "call" else "sequence"
+    if not _is_text(given, key):
+        return None
+    args = {n: _later(v) for n, v in (given.get("args") or {}).items()}  # type: ignore[attr-defined]  # the `**args` of a signature
+    return {verb: {key: given[key], "args": args}}
+
+
+def _chained(verb: str, given: Mapping[str, object]) -> Mapping[str, object] | None:
+    if verb == "trajectories" and isinstance(servers := given.get("servers"), dict):
+        return {"trajectories": {"servers": {n: _later(v) for n, v in servers.items()}}}
+    if verb == "nested" and not _is_unknown(over := given.get("over", UNKNOWN)):
+        return {"nested": {"over": over}, "do": [{"delay": 0}]}
+    return None
+
+
+def _later(value: object) -> object:
+    return f"$({_LATER})" if _is_unknown(value) else value
+
+
+def _is_text(given: Mapping[str, object], name: str) -> bool:
+    return isinstance(given.get(name), str)
+
+
+def _several(value: object) -> Iterable[object]:
+    return value if isinstance(value, tuple | list) else ()

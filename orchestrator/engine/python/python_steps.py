@@ -1,0 +1,253 @@
+"""The verbs of a Python sequence, carried out on the service's loop."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from orchestrator.engine.control.control import RunControl, SkipStep, StopRun
+from orchestrator.engine.readings.environment import UnmetError
+from orchestrator.engine.readings.trust import accepted
+from orchestrator.engine.steps.interpreter import Interpreter
+from orchestrator.engine.steps.nesting import Point, points
+from orchestrator.engine.steps.scope import Scope
+from orchestrator.engine.steps.verbs import Verbs
+from orchestrator.engine.steps.waits import Condition, How
+from orchestrator.engine.user_code.cleanup import Site
+from orchestrator.errors import NotConnectedError, OrchestratorError, StepTimeoutError
+from orchestrator.language.expressions.expression import Operand
+from orchestrator.language.program.nodes import NestedNode, Node, OnDisconnect, Program, WaitNode
+from orchestrator.types import Place
+
+_T = TypeVar("_T")
+
+NO_VALUES: Mapping[str, object] = {}
+Connect = Callable[[Sequence[str]], Awaitable[object]]
+
+
+class Way:
+    """A way out of a state of a machine, as its verbs have it."""
+
+    def __init__(
+        self,
+        condition: Operand | None,
+        after: float | None,
+        *,
+        restart: bool,
+        invalid: bool,
+        fails: bool,
+    ) -> None:
+        """`fails`: a lost channel that the condition reads is an error, and no reason to wait."""
+        self.condition = condition
+        self.after = after
+        self.accept = accepted(restart=restart, invalid=invalid)
+        self.fails = fails
+
+
+class PythonSteps:
+    """What one Python sequence has done by the service, a method a verb. Its loop is the service's.
+
+    Each raises StopRun where STOP was asked for, RewindRun where a document around goes back.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        interpreter: Interpreter,
+        verbs: Verbs,
+        control: RunControl,
+        connect: Connect,
+        reach: Connect,
+        one_server: Connect,
+        tell_state: Callable[[str], None],
+    ) -> None:
+        """`connect` makes sure of channels; `reach` begins to look for them, and goes on.
+
+        `one_server` refuses those that two servers have, once they are connected.
+        `tell_state` is told each state of a machine.
+        """
+        self._name = name
+        self._interpreter = interpreter
+        self._verbs = verbs
+        self._control = control
+        self._connect = connect
+        self._reach = reach
+        self._one_server = one_server
+        self._of_one: set[str] = set()
+        """Channels that were found to have one server: looked at once."""
+        self._known: set[str] = set()
+        """Channels that this sequence has been connected to: from then on each verb says what
+        becomes of it when they are lost."""
+        self._tell_state = tell_state
+
+    async def step(
+        self,
+        program: Program,
+        site: Site,
+        place: Place,
+        values: Mapping[str, object] = NO_VALUES,
+    ) -> Mapping[str, object]:
+        """Carry out a step with the values of names in it; those, and what it has bound."""
+        (node,) = program.steps
+        await self.prepare(program)
+        scope = Scope(values)
+        try:
+            await self._interpreter.run_here(program.steps, scope, place)
+        except OrchestratorError as error:
+            if error.place.startswith(f"{node.where}: {site.short} "):  # the same line twice
+                error.place = f"{node.where}: {node.label}"
+            raise
+        self._boundary()
+        return scope
+
+    async def prepare(self, program: Program) -> None:
+        """Make sure of the channels of a step that are used for the first time."""
+        (node,) = program.steps
+        used = program.reads | program.writes
+        await self._first_use(used, program.links, waits=_waits(node))
+
+    async def value(self, operand: Operand) -> object:
+        """The value of an expression."""
+        await self._control.gate()
+        await self._first_use(operand.channels, operand.links, waits=False)
+        value = await _anyway(lambda: self._verbs.evaluate(operand, {}))
+        self._boundary()
+        return value
+
+    async def gate(self) -> None:
+        """The beginning of something that is no step by itself."""
+        await self._control.gate()
+
+    async def _first_use(self, used: frozenset[str], links: frozenset[str], *, waits: bool) -> None:
+        if used <= self._known and links <= self._known and (waits or used <= self._of_one):
+            return
+        new = used - self._known
+        asked = links - self._known - used
+        if waits:
+            asked, new = asked | new, frozenset()
+        if asked:
+            await self._reach(sorted(asked))
+            self._known |= asked
+        if new:
+            await self._connect(sorted(new))
+            self._known |= new
+        if not waits and (doubtful := used - self._of_one):
+            await self._one_server(sorted(doubtful))
+            self._of_one |= doubtful
+
+    def _boundary(self) -> None:
+        """The end of a verb: STOP takes effect here, so that a `finally` that follows is one."""
+        if self._control.stopped and not self._control.finalising:
+            raise StopRun
+
+    # Machines -----------------------------------------------------------------------------------
+
+    async def way_out(self, state: str, ways: Sequence[Way]) -> int | None:
+        """Wait in a state of a machine; which of its ways is open. None = it has none."""
+        await self._control.gate()
+        self._tell_state(f"{self._name}: state {state}")
+        if not ways:
+            return None
+        conditions = [await self._condition(way) for way in ways]
+        opened: list[int] = []
+
+        def met() -> bool:
+            for number, condition in enumerate(conditions):
+                if condition is not None and _holds(condition):
+                    opened.append(number)
+                    return True
+            return False
+
+        given = [condition for condition in conditions if condition is not None]
+        either = Condition(
+            " or ".join(condition.text for condition in given),
+            tuple({name for condition in given for name in condition.channels}),
+            met,
+            timed=any(condition.timed for condition in given),
+            reads=frozenset().union(*(condition.reads for condition in given)),
+        )
+        needed = frozenset().union(
+            *(way.condition.channels for way in ways if way.fails and way.condition is not None)
+        )
+        timed = [(way.after, number) for number, way in enumerate(ways) if way.after is not None]
+        limit, last = min(timed, default=(None, None))
+        arrived = await self._verbs.waiter.either(either, limit, How(fails_without=needed))
+        self._boundary()
+        return opened[0] if arrived and opened else last
+
+    async def _condition(self, way: Way) -> Condition | None:
+        operand = way.condition
+        if operand is None:
+            return None
+        await self._first_use(operand.channels, operand.links, waits=not way.fails)
+        with suppress(StepTimeoutError):  # its server does not answer: updates will tell
+            await _anyway(lambda: self._verbs.refresh(operand.channels))
+        return self._verbs.until(operand, {}, way.accept)
+
+    # Sequence servers ---------------------------------------------------------------------------
+
+    async def walk(self, program: Program) -> Walk:
+        """Begin to walk the indices of sequence servers."""
+        (node,) = program.steps
+        assert isinstance(node, NestedNode)  # noqa: S101 - it is what was compiled
+        await self.prepare(program)
+        master = self._verbs.master
+        return Walk(node, points(node.levels, master), master.rest)
+
+    async def move(self, walk: Walk, place: Place) -> tuple[tuple[int, ...], dict[str, int]] | None:
+        """Bring the servers to the next point: the passes, and their indices; None = no more."""
+        following = next(walk.points, None)
+        if following is None:
+            walk.close()
+            return None
+        passes, at = following
+        here = Place(walk.node.path, (*place.loops, *passes), place.tries)
+        try:
+            await self._interpreter.move_servers(walk.node, at, Scope({}), here)
+            self._boundary()
+        except BaseException:
+            walk.close()
+            raise
+        return passes, {server: index for server, (_, index) in at.items()}
+
+
+class Walk:
+    """The points of a `nested` that are to come."""
+
+    def __init__(
+        self, node: NestedNode, to_come: Iterator[Point], rest: Callable[[], None]
+    ) -> None:
+        """`rest` ends it for the servers."""
+        self.node = node
+        self.points = to_come
+        self._rest: Callable[[], None] | None = rest
+
+    def close(self) -> None:
+        """It is over, at its end or before."""
+        rest, self._rest = self._rest, None
+        if rest is not None:
+            rest()
+
+
+def _holds(condition: Condition) -> bool:
+    try:
+        return condition.met()
+    except (UnmetError, NotConnectedError):
+        return False
+
+
+def _waits(node: Node) -> bool:
+    """Whether a step waits for channels that are not there, within its own timeout."""
+    if isinstance(node, WaitNode):
+        return node.on_disconnect is not OnDisconnect.FAIL
+    return node.on_disconnect is OnDisconnect.WAIT
+
+
+async def _anyway(work: Callable[[], Awaitable[_T]]) -> _T:
+    """Do again what was skipped: it is no step, and without it the sequence can't go on."""
+    while True:
+        try:
+            return await work()
+        except SkipStep:
+            continue

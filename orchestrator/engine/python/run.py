@@ -1,0 +1,508 @@
+"""The verbs as Python sequences call them: same names, arguments, semantics and errors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import suppress
+from contextvars import ContextVar, Token
+from functools import partial
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.engine.control.branches import run_all
+from orchestrator.engine.control.control import RewindRun, RunControl, StopRun
+from orchestrator.engine.python.machine import Machine, State, When
+from orchestrator.engine.python.python_steps import PythonSteps, Walk, Way
+from orchestrator.engine.python.verb_calls import VALUE, VerbCalls, plain
+from orchestrator.engine.steps.verbs import Verbs
+from orchestrator.engine.user_code.cleanup import Site, call_site
+from orchestrator.engine.user_code.user_code import UserCode, as_error
+from orchestrator.errors import CallError
+from orchestrator.language.names import Names
+from orchestrator.language.values.points import Points, range_points
+from orchestrator.types import Place
+
+_T = TypeVar("_T")
+_Reached: TypeAlias = tuple[tuple[int, ...], dict[str, int]]
+"""Passes, and the index of each server by its name."""
+
+_COMMON = ("on_disconnect",)
+"""Fields of every step, which stand beside its verb."""
+
+_loops: ContextVar[tuple[int, ...]] = ContextVar("loops", default=())
+"""The passes that the calling branch is in, outermost first; each task has its own."""
+
+
+class Verb(Coroutine[Any, Any, _T]):
+    """A verb that was called, to be awaited once: as a coroutine, but it knows where that was."""
+
+    __slots__ = ("_begin", "_inner", "_site", "_what", "forget")
+
+    def __init__(
+        self,
+        what: str,
+        begin: Callable[[Site], Coroutine[Any, Any, _T]],
+        forget: Callable[[str], None],
+    ) -> None:
+        """`what` is the verb's name; `forget` is told where one was called that nobody awaits."""
+        self._what = what
+        self._site = call_site()
+        self._begin: Callable[[Site], Coroutine[Any, Any, _T]] | None = begin
+        self._inner: Coroutine[Any, Any, _T] | None = None
+        self.forget = forget
+
+    def _coroutine(self) -> Coroutine[Any, Any, _T]:
+        if self._inner is None:
+            if self._begin is None:
+                raise RuntimeError(f"run.{self._what} can be awaited once only")
+            self._inner, self._begin = self._begin(self._site), None
+        return self._inner
+
+    def __await__(self) -> Generator[Any, Any, _T]:
+        """As a coroutine's."""
+        return self._coroutine().__await__()
+
+    def send(self, value: Any) -> Any:
+        """As a coroutine's."""
+        return self._coroutine().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """As a coroutine's."""
+        return self._coroutine().throw(*error)
+
+    def close(self) -> None:
+        """As a coroutine's."""
+        self._begin = None
+        if self._inner is not None:
+            self._inner.close()
+
+    def __del__(self) -> None:
+        if self._begin is not None:
+            self.forget(f"{self._site.where}: run.{self._what} was called without await")
+
+
+class Run:
+    """One run of a Python sequence.
+
+    Each verb is the step of that name: its arguments are the step's fields and raise the same
+    errors, it can be paused, stopped, skipped and aborted at the same moments. STOP and ABORT
+    leave the sequence by exceptions that are none of `Exception`. Verbs that are called in a
+    `finally`, and in an `except` once STOP or ABORT has come, are finalisers.
+
+    The sequence runs on an event loop of its own, in a thread of its own. Its verbs may be awaited
+    by tasks of that loop only, and only until it ends.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        steps: PythonSteps,
+        verbs: Verbs,
+        control: RunControl,
+        names: Names,
+        calls: VerbCalls,
+        code: UserCode,
+        place: Place,
+    ) -> None:
+        """Made by the engine. `place` is where the sequence is run from."""
+        self._name = name
+        self._steps = steps
+        self._verbs = verbs
+        self._control = control
+        self._names = names
+        self._calls = calls
+        self._code = code
+        self._place = place
+        self._forgotten: list[str] = []
+
+    async def carry_out(self, function: Callable[..., Awaitable[None]], **args: object) -> None:
+        """Called by the engine on the loop of the sequence: run it to its end."""
+        _loops.set(self._place.loops)
+        await function(self, **args)
+        self._check_forgotten()
+
+    # Steps --------------------------------------------------------------------------------------
+
+    def set(
+        self, pv: str, value: object, *, timeout: float = 10.0, name: str = "", **fields: Any
+    ) -> Verb[None]:
+        """Put a value; `fields` are those of the step `set`: readback, tolerance and so on."""
+        if isinstance(value, np.generic):  # the points of numpy's linspace, mostly
+            value = plain(value)
+        if type(value) in (int, float) and fields.keys().isdisjoint(_COMMON):  # nearly always
+            fields["timeout"] = timeout
+            return self._verb("set", partial(self._set, pv, value, name, fields))
+        step = _step("set", {"pv": pv, "value": value, "timeout": timeout, **fields}, name)
+        return self._plain("set", step)
+
+    def set_all(
+        self, values: Mapping[str, object], *, timeout: float = 10.0, name: str = "", **fields: Any
+    ) -> Verb[None]:
+        """Put several values, started together and awaited together; `fields` hold for each."""
+        common = {key: fields.pop(key) for key in _COMMON if key in fields}
+        each = [{"pv": pv, "value": value, **fields} for pv, value in values.items()]
+        return self._plain(
+            "set_all", _step("set", {"all": each, "timeout": timeout, **common}, name)
+        )
+
+    def wait(self, pv: str, *, timeout: float | None, name: str = "", **fields: Any) -> Verb[None]:
+        """Wait for a channel: `equals`, `above` … and the other fields of the step `wait`.
+
+        `not` is a word of Python's: write `not_`.
+        """
+        given = {key.rstrip("_"): value for key, value in fields.items()}
+        limit = "none" if timeout is None else timeout
+        return self._plain("wait", _step("wait", {"pv": pv, "timeout": limit, **given}, name))
+
+    def until(
+        self, expression: str, *, timeout: float | None, name: str = "", **fields: Any
+    ) -> Verb[None]:
+        """Wait until an expression of the language is true."""
+        limit = "none" if timeout is None else timeout
+        step = _step("wait", {"until": expression, "timeout": limit, **fields}, name)
+        return self._plain("until", step)
+
+    def delay(self, seconds: float, *, name: str = "") -> Verb[None]:
+        """Wait for a time."""
+        return self._plain("delay", _step("delay", seconds, name))
+
+    def sample(
+        self,
+        *channels: str,
+        fresh: bool = True,
+        timeout: float = 5.0,
+        missing: Literal["nan"] | None = None,
+        on_disconnect: Literal["fail", "wait"] | None = None,
+        name: str = "",
+    ) -> Verb[None]:
+        """Take one row of these channels."""
+        fields: dict[str, object] = {
+            "channels": list(channels),
+            "fresh": fresh,
+            "timeout": timeout,
+        }
+        if missing is not None:
+            fields["missing"] = missing
+        if on_disconnect is not None:
+            fields["on_disconnect"] = on_disconnect
+        return self._plain("sample", _step("sample", fields, name))
+
+    def log(self, text: str) -> Verb[None]:
+        """Tell the operator. The text is taken as it is."""
+        return self._plain("log", {"log": _literal(text)})
+
+    def ask(self, text: str) -> Verb[None]:
+        """Pause with a message until resumed."""
+        return self._plain("ask", {"ask": _literal(text)})
+
+    def checkpoint(self, name: str = "") -> Verb[None]:
+        """Mark this place as the step does; Python sequences never rewind."""
+        return self._plain("checkpoint", {"checkpoint": name} if name else "checkpoint")
+
+    def call(self, function: str, *, timeout: float | None = None, **args: object) -> Verb[object]:
+        """Call a registered function and give what it returns."""
+        fields: dict[str, object] = {"function": function, "args": args, "as": "result"}
+        if timeout is not None:
+            fields["timeout"] = timeout
+        return self._verb("call", partial(self._call, {"call": fields}))
+
+    def trajectories(
+        self,
+        servers: Mapping[str, str | Sequence[object]],
+        *,
+        timeout: float = 10.0,
+        name: str = "",
+        **fields: Any,
+    ) -> Verb[None]:
+        """Load sequence servers, all at once, each with a trajectory."""
+        step = {"servers": dict(servers), "timeout": timeout, **fields}
+        return self._plain("trajectories", _step("trajectories", step, name))
+
+    def nested(
+        self,
+        over: str | Sequence[str] | Mapping[str, Literal["all"] | Sequence[int]],
+        *,
+        timeout: float = 30.0,
+        name: str = "",
+        **fields: Any,
+    ) -> AsyncIterator[dict[str, int]]:
+        """Walk the indices of sequence servers: `async for at in run.nested(["laser", "stage"])`.
+
+        Gives the index of each server by its name, once all of them are there.
+        """
+        given = list(over) if isinstance(over, tuple) else over
+        step: dict[str, object] = {"nested": {"over": given, "timeout": timeout}, **fields}
+        if name:
+            step["name"] = name
+        return _Points(
+            partial(self._verb, "nested"),
+            partial(self._walk, step),
+            self._move,
+            lambda walk: self._code.room.to_home(walk.close),
+        )
+
+    async def _walk(self, step: Mapping[str, object], site: Site) -> Walk:
+        return await self._cross(site, partial(self._steps.walk, self._calls.step(site, step)))
+
+    async def _move(self, site: Site, walk: Walk, around: tuple[int, ...]) -> _Reached | None:
+        at = Place(self._place.path, around, self._place.tries)
+        return await self._cross(site, partial(self._steps.move, walk, at))
+
+    def run(self, sequence: str, **args: object) -> Verb[None]:
+        """Run another sequence within this run, a document or a Python one."""
+        return self._plain("run", {"run": {"sequence": sequence, "args": args}})
+
+    def parallel(self, *branches: Coroutine[Any, Any, object]) -> Verb[None]:
+        """Run verbs at the same time: `await run.parallel(run.set(…), run.set(…))`.
+
+        The first failure cancels the others, and is the error raised.
+        """
+        return self._verb("parallel", partial(self._parallel, branches))
+
+    def machine(self, states: Mapping[str, State], start: str = "") -> Verb[str]:
+        """Run a state machine from `start`, the first state unless given; gives the last state.
+
+        STOP and ABORT leave it through the `exit` of the state that it is in. It lives through the
+        loss of channels: a condition that reads one is not met until it is back.
+
+        Raises:
+            InputError: A state is named that there is not.
+        """
+        return self._verb("machine", partial(self._machine, states, start))
+
+    # Values -------------------------------------------------------------------------------------
+
+    def value(self, expression: str) -> Verb[Any]:
+        """The value of a channel, or of any expression of the language.
+
+        Never older than this run's last completed put. An enum is its label.
+
+        Raises:
+            NotConnectedError: It reads a disconnected channel.
+            ExpressionError: It has no value on what its channels hold.
+        """
+        return self._verb("value", partial(self._value, expression))
+
+    def data(self, channel: str) -> npt.NDArray[np.float64]:
+        """This run's samples of a channel so far, shape (n_points,)."""
+        samples = self._verbs.sampler.samples
+        return samples.get(self._names.resolve(channel), np.zeros(0))
+
+    # Loops --------------------------------------------------------------------------------------
+
+    def linspace(self, pv: str, start: float, stop: float, num: int) -> Iterator[float]:
+        """`num` evenly spaced points for `pv`, both ends included, to loop over.
+
+        Raises:
+            PutError: A point is beyond the channel's limits; before the first is given out.
+            InputError: `num` is no whole number from 1.
+        """
+        return self._over(pv, range_points(start, stop, num=num))
+
+    def arange(self, pv: str, start: float, stop: float, step: float) -> Iterator[float]:
+        """Points from `start` by `step`; `stop` only if a whole number of steps reaches it."""
+        return self._over(pv, range_points(start, stop, step))
+
+    def _over(self, pv: str, points: Points) -> Iterator[float]:
+        self._verbs.check_points(self._names.resolve(pv), points)
+        return _looping(((index,), point) for index, point in enumerate(points))
+
+    # How a verb is carried out ------------------------------------------------------------------
+
+    def _verb(self, what: str, begin: Callable[[Site], Coroutine[Any, Any, _T]]) -> Verb[_T]:
+        return Verb(what, begin, self._forgotten.append)
+
+    def _plain(self, what: str, step: Mapping[str, object] | str) -> Verb[None]:
+        """A verb that gives nothing."""
+        return self._verb(what, partial(self._do, step))
+
+    def _at(self) -> Place:
+        return Place(self._place.path, _loops.get(), self._place.tries)
+
+    async def _do(self, step: Mapping[str, object] | str, site: Site) -> None:
+        program = self._calls.step(site, step)
+        await self._cross(site, partial(self._steps.step, program, site, self._at()))
+
+    async def _set(
+        self, pv: str, value: object, name: str, fields: Mapping[str, Any], site: Site
+    ) -> None:
+        program = self._calls.put(site, pv, name, fields)
+        values = {VALUE: value}
+        await self._cross(site, partial(self._steps.step, program, site, self._at(), values))
+
+    async def _call(self, step: Mapping[str, object], site: Site) -> object:
+        program = self._calls.step(site, step)
+        bound = await self._cross(site, partial(self._steps.step, program, site, self._at()))
+        return bound.get("result")
+
+    async def _value(self, expression: str, site: Site) -> Any:
+        operand = self._calls.expression(expression)
+        return await self._cross(site, partial(self._steps.value, operand))
+
+    async def _parallel(self, branches: Sequence[Coroutine[Any, Any, object]], site: Site) -> None:
+        try:
+            await self._cross(site, self._steps.gate)
+            with self._cleaning(site):  # in the branches too: they don't know where they come from
+                await run_all([(f"branch {i}", self._branch(b)) for i, b in enumerate(branches)])
+        finally:
+            for branch in branches:
+                branch.close()  # one that did not begin is not forgotten
+
+    async def _branch(self, branch: Coroutine[Any, Any, object]) -> None:
+        try:
+            await branch
+        except (SystemExit, KeyboardInterrupt) as error:  # which would end the loop
+            raise as_error(self._name, error) from error
+
+    async def _machine(self, states: Mapping[str, State], start: str, site: Site) -> str:
+        machine = Machine(states, partial(self._way_out, site), self._control.cleaning_up)
+        with self._cleaning(site):
+            return await machine.run(start or next(iter(states)))
+
+    async def _way_out(self, site: Site, name: str, state: State) -> When | None:
+        ways = [
+            Way(
+                self._calls.expression(when.condition) if when.condition else None,
+                when.after,
+                restart=when.accept_restart,
+                invalid=when.accept_invalid,
+                fails=when.on_disconnect == "fail",
+            )
+            for when in state.when
+        ]
+        number = await self._cross(site, partial(self._steps.way_out, name, ways))
+        return None if number is None else state.when[number]
+
+    def _cleaning(self, site: Site) -> Any:
+        """Around what is a finaliser if the verb called there is one."""
+        return self._control.cleaning_up(self._code.cleans(site))
+
+    async def _cross(self, site: Site, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        """Have something done by the service, as a finaliser if the caller cleans up."""
+        if self._code.over:
+            raise CallError(f"{site.where}: a verb of {self._name} was called after its end")
+        self._check_forgotten()
+        code = self._code
+        cleans = code.cleans(site)
+        with self._control.cleaning_up(cleans):
+            try:
+                return await code.room.call(work, cleans=cleans)
+            except (StopRun, RewindRun) as way_out:
+                code.leaving_by(type(way_out))
+                raise
+            except asyncio.CancelledError:
+                if code.room.is_leaving:
+                    code.leaving_by(asyncio.CancelledError)
+                raise
+
+    def _check_forgotten(self) -> None:
+        """Tell of a verb that was called, but not awaited: it did nothing."""
+        if self._forgotten and self._code.left is None:  # else it may not have come to that
+            raise CallError(f"{self._forgotten[0]}: it did nothing")
+
+
+VERBS = frozenset(
+    name
+    for name, method in vars(Run).items()
+    if not name.startswith("_")
+    and str(getattr(method, "__annotations__", {}).get("return")).startswith("Verb[")
+)
+"""The methods of a `Run` that have to be awaited."""
+
+
+class _Points(AsyncIterator[dict[str, int]]):
+    """The points of a `nested`, each with its servers there.
+
+    No asynchronous generator: left by `break`, it would end only later, in a task of its own, and
+    what is sampled until then would carry its indices.
+    """
+
+    def __init__(
+        self,
+        verb: Callable[
+            [Callable[[Site], Coroutine[Any, Any, dict[str, int]]]], Verb[dict[str, int]]
+        ],
+        begin: Callable[[Site], Coroutine[Any, Any, Walk]],
+        move: Callable[[Site, Walk, tuple[int, ...]], Coroutine[Any, Any, _Reached | None]],
+        end: Callable[[Walk], None],
+    ) -> None:
+        """`move` is given the passes around, and gives the next point; `end` may come anywhen."""
+        self._verb = verb
+        self._begin = begin
+        self._move = move
+        self._end = end
+        self._around = _loops.get()
+        self._token: Token[tuple[int, ...]] | None = None
+        self._walk: Walk | None = None
+
+    def __anext__(self) -> Verb[dict[str, int]]:
+        return self._verb(self._next)
+
+    async def _next(self, site: Site) -> dict[str, int]:
+        if self._walk is None:
+            self._walk = await self._begin(site)
+        following = None
+        try:
+            following = await self._move(site, self._walk, self._around)
+        finally:
+            if following is None:
+                self._close()
+        if following is None:
+            raise StopAsyncIteration
+        passes, indices = following
+        token = _loops.set((*self._around, *passes))
+        self._token = self._token or token
+        return indices
+
+    def _close(self) -> None:
+        token, self._token = self._token, None
+        if token is not None:
+            with suppress(ValueError):  # it was left behind, and is cleared away by another task
+                _loops.reset(token)
+
+    def __del__(self) -> None:
+        self._close()
+        if self._walk is not None:
+            self._end(self._walk)
+
+
+def _step(verb: str, fields: object, name: str) -> dict[str, object]:
+    """A step as a document has it."""
+    step: dict[str, object] = {verb: fields}
+    if name:
+        step["name"] = name
+    if isinstance(fields, dict):
+        step |= {key: fields.pop(key) for key in _COMMON if key in fields}
+    return step
+
+
+def _looping(passes: Iterable[tuple[tuple[int, ...], _T]]) -> Iterator[_T]:
+    """Give each point while the calling branch is in the passes that come with it."""
+    around = _loops.get()
+    token = _loops.set(around)
+    try:
+        for own, point in passes:
+            _loops.set((*around, *own))
+            yield point
+    finally:
+        with suppress(ValueError):  # it was left behind, and is cleared away by another task
+            _loops.reset(token)
+
+
+def _literal(text: str) -> str:
+    """A text in which nothing stands for a value."""
+    escaped = text.replace("$(", "$$(")
+    return f"={escaped}" if escaped.startswith("=") else escaped

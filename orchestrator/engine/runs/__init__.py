@@ -1,0 +1,1 @@
+"""Requests and their runs: the queue, the check before a run, its events from first to last."""

@@ -1,0 +1,292 @@
+"""One run from its first event to its last: check, steps, finalisers, outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+import structlog
+
+from orchestrator.config import Config
+from orchestrator.engine.control.control import RewindRun, RunControl, StopRun
+from orchestrator.engine.control.report import Reporter
+from orchestrator.engine.control.suspenders import Suspenders, channels_of
+from orchestrator.engine.python.python_steps import PythonSteps
+from orchestrator.engine.python.run import Run
+from orchestrator.engine.python.verb_calls import VerbCalls
+from orchestrator.engine.runs.preflight import Preflight
+from orchestrator.engine.runs.seldom import seldom
+from orchestrator.engine.sequences.library import Library
+from orchestrator.engine.sequences.python_program import PythonProgram
+from orchestrator.engine.steps.calls import Calls
+from orchestrator.engine.steps.chained import Memory
+from orchestrator.engine.steps.counting import count_steps
+from orchestrator.engine.steps.interpreter import Interpreter
+from orchestrator.engine.steps.scope import Entry, Scope
+from orchestrator.engine.steps.verbs import Verbs
+from orchestrator.engine.user_code.rooms import Rooms
+from orchestrator.engine.user_code.user_code import Patience, UserCode
+from orchestrator.errors import (
+    InputError,
+    NotConnectedError,
+    OrchestratorError,
+    StepTimeoutError,
+)
+from orchestrator.language.names import Names
+from orchestrator.language.program.nodes import Program, SampleNode, Suspender, walk
+from orchestrator.ports import Channels, Recorder, RunEvents, View
+from orchestrator.types import Cause, Place, RunEnded, RunStatus, Severity
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What all runs of one engine share."""
+
+    config: Config
+    names: Names
+    view: View
+    channels: Channels
+    events: RunEvents
+    library: Library
+    suspenders: tuple[Suspender, ...]
+    """Those of the configuration, watched during every run."""
+    wall: Callable[[], datetime]
+    """The local time."""
+    memory: Memory
+    """Of the sequence servers."""
+    rooms: Rooms
+    """Where user code runs."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a run goes, as far as it has gone."""
+
+    status: RunStatus = RunStatus.SUCCESS
+    cause: Cause = Cause.NONE
+    texts: list[str] = field(default_factory=list)
+
+    def failed(self, error: OrchestratorError, *, before: bool) -> None:
+        """An error decided; `before`: before the first step was entered."""
+        late = isinstance(error, StepTimeoutError)
+        self._set(RunStatus.TIMEOUT if late else RunStatus.FAILED, error.placed())
+        self.cause = _cause(error) if before else Cause.DURING
+
+    def broken(self, error: BaseException) -> None:
+        """A fault of ours: the run fails, and the log has the traceback."""
+        log.error("a run failed by a fault of the program", exc_info=error)
+        self._set(RunStatus.FAILED, f"internal error: {type(error).__name__}: {error}")
+        self.cause = Cause.DURING
+
+    def _set(self, status: RunStatus, text: str) -> None:
+        if self.status is RunStatus.SUCCESS:
+            self.status = status
+        self.texts.append(text)
+
+    def decided_by(self, control: RunControl) -> None:
+        """STOP and ABORT decide over success; an abort over all."""
+        if control.aborts:
+            self.status = RunStatus.ABORTED
+            self.texts.insert(0, f"aborted{control.aborted_by}")
+        elif control.stopped and self.status is RunStatus.SUCCESS:
+            self.status = RunStatus.STOPPED
+            self.texts.insert(0, f"stopped{control.stopped_by}")
+        if self.status is not RunStatus.SUCCESS and self.cause is Cause.NONE:
+            self.cause = Cause.DURING
+
+
+def guarding(suspenders: Sequence[Suspender]) -> frozenset[str]:
+    """The channels that suspenders look at."""
+    return frozenset(name for suspender in suspenders for name in channels_of(suspender))
+
+
+class Runner:
+    """Runs one program, once."""
+
+    def __init__(
+        self,
+        world: World,
+        control: RunControl,
+        recorder: Recorder,
+        program: Program | PythonProgram,
+    ) -> None:
+        """`control` may have been asked for a stop already."""
+        self._world = world
+        self._control = control
+        self._recorder = recorder
+        self._program = program
+        self._outcome = Outcome()
+        self.steps = count_steps((*program.steps, *program.finally_)) or 0
+        self._reporter = Reporter(world.events, control, self.steps)
+        verbs = Verbs(
+            world.config,
+            world.names,
+            world.view,
+            world.channels,
+            control,
+            recorder,
+            world.events,
+            world.memory,
+        )
+        self._verbs = verbs
+        self._reporter.look = verbs.held.look
+        self._preflight = Preflight(
+            world.channels,
+            world.view,
+            world.config.channels,
+            world.names,
+            world.config.ca.connect_timeout,
+        )
+        self._guards = (*world.suspenders, *program.suspend)
+        self._suspenders = Suspenders(
+            world.view,
+            control,
+            verbs.tell,
+            world.wall,
+            lambda: self._interpreter.mark is not None,
+            verbs.held,
+        )
+        calls = Calls(world.library, control, self._connect, verbs.tell, world.rooms)
+        self._interpreter = Interpreter(verbs, control, self._reporter, calls)
+        self._interpreter.run_python = self._run_python
+        self._interpreter.guarded = self._suspenders.watching
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """The channels that this run has named, or that guard it."""
+        return guarding(self._guards) | self._preflight.used
+
+    async def run(self) -> Outcome:
+        """Check, steps, finalisers. Never raises but when cancelled from outside."""
+        reporting = asyncio.create_task(self._reporter.run(), name="report progress")
+        try:
+            await self._body()
+            if self._interpreter.entered:
+                await self._finalise()
+            if not self._control.aborts:
+                await self._verbs.mover.alarms.last_look()
+        finally:
+            self._verbs.mover.alarms.close()
+            self._control.close()
+            reporting.cancel()
+            await asyncio.wait({reporting})
+            self._reporter.last()
+        self._outcome.texts += self._interpreter.failed_finalisers
+        self._outcome.decided_by(self._control)
+        self._outcome.texts += self._control.dropped
+        self._tell_tolerated()
+        self._outcome.texts += self._verbs.mover.alarms.texts
+        self._outcome.texts += self._verbs.mover.orphans
+        return self._outcome
+
+    def _tell_tolerated(self) -> None:
+        count = self._interpreter.tolerated
+        if count:
+            errors = "1 error was" if count == 1 else f"{count} errors were"
+            self._outcome.texts.append(f"{errors} tolerated")
+
+    async def _body(self) -> None:
+        try:
+            with self._control.body():
+                self._control.check_begins()
+                await self._check()
+                async with self._suspenders.watching(self._guards):
+                    self._control.begin()
+                    with self._interpreter.timed(self._program.timeout):
+                        await self._steps()
+        except StopRun:
+            log.debug("stopped at a boundary")
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            raise
+        except OrchestratorError as error:
+            self._outcome.failed(error, before=not self._interpreter.entered)
+        except BaseException as error:  # noqa: BLE001 - the top of a run: the service goes on
+            self._outcome.broken(error)
+
+    async def _steps(self) -> None:
+        """The steps, from the start; after a rewind from the last checkpoint."""
+        entry: Entry | None = None
+        rewinds = 0
+        if isinstance(self._program, PythonProgram):
+            await self._run_python(self._program, Place())
+            return
+        scope = self._interpreter.root = Scope(self._program.arguments)
+        while True:
+            try:
+                place = Place(tries=(rewinds + 1,) if rewinds else ())
+                await self._interpreter.run(self._program.steps, scope, place, entry)
+            except RewindRun:
+                mark = self._interpreter.mark
+                rewinds += 1
+                self._control.rewound()
+                entry = None if mark is None else Entry(mark)
+                if mark is not None and entry is not None:
+                    entry.branch()
+                    self._reporter.done = mark.done
+            else:
+                return
+
+    async def _run_python(self, program: PythonProgram, place: Place) -> None:
+        """Run a Python sequence, as the run or as a step of its, in a room of its own."""
+        world, control, name = self._world, self._control, program.name
+        failed = self._interpreter.failed_finalisers.append
+        code = UserCode(world.rooms, control, name, self._verbs.tell, Patience.OPERATOR, failed)
+        calls = VerbCalls(name, world.names, world.library, place.path)
+        with seldom(self._verbs.tell) as tell_state:
+            steps = PythonSteps(
+                name,
+                self._interpreter,
+                self._verbs,
+                control,
+                self._preflight.connect,
+                self._preflight.reach,
+                self._preflight.one_server,
+                tell_state,
+            )
+            run = Run(name, steps, self._verbs, control, world.names, calls, code, place)
+            await code.run(lambda: run.carry_out(program.function, **program.arguments))
+
+    async def _check(self) -> None:
+        world = self._world
+        await world.channels.connect(sorted(guarding(self._guards)), 0.0)
+        if isinstance(self._program, Program):
+            for warning in await self._preflight.check(self._program):
+                self._verbs.tell(warning, Severity.MINOR)
+        await self._preflight.one_server(sorted(guarding(self._guards)))
+
+    async def _connect(self, names: Sequence[str]) -> None:
+        """Make sure of channels that are known only in the run."""
+        await self._preflight.connect(names)
+        await self._preflight.one_server(names)
+
+    async def _finalise(self) -> None:
+        self._control.in_finally = True
+        if self._program.finally_:
+            scope = Scope(self._program.arguments)
+            failed = partial(self._outcome.failed, before=False)
+            work = self._interpreter.finalise(self._program.finally_, scope, Place(), failed)
+            await self._control.finalise(work)
+
+
+def sampled(program: Program | PythonProgram) -> Sequence[str]:
+    """The channels that a program is known to sample, in the order of the document."""
+    nodes = [*walk(program.steps), *walk(program.finally_)]
+    names = (name for node in nodes if isinstance(node, SampleNode) for name in node.channels)
+    return list(dict.fromkeys(names))
+
+
+def ended(run_id: str, request: int, outcome: Outcome, data_file: str) -> RunEnded:
+    """The last event of a run."""
+    message = "; ".join(outcome.texts)
+    return RunEnded(run_id, outcome.status, message, request, outcome.cause, data_file)
+
+
+def _cause(error: OrchestratorError) -> Cause:
+    if isinstance(error, NotConnectedError):
+        return Cause.NOT_CONNECTED
+    return Cause.INPUT if isinstance(error, InputError) else Cause.DURING

@@ -1,0 +1,1 @@
+"""What can be run: the sequences of a directory, and those that Python modules mark."""

@@ -1,0 +1,200 @@
+"""Where sequences come from: the configured directory, or the text of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+from orchestrator.config import Config, key_place, names_of
+from orchestrator.engine.sequences.python_program import PythonProgram
+from orchestrator.engine.sequences.registry import Registry, SequenceFunction, load
+from orchestrator.errors import InputError
+from orchestrator.language.names import Names, suggestion
+from orchestrator.language.program.compiler import Program, compile_program
+from orchestrator.language.program.library import PythonSignature
+from orchestrator.language.program.nodes import RunNode
+from orchestrator.language.text.arguments import bind_parameters
+from orchestrator.language.text.document import Document, parse
+from orchestrator.language.text.json_text import read_json
+from orchestrator.types import RunRequest
+
+RunFunction: TypeAlias = Callable[[Callable[..., object], Mapping[str, object]], Awaitable[object]]
+"""Calls a function where user code runs."""
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def library_of(config: Config) -> Library:
+    """The library that a configuration describes; imports its Python modules."""
+    return Library(config.sequences, names_of(config), registry_of(config))
+
+
+def registry_of(config: Config) -> Registry:
+    """What the Python modules of a configuration have marked; imports them.
+
+    Those that can't be are `broken`, each told with the line of the configuration that names it.
+    """
+    beside = config.file.parent if config.file is not None else None
+    registry = load(config.python, beside)
+    broken = {}
+    for index, name in enumerate(config.python):
+        if name in registry.broken:
+            where = key_place(config, ("sequences", "python", index))
+            broken[name] = f"{where}: sequences.python: {registry.broken[name]}"
+    return replace(registry, broken=broken)
+
+
+class Library:
+    """Finds, reads and compiles sequences; a file is read anew each time.
+
+    Implements `language.program.library.SequenceLibrary`.
+    """
+
+    def __init__(self, directory: Path | None, names: Names, registry: Registry) -> None:
+        """`directory` holds the named sequences, None = none; `registry` those in Python."""
+        # Here rather than at the first document: that is read while channels report, and one call
+        # in this holds Python for 50 ms, in whatever thread.
+        Document.model_rebuild()
+        self._directory = directory
+        self._names = names
+        self._registry = registry
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Why Python modules could not be taken, each with file and line."""
+        return tuple(self._registry.broken.values())
+
+    def names(self) -> tuple[str, ...]:
+        """The names that can be run, sorted. Reads the directory."""
+        return tuple(sorted({*self._registry.sequences, *self.files()}))
+
+    def load(self, request: RunRequest) -> Program | PythonProgram:
+        """The program of a request. Reads a file and computes: not for the event loop.
+
+        Raises:
+            InputError: There is no such sequence, or it or its arguments are wrong.
+        """
+        arguments = _arguments(request.args)
+        if not request.text and request.name in self._registry.sequences:
+            arguments = _with_first(arguments, request, self._signature(request.name).parameters)
+            return self.python_program(request.name, arguments)
+        if request.text:
+            document = parse(request.text, request.origin or "CMD")
+        else:
+            document = self.document(request.name)
+        arguments = _with_first(arguments, request, document.parameters)
+        return compile_program(document, arguments, self._names, self)
+
+    def compile_inner(self, node: RunNode, values: Mapping[str, object]) -> Program:
+        """The program of a sub-sequence whose arguments are known now. Computes: as `load`.
+
+        Raises:
+            InputError: Its arguments are wrong, or it is wrong with these arguments.
+        """
+        assert node.document is not None  # noqa: S101 - a Python sequence is not compiled
+        base = (*node.path, "run")
+        return compile_program(node.document, values, self._names, self, base=base)
+
+    def python_program(self, name: str, values: Mapping[str, object]) -> PythonProgram:
+        """A Python sequence with its arguments.
+
+        Raises:
+            InputError: Its arguments are wrong.
+        """
+        signature = self._signature(name)
+        arguments = bind_parameters(name, signature.parameters, values)
+        function = self._registry.sequences[name]
+        return PythonProgram(name, signature.description, arguments, function)
+
+    def function(self, name: str) -> SequenceFunction:
+        """The function that is the Python sequence of that name."""
+        return self._registry.sequences[name]
+
+    def _signature(self, name: str) -> PythonSignature:
+        signature = self._registry.signature(name)
+        if signature is None:
+            raise InputError(f"there is no Python sequence {name!r}")
+        return signature
+
+    # language.program.library.SequenceLibrary -----------------------------------------------------
+
+    def document(self, name: str) -> Document:
+        """A sequence by its name. Reads its file."""
+        return parse(*self.source(name))
+
+    def source(self, name: str) -> tuple[str, str]:
+        """The text of a sequence, and its file's name. Reads the file.
+
+        Raises:
+            InputError: There is no such sequence, or its file can't be read.
+        """
+        file = self._find(name)
+        try:
+            return file.read_text(encoding="utf-8"), file.name
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{file.name}: can't be read: {error}") from error
+
+    def functions(self) -> Mapping[str, Callable[..., object]]:
+        """The registered functions, by name."""
+        return self._registry.functions
+
+    def left_out(self) -> str:
+        """Which Python modules could not be taken, as the end of a message; empty = all were."""
+        return "".join(f"; {text}" for text in self._registry.broken.values())
+
+    async def invoke(self, name: str, args: Mapping[str, object], run: RunFunction) -> object:
+        """What a registered function returns when `run` calls it."""
+        return await run(self._registry.functions[name], args)
+
+    def python(self, name: str) -> PythonSignature | None:
+        """What the Python sequence of that name takes; None = there is none."""
+        return self._registry.signature(name)
+
+    def files(self) -> set[str]:
+        """The names in the directory. Reads it."""
+        if self._directory is None or not self._directory.is_dir():
+            return set()
+        return {f.stem for f in self._directory.iterdir() if f.suffix in _SUFFIXES}
+
+    def _find(self, name: str) -> Path:
+        if not name:
+            raise InputError("no sequence is named: write its name to SEQ, or use `run NAME`")
+        if name in self.files() and self._directory is not None:
+            for suffix in _SUFFIXES:
+                file = self._directory / (name + suffix)
+                if file.exists():
+                    return file
+        known = self.names()
+        hint = suggestion(name, known, kind="sequences") if known else self._nowhere()
+        raise InputError(f"there is no sequence {name!r}{hint}{self.left_out()}")
+
+    def _nowhere(self) -> str:
+        if self._directory is None:
+            return "; the configuration names no [sequences] directory"
+        holds = "holds none" if self._directory.is_dir() else "is no directory"
+        return f"; {self._directory} {holds}"
+
+
+def _with_first(
+    arguments: Mapping[str, object], request: RunRequest, parameters: Mapping[str, object]
+) -> Mapping[str, object]:
+    """The arguments with a bare value as that of the first parameter."""
+    if request.value is None:
+        return arguments
+    if not parameters:
+        raise InputError(f"{request.name} takes no parameters, but is given {request.value!r}")
+    return {next(iter(parameters)): request.value, **arguments}
+
+
+def _arguments(args: Mapping[str, object] | str) -> Mapping[str, object]:
+    if not isinstance(args, str):
+        return args
+    if not args.strip():
+        return {}
+    parsed = read_json(args, "ARGS")
+    if not isinstance(parsed, dict):
+        given = args if len(args) <= 80 else f"{args[:80]}…"
+        raise InputError(f'ARGS must be a JSON object like {{"points": 5}}, not {given!r}')
+    return parsed

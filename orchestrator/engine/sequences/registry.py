@@ -1,0 +1,141 @@
+"""Sequences and functions written in Python: how they are marked, found, and described."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+import sysconfig
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Literal, TypeAlias
+
+from orchestrator.errors import InputError
+from orchestrator.language.program.library import PythonSignature
+from orchestrator.language.text.document import Parameter
+
+SequenceFunction: TypeAlias = Callable[..., Awaitable[None]]
+
+_OTHERS = (str(Path(__file__).parents[2]), *map(sysconfig.get_path, ("stdlib", "purelib")))
+"""Where code is that is not the user's."""
+_MARK = "__orchestrator__"
+_TYPES = ("float", "int", "str", "bool")
+
+
+def mark(marked: Callable[..., object], kind: Literal["sequence", "function"]) -> None:
+    """Say of a function what it is; called by the decorators."""
+    setattr(marked, _MARK, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """What some modules have marked."""
+
+    sequences: Mapping[str, SequenceFunction] = field(default_factory=dict)
+    functions: Mapping[str, Callable[..., object]] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """Modules of which nothing is here, each with why: it can't be imported, or clashes."""
+
+    def signature(self, name: str) -> PythonSignature | None:
+        """What the sequence of that name takes; None = there is none."""
+        found = self.sequences.get(name)
+        return None if found is None else signature_of(found)
+
+
+NOTHING_REGISTERED = Registry()
+"""No Python at all."""
+
+
+def load(modules: Iterable[str], beside: Path | None = None) -> Registry:
+    """Import these modules and gather what they have marked.
+
+    A module that can't be imported, or in which a sequence or function has the name of one before
+    it, is `broken`: nothing of it is taken, and the others are as they would be without it.
+
+    Args:
+        modules: By their full names.
+        beside: A directory in which they are looked for as well, the configuration's.
+    """
+    modules = list(modules)
+    if modules and beside is not None and str(beside) not in sys.path:
+        sys.path.insert(0, str(beside))
+    found: dict[str, dict[str, FunctionType]] = {"sequence": {}, "function": {}}
+    broken: dict[str, str] = {}
+    for name in modules:
+        try:
+            marked = _marked(_import(name), found)
+        except InputError as error:
+            broken[name] = str(error)
+            continue
+        for kind, value in marked:
+            found[kind][value.__name__] = value
+    return Registry(found["sequence"], found["function"], broken)
+
+
+def _marked(
+    module: ModuleType, found: Mapping[str, Mapping[str, FunctionType]]
+) -> list[tuple[str, FunctionType]]:
+    """The sequences and functions of a module, each with its kind."""
+    own: list[tuple[str, FunctionType]] = []
+    names = {kind: dict(others) for kind, others in found.items()}
+    for name, value in vars(module).items():
+        kind = getattr(value, _MARK, None)
+        if not isinstance(value, FunctionType) or kind not in names:
+            continue
+        known = names[kind].setdefault(value.__name__, value)
+        if known is not value:
+            code = value.__code__
+            raise InputError(
+                f"{module.__name__} is left out: {code.co_filename}:{code.co_firstlineno}: there "
+                f"are two {kind}s {value.__name__!r}, {name} of it and one of {known.__module__}"
+            )
+        own.append((kind, value))
+    return own
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # `sys.exit()` in a module must not end the service
+        where = _place(error)
+        text = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{name} can't be imported: {where}{': ' if where else ''}{text}"
+        ) from error
+
+
+def _place(error: BaseException) -> str:
+    """The line of the user's code in which an import failed; empty where it did not get there."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(("<", *_OTHERS))]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
+
+
+def signature_of(function: Callable[..., object]) -> PythonSignature:
+    """What a sequence takes, and the first line of its docstring.
+
+    Raises:
+        TypeError: It is none that could be marked as one.
+    """
+    if not inspect.iscoroutinefunction(function):
+        raise TypeError(f"{function!r}: a sequence is a coroutine function: async def")
+    _run, *others = inspect.signature(function).parameters.values()
+    parameters = {p.name: _parameter(function.__name__, p) for p in others}
+    doc = inspect.getdoc(function) or ""
+    return PythonSignature(function.__name__, parameters, doc.partition("\n")[0])
+
+
+def _parameter(name: str, given: inspect.Parameter) -> Parameter:
+    kind = getattr(given.annotation, "__name__", given.annotation)  # a text where postponed
+    if kind not in _TYPES:
+        known = ", ".join(_TYPES)
+        raise TypeError(f"{name}: parameter {given.name!r} has to be annotated, one of {known}")
+    default = None if given.default is inspect.Parameter.empty else given.default
+    return Parameter.model_validate({"type": kind, "default": default})

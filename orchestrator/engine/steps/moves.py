@@ -1,0 +1,468 @@
+"""The verb `set`: puts, their completions and readbacks, orphans and stop channels."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from orchestrator.config import ChannelConfig, StopChannel
+from orchestrator.engine.control.branches import run_all
+from orchestrator.engine.control.cancelling import end, unbroken, until_done
+from orchestrator.engine.control.control import RunControl
+from orchestrator.engine.control.held import HeldUp
+from orchestrator.engine.control.leaf import End, Leaf
+from orchestrator.engine.readings.trust import (
+    NOTHING_MORE,
+    Accept,
+    Trust,
+    disconnected,
+    seen,
+    shown,
+)
+from orchestrator.engine.readings.watching import until
+from orchestrator.engine.steps.put_alarms import PutAlarms, invalid_text
+from orchestrator.errors import (
+    NotConnectedError,
+    OrchestratorError,
+    PutError,
+    ReadError,
+    StepTimeoutError,
+)
+from orchestrator.language.names import Names
+from orchestrator.language.values.compare import (
+    as_channel_value,
+    check_limits,
+    default_tolerance,
+    meets,
+)
+from orchestrator.language.values.relation import Relation
+from orchestrator.ports import Channels, ChannelView, View
+from orchestrator.timers import spelt
+from orchestrator.types import START_UNITS, Metadata, Reading, Severity, Value
+
+_AGAIN = 0.05
+"""s until a held put looks again, where libca knew of a loss before the view did."""
+_LAST_LOOK = 1.0
+"""s that the server of a readback has to answer when the time of its step is over."""
+_STOP_TIMEOUT = 2.0
+"""s that the write to a stop channel may take; it is not waited for by the IOC."""
+
+
+class Move(NamedTuple):
+    """One channel to be set, all fields evaluated."""
+
+    pv: str
+    value: object
+    completion: bool = True
+    readback: str | None = None
+    readback_value: object = None
+    """None = the value itself."""
+    tolerance: float | None = None
+    """Absolute; None = the default of the language."""
+    settle: float = 0.0
+    """s to wait after all else."""
+    accept: Accept = NOTHING_MORE
+    """Of the readback."""
+    leaves_invalid: bool | None = None
+    """Whether the put may leave its record INVALID; None = as the channel says, else it is told."""
+
+
+class Attempt:
+    """One `Move` under way; knows how far it came, for error texts and clean-up."""
+
+    def __init__(self, move: Move, view: View, config: ChannelConfig | None) -> None:
+        """Nothing is looked at yet: see `prepare`."""
+        self.move = move
+        self.config = config
+        self.channel = view.channel(move.pv)
+        self.readback = view.channel(move.readback) if move.readback else None
+        self.wanted = move.value if move.readback_value is None else move.readback_value
+        self.value: Value = 0.0
+        self.tolerance = 0.0
+        self.before: Reading | None = None
+        """The readback's reading when the put was issued."""
+        self.outdated: Reading | None = None
+        """A reading of the readback that says nothing of the put."""
+        self.read: Reading | OrchestratorError | None = None
+        """What the readback's server said when it was asked last."""
+        self.arrived = False
+        """The readback has come."""
+        self.prepared = False
+        self.issued = False
+        self.completed = False
+        self.done = False
+
+    def prepare(self) -> None:
+        """Look at connection, access, labels and limits; nothing is written yet.
+
+        Raises:
+            NotConnectedError: The channel or its readback is disconnected.
+            PutError: The value is not one that this channel takes.
+        """
+        self.value = _checked(self.move.value, self.channel, self.config)
+        if self.readback is not None:
+            self.tolerance = self._tolerance(_connected(self.readback))
+        self.prepared = True
+
+    @property
+    def channels(self) -> list[ChannelView]:
+        """All that have to be connected."""
+        return [self.channel] if self.readback is None else [self.channel, self.readback]
+
+    def _tolerance(self, readback: Metadata) -> float:
+        if self.move.tolerance is not None:
+            return self.move.tolerance
+        return default_tolerance(self.wanted, readback, self.channel.metadata)
+
+    def is_there(self, trust: Trust) -> bool:
+        """Whether the readback is where it should be."""
+        assert self.readback is not None  # noqa: S101 - asked only with a readback
+        reading = trust.reading(self.readback, self.move.accept)
+        return reading is not self.outdated and self.agrees(reading)
+
+    def agrees(self, reading: Reading | None) -> bool:
+        """Whether a reading of the readback is within tolerance of what is wanted."""
+        assert self.readback is not None  # noqa: S101 - asked only with a readback
+        metadata = self.readback.metadata
+        return (
+            reading is not None
+            and metadata is not None
+            and meets(Relation.EQUALS, reading.value, self.wanted, metadata, self.tolerance)
+        )
+
+    def reads_so(self, trust: Trust) -> bool:
+        """Whether the readback, as it was read last, is where it should be."""
+        assert self.readback is not None  # noqa: S101 - asked only with a readback
+        read, accept = self.read, self.move.accept
+        if not isinstance(read, Reading) or trust.is_unconfirmed(self.readback, accept):
+            return False
+        return (accept.invalid or read.severity is not Severity.INVALID) and self.agrees(read)
+
+    def doubt(self, trust: Trust) -> str:
+        """Why the readback does not count now; empty where it does, or there is none."""
+        return "" if self.readback is None else trust.doubt(self.readback, self.move.accept)
+
+    def late(self, timeout: float, trust: Trust) -> str:
+        """Why it was not done in time: one text for each case of completion × readback."""
+        put = f"{self.move.pv}: put of {_text(self.move.value)}"
+        lost = [c.name for c in self.channels if not c.connected]
+        if lost and not self.done:
+            return f"{put} was held: {', '.join(lost)} did not come back within {spelt(timeout)} s"
+        if not self.issued:
+            return f"{put} could not begin within {spelt(timeout)} s: an earlier put is outstanding"
+        if self.move.completion and not self.completed:
+            there = f"; {self._where(trust)}" if self.readback else f"; {seen(self.channel)}"
+            return f"{put} got no completion within {spelt(timeout)} s{there}"
+        if self.readback is None or self.arrived or self.is_there(trust):
+            return f"{put} was done, but did not settle within {spelt(timeout)} s"
+        how = "completed" if self.move.completion else "was written without completion"
+        return f"{put} {how}, but its readback did not come within {spelt(timeout)} s: " + (
+            self._where(trust)
+        )
+
+    def _where(self, trust: Trust) -> str:
+        assert self.readback is not None  # noqa: S101 - asked only with a readback
+        band = f" ± {self.tolerance:.4g}" if self.tolerance else ""
+        outdated = self.outdated is not None and self.readback.reading is self.outdated
+        doubt = "before the put" if outdated else trust.doubt(self.readback, self.move.accept)
+        where = seen(self.readback, doubt)
+        return f"{where}, wanted {_text(self.wanted)}{band}{self._read_text()}"
+
+    def _read_text(self) -> str:
+        assert self.readback is not None  # noqa: S101 - asked only with a readback
+        match self.read:
+            case Reading() as reading:
+                alarm = " (its alarm is INVALID)" if reading.severity is Severity.INVALID else ""
+                return f"; read at the end, it was {shown(self.readback, reading)}{alarm}"
+            case OrchestratorError() as error:
+                return f"; read at the end: {error}"
+            case _:
+                return ""
+
+
+class Mover:
+    """Carries out `set` for one run."""
+
+    def __init__(
+        self,
+        channels: Channels,
+        view: View,
+        control: RunControl,
+        trust: Trust,
+        configs: Mapping[str, ChannelConfig],
+        names: Names,
+        tell: Callable[[str, Severity], None],
+        held: HeldUp,
+        outdated: Callable[[], None],
+    ) -> None:
+        """`tell` gets what an operator should know: orphans, given-up completions.
+
+        `held` is told what waits, to tell what holds it up. `outdated` is called when a put is
+        done: what was read before is older than it.
+        """
+        self._held = held
+        self._outdated = outdated
+        self._channels = channels
+        self._view = view
+        self._control = control
+        self._trust = trust
+        self._configs = configs
+        self._names = names
+        self._touched: set[str] = set()
+        self._clock = asyncio.get_running_loop().time
+        self._tell = tell
+        self.alarms = PutAlarms(channels, view, tell)
+
+    async def set(self, moves: Sequence[Move], timeout: float, *, hold: bool = False) -> None:
+        """Start all moves together, return when all are done.
+
+        With `hold`, a put to a disconnected channel is held here until it is back, and repeated
+        where the channel was lost before its completion; all within the one timeout.
+
+        Raises:
+            NotConnectedError: A channel is disconnected, or was lost on the way; not with `hold`.
+            PutError: A value is refused, by our own check or by the IOC.
+            StepTimeoutError: Not all were done within `timeout` s; the text tells which.
+        """
+        attempts = [self._attempt(move, prepared=not hold) for move in moves]
+        for move in moves:
+            self._touched.add(move.pv)
+        try:
+            with self._control.leaf(moving=True, seconds=timeout) as leaf:
+                if len(attempts) == 1:
+                    await self._run(attempts[0], timeout, leaf)
+                else:
+                    works = [(f"set {a.move.pv}", self._run(a, timeout, leaf)) for a in attempts]
+                    await run_all(works)
+        except BaseException:  # told, and passed on
+            self._tell_orphans(attempts)
+            raise
+        if leaf.ended is not None:
+            self._tell_orphans(attempts)
+        if leaf.ended is End.TIMEOUT and (late := [a for a in attempts if not a.done]):
+            raise StepTimeoutError("; ".join(a.late(timeout, self._trust) for a in late))
+
+    def _attempt(self, move: Move, *, prepared: bool) -> Attempt:
+        config = self._configs.get(self._names.record(move.pv))
+        if config is not None and not config.write:
+            raise PutError(f"{move.pv}: the configuration says write = false")
+        attempt = Attempt(move, self._view, config)
+        if prepared:
+            attempt.prepare()
+        return attempt
+
+    async def _run(self, attempt: Attempt, timeout: float, leaf: Leaf) -> None:
+        began = self._clock()
+        held = not attempt.prepared
+        try:
+            while not attempt.done:
+                try:
+                    with self._held.waiting(lambda: self._hindrances(attempt, began)):
+                        await self._once(attempt, timeout, leaf, held=held)
+                except NotConnectedError:
+                    if not held or self._control.gives_up:
+                        raise
+                    await asyncio.sleep(_AGAIN)
+        except BaseException:
+            self._look_whether_issued(attempt, began)
+            try:
+                if leaf.reason is End.TIMEOUT:
+                    await self._last_look(attempt)
+            finally:  # also where an abort ends that look
+                if attempt.issued and leaf.reason is not End.SKIP and not attempt.done:
+                    await self._stop_moving(attempt)
+            raise
+
+    def _hindrances(self, attempt: Attempt, began: float) -> list[str]:
+        """What holds a move up beside the time that it takes."""
+        if not attempt.prepared:
+            return disconnected(attempt.channels)
+        if not attempt.issued:
+            age = self._channels.outstanding(attempt.move.pv)
+            earlier = age is not None and age > self._clock() - began
+            return [f"{attempt.move.pv}: an earlier put is outstanding"] if earlier else []
+        doubt = attempt.doubt(self._trust)
+        return [f"its readback {attempt.move.readback}: {doubt}"] if doubt else []
+
+    async def _once(self, attempt: Attempt, timeout: float, leaf: Leaf, *, held: bool) -> None:
+        if held:
+            if not self._control.gives_up:
+                channels = attempt.channels
+                names = [channel.name for channel in channels]
+                await until(self._view, names, lambda: all(c.connected for c in channels))
+            attempt.prepare()
+        await self._put(attempt, timeout, leaf)
+        if attempt.readback is not None and not self._control.gives_up:
+            await self._await_readback(attempt, timeout)
+            attempt.arrived = True
+        if attempt.move.settle:
+            await asyncio.sleep(attempt.move.settle)
+        attempt.done = True
+
+    def _look_whether_issued(self, attempt: Attempt, began: float) -> None:
+        """A put that waited for an orphan may or may not have gone out before it was ended."""
+        age = self._channels.outstanding(attempt.move.pv)
+        if age is not None and age <= self._clock() - began:
+            attempt.issued = True
+
+    async def _put(self, attempt: Attempt, timeout: float, leaf: Leaf) -> None:
+        name, completion = attempt.move.pv, attempt.move.completion
+        if self._control.gives_up or (
+            self._control.finalising and self._channels.outstanding(name) is not None
+        ):
+            completion = False
+        links = attempt.channel.links
+        attempt.before = attempt.readback.reading if attempt.readback is not None else None
+        own_before = attempt.channel.reading
+        # The leaf's scope ends the put in time; the client's own timeout is only its backstop.
+        await self._channels.put(
+            name,
+            attempt.value,
+            completion=completion,
+            timeout=timeout + 5.0,
+            permit=self._control.permit(name, step=leaf),
+        )
+        attempt.issued = True
+        attempt.completed = completion
+        self._outdated()
+        self._control.touch()
+        if completion and attempt.channel.links == links:
+            self._trust.confirm(attempt.channel)
+        await self._look_at_alarm(attempt, own_before, timeout)
+
+    async def _look_at_alarm(
+        self, attempt: Attempt, before: Reading | None, timeout: float
+    ) -> None:
+        """An OUT link that leads nowhere fails no put: the record's alarm alone tells."""
+        accept = attempt.move.leaves_invalid
+        if accept is None and attempt.config is not None:
+            accept = attempt.config.accept_invalid
+        if accept is None:
+            self.alarms.watch(attempt.channel, partial(_text, attempt.move.value), before)
+        if accept is not False or self._control.gives_up:
+            return
+        name = attempt.move.pv
+        reply = (await self._channels.get([name], timeout + 5.0))[name]
+        if isinstance(reply, Exception):
+            raise reply
+        if reply.severity is Severity.INVALID:
+            raise PutError(invalid_text(name, _text(attempt.move.value), reply))
+
+    async def _await_readback(self, attempt: Attempt, timeout: float) -> None:
+        readback = attempt.readback
+        assert readback is not None  # noqa: S101 - called only with a readback
+        is_old, there = readback.reading is attempt.before, attempt.is_there(self._trust)
+        if there and not is_old:
+            return
+        # The completion may have come before the monitors of what the put has caused.
+        attempt.outdated = attempt.before if is_old and there else None
+        asking: asyncio.Task[object] | None = None
+        if attempt.completed or attempt.outdated is not None:
+            # Its record may post nothing of what it has now: a deadband, a monitor that is late.
+            asking = asyncio.create_task(self._read(attempt, timeout + 5.0), name="read back")
+
+        def arrived() -> bool:
+            if not readback.connected:
+                text = f"{readback.name}, the readback of {attempt.move.pv}, was lost"
+                raise NotConnectedError(text)
+            if asking is not None and asking.done():
+                asking.result()
+            if isinstance(attempt.read, ReadError):
+                raise attempt.read
+            return attempt.reads_so(self._trust) or attempt.is_there(self._trust)
+
+        try:
+            await until(self._view, [readback.name], arrived, self._control.touch, also=asking)
+        finally:
+            if asking is not None:
+                end(asking)
+                await until_done([asking])
+
+    async def _read(self, attempt: Attempt, timeout: float) -> None:
+        """Ask the readback's server; as with the put, the leaf's scope ends it in time."""
+        assert attempt.readback is not None  # noqa: S101 - called only with a readback
+        name = attempt.readback.name
+        reply = (await self._channels.get([name], timeout, beside=True))[name]
+        attempt.read = reply if isinstance(reply, Reading | OrchestratorError) else None
+
+    async def _last_look(self, attempt: Attempt) -> None:
+        """Before a put is given up for its readback, read that once more: it may post nothing."""
+        waits = attempt.readback is not None and not attempt.arrived and attempt.issued
+        if not waits or (attempt.move.completion and not attempt.completed):
+            return
+        if all(channel.connected for channel in attempt.channels):
+            await self._read(attempt, _LAST_LOOK)
+            attempt.arrived = attempt.reads_so(self._trust)
+            attempt.done = attempt.arrived and not attempt.move.settle
+
+    async def _stop_moving(self, attempt: Attempt) -> None:
+        stop = self._stop_of(attempt)
+        if stop is not None:
+            # Also where its step is ended a second time meanwhile.
+            work = self._write_stop(attempt, self._names.resolve(stop.pv), stop.value)
+            await unbroken(work, f"stop {attempt.move.pv}")
+
+    def _stop_of(self, attempt: Attempt) -> StopChannel | None:
+        """What ends what a put has begun; a run of an orchestrator below ends by its own START."""
+        config = attempt.config
+        if config is not None and (config.stop is not None or not config.stops):
+            return config.stop
+        starts = starts_runs(attempt.channel.metadata) and attempt.value != 0
+        return StopChannel(attempt.move.pv, 0) if starts else None
+
+    async def _write_stop(self, attempt: Attempt, stop: str, wanted: object) -> None:
+        try:
+            await self._channels.put(
+                stop,
+                _checked(wanted, self._view.channel(stop), self._configs.get(stop)),
+                completion=False,
+                timeout=_STOP_TIMEOUT,
+                permit=self._control.permit(stop, stops=True),
+            )
+            by = f"a put of {wanted} to it" if stop == attempt.move.pv else stop
+            self._tell(f"{attempt.move.pv} was stopped by {by}", Severity.NO_ALARM)
+        except OrchestratorError as error:
+            self._tell(f"{attempt.move.pv} could not be stopped: {error}", Severity.MAJOR)
+
+    @property
+    def orphans(self) -> list[str]:
+        """What the channels that this run has put to still owe, each with its age."""
+        texts = (self._orphan(name) for name in sorted(self._touched))
+        return [text for text in texts if text]
+
+    def _tell_orphans(self, attempts: Sequence[Attempt]) -> None:
+        for attempt in attempts:
+            text = "" if attempt.done else self._orphan(attempt.move.pv)
+            if text:
+                self._tell(text, Severity.MINOR)
+
+    def _orphan(self, name: str) -> str:
+        age = self._channels.outstanding(name)
+        return "" if age is None else f"{name} still owes the completion of a put {age:.1f} s ago"
+
+
+def starts_runs(metadata: Metadata | None) -> bool:
+    """Whether a channel is the START of an orchestrator, which tells so by its units."""
+    return metadata is not None and metadata.units == START_UNITS
+
+
+def _connected(channel: ChannelView) -> Metadata:
+    if not channel.connected or channel.metadata is None:
+        raise NotConnectedError(f"{channel.name} is disconnected")
+    return channel.metadata
+
+
+def _checked(value: object, channel: ChannelView, config: ChannelConfig | None) -> Value:
+    metadata = _connected(channel)
+    if not metadata.writable:
+        raise PutError(f"{channel.name}: the IOC gives no write access")
+    converted = as_channel_value(value, metadata, channel.name)
+    allowed = metadata if config is None else config.of_puts(metadata)
+    check_limits(converted, allowed, channel.name)
+    return converted
+
+
+def _text(value: object) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else repr(value)

@@ -1,0 +1,196 @@
+"""The verbs of one run, on evaluated arguments: what documents and Python sequences share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from orchestrator.config import Config
+from orchestrator.engine.control.control import RunControl, SkipStep
+from orchestrator.engine.control.held import HeldUp
+from orchestrator.engine.control.leaf import End
+from orchestrator.engine.readings.environment import NOTHING, Environment
+from orchestrator.engine.readings.trust import NOTHING_MORE, Accept, Trust
+from orchestrator.engine.steps.chained import Master, Memory
+from orchestrator.engine.steps.moves import Mover
+from orchestrator.engine.steps.samples import Sampler
+from orchestrator.engine.steps.waits import Condition, Waiter, leave
+from orchestrator.errors import ExpressionError, OrchestratorError, ReadError
+from orchestrator.language.expressions.expression import Operand
+from orchestrator.language.names import Names
+from orchestrator.language.values.compare import check_limits
+from orchestrator.ports import Channels, Recorder, RunEvents, View
+from orchestrator.types import Reading, Severity, Told
+
+_TRIES = 3
+"""How often a channel is read where puts of other branches end while it is."""
+
+_FRESH = 5.0
+"""s that a server has to answer where a value must not be older than the last put."""
+
+
+class Verbs:
+    """One run's hands and eyes: `mover.set`, `waiter.wait`, `sampler.sample`, expressions."""
+
+    def __init__(
+        self,
+        config: Config,
+        names: Names,
+        view: View,
+        channels: Channels,
+        control: RunControl,
+        recorder: Recorder,
+        events: RunEvents,
+        memory: Memory,
+    ) -> None:
+        """Everything that a run needs of the world; made once a run."""
+        self._view = view
+        self._names = names
+        self._channels = channels
+        self._control = control
+        self._events = events
+        self._trust = Trust()
+        self._fresh: dict[str, Reading] = {}
+        self._puts = 0
+        """Those that are done."""
+        self._asked: dict[str, int] = {}
+        """How many were when each of `_fresh` was asked for."""
+        configs = self._configs = config.channels
+        self.held = HeldUp(lambda: control.clock, self.tell)
+        self.mover = Mover(
+            channels,
+            view,
+            control,
+            self._trust,
+            configs,
+            names,
+            self.tell,
+            self.held,
+            self.outdated,
+        )
+        environment = Environment(view, {}, {}, self._fresh)
+        self.waiter = Waiter(view, control, self._trust, environment.reading, self.held)
+        self.master = Master(channels, view, control, events.offer, self.tell, memory, self.held)
+        self.sampler = Sampler(channels, view, control, recorder, events.offer, self.tell)
+
+    def tell(self, text: str, severity: Severity = Severity.NO_ALARM) -> None:
+        """Tell the operator."""
+        self._events.offer(Told(text, severity))
+
+    def outdated(self) -> None:
+        """A put has completed: what was read before is older than it."""
+        self._puts += 1
+
+    def environment(self, scope: Mapping[str, object], accept: Accept | None = None) -> Environment:
+        """What expressions read; with `accept`, only values that may satisfy a condition."""
+        trust = None if accept is None else self._trust
+        data, fresh = self.sampler.samples, self._fresh
+        return Environment(self._view, data, scope, fresh, trust, accept or NOTHING_MORE)
+
+    async def evaluate(self, operand: Operand, scope: Mapping[str, object]) -> object:
+        """The value of an expression on a world that is not older than the last completed put.
+
+        Raises:
+            NotConnectedError: It reads a disconnected channel.
+            ExpressionError: It has no value on what its channels hold.
+            OrchestratorError, SkipStep: As `refresh`.
+        """
+        if operand.constant:
+            return operand.evaluate(NOTHING)
+        unread: Mapping[str, OrchestratorError] = {}
+        if self._puts and operand.channels:
+            unread = await self._read_anew(operand.channels, _FRESH)
+        data, fresh = self.sampler.samples, self._fresh
+        return operand.evaluate(Environment(self._view, data, scope, fresh, unread=unread))
+
+    async def refresh(self, names: Iterable[str], timeout: float = _FRESH) -> None:
+        """Make sure that what is known of these channels is not older than the last put.
+
+        Raises:
+            StepTimeoutError: A server did not answer within `timeout` s.
+            ReadError: What it answered is no value, or a second abort has given it up.
+            SkipStep: What needs them is skipped: with older values it could do what is wrong.
+        """
+        for error in (await self._read_anew(names, timeout)).values():
+            raise error
+
+    async def _read_anew(
+        self, names: Iterable[str], timeout: float
+    ) -> Mapping[str, OrchestratorError]:
+        """Why some of these could not be read; those that are disconnected tell by themselves."""
+        wanted = self._outdated(names)
+        if not wanted:
+            return {}
+        failed: dict[str, OrchestratorError] = {}
+        with self._control.leaf(moving=True) as leaf:
+            ends = self._control.clock + timeout
+            # Another branch may put meanwhile; one that never rests must not hold this one up.
+            for _ in range(_TRIES):
+                asked = self._puts
+                failed = await self._read(self._outdated(names), ends - self._control.clock)
+                if asked == self._puts:
+                    break
+        if leaf.ended is End.SKIP:
+            raise SkipStep
+        if leaf.ended is End.GIVE_UP:
+            raise ReadError(f"{', '.join(wanted)}: not read anew, as it was given up by an abort")
+        return failed
+
+    def _outdated(self, names: Iterable[str]) -> list[str]:
+        """Those of which all that is known may be older than the last put."""
+        return [name for name in sorted(names) if self._asked.get(name, 0) < self._puts]
+
+    async def _read(self, names: Sequence[str], timeout: float) -> dict[str, OrchestratorError]:
+        failed: dict[str, OrchestratorError] = {}
+        asked = self._puts  # what comes may be as old as the question
+        replies = await self._channels.get(names, timeout)
+        for name, reply in replies.items():
+            if isinstance(reply, Reading):
+                if self._asked.get(name, 0) <= asked:
+                    self._asked[name], self._fresh[name] = asked, reply
+            elif isinstance(reply, OrchestratorError) and self._view.channel(name).connected:
+                failed[name] = reply
+        return failed
+
+    def check_points(self, name: str, points: Sequence[float]) -> None:
+        """Look at the limits of a loop's ends before its first point.
+
+        Raises:
+            PutError: One lies outside.
+        """
+        metadata = self._view.channel(name).metadata
+        config = self._configs.get(self._names.record(name))
+        if metadata is not None and points:
+            metadata = metadata if config is None else config.of_puts(metadata)
+            for point in (points[0], points[-1]):
+                check_limits(point, metadata, name)
+
+    async def ask(self, text: str) -> None:
+        """Pause with a message until resumed; SKIP resumes as well.
+
+        Raises:
+            StopRun: STOP was asked for.
+        """
+        self._events.offer(Told(text, question=True))
+        self._control.pause()
+        with self._control.leaf(moving=False) as leaf:
+            await self._control.resumed()
+        # As asked, also where the end of the pause has come first.
+        if leaf.reason is End.SKIP:
+            self._control.resume()
+        leave(leaf.reason)
+        self.tell(f"resumed{self._control.resumed_by}")
+
+    def until(
+        self, operand: Operand, scope: Mapping[str, object], accept: Accept = NOTHING_MORE
+    ) -> Condition:
+        """The condition that an expression is true."""
+        names = tuple(sorted(operand.channels | operand.links))
+        environment = self.environment(scope, accept)
+
+        def met() -> bool:
+            value = operand.evaluate(environment)
+            if not isinstance(value, bool):
+                raise ExpressionError(f"{operand.text} is {value!r}, neither true nor false")
+            return value
+
+        return Condition(operand.text, names, met, accept, operand.timed, operand.channels)
