@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import NoReturn, Protocol, TypeAlias
 
 import numpy as np
@@ -100,7 +101,21 @@ class Operand:
 
 def constant(value: object, text: str | None = None) -> Operand:
     """An operand that is always `value`."""
-    return Operand(repr(value) if text is None else text, lambda _env: value, constant=True)
+    shown = repr(value) if text is None else text
+    if isinstance(value, bool | int | float | str):
+        return _shared(value, shown)
+    return Operand(shown, lambda _env: value, constant=True)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _shared(value: float | str, text: str) -> Operand:
+    """One for all places with the same constant.
+
+    A document of thousands of steps has the same few again and again (timeouts, settle times), and
+    each operand by itself would be four more objects for the garbage collector to look through.
+    `text` is a part of it, as 0.0 and -0.0 are equal.
+    """
+    return Operand(text, lambda _env: value, constant=True)
 
 
 class _Nothing:
@@ -149,6 +164,11 @@ def checked(operand: Operand, check: Callable[[object], object]) -> Operand:
     return folded(result) if result.constant else result
 
 
+def made_with(parameters: frozenset[str], operand: Operand) -> Operand:
+    """The operand, which was made with these names."""
+    return replace(operand, parameters=parameters) if parameters else operand
+
+
 def folded(operand: Operand) -> Operand:
     """A constant operand with its value computed once.
 
@@ -159,7 +179,7 @@ def folded(operand: Operand) -> Operand:
         value = constant_value(operand)
     except ExpressionError as error:
         raise InputError(str(error)) from error
-    return replace(constant(value, operand.text), parameters=operand.parameters)
+    return made_with(operand.parameters, constant(value, operand.text))
 
 
 def shortened(text: str) -> str:

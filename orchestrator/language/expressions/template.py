@@ -14,7 +14,6 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -28,6 +27,7 @@ from orchestrator.language.expressions.operand import (
     Operand,
     as_condition,
     constant,
+    made_with,
 )
 from orchestrator.language.names import Names, suggestion
 from orchestrator.language.values.operations import plain
@@ -198,7 +198,7 @@ def joined(text: str, operands: list[Operand], join: Callable[[list[object]], ob
 
     parameters = frozenset[str]().union(*(o.parameters for o in operands))
     if all(operand.constant for operand in operands):
-        return replace(constant(code(NOWHERE), text), parameters=parameters)
+        return made_with(parameters, constant(code(NOWHERE), text))
     return Operand(
         text,
         code,

@@ -1,3 +1,6 @@
+import gc
+import json
+
 import pytest
 
 from orchestrator.errors import CheckError
@@ -61,6 +64,26 @@ def test_parameters_are_constants_of_the_program() -> None:
     assert loop.points.num is not None
     assert loop.points.num.constant
     assert loop.points.num.evaluate(WORLD) == 5
+
+
+def test_constants_that_are_equal_and_yet_others_stay_so() -> None:
+    values = [1, True, 1.0, 0.0, -0.0, "1", 1]
+    steps = [{"set": {"pv": "stage.x", "value": value}} for value in values]
+    nodes = program(json.dumps({"steps": steps})).steps
+    found = [node.targets[0].value for node in nodes if isinstance(node, SetNode)]
+    assert [repr(operand.evaluate(WORLD)) for operand in found] == [repr(v) for v in values]
+
+
+def test_a_step_of_a_long_document_is_a_few_objects() -> None:
+    """The garbage collector looks through all of them at once, and all else stands still then."""
+    steps = [{"set": {"pv": "stage.x", "value": number}} for number in range(1000)]
+    document = document_of({"steps": steps}, "a.yaml")
+    gc.collect()
+    before = len(gc.get_objects())
+    result = compile_program(document, {}, NAMES)
+    gc.collect()
+    made = len(gc.get_objects()) - before
+    assert made / len(result.steps) < 10
 
 
 def test_set_has_its_defaults_spelled_out() -> None:
