@@ -148,7 +148,8 @@ class Service:
         try:
             self._observe(item)
         except Exception:  # the top of a callback: no run ends because nobody could be told
-            log.exception("an event could not be told", kind=type(item).__name__)
+            kind, run = type(item).__name__, getattr(item, "run_id", "")
+            log.exception("an event could not be told", kind=kind, run=run)
 
     def offer(self, item: RunEvent) -> None:
         """The engine's events pass here on their way to the pull queue."""

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from orchestrator.cli.writer import LineWriter
 from orchestrator.errors import InputError
-from orchestrator.types import Progressed, QueueChanged, RowTaken, RunEvent, StepStarted, path_text
+from orchestrator.types import Progressed, QueueChanged, RunEvent, StepStarted, path_text
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +31,7 @@ _WORDS = re.compile(r"(?<!^)(?=[A-Z])")
 class EventLines:
     """Writes an event a line, `{"event": "run_started", "at": Unix s, …}`, each at once.
 
+    `run_id` names the run that it is about, where there is one.
     A row's values come in the order of its `sample`, null for what is no number. The figures that
     move all the time and the queue are left out: they are PVs. Where nobody reads (a pipe), a line
     `{"event": "dropped", "at": …, "count": 12}` stands in the place of those that did not fit.
@@ -82,11 +84,15 @@ def _line(name: str, facts: Mapping[str, object]) -> str:
 
 
 def _facts(event: RunEvent) -> Mapping[str, object]:
-    if isinstance(event, RowTaken):
-        return {"points": event.points, "row": _plain(event.row)}
-    facts = {field.name: _plain(getattr(event, field.name)) for field in dataclasses.fields(event)}
-    facts.pop("request", None)  # the service's own count
+    facts = {field.name: _plain(getattr(event, field.name)) for field in _told(event)}
+    if not facts.get("run_id", True):  # it is about none
+        del facts["run_id"]
     return facts | ({"path": path_text(event.path)} if isinstance(event, StepStarted) else {})
+
+
+def _told(event: RunEvent) -> Iterator[dataclasses.Field[Any]]:
+    """Its fields, without the service's own count, and columns that grow with each row."""
+    return (f for f in dataclasses.fields(event) if f.name not in ("request", "columns"))
 
 
 def _plain(value: object) -> object:

@@ -13,6 +13,7 @@ import structlog
 from structlog.typing import Processor
 
 from orchestrator.cli.writer import LineWriter, spare
+from orchestrator.task_context import add_place
 
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
@@ -77,6 +78,7 @@ def set_up_logs(level: int, stream: TextIO | None = None) -> None:
     terminal = (stream or sys.stderr).isatty()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_place,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal),
     ]

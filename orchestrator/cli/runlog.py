@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 
@@ -36,11 +37,11 @@ class RunLog:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._log = structlog.get_logger(__name__)
-        self._run = self._log
         self._clock = clock
         self._failures: deque[float] = deque(maxlen=_ALIKE)
         self._failure = ""
-        self._started: RunStarted | None = None
+        self._untold: dict[str, RunStarted] = {}
+        """Of runs in a flood, by id: told if they end in another way."""
         self._unlogged = 0
 
     def take(self, event: RunEvent) -> None:
@@ -54,38 +55,43 @@ class RunLog:
                 if not self._is_one_of_many(event.reason):
                     self._log.warning("run refused", reason=event.reason)
             case Told(text, severity):
-                (self._run.warning if severity is not Severity.NO_ALARM else self._run.info)(text)
+                log = self._of(event.run_id)
+                (log.warning if severity is not Severity.NO_ALARM else log.info)(text)
             case Controlled():
                 facts = {"by": event.by, "reason": event.reason}
-                self._run.info(
+                self._of(event.run_id).info(
                     str(event.verb), **{name: text for name, text in facts.items() if text}
                 )
             case StateChanged(state):
-                self._run.debug("state", state=state.value)
+                self._of(event.run_id).debug("state", state=state.value)
             case StepStarted():
-                self._run.debug("step", path=path_text(event.path), name=event.name)
+                path = path_text(event.path)
+                self._of(event.run_id).debug("step", path=path, name=event.name)
             case _:
                 pass
 
+    def _of(self, run_id: str) -> Any:
+        return self._log.bind(run=run_id) if run_id else self._log
+
     def _begun(self, event: RunStarted) -> None:
-        self._run = self._log.bind(run=event.run_id)
         if self._floods:
-            self._started = event  # told if it ends in another way
+            self._untold[event.run_id] = event
         else:
-            self._run.info("run started", sequence=event.name, owner=event.owner)
+            self._tell_begun(event)
+
+    def _tell_begun(self, event: RunStarted) -> None:
+        self._of(event.run_id).info("run started", sequence=event.name, owner=event.owner)
 
     def _ended(self, event: RunEnded) -> None:
         good = event.status is RunStatus.SUCCESS
-        level = self._run.info if good else self._run.warning
+        untold, log = self._untold.pop(event.run_id, None), self._of(event.run_id)
+        level = log.info if good else log.warning
         if good or not self._is_one_of_many(event.message):
-            if self._started is not None:
-                self._run.info(
-                    "run started", sequence=self._started.name, owner=self._started.owner
-                )
+            if untold is not None:
+                self._tell_begun(untold)
             facts = {"reason": event.message, "data": event.data_file}
             told = {name: text for name, text in facts.items() if text}
             level("run ended", status=event.status.value, **told)
-        self._run, self._started = self._log, None
 
     @property
     def _floods(self) -> bool:

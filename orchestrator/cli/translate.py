@@ -75,24 +75,28 @@ class Translator:
     def _show(self, field: str, value: object) -> None:
         if self._message and field not in _AT_THE_END:
             # Not before: that of the run's end is part of its outcome.
-            self._take(Told(self._message))
+            self._take(Told(self._message, run_id=self._run_id))
             self._message = ""
         match field:
             case "STATE":
-                self._take(StateChanged(self._state()))
+                self._take(StateChanged(self._state(), run_id=self._run_id))
             case "STEP_NAME" | "LOOP_INDEX" if self._values.get("STEP_NAME"):
                 self._take(self._step())
             case "STEP" | "PROGRESS" | "ELAPSED" | "REMAINING":
                 self._take(self._progressed())
             case "DATA:NPTS":
-                self._take(RowTaken({}, (), int(self._number("DATA:NPTS"))))
+                self._take(self._row())
             case "message" if value:
                 self._message = str(value)
+
+    @property
+    def _run_id(self) -> str:
+        return self._text("RUN_ID")
 
     def _begun(self) -> RunStarted:
         text = self._text
         steps = int(self._number("NSTEPS"))
-        return RunStarted(text("RUN_ID"), text("RUN_NAME"), text("OWNER"), 0, steps)
+        return RunStarted(self._run_id, text("RUN_NAME"), text("OWNER"), 0, steps)
 
     def _state(self) -> RunState:
         try:
@@ -104,7 +108,11 @@ class Translator:
         path, _, name = self._text("STEP_NAME").partition(" ")
         indices = self._values.get("LOOP_INDEX")
         loops = tuple(int(index) for index in indices) if isinstance(indices, list) else ()
-        return StepStarted((path,), name, int(self._number("STEP")), loops)
+        done = int(self._number("STEP"))
+        return StepStarted((path,), name, done, loops, run_id=self._run_id)
+
+    def _row(self) -> RowTaken:
+        return RowTaken({}, (), int(self._number("DATA:NPTS")), run_id=self._run_id)
 
     def _progressed(self) -> Progressed:
         number = self._number
@@ -115,6 +123,7 @@ class Translator:
             number("ELAPSED"),
             remaining if isinstance(remaining, float) else math.nan,
             number("HUNG_SEC"),
+            run_id=self._run_id,
         )
 
     def end(self, final: Mapping[str, object], alarm: int) -> RunEnded:
@@ -126,7 +135,7 @@ class Translator:
         """
         self._values |= {**final, "REMAINING": None}
         self._take(self._progressed())
-        self._take(RowTaken({}, (), int(self._number("DATA:NPTS"))))
+        self._take(self._row())
         early = (Cause.INPUT, Cause.NOT_CONNECTED)
         cause = next((cause for cause in early if cause.alarm == alarm), Cause.DURING)
         status = RunStatus(str(final["STATUS"]))

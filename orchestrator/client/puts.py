@@ -6,7 +6,8 @@ import asyncio
 import ctypes
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -51,6 +52,8 @@ class _Owed:
     """Its caller gave up."""
     ended: bool = False
     """libca has told how it ended."""
+    caller: Context = field(default_factory=copy_context)
+    """The run and the step that have put: for what is logged of it once they wait no more."""
 
 
 @cadef.event_handler  # type: ignore[untyped-decorator]  # epicscorelibs has no types
@@ -249,9 +252,8 @@ class PutLane:
         if owed.orphaned:
             age = round(self._loop.time() - owed.since, 3)
             reason = str(error or "")
-            log.info(
-                "A late put ended", pv=self._pv, value=brief(owed.value), age=age, error=reason
-            )
+            told = {"pv": self._pv, "value": brief(owed.value), "age": age, "error": reason}
+            owed.caller.run(log.info, "A late put ended", **told)
 
 
 def brief(value: Value) -> str:

@@ -148,7 +148,7 @@ class Device:
             try:
                 return self._mirrors.take_reading(item)  # most of all items: no generators
             except Exception as error:  # noqa: BLE001 - the top of an item, as in `_guarded`
-                self._failed("Reading", item.channel, error)
+                self._failed("Reading", error, channel=item.channel)
                 return []
         return list(self._guarded(item, self._decided(item)))
 
@@ -173,7 +173,7 @@ class Device:
             try:
                 yield from figures
             except Exception as error:  # noqa: BLE001 - the top of an item, as in `_guarded`
-                self._failed("Tick", "", error)
+                self._failed("Tick", error)
 
     def _log(self, item: PullItem, decisions: Iterable[Decision]) -> None:
         if self._news is None:
@@ -181,7 +181,7 @@ class Device:
         try:
             self._news.take(item, decisions)
         except Exception as error:  # noqa: BLE001 - the top of an item, as in `_guarded`
-            self._failed("news", "", error)
+            self._failed("news", error)
 
     def _notify(self, item: PullItem) -> None:
         if isinstance(item, Reading | LinkChange):
@@ -192,7 +192,7 @@ class Device:
                 try:
                     watcher(state)
                 except Exception as error:  # noqa: BLE001 - the top of a callback, logged
-                    self._failed("watcher", item.channel, error)
+                    self._failed("watcher", error, channel=item.channel)
 
     # What can't be taken ----------------------------------------------------------------------
 
@@ -201,19 +201,20 @@ class Device:
         try:
             yield from decisions
         except Exception as error:  # noqa: BLE001 - the top of an item: the next one is taken
-            self._failed(type(item).__name__, getattr(item, "channel", ""), error)
+            channel, run = getattr(item, "channel", ""), str(getattr(item, "run_id", ""))
+            self._failed(type(item).__name__, error, channel=channel, run=run)
             reason = f"internal error: {type(error).__name__}: {error}"
             if isinstance(item, Command):
                 yield from self._refuse(item, reason)
             elif not isinstance(item, Reading | LinkChange | Tick):  # these the log has
                 yield from self._publisher.anyhow(item, reason)
 
-    def _failed(self, kind: str, channel: str, error: Exception) -> None:
+    def _failed(self, kind: str, error: Exception, *, channel: str = "", run: str = "") -> None:
         """Log it: the 1st, 2nd, 4th, 8th … of a kind, as thousands may come."""
         self._failures[kind, channel] += 1
         times = self._failures[kind, channel]
         if times & (times - 1) == 0:
-            where = {"channel": channel} if channel else {}
+            where = {name: of for name, of in (("channel", channel), ("run", run)) if of}
             log.error("an item could not be taken", kind=kind, times=times, exc_info=error, **where)
 
     # Commands ---------------------------------------------------------------------------------

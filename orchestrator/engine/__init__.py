@@ -1,8 +1,7 @@
 """Runs sequences: the only module that decides what happens next."""
 
-from orchestrator.engine.control.report import step_here
 from orchestrator.engine.runs.engine import Engine
 from orchestrator.engine.sequences.library import Library, RunFunction, library_of, registry_of
 from orchestrator.engine.user_code.rooms import Rooms
 
-__all__ = ["Engine", "Library", "Rooms", "RunFunction", "library_of", "registry_of", "step_here"]
+__all__ = ["Engine", "Library", "Rooms", "RunFunction", "library_of", "registry_of"]

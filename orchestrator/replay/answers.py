@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from orchestrator.engine import step_here
 from orchestrator.errors import NotConnectedError, OrchestratorError
 from orchestrator.ports import View
 from orchestrator.replay.codec import Json, decode, encode
 from orchestrator.replay.compare import Comparison, Out, short
 from orchestrator.replay.guest import GuestLoop, Job, guest_loop
 from orchestrator.replay.index import Asked, Index, key_of
+from orchestrator.task_context import step_here
 
 T = TypeVar("T")
 

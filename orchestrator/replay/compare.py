@@ -18,6 +18,8 @@ _LATE = 0.3
 _LONG = 200
 _ASIDE = (("!RunStarted", "steps"), ("!RunEnded", "data_file"))
 """Of a document that is replaced it is enough to tell where it does something else."""
+_NAMED = ("!RunStarted", "!RunEnded")
+"""The run is compared where it starts and ends; older recordings name it nowhere else."""
 
 
 Out: TypeAlias = Mapping[str, Json]
@@ -165,8 +167,12 @@ def _essence(line: Mapping[str, Json]) -> str:
         about = {name: v for name, v in about.items() if name not in ("id", "timeout")}
     elif kind == "event":
         tag = next(iter(about))
-        about = [tag, {name: v for name, v in about[tag].items() if (tag, name) not in _ASIDE}]
+        about = [tag, {name: v for name, v in about[tag].items() if _counts(tag, name)}]
     return json.dumps([kind, about], sort_keys=True)
+
+
+def _counts(tag: str, name: str) -> bool:
+    return (tag, name) not in _ASIDE and (name != "run_id" or tag in _NAMED)
 
 
 def _told(line: Mapping[str, Json]) -> str:

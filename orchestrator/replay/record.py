@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 import structlog
 
 from orchestrator.config import Config, names_of
-from orchestrator.engine import step_here
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import InputError
 from orchestrator.ports import Channels, Offer, Store
@@ -26,6 +25,7 @@ from orchestrator.replay.codec import Encoded, UnrecordableError, encode
 from orchestrator.replay.desk import AskedChannels, AskedLibrary, AskedStore
 from orchestrator.replay.file import FORMAT, RecordingWriter
 from orchestrator.replay.guest import Job, guest_loop
+from orchestrator.task_context import run_here, step_here
 from orchestrator.types import (
     Controlled,
     Progressed,
@@ -321,8 +321,9 @@ class _RecordedLibrary(AskedLibrary):
 
 
 def _here() -> Line:
-    step = step_here()
-    return {"step": step} if step else {}
+    """The run and the step that ask."""
+    run, step = run_here(), step_here()
+    return ({"run": run} if run else {}) | ({"step": step} if step else {})
 
 
 def _header(config: Config, wall: datetime) -> Line:

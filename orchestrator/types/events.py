@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -11,6 +11,14 @@ import numpy.typing as npt
 
 from orchestrator.types.runs import Cause, RunState, RunStatus, Verb
 from orchestrator.types.values import Path, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class _OfRun:
+    """What happens to one run."""
+
+    run_id: str = field(default="", kw_only=True)
+    """Which; empty while it is only loaded, and for what the service tells by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ class RunLoading:
 
 
 @dataclass(frozen=True, slots=True)
-class Controlled:
+class Controlled(_OfRun):
     """Somebody has paused, resumed, stopped, aborted the run, or skipped a step of it."""
 
     verb: Verb
@@ -92,14 +100,14 @@ class Controlled:
 
 
 @dataclass(frozen=True, slots=True)
-class StateChanged:
+class StateChanged(_OfRun):
     """The engine's state, when a change was requested as well as when it took effect."""
 
     state: RunState
 
 
 @dataclass(frozen=True, slots=True)
-class StepStarted:
+class StepStarted(_OfRun):
     """A step was entered."""
 
     path: Path
@@ -113,7 +121,7 @@ class StepStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class RowTaken:
+class RowTaken(_OfRun):
     """A `sample` has a new row. Arrays are prefixes of columns that only grow: never written."""
 
     columns: Mapping[str, npt.NDArray[np.float64]]
@@ -125,7 +133,7 @@ class RowTaken:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Told(_OfRun):
     """Something worth telling an operator."""
 
     text: str
@@ -135,7 +143,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Progressed:
+class Progressed(_OfRun):
     """The figures that move while a run runs."""
 
     done: int
@@ -164,7 +172,7 @@ class RunEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class IndicesSet:
+class IndicesSet(_OfRun):
     """Where the sequence servers are to be from now on."""
 
     text: str

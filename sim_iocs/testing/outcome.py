@@ -28,8 +28,8 @@ class Event:
     at: float
     """Unix seconds."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """Of step_started: path, name, done, loops; row_taken: points, row; told: text, severity,
-    question; state_changed: state; run_ended: status, message, data_file …"""
+    """run_id, and of step_started: path, name, done, loops; row_taken: points, row; told: text,
+    severity, question; state_changed: state; run_ended: status, message, data_file …"""
 
     def __getitem__(self, name: str) -> Any:
         return self.facts[name]

@@ -44,6 +44,8 @@ class RunControl:
 
     def __init__(self, on_state: Callable[[RunState], None]) -> None:
         """`on_state` is told each change of the state, requested ones included."""
+        self.run_id = ""
+        """Of the run; known once that has been loaded."""
         self._on_state = on_state
         self.on_suspended_resume: Callable[[str, bool], None] = lambda _by, _only: None
         """Told who resumes a run that is suspended, and whether only that; of `Suspenders`."""

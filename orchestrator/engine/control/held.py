@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeAlias
 
-from orchestrator.engine.control.report import place_here, place_text
+from orchestrator.task_context import place_here, place_text
 from orchestrator.types import Path, Severity
 
 _AFTER = 3.0

@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextvars import ContextVar
 
 from orchestrator.engine.control.control import RunControl
 from orchestrator.ports import RunEvents
+from orchestrator.task_context import enter_step
 from orchestrator.types import Path, Progressed, Severity, StepStarted, Told, path_text
 
 _STEP_PERIOD = 0.05
 """s between two steps told; a step in between is told if it still runs then."""
 _PROGRESS_PERIOD = 0.25
 """s between two reports of progress."""
-
-_step: ContextVar[tuple[Path, str]] = ContextVar("step", default=((), ""))
-
-
-def step_here() -> str:
-    """The step that the calling task is in, as messages name it; empty outside of any."""
-    return place_text(*_step.get())
-
-
-def place_here() -> tuple[Path, str]:
-    """Path and label of the step that the calling task is in: for `place_text`, if need be."""
-    return _step.get()
-
-
-def place_text(path: Path, label: str) -> str:
-    """A step as messages name it."""
-    return f"{path_text(path)} {label}".strip()
 
 
 class Reporter:
@@ -62,7 +45,7 @@ class Reporter:
         self._control.touch()
         self._untold = (path, name, loops)
         self._path, self._label = path, name
-        _step.set((path, name))
+        enter_step((path, name))
         if now - self._told >= _STEP_PERIOD:
             self._tell_step(now)
 
@@ -73,7 +56,7 @@ class Reporter:
 
     def tell(self, text: str, severity: Severity = Severity.NO_ALARM) -> None:
         """Tell the operator."""
-        self._events.offer(Told(text, severity))
+        self._events.offer(Told(text, severity, run_id=self._control.run_id))
 
     def progress(self) -> Progressed:
         """The figures as they are now."""
@@ -84,7 +67,8 @@ class Reporter:
             remaining = max(worked / self.done * (self._steps - self.done), 0.0)
         else:
             percent, remaining = 0.0, float("nan")
-        return Progressed(self.done, percent, worked, remaining, now - self._control.moved)
+        hung, run_id = now - self._control.moved, self._control.run_id
+        return Progressed(self.done, percent, worked, remaining, hung, run_id=run_id)
 
     def last(self) -> None:
         """The final figures, at the end of the run."""
@@ -105,4 +89,5 @@ class Reporter:
         assert self._untold is not None  # noqa: S101 - asked only then
         path, name, loops = self._untold
         self._untold, self._told = None, now
-        self._events.offer(StepStarted(path, name, self.done, loops))
+        run_id = self._control.run_id
+        self._events.offer(StepStarted(path, name, self.done, loops, run_id=run_id))

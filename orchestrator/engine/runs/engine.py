@@ -22,6 +22,7 @@ from orchestrator.language.program.compiler import Program
 from orchestrator.language.program.nodes import Suspender
 from orchestrator.ports import Channels, RunEvents, Store, View
 from orchestrator.queues import MergeQueue
+from orchestrator.task_context import enter_run
 from orchestrator.types import (
     Accepted,
     Cause,
@@ -34,6 +35,7 @@ from orchestrator.types import (
     RunRefused,
     RunRequest,
     RunStarted,
+    RunState,
     RunStatus,
     Severity,
     StateChanged,
@@ -111,7 +113,7 @@ class Engine:
         for _ in range(3):
             if running is None or control is None or running.done():
                 return
-            self._events.offer(Controlled(Verb.ABORT, reason=reason))
+            self._events.offer(Controlled(Verb.ABORT, reason=reason, run_id=control.run_id))
             control.abort(reason)
             await asyncio.wait({running}, timeout=grace)
 
@@ -120,9 +122,12 @@ class Engine:
             # The device reserves the engine for one run at a time; this is its second line.
             self._events.offer(RunRefused(request.request, "another run is under way"))
             return
-        control = self._control = RunControl(lambda s: self._events.offer(StateChanged(s)))
+        control = self._control = RunControl(lambda state: self._tell_state(control, state))
         name = f"run {request.name or request.origin}"
         self._running = tasks.create_task(self._serve(request, control), name=name)
+
+    def _tell_state(self, control: RunControl, state: RunState) -> None:
+        self._events.offer(StateChanged(state, run_id=control.run_id))
 
     def _obey(self, item: Control) -> None:
         control = self._control
@@ -143,9 +148,10 @@ class Engine:
             case _:
                 log.error("a verb that is no control", verb=item.verb)
         if refused:
-            self._events.offer(Told(refused, Severity.MINOR))
+            self._events.offer(Told(refused, Severity.MINOR, run_id=control.run_id))
         else:
-            self._events.offer(Controlled(item.verb, item.by, item.reason))
+            told = Controlled(item.verb, item.by, item.reason, run_id=control.run_id)
+            self._events.offer(told)
 
     # The queue of runs ------------------------------------------------------------------------
 
@@ -248,9 +254,11 @@ class Engine:
         except Exception as error:
             log.exception("a run could not begin", name=name)
             raise InputError(_internal(error)) from error
+        control.run_id = run_id
+        enter_run(run_id)
         outcome = Outcome(RunStatus.ABORTED, Cause.DURING, ["cancelled: the service ended"])
         self._started(RunStarted(run_id, name, request.owner, request.request, runner.steps))
-        self._events.offer(StateChanged(control.state))
+        self._tell_state(control, control.state)
         try:
             outcome = await runner.run()
             fault = await recorder.close(outcome.status)

@@ -254,7 +254,7 @@ class Master:
 
     def _ask(self, seq: int, legs: Sequence[Leg]) -> None:
         indices = Indices(seq, {leg.server.name: leg.pair[1] for leg in legs})
-        self._publish(IndicesSet(indices.text))
+        self._show(indices)
 
     def _look(self, legs: Sequence[Leg], *, hold: bool) -> bool:
         """Whether there is something to do: all have arrived, or one has to be loaded again."""
@@ -305,7 +305,10 @@ class Master:
 
     def rest(self) -> None:
         """Show an index object that asks nobody, so that none that comes later is moved by it."""
-        self._publish(IndicesSet(Indices(self._memory.next(), {}).text))
+        self._show(Indices(self._memory.next(), {}))
+
+    def _show(self, indices: Indices) -> None:
+        self._publish(IndicesSet(indices.text, run_id=self._control.run_id))
 
     # Both -------------------------------------------------------------------------------------
 

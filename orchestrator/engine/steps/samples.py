@@ -125,7 +125,8 @@ class Sampler:
         row = {name: _number(reading) for name, reading in readings.items()}
         self.samples.append(row)
         self._recorder.row(at, readings)
-        self._took(RowTaken(dict(self.samples), tuple(row.values()), self.samples.points))
+        columns, points = dict(self.samples), self.samples.points
+        self._took(RowTaken(columns, tuple(row.values()), points, run_id=self._control.run_id))
 
 
 def _number(reading: Reading | None) -> float:

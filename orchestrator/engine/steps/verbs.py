@@ -74,7 +74,7 @@ class Verbs:
 
     def tell(self, text: str, severity: Severity = Severity.NO_ALARM) -> None:
         """Tell the operator."""
-        self._events.offer(Told(text, severity))
+        self._events.offer(Told(text, severity, run_id=self._control.run_id))
 
     def outdated(self) -> None:
         """A put has completed: what was read before is older than it."""
@@ -170,7 +170,7 @@ class Verbs:
         Raises:
             StopRun: STOP was asked for.
         """
-        self._events.offer(Told(text, question=True))
+        self._events.offer(Told(text, question=True, run_id=self._control.run_id))
         self._control.pause()
         with self._control.leaf(moving=False) as leaf:
             await self._control.resumed()

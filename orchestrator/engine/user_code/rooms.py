@@ -8,6 +8,7 @@ Under virtual time and in recordings both loops are one, by the same code.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import ctypes
 import threading
 from collections.abc import Callable, Coroutine, Mapping
@@ -303,7 +304,8 @@ class Rooms:
             with suppress(RuntimeError):  # the service has ended meanwhile
                 home.call_soon_threadsafe(finish, result)
 
-        threading.Thread(target=main, name=function.__name__, daemon=True).start()
+        run = contextvars.copy_context().run  # what it logs names its run and step
+        threading.Thread(target=run, args=(main,), name=function.__name__, daemon=True).start()
         return await reply
 
 

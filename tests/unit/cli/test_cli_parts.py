@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import structlog
 from rich.console import Console
@@ -18,7 +20,7 @@ from structlog.testing import capture_logs
 from orchestrator.bench import Figure, RowResult
 from orchestrator.cli.bench import table_of
 from orchestrator.cli.codes import Code, NotThereError, code_of_error, code_of_run
-from orchestrator.cli.events import event_lines
+from orchestrator.cli.events import EventLines, event_lines
 from orchestrator.cli.follow import command_text, retelling
 from orchestrator.cli.logs import level_of, set_up_logs
 from orchestrator.cli.settings import Chosen, choose
@@ -170,11 +172,11 @@ async def test_a_services_pvs_become_the_events_of_the_run_that_was_begun() -> N
     ]
     for name, told in running:
         translator.take(name, told)
-    assert events[0] == StateChanged(RunState.RUNNING)
-    assert events[2] == StepStarted(("steps[0]",), "loop", 0, (2,))
+    assert events[0] == StateChanged(RunState.RUNNING, run_id="id-1")
+    assert events[2] == StepStarted(("steps[0]",), "loop", 0, (2,), run_id="id-1")
     assert isinstance(events[3], Progressed)
-    assert events[4] == RowTaken({}, (), 4)
-    assert events[5] == Told("hello")
+    assert events[4] == RowTaken({}, (), 4, run_id="id-1")
+    assert events[5] == Told("hello", run_id="id-1")
     assert not translator.ended.is_set()
     translator.take("BUSY", 0)
     assert translator.ended.is_set()
@@ -188,7 +190,7 @@ async def test_what_came_in_front_of_busy_is_told_behind_the_start() -> None:
     for field, value in {"message": "waiting", "RUN_ID": "id", "BUSY": 1}.items():
         translator.take(field, value)
     translator.take("ELAPSED", 0.1)
-    assert events[:2] == [RunStarted("id", "", "", 0, 0), Told("waiting")]
+    assert events[:2] == [RunStarted("id", "", "", 0, 0), Told("waiting", run_id="id")]
 
 
 async def test_the_message_of_a_runs_end_is_told_by_its_outcome_alone() -> None:
@@ -230,7 +232,7 @@ async def test_the_alarm_of_status_tells_what_ended_the_run(alarm: Alarm, cause:
     assert end == RunEnded("id", RunStatus.FAILED, str(final["message"]), 0, cause)
     assert isinstance(events[0], Progressed)
     assert (events[0].done, events[0].elapsed) == (3, 2.5)
-    assert events[1] == RowTaken({}, (), 7)
+    assert events[1] == RowTaken({}, (), 7, run_id="id")
 
 
 # The lock of a store ------------------------------------------------------------------------
@@ -331,6 +333,19 @@ def test_a_traceback_in_the_log_has_no_values_of_variables() -> None:
 
 
 # What a service writes ----------------------------------------------------------------------
+
+
+def test_every_line_of_the_events_names_its_run_where_it_is_about_one() -> None:
+    written: list[str] = []
+    lines = EventLines(written.append)
+    for run_id in ("id-1", ""):
+        lines.take(RowTaken({"det": np.zeros(9)}, (1.0, math.nan), 9, run_id=run_id))
+        lines.take(Told("hello", run_id=run_id))
+    row, told, plain_row, plain = map(json.loads, written)
+    assert (row["run_id"], row["row"], row["points"]) == ("id-1", [1.0, None], 9)
+    assert "columns" not in row
+    assert (told["run_id"], told["text"]) == ("id-1", "hello")
+    assert "run_id" not in plain_row | plain
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")

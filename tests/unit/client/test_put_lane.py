@@ -8,10 +8,13 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from orchestrator.client.arrivals import Arrivals
 from orchestrator.client.puts import PutLane
 from orchestrator.errors import NotConnectedError, PutError, StepTimeoutError
+from orchestrator.task_context import enter_run, run_here
 from orchestrator.testing import run_virtual
 from orchestrator.types import NativeType
 
@@ -325,3 +328,26 @@ def test_a_completion_that_comes_with_the_timeout_is_told_once(lane) -> None:
         return lane.age, channel.owed
 
     assert lane(scenario) == (None, [])
+
+
+def test_the_late_end_of_a_put_is_logged_for_the_run_that_has_put(lane) -> None:
+    """libca tells of it when that run is long over, in a task of nobody."""
+    named: list[str] = []
+
+    async def scenario(lane, channel):
+        enter_run("the run")
+        with suppress(StepTimeoutError):
+            await put(lane, 1.0, timeout=1)
+        enter_run("")
+        with capture_logs() as lines:
+            structlog.get_config()["processors"].insert(0, lambda *line: noted(*line))
+            channel.complete()
+            await settle()
+        return [line["event"] for line in lines]
+
+    def noted(_logger, _method, event):
+        named.append(run_here())
+        return event
+
+    assert lane(scenario) == ["A late put ended"]
+    assert named == ["the run"]

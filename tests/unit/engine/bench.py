@@ -259,7 +259,8 @@ class Bench:
     def offer(self, item: Any) -> None:
         self.events.append(item)
         self.pull.offer(item)
-        if item == StateChanged(RunState.ABORTING) and not self.puts_at_abort:
+        aborting = isinstance(item, StateChanged) and item.state is RunState.ABORTING
+        if aborting and not self.puts_at_abort:
             self.puts_at_abort = {n: len(c.puts) for n, c in self.sim.channels.items()}
         if isinstance(item, IndicesSet):
             for server in self.servers.values():

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.types import Controlled, RunStatus, StateChanged, Verb
+from orchestrator.types import Controlled, RunEnded, RunStatus, StateChanged, Verb
 
 FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}]"
 
@@ -364,11 +364,13 @@ def test_who_controls_a_run_is_told_in_events_and_message(play, verb, by):
             it.ask(Verb.RESUME)
         await it.ended()
         told = [e for e in it.events if isinstance(e, Controlled) and e.verb == verb]
-        return told, next(text for text in it.values("message") if text.startswith(verb))
+        named = [e.run_id for e in it.events if isinstance(e, RunEnded)]
+        return told, named, next(text for text in it.values("message") if text.startswith(verb))
 
     reason = "smoke" if verb == "abort" else ""
     text = f"{verb} asked for{f' by {by}' if by else ''}{f': {reason}' if reason else ''}"
-    assert play(scenario) == ([Controlled(Verb(verb), by, reason)], text)
+    told, (run_id,), message = play(scenario)
+    assert (told, message) == ([Controlled(Verb(verb), by, reason, run_id=run_id)], text)
 
 
 @pytest.mark.parametrize(
