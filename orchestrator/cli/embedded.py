@@ -18,7 +18,8 @@ from orchestrator.config import Config, ServerConfig
 from orchestrator.display.outcome import show_outcome
 from orchestrator.display.run import RunDisplay, open_display
 from orchestrator.engine.sequences.python_program import PythonProgram
-from orchestrator.language.program.compiler import NestedNode, Program, walk
+from orchestrator.language.program.compiler import Program, walk
+from orchestrator.language.program.nodes import Walk
 from orchestrator.language.text.arguments import parse_assignments
 from orchestrator.service import Service, open_service
 from orchestrator.types import RunEnded, RunRefused, RunStatus, Verb
@@ -57,7 +58,7 @@ def _place(config: Config, program: Program | PythonProgram) -> ServerConfig:
     """Where the service serves: sequence servers have to find the indices that it walks."""
     if isinstance(program, Program):
         nodes = walk((*program.steps, *program.finally_))
-        walks = any(isinstance(node, NestedNode) for node in nodes)
+        walks = any(isinstance(node.inside, Walk) for node in nodes)
     else:
         walks = any(chain.server is not None for chain in config.chain.values())
     return replace(config.server, master="", name="") if walks else LOOPBACK

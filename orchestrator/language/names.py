@@ -73,7 +73,12 @@ class ServerChannels:
     @property
     def all(self) -> tuple[str, ...]:
         """The five channels."""
-        return self.cmd, self.ack, self.message, self.values, self.index
+        return self.cmd, *self.told
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Those that it tells by."""
+        return self.ack, self.message, self.values, self.index
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from orchestrator.language.foresight.checks import Finding, Level
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import Program, compile_program
 from orchestrator.language.program.library import PythonSignature
-from orchestrator.language.program.nodes import RunNode, walk
+from orchestrator.language.program.nodes import Another, walk
 from orchestrator.language.text.document import Document, document_of
 from orchestrator.types import path_text
 
@@ -132,14 +132,17 @@ class _Looking:
     def those_run_by(self, program: Program) -> None:
         """The Python sequences that the steps of a program run."""
         for node in walk((*program.steps, *program.finally_)):
-            if isinstance(node, RunNode) and node.document is None and node.sequence != _LOOKED:
-                signature = self._library.python(node.sequence)
+            inside = node.inside
+            if isinstance(inside, Another) and inside.document is None:
+                if inside.sequence == _LOOKED:
+                    continue
+                signature = self._library.python(inside.sequence)
                 parameters = signature.parameters if signature is not None else {}
                 arguments: dict[str, object] = {n: p.default for n, p in parameters.items()}
-                arguments |= {n: constant_value(o) for n, o in node.args if o.constant}
-                later = {name for name, operand in node.args if not operand.constant}
+                arguments |= {n: constant_value(o) for n, o in inside.args if o.constant}
+                later = {name for name, operand in inside.args if not operand.constant}
                 known = {n: value for n, value in arguments.items() if n not in later}
-                self.sequence(node.sequence, known)
+                self.sequence(inside.sequence, known)
 
     def _call(self, call: VerbCall) -> None:
         if call.verb in _NOTHING_TO_SEE:

@@ -17,7 +17,7 @@ from orchestrator.engine.steps.waits import Condition, How
 from orchestrator.engine.user_code.cleanup import Site
 from orchestrator.errors import NotConnectedError, OrchestratorError, StepTimeoutError
 from orchestrator.language.expressions.expression import Operand
-from orchestrator.language.program.nodes import NestedNode, Node, OnDisconnect, Program, WaitNode
+from orchestrator.language.program.nodes import NestedNode, Program
 from orchestrator.types import Place
 
 _T = TypeVar("_T")
@@ -105,7 +105,7 @@ class PythonSteps:
         """Make sure of the channels of a step that are used for the first time."""
         (node,) = program.steps
         used = program.reads | program.writes
-        await self._first_use(used, program.links, waits=_waits(node))
+        await self._first_use(used, program.links, waits=node.waits_for_channels)
 
     async def value(self, operand: Operand) -> object:
         """The value of an expression."""
@@ -235,13 +235,6 @@ def _holds(condition: Condition) -> bool:
         return condition.met()
     except (UnmetError, NotConnectedError):
         return False
-
-
-def _waits(node: Node) -> bool:
-    """Whether a step waits for channels that are not there, within its own timeout."""
-    if isinstance(node, WaitNode):
-        return node.on_disconnect is not OnDisconnect.FAIL
-    return node.on_disconnect is OnDisconnect.WAIT
 
 
 async def _anyway(work: Callable[[], Awaitable[_T]]) -> _T:

@@ -9,7 +9,7 @@ from orchestrator.engine.readings.trust import shown
 from orchestrator.errors import told_at
 from orchestrator.language.foresight.checks import Finding, Level
 from orchestrator.language.program.compiler import Program
-from orchestrator.language.program.nodes import LoopNode, Node, SetNode, Target, walk
+from orchestrator.language.program.nodes import Put, walk
 from orchestrator.language.values.compare import default_tolerance, is_within
 from orchestrator.ports import ChannelView, View
 from orchestrator.types import Metadata, NativeType, Severity, path_text
@@ -23,51 +23,41 @@ def inconsistent(program: Program, view: View) -> Iterator[Finding]:
     """
     told = set()
     for node in walk(program.steps + program.finally_):
-        for target in _targets(node):
-            if target.readback is None or (target.pv, target.readback) in told:
+        for put in node.puts:
+            if put.readback is None or (put.pv, put.readback) in told:
                 continue
-            told.add((target.pv, target.readback))
-            setpoint, readback = view.channel(target.pv), view.channel(target.readback)
-            for text in _disagreements(target, setpoint, readback):
+            told.add((put.pv, put.readback))
+            setpoint, readback = view.channel(put.pv), view.channel(put.readback)
+            for text in _disagreements(put, setpoint, readback):
                 step = f"{path_text(node.path)} {node.label}"
                 yield Finding(Level.WARNING, node.where, node.path, told_at(step, text))
 
 
-def _targets(node: Node) -> tuple[Target, ...]:
-    match node:
-        case SetNode():
-            return tuple(node.targets)
-        case LoopNode(target=Target() as target):
-            return (target,)
-        case _:
-            return ()
-
-
-def _disagreements(target: Target, setpoint: ChannelView, readback: ChannelView) -> Iterator[str]:
+def _disagreements(put: Put, setpoint: ChannelView, readback: ChannelView) -> Iterator[str]:
     if not (setpoint.connected and readback.connected):
         return  # which is told by itself
     if setpoint.metadata is None or readback.metadata is None or readback.reading is None:
         return
     if readback.reading.severity is Severity.INVALID:
-        if not target.accept_invalid:
+        if not put.accept_invalid:
             yield f"{readback.name} is INVALID now, and so satisfies no readback"
         return
-    if target.readback_value is not None or target.pv == target.readback:
+    if put.readback_value is not None or put.pv == put.readback:
         return
     units = setpoint.metadata.units, readback.metadata.units
     if all(units) and units[0] != units[1]:
         yield f"{setpoint.name} is in {units[0]}, its readback {readback.name} in {units[1]}"
-    elif apart := _apart(target, setpoint, readback):
+    elif apart := _apart(put, setpoint, readback):
         yield apart
 
 
-def _apart(target: Target, setpoint: ChannelView, readback: ChannelView) -> str:
-    put, read = _number(setpoint), _number(readback)
-    if put is None or read is None or not (target.tolerance is None or target.tolerance.constant):
+def _apart(put: Put, setpoint: ChannelView, readback: ChannelView) -> str:
+    wanted, read = _number(setpoint), _number(readback)
+    if wanted is None or read is None or not (put.tolerance is None or put.tolerance.constant):
         return ""
-    tolerance = _tolerance(target, put, setpoint.metadata, readback.metadata)
+    tolerance = _tolerance(put, wanted, setpoint.metadata, readback.metadata)
     native = readback.metadata.native if readback.metadata is not None else NativeType.DOUBLE
-    if is_within(read, put, tolerance, native):
+    if is_within(read, wanted, tolerance, native):
         return ""
     places = [f"{c.name} is at {shown(c, c.reading)}" for c in (setpoint, readback) if c.reading]
     return (
@@ -87,9 +77,9 @@ def _number(channel: ChannelView) -> float | None:
 
 
 def _tolerance(
-    target: Target, wanted: float, put: Metadata | None, readback: Metadata | None
+    put: Put, wanted: float, setpoint: Metadata | None, readback: Metadata | None
 ) -> float:
-    if target.tolerance is not None:
-        value = target.tolerance.evaluate(NOTHING)
+    if put.tolerance is not None:
+        value = put.tolerance.evaluate(NOTHING)
         return float(value) if isinstance(value, int | float) else 0.0
-    return default_tolerance(wanted, readback, put)
+    return default_tolerance(wanted, readback, setpoint)

@@ -10,15 +10,7 @@ from orchestrator.engine.runs.second_finding import at_its_step, two_servers
 from orchestrator.errors import CheckError, NotConnectedError, told_at
 from orchestrator.language.foresight.checks import Finding, Level, check_program
 from orchestrator.language.names import Names
-from orchestrator.language.program.nodes import (
-    LoopNode,
-    NestedNode,
-    Node,
-    Program,
-    SetNode,
-    TrajectoriesNode,
-    walk,
-)
+from orchestrator.language.program.nodes import Node, Program, Walk, walk
 from orchestrator.ports import Channels, ChannelView, View
 from orchestrator.types import Metadata, path_text
 
@@ -183,7 +175,7 @@ class Preflight:
 
     def _blind(self, node: Node) -> Iterator[Finding]:
         """Which of the servers that a step walks tell of an index by ACK alone."""
-        for level in node.levels if isinstance(node, NestedNode) else ():
+        for level in node.inside.levels if isinstance(node.inside, Walk) else ():
             server = level.server
             if self._view.channel(server.ack).links and not self._view.channel(server.index).links:
                 text = (
@@ -194,13 +186,7 @@ class Preflight:
 
     def _denied(self, node: Node) -> Iterator[Finding]:
         """Which of the channels that a step writes may not be written."""
-        targets = node.targets if isinstance(node, SetNode) else ()
-        if isinstance(node, LoopNode) and node.target is not None:
-            targets = (node.target,)
-        names = [target.pv for target in targets]
-        if isinstance(node, TrajectoriesNode):
-            names = [server.cmd for server, _ in node.loads]
-        for name in names:
+        for name in node.writes:
             config = self._configs.get(self._names.record(name))
             metadata = self._view.channel(name).metadata
             if config is not None and not config.write:

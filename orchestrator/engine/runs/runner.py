@@ -36,7 +36,7 @@ from orchestrator.errors import (
     StepTimeoutError,
 )
 from orchestrator.language.names import Names
-from orchestrator.language.program.nodes import Program, SampleNode, Suspender, walk
+from orchestrator.language.program.nodes import Program, Suspender, walk
 from orchestrator.ports import Channels, Recorder, RunEvents, View
 from orchestrator.types import Cause, Place, RunEnded, RunStatus, Severity
 
@@ -276,8 +276,7 @@ class Runner:
 def sampled(program: Program | PythonProgram) -> Sequence[str]:
     """The channels that a program is known to sample, in the order of the document."""
     nodes = [*walk(program.steps), *walk(program.finally_)]
-    names = (name for node in nodes if isinstance(node, SampleNode) for name in node.channels)
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(name for node in nodes for name in node.samples))
 
 
 def ended(run_id: str, request: int, outcome: Outcome, data_file: str) -> RunEnded:

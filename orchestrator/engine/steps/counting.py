@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator.language.foresight.reach import passes_of
-from orchestrator.language.program.nodes import (
-    GroupNode,
-    IfNode,
-    LoopNode,
-    NestedNode,
-    Node,
-    ParallelNode,
-    RunNode,
-)
+from orchestrator.language.program.nodes import Another, Either, Node, Passes, Walk
 
 
 def count_steps(nodes: Iterable[Node]) -> int | None:
@@ -28,23 +20,19 @@ def count_steps(nodes: Iterable[Node]) -> int | None:
 
 
 def _inner(node: Node) -> int | None:
-    match node:
-        case LoopNode():
-            passes, body = passes_of(node.points), count_steps(node.body)
-            own = 0 if node.target is None else 1
+    inside = node.inside
+    match inside:
+        case Passes():
+            passes, body = passes_of(inside.points), count_steps(inside.steps)
+            own = len(node.puts)
             return None if passes is None or body is None else passes * (own + body)
-        case NestedNode():
-            points, body = node.points, count_steps(node.body)
+        case Walk():
+            points, body = inside.points, count_steps(inside.steps)
             return None if points is None or body is None else points * (1 + body)
-        case GroupNode():
-            return count_steps(node.body)
-        case ParallelNode():
-            return count_steps(node.branches)
-        case RunNode():
-            program = node.program
-            return None if program is None else count_steps((*program.steps, *program.finally_))
-        case IfNode():
-            branches = count_steps(node.then), count_steps(node.else_)
+        case Another(program=None):
+            return None
+        case Either():
+            branches = count_steps(inside.then), count_steps(inside.else_)
             return None if None in branches else max(b for b in branches if b is not None)
         case _:
-            return 0
+            return count_steps(inside.steps)

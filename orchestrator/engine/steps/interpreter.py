@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from typing import cast
 
 import structlog
 
@@ -17,7 +18,7 @@ from orchestrator.engine.steps.calls import Calls
 from orchestrator.engine.steps.counting import count_steps
 from orchestrator.engine.steps.nesting import points
 from orchestrator.engine.steps.scope import Entry, Mark, Scope
-from orchestrator.engine.steps.steps import Steps
+from orchestrator.engine.steps.steps import Single, Steps
 from orchestrator.engine.steps.verbs import Verbs
 from orchestrator.errors import (
     CallError,
@@ -189,7 +190,7 @@ class Interpreter:
             case IfNode():
                 await self._if(node, scope, place, entry, held=held)
             case ParallelNode():
-                if any(isinstance(inner, CheckpointNode) for inner in walk((node,))):
+                if any(inner.marks for inner in walk((node,))):
                     self._check_in(place, scope)  # all of it begins again: see `_check_in`
                 await run_all([(b.label, self.run([b], scope, place)) for b in node.branches])
             case RunNode():
@@ -199,7 +200,7 @@ class Interpreter:
             case CheckpointNode():
                 self._check_in(place, scope)
             case _:
-                await self._steps.run(node, scope, place, held=held)
+                await self._steps.run(cast(Single, node), scope, place, held=held)
 
     async def _if(
         self, node: IfNode, scope: Scope, place: Place, entry: Entry | None, *, held: bool

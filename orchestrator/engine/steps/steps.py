@@ -35,10 +35,10 @@ from orchestrator.language.program.nodes import (
     LogNode,
     LoopNode,
     OnDisconnect,
+    Put,
     Range,
     SampleNode,
     SetNode,
-    Target,
     TrajectoriesNode,
     WaitNode,
     While,
@@ -101,7 +101,7 @@ class Steps:
                 assert_never(node)
 
     async def set(
-        self, targets: Iterable[Target], timeout: Operand, scope: Scope, *, held: bool
+        self, targets: Iterable[Put], timeout: Operand, scope: Scope, *, held: bool
     ) -> None:
         """Put to all of these at once: the step `set`, or the positioner of a loop."""
         moves = [await self._move(target, scope) for target in targets]
@@ -110,7 +110,7 @@ class Steps:
         finally:
             self._verbs.outdated()
 
-    async def _move(self, target: Target, scope: Scope) -> Move:
+    async def _move(self, target: Put, scope: Scope) -> Move:
         evaluate = self._verbs.evaluate
         tolerance, wanted = target.tolerance, target.readback_value
         return Move(

@@ -20,27 +20,19 @@ from orchestrator.language.foresight.reach import UNSURE, Case, Reach, operands_
 from orchestrator.language.foresight.satisfiable import never_equals, never_meets
 from orchestrator.language.foresight.verdicts import Finding, Findings, Level
 from orchestrator.language.program.nodes import (
-    AskNode,
-    CallNode,
-    CheckpointNode,
+    Another,
+    Awaited,
     Comparison,
-    DelayNode,
-    GroupNode,
+    Either,
     Handler,
-    IfNode,
-    LetNode,
-    LoopNode,
-    NestedNode,
+    InOrder,
     Node,
-    ParallelNode,
+    Passes,
     Program,
-    RunNode,
-    SampleNode,
-    SetNode,
+    Put,
     Suspender,
-    Target,
-    TrajectoriesNode,
-    WaitNode,
+    Together,
+    Walk,
     While,
     walk,
 )
@@ -115,7 +107,7 @@ class _Checker:
         """A program and its finalisers; whether its steps never end."""
         around = self._marked
         # No way leads back into finalisers.
-        self._marked |= any(isinstance(node, CheckpointNode) for node in walk(program.steps))
+        self._marked |= any(node.marks for node in walk(program.steps))
         endless = self._list(program.steps, reach)
         for node in program.finally_:
             self._list((node,), reach)
@@ -147,49 +139,47 @@ class _Checker:
             self.found.error(node, text)
         if isinstance(node.on_error, Handler):
             self._list(node.on_error.body, reach)
-        match node:
-            case SetNode():
-                for target in node.targets:
-                    self._target(node, target, reach)
-            case WaitNode():
-                return self._wait(node, reach)
-            case DelayNode():
-                self.found.computed(node, node.seconds, reach)
-            case LetNode():
-                self._let(node, reach)
-            case LoopNode():
-                return self._loop(node, reach)
-            case IfNode():
-                return self._if(node, reach)
-            case TrajectoriesNode():
-                for _, operand in node.loads:
-                    self.found.computed(node, operand, reach)
-            case GroupNode() | NestedNode():
-                return self._list(node.body, reach)
-            case ParallelNode():
-                return self._parallel(node, reach)
-            case RunNode() if node.known is not None:
-                return self._run(node, node.known, reach)
-            case _:
-                pass
-        return False
+        inside = node.inside
+        if isinstance(inside, Passes):
+            return self._passes(node, inside, reach)
+        for put in node.puts:
+            self._put(node, put, reach)
+        for operand in node.evaluates:
+            self.found.computed(node, operand, reach)
+        self._bindings(node, reach)
+        vain = node.waits is not None and self._wait(node, node.waits, reach)
+        return self._inside(node, inside, reach) or vain
 
-    def _target(self, node: Node, target: Target, reach: Reach) -> None:
-        values = reach.cases(target.value)
-        self.found.first(node, values, lambda value: self._refused(target.pv, value))
-        self._taken_otherwise(node, target.pv, values)
-        if target.readback is None:
+    def _inside(
+        self, node: Node, inside: InOrder | Walk | Either | Together | Another, reach: Reach
+    ) -> bool:
+        """The steps inside one; whether they never end."""
+        match inside:
+            case InOrder(steps) | Walk(steps=steps):
+                return self._list(steps, reach)
+            case Either():
+                return self._either(node, inside, reach)
+            case Together(branches):
+                return self._together(branches, reach)
+            case Another(known=known):
+                return known is not None and self._another(node, inside, known, reach)
+
+    def _put(self, node: Node, put: Put, reach: Reach) -> None:
+        values = reach.cases(put.value)
+        self.found.first(node, values, lambda value: self._refused(put.pv, value))
+        self._taken_otherwise(node, put.pv, values)
+        if put.readback is None:
             return
         values = [case for case in values if not case.failed]
-        if target.readback_value is not None:
-            values = reach.cases(target.readback_value)
-            self._taken_otherwise(node, target.readback, values)
-        readback = target.readback
+        if put.readback_value is not None:
+            values = reach.cases(put.readback_value)
+            self._taken_otherwise(node, put.readback, values)
+        readback = put.readback
         metadata = self._metadata(readback)
-        if target.tolerance is None:
-            self._loosely_equal(node, readback, values, self._metadata(target.pv))
-        tolerance = _constant(target.tolerance, reach)
-        if target.tolerance is None or tolerance is not None:
+        if put.tolerance is None:
+            self._loosely_equal(node, readback, values, self._metadata(put.pv))
+        tolerance = _constant(put.tolerance, reach)
+        if put.tolerance is None or tolerance is not None:
             self.found.first(
                 node,
                 [case for case in values if not isinstance(case.value, Interval)],
@@ -231,15 +221,15 @@ class _Checker:
             return str(error)
         return ""
 
-    def _wait(self, node: WaitNode, reach: Reach) -> bool:
-        held = self.found.computed(node, node.hold, reach)
-        if node.comparison is not None:
-            vain = self._comparison(node, node.comparison, reach)
+    def _wait(self, node: Node, waits: Awaited, reach: Reach) -> bool:
+        held = self.found.computed(node, waits.hold, reach)
+        if waits.comparison is not None:
+            vain = self._comparison(node, waits.comparison, reach)
         else:
-            vain = self._until(node, reach)
-        if node.timeout is None:
+            vain = self._until(node, waits, reach)
+        if waits.timeout is None:
             return vain
-        limits = self.found.computed(node, node.timeout, reach)
+        limits = self.found.computed(node, waits.timeout, reach)
         for hold, limit in product(held, limits):
             if _exceeds(hold.value, limit.value):
                 text = f"can't hold for {hold.value} s within a timeout of {limit.value} s"
@@ -247,7 +237,7 @@ class _Checker:
                 break
         return False
 
-    def _comparison(self, node: WaitNode, comparison: Comparison, reach: Reach) -> bool:
+    def _comparison(self, node: Node, comparison: Comparison, reach: Reach) -> bool:
         """Whether it is in vain whatever the names are; tells if it is for any."""
         metadata = self._metadata(comparison.pv)
         tolerance = _constant(comparison.tolerance, reach)
@@ -267,41 +257,42 @@ class _Checker:
         bad = self.found.first(node, cases, vain)
         return bool(cases) and len(bad) == len(cases)
 
-    def _until(self, node: WaitNode, reach: Reach) -> bool:
-        assert node.until is not None  # noqa: S101 - a wait has the one or the other
-        operand = node.until
+    def _until(self, node: Node, waits: Awaited, reach: Reach) -> bool:
+        assert waits.until is not None  # noqa: S101 - a wait has the one or the other
+        operand = waits.until
         cases = reach.cases(operand)
         fixed = "waits in vain: it is false and nothing in it changes while it waits"
         bad = self.found.first(node, cases, lambda value: fixed if value is False else "")
         return bool(cases) and len(bad) == len(cases)
 
-    def _let(self, node: LetNode, reach: Reach) -> None:
-        for name, operand in node.bindings:
-            self.found.computed(node, operand, reach)
-            reach = reach.bound(name, operand)
+    def _bindings(self, node: Node, reach: Reach) -> None:
+        for name, operand in node.binds:
+            if operand is not None:
+                self.found.computed(node, operand, reach)
+                reach = reach.bound(name, operand)
 
-    def _loop(self, node: LoopNode, reach: Reach) -> bool:
-        inner = reach.inside(node)
+    def _passes(self, node: Node, passes: Passes, reach: Reach) -> bool:
+        inner = reach.inside(passes)
         if not inner.states:
-            if not any(reach.depends_on_arguments(o) for o in operands_of(node.points)):
-                self.found.warn(node.body[0], f"is never reached: {node.label} has no passes")
+            if not any(reach.depends_on_arguments(o) for o in operands_of(passes.points)):
+                self.found.warn(passes.steps[0], f"is never reached: {node.label} has no passes")
             return False
-        if node.target is not None:
-            self._target(node, node.target, inner)
-        ends_never = isinstance(node.points, While) and _always(node.points.condition, reach)
-        if isinstance(node.points, While):
-            self._unchanging(node, node.points.condition, reach)
-        if ends_never and not any(map(_takes_time, walk(node.body))):
+        for put in node.puts:
+            self._put(node, put, inner)
+        ends_never = isinstance(passes.points, While) and _always(passes.points.condition, reach)
+        if isinstance(passes.points, While):
+            self._unchanging(node, passes, passes.points.condition, reach)
+        if ends_never and not any(inner.takes_time for inner in walk(passes.steps)):
             self.found.warn(
                 node, "runs for ever, and nothing in it takes time; put a delay into it"
             )
-        return self._list(node.body, inner) or ends_never
+        return self._list(passes.steps, inner) or ends_never
 
-    def _unchanging(self, node: LoopNode, condition: Operand, reach: Reach) -> None:
+    def _unchanging(self, node: Node, passes: Passes, condition: Operand, reach: Reach) -> None:
         """A `while` that no pass can change: a loop that never ends, or has no passes at all."""
-        if is_meant(condition) or can_change(condition, walk((*node.body, *self._beside))):
+        if is_meant(condition) or can_change(condition, walk((*passes.steps, *self._beside))):
             return
-        names = ", ".join(sorted(bound_inside(condition, node)))
+        names = ", ".join(sorted(bound_inside(condition, passes)))
         hint = f": what its body binds as {names} ends with each pass" if names else ""
         text = f"no pass can change `{condition.text}`{hint}; once begun, it never ends"
         sure = [case for case in reach.cases(condition) if case.value is True]
@@ -310,21 +301,21 @@ class _Checker:
         else:
             self.found.warn(node, text)
 
-    def _if(self, node: IfNode, reach: Reach) -> bool:
-        self.found.computed(node, node.condition, reach)
-        yes, no = reach.where(node.condition, True), reach.where(node.condition, False)
-        if not reach.depends_on_arguments(node.condition):
-            for body, states, value in ((node.then, yes, "false"), (node.else_, no, "true")):
-                if body and not states.states and not _fails(node.condition, reach):
+    def _either(self, node: Node, inside: Either, reach: Reach) -> bool:
+        condition = inside.condition
+        yes, no = reach.where(condition, True), reach.where(condition, False)
+        if not reach.depends_on_arguments(condition):
+            for body, states, value in ((inside.then, yes, "false"), (inside.else_, no, "true")):
+                if body and not states.states and not _fails(condition, reach):
                     self.found.warn(body[0], f"is never reached: {node.label} is always {value}")
-        ends = [self._list(node.then, yes), self._list(node.else_, no)]
+        ends = [self._list(inside.then, yes), self._list(inside.else_, no)]
         reached = [end for end, on in zip(ends, (yes, no), strict=True) if on.states]
         return bool(reached) and all(reached)
 
-    def _parallel(self, node: ParallelNode, reach: Reach) -> bool:
+    def _together(self, branches: tuple[Node, ...], reach: Reach) -> bool:
         writers: dict[str, Node] = {}
-        for branch in node.branches:
-            own = {pv: inner for inner in walk((branch,)) for pv in _puts(inner)}
+        for branch in branches:
+            own = {pv: inner for inner in walk((branch,)) for pv in inner.claims}
             for pv in own.keys() & writers.keys():
                 other = writers[pv]
                 self.found.error(
@@ -334,50 +325,53 @@ class _Checker:
                 )
             writers = own | writers
         around = self._beside
-        self._beside = around or node.branches
-        endless = [self._list((branch,), reach) for branch in node.branches]
+        self._beside = around or branches
+        endless = [self._list((branch,), reach) for branch in branches]
         self._beside = around
         return any(endless)
 
-    def _run(self, node: RunNode, program: Program, reach: Reach) -> bool:
-        if node.program is not None:
+    def _another(self, node: Node, inside: Another, program: Program, reach: Reach) -> bool:
+        if inside.program is not None:
             states: tuple[dict[str, object], ...] = ({},)
         else:
-            states = self._arguments(node, reach)
-        given = frozenset(name for name, o in node.args if reach.depends_on_arguments(o))
+            states = self._arguments(node, inside, reach)
+        given = frozenset(name for name, o in inside.args if reach.depends_on_arguments(o))
         inner = Reach(states, program.arguments, given, reach.budget)
         return self.program(program, inner)
 
-    def _arguments(self, node: RunNode, reach: Reach) -> tuple[dict[str, object], ...]:
+    def _arguments(
+        self, node: Node, inside: Another, reach: Reach
+    ) -> tuple[dict[str, object], ...]:
         """The values of a sub-sequence's parameters; tells of those that it would refuse."""
-        assert node.document is not None  # noqa: S101 - a program has a document
-        later = [name for name, operand in node.args if not operand.constant]
+        later = [name for name, operand in inside.args if not operand.constant]
         states: dict[str, dict[str, object]] = {}
         for state in reach.states:
             at = replace(reach, states=(state,))
-            values = {n: at.cases(o)[0].value for n, o in node.args if not o.constant}
+            values = {n: at.cases(o)[0].value for n, o in inside.args if not o.constant}
             states.setdefault(repr(values), values)
         result = []
         for values in states.values():
             try:
-                result.append(_accepted(node, later, values))
+                result.append(_accepted(inside, later, values))
             except CheckError as error:
                 self.found.error(node, error.findings[0])
                 break
         return tuple(result)
 
 
-def _accepted(node: RunNode, later: Sequence[str], values: dict[str, object]) -> dict[str, object]:
+def _accepted(
+    inside: Another, later: Sequence[str], values: dict[str, object]
+) -> dict[str, object]:
     """The arguments as the sub-sequence sees them; what is not sure stays so."""
-    assert node.document is not None  # noqa: S101 - as its caller has seen
-    parameters = {name: node.document.parameters[name] for name in later}
+    assert inside.document is not None  # noqa: S101 - a program has a document
+    parameters = {name: inside.document.parameters[name] for name in later}
     known = {
         name: value
         for name, value in values.items()
         if value is not UNSURE and not isinstance(value, Interval | Exception)
     }
     unsure = [name for name in later if name not in known]
-    bound = bind_parameters(node.sequence, parameters, known, unsure)
+    bound = bind_parameters(inside.sequence, parameters, known, unsure)
     return bound | {
         name: values[name] if isinstance(values[name], Interval) else UNSURE for name in unsure
     }
@@ -385,15 +379,9 @@ def _accepted(node: RunNode, later: Sequence[str], values: dict[str, object]) ->
 
 def _after(node: Node, reach: Reach) -> Reach:
     """What is known after a step."""
-    match node:
-        case LetNode():
-            for name, operand in node.bindings:
-                reach = reach.bound(name, operand)
-            return reach
-        case CallNode(variable=str(name)):
-            return reach.unsure(name)
-        case _:
-            return reach
+    for name, operand in node.binds:
+        reach = reach.unsure(name) if operand is None else reach.bound(name, operand)
+    return reach
 
 
 def _placed(channel: str, reason: str) -> str:
@@ -428,32 +416,3 @@ def _always(condition: Operand, reach: Reach) -> bool:
 
 def _fails(condition: Operand, reach: Reach) -> bool:
     return any(case.failed for case in reach.cases(condition))
-
-
-def _takes_time(node: Node) -> bool:
-    return isinstance(
-        node,
-        SetNode
-        | WaitNode
-        | DelayNode
-        | SampleNode
-        | CallNode
-        | RunNode
-        | AskNode
-        | TrajectoriesNode
-        | NestedNode,
-    )
-
-
-def _puts(node: Node) -> list[str]:
-    match node:
-        case SetNode():
-            return [target.record for target in node.targets]
-        case LoopNode(target=Target(record=record)):
-            return [record]
-        case TrajectoriesNode():
-            return [server.cmd for server, _ in node.loads]
-        case NestedNode():
-            return ["Nested_Indices"]  # there is one
-        case _:
-            return []

@@ -6,28 +6,23 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.language.expressions.operand import Environment, Operand
 from orchestrator.language.foresight.reach import UNSURE, Reach
 from orchestrator.language.program.nodes import (
-    AskNode,
-    CallNode,
+    Another,
+    Awaited,
     Comparison,
-    DelayNode,
-    GroupNode,
-    IfNode,
-    LetNode,
-    LoopNode,
-    NestedNode,
+    Either,
+    InOrder,
     Node,
-    ParallelNode,
+    Passes,
     Program,
-    RunNode,
-    SetNode,
-    Target,
-    WaitNode,
+    Put,
+    Together,
+    Walk,
     While,
 )
 from orchestrator.language.values.relation import Relation
@@ -128,40 +123,37 @@ class _Simulation:
 
     def _step(self, node: Node, scope: dict[str, object]) -> float:
         self._left -= 1
-        match node:
-            case SetNode():
-                return self._set(node.targets, scope)
-            case WaitNode():
-                return self._wait(node, scope) + self._number(node.hold, scope)
-            case DelayNode():
-                return self._number(node.seconds, scope)
-            case LetNode():
-                scope.update((n, self._value(o, scope)) for n, o in node.bindings)
-                return 0.0
-            case LoopNode():
-                return self._loop(node, scope)
-            case NestedNode():
-                return self._nested(node, scope)
-            case GroupNode():
-                return self.run(node.body, scope)
-            case ParallelNode():
-                return max(self.run((branch,), scope) for branch in node.branches)
-            case IfNode():
-                return self._if(node, scope)
-            case CallNode():
-                scope |= {node.variable: UNSURE} if node.variable else {}
-                self.counts["calls"] += 1
-            case RunNode():
-                return self._run(node, scope)
-            case AskNode():
-                self.counts["questions"] += 1
-            case _:
-                pass
-        return 0.0
+        known = _Known(self, scope)
+        inside = node.inside
+        if isinstance(inside, Walk):
+            return self._walk(node, inside, known)
+        own = node.takes(known)
+        for name, operand in node.binds:
+            scope[name] = UNSURE if operand is None else self.value(operand, scope)
+        return own + self._inside(node, inside, scope)
 
-    def _wait(self, node: WaitNode, scope: Mapping[str, object]) -> float:
+    def _inside(
+        self,
+        node: Node,
+        inside: InOrder | Passes | Either | Together | Another,
+        scope: Mapping[str, object],
+    ) -> float:
+        match inside:
+            case InOrder(steps):
+                return self.run(steps, scope)
+            case Passes():
+                return self._loop(node, inside, scope)
+            case Together(branches):
+                return max(self.run((branch,), scope) for branch in branches)
+            case Either():
+                return self._either(inside, scope)
+            case Another():
+                given = {name: self.value(operand, scope) for name, operand in inside.args}
+                return self.run(inside.steps, given)
+
+    def wait(self, awaited: Awaited, scope: Mapping[str, object]) -> float:
         """How long a channel of known speed takes to where it is awaited; 0 of others."""
-        comparison = node.comparison
+        comparison = awaited.comparison
         if comparison is not None and self._speeds.get(comparison.pv):
             before = self._values.get(comparison.pv)
             after = self._awaited(comparison, before, scope)
@@ -169,7 +161,7 @@ class _Simulation:
                 self._values[comparison.pv] = after
                 return self._travel(comparison.pv, before, after, awaited=False)
         self.counts["waits"] += 1
-        limit = UNSURE if node.timeout is None else self._value(node.timeout, scope)
+        limit = UNSURE if awaited.timeout is None else self.value(awaited.timeout, scope)
         if isinstance(limit, int | float):
             self.counts["waiting"] += limit  # type: ignore[assignment]  # a Counter adds floats too
         else:
@@ -180,7 +172,7 @@ class _Simulation:
         self, comparison: Comparison, before: object, scope: Mapping[str, object]
     ) -> object:
         """The value at which a comparison is met first, coming from another one."""
-        wanted = self._value(comparison.operand, scope)
+        wanted = self.value(comparison.operand, scope)
         if not (isinstance(before, int | float) and isinstance(wanted, int | float)):
             return UNSURE
         match comparison.relation:
@@ -197,19 +189,20 @@ class _Simulation:
             case _:
                 return UNSURE
 
-    def _set(self, targets: Sequence[Target], scope: Mapping[str, object]) -> float:
-        return max((self._move(target, scope) for target in targets), default=0.0)
+    def puts(self, puts: Sequence[Put], scope: Mapping[str, object]) -> float:
+        """How long the slowest of them takes."""
+        return max((self._put(put, scope) for put in puts), default=0.0)
 
-    def _move(self, target: Target, scope: Mapping[str, object]) -> float:
-        before = self._values.get(target.pv)
-        value = self._value(target.value, scope)
-        self._values[target.pv] = value
-        if target.readback is not None:
-            wanted = target.readback_value
-            self._values[target.readback] = value if wanted is None else self._value(wanted, scope)
-        awaited = target.completion or target.readback is not None
-        travel = self._travel(target.pv, before, value, awaited=awaited)
-        return travel + self._number(target.settle, scope)
+    def _put(self, put: Put, scope: Mapping[str, object]) -> float:
+        before = self._values.get(put.pv)
+        value = self.value(put.value, scope)
+        self._values[put.pv] = value
+        if put.readback is not None:
+            wanted = put.readback_value
+            self._values[put.readback] = value if wanted is None else self.value(wanted, scope)
+        awaited = put.completion or put.readback is not None
+        travel = self._travel(put.pv, before, value, awaited=awaited)
+        return travel + self.number(put.settle, scope)
 
     def _travel(self, pv: str, before: object, after: object, *, awaited: bool) -> float:
         speed = self._speeds.get(pv, 0.0)
@@ -220,23 +213,23 @@ class _Simulation:
             return travel if math.isfinite(travel) else 0.0  # an IOC may hold NaN and infinities
         return 0.0
 
-    def _if(self, node: IfNode, scope: Mapping[str, object]) -> float:
-        value = self._value(node.condition, scope)
+    def _either(self, inside: Either, scope: Mapping[str, object]) -> float:
+        value = self.value(inside.condition, scope)
         if isinstance(value, bool):
-            return self.run(node.then if value else node.else_, scope)
+            return self.run(inside.then if value else inside.else_, scope)
         self.counts["guesses"] += 1
         before = dict(self._values)
-        longest = self.run(node.then, scope)
+        longest = self.run(inside.then, scope)
         after, self._values = self._values, before
-        other = self.run(node.else_, scope)
+        other = self.run(inside.else_, scope)
         if longest >= other:
             self._values = after
         return max(longest, other)
 
-    def _loop(self, node: LoopNode, scope: Mapping[str, object]) -> float:
-        if isinstance(node.points, While):
-            return self._while(node, node.points.condition, scope)
-        points = Reach().points(node.points, scope)
+    def _loop(self, node: Node, passes: Passes, scope: Mapping[str, object]) -> float:
+        if isinstance(passes.points, While):
+            return self._while(node, passes, passes.points.condition, scope)
+        points = Reach().points(passes.points, scope)
         if not isinstance(points, Sequence):
             self.counts["loops"] += 1
             points = (UNSURE,)
@@ -245,17 +238,15 @@ class _Simulation:
         for done, point in enumerate(points):
             if self._left <= 0 and done:
                 return seconds + self._rest(seconds, before, len(points) / done - 1)
-            seconds += self._pass(node, scope, point)
+            seconds += self._pass(node, passes, scope, point)
         return seconds
 
-    def _nested(self, node: NestedNode, scope: Mapping[str, object]) -> float:
-        """How long servers take is not known: each point is a wait."""
-        if node.points is None:
+    def _walk(self, node: Node, walk: Walk, known: _Known) -> float:
+        if walk.points is None:
             self.counts["loops"] += 1
-        points = 1 if node.points is None else node.points
+        points = 1 if walk.points is None else walk.points
         before = self.counts.copy()
-        self.counts["waits"] += 1
-        seconds = self.run(node.body, scope)
+        seconds = node.takes(known) + self.run(walk.steps, known.scope)
         return seconds + self._rest(seconds, before, points - 1)
 
     def _rest(self, seconds: float, before: Counter[str], times: float) -> float:
@@ -264,40 +255,37 @@ class _Simulation:
             self.counts[name] += round(count * times)
         return seconds * times
 
-    def _while(self, node: LoopNode, condition: Operand, scope: Mapping[str, object]) -> float:
+    def _while(
+        self, node: Node, passes: Passes, condition: Operand, scope: Mapping[str, object]
+    ) -> float:
         seconds = 0.0
         for index in range(MOST_PASSES):
-            value = self._value(condition, scope)
+            value = self.value(condition, scope)
             if value is False:
                 return seconds
             if value is UNSURE or self._left <= 0:
                 self.counts["loops"] += 1
-                return seconds if index else self._pass(node, scope, UNSURE)
-            seconds += self._pass(node, scope, index)
+                return seconds if index else self._pass(node, passes, scope, UNSURE)
+            seconds += self._pass(node, passes, scope, index)
         self.counts["loops"] += 1
         return seconds
 
-    def _pass(self, node: LoopNode, scope: Mapping[str, object], point: object) -> float:
-        inner = {**scope, node.variable: point} if node.variable is not None else dict(scope)
-        seconds = 0.0 if node.target is None else self._set([node.target], inner)
-        return seconds + self.run(node.body, inner)
+    def _pass(
+        self, node: Node, passes: Passes, scope: Mapping[str, object], point: object
+    ) -> float:
+        inner = dict(scope) if passes.variable is None else {**scope, passes.variable: point}
+        return self.puts(node.puts, inner) + self.run(passes.steps, inner)
 
-    def _run(self, node: RunNode, scope: Mapping[str, object]) -> float:
-        program = node.known
-        if program is None:
-            self.counts["calls"] += 1
-            return 0.0
-        given = {name: self._value(operand, scope) for name, operand in node.args}
-        return self.run((*program.steps, *program.finally_), given)
-
-    def _number(self, operand: Operand, scope: Mapping[str, object]) -> float:
-        value = self._value(operand, scope)
+    def number(self, operand: Operand, scope: Mapping[str, object]) -> float:
+        """The value of a number; where it is not known, 0 and a guess."""
+        value = self.value(operand, scope)
         if isinstance(value, int | float):
             return float(value)
         self.counts["guesses"] += 1
         return 0.0
 
-    def _value(self, operand: Operand, scope: Mapping[str, object]) -> object:
+    def value(self, operand: Operand, scope: Mapping[str, object]) -> object:
+        """The value of an operand; UNSURE where it is not known."""
         needed = [scope.get(name, UNSURE) for name in operand.variables]
         needed += [self._values.get(name, UNSURE) for name in operand.channels]
         if operand.links or operand.data or any(value is UNSURE for value in needed):
@@ -306,6 +294,27 @@ class _Simulation:
             return operand.evaluate(cast(Environment, _Picture(scope, self._values)))
         except (OrchestratorError, LookupError):
             return UNSURE
+
+
+class _Known:
+    """What a step can ask, with the names that hold where it stands; implements `nodes.Timing`."""
+
+    def __init__(self, simulation: _Simulation, scope: Mapping[str, object]) -> None:
+        self._simulation = simulation
+        self.scope = scope
+
+    def puts(self, puts: Sequence[Put]) -> float:
+        return self._simulation.puts(puts, self.scope)
+
+    def number(self, operand: Operand) -> float:
+        return self._simulation.number(operand, self.scope)
+
+    def wait(self, awaited: Awaited) -> float:
+        return self._simulation.wait(awaited, self.scope)
+
+    def count(self, what: Literal["waits", "calls", "questions"]) -> float:
+        self._simulation.counts[what] += 1
+        return 0.0
 
 
 def _is_number(value: object) -> bool:

@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator.language.expressions.operand import Operand
-from orchestrator.language.program.nodes import (
-    CallNode,
-    LetNode,
-    LoopNode,
-    Node,
-    RunNode,
-    SampleNode,
-    walk,
-)
+from orchestrator.language.program.nodes import Another, Node, Passes, walk
 
 
 def can_change(condition: Operand, meanwhile: Iterable[Node]) -> bool:
@@ -32,13 +24,9 @@ def can_change(condition: Operand, meanwhile: Iterable[Node]) -> bool:
 
 
 def _samples(node: Node, wanted: frozenset[str]) -> bool:
-    match node:
-        case SampleNode():
-            return not wanted.isdisjoint(node.channels)
-        case RunNode(known=None):
-            return True  # a Python sequence, or one that is not known yet
-        case _:
-            return False
+    if isinstance(node.inside, Another) and node.inside.known is None:
+        return True  # a Python sequence, or one that is not known yet
+    return not wanted.isdisjoint(node.samples)
 
 
 def is_meant(condition: Operand) -> bool:
@@ -46,19 +34,11 @@ def is_meant(condition: Operand) -> bool:
     return condition.constant and condition.text.removeprefix("not ").isidentifier()
 
 
-def bound_inside(condition: Operand, loop: LoopNode) -> frozenset[str]:
-    """Names of a condition that the loop's body binds, for the rest of each pass only."""
-    bound: set[str] = set()
-    for node in walk(loop.body):
-        match node:
-            case LetNode():
-                bound.update(name for name, _ in node.bindings)
-            case CallNode(variable=str(name)):
-                bound.add(name)
-            case LoopNode(variable=str(name)):
-                bound.add(name)
-            case _:
-                pass
-    if loop.variable is not None:
-        bound.add(loop.variable)
+def bound_inside(condition: Operand, passes: Passes) -> frozenset[str]:
+    """Names of a condition that a loop's passes bind, which are gone after each."""
+    bound = {passes.variable}
+    for node in walk(passes.steps):
+        bound.update(name for name, _ in node.binds)
+        if isinstance(node.inside, Passes):
+            bound.add(node.inside.variable)
     return condition.variables & bound

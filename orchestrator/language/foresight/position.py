@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from orchestrator.errors import InputError
 from orchestrator.language.foresight.reach import passes_of
-from orchestrator.language.program.nodes import LoopNode, NestedNode, Node, Program, RunNode, walk
+from orchestrator.language.program.nodes import Another, Node, Passes, Program, Walk, walk
 from orchestrator.types import Path, path_text
 
 _TEXT = re.compile(
@@ -91,18 +91,18 @@ def _around(path: Path, nodes: dict[Path, Node]) -> Iterator[Node]:
 
 def _loops(node: Node) -> list[tuple[Node, int | None]]:
     """The loops that a node is, each with its passes as far as they are known."""
-    match node:
-        case LoopNode():
-            return [(node, passes_of(node.points))]
-        case NestedNode():
-            return [(node, level.known) for level in node.levels]
+    match node.inside:
+        case Passes(points):
+            return [(node, passes_of(points))]
+        case Walk(levels):
+            return [(node, level.known) for level in levels]
         case _:
             return []
 
 
 def _missing(program: Program, path: Path, nodes: dict[Path, Node]) -> str:
     outer = next((nodes[path[:n]] for n in range(len(path), 0, -1) if path[:n] in nodes), None)
-    if isinstance(outer, RunNode) and outer.known is None:
+    if outer is not None and isinstance(outer.inside, Another) and outer.inside.known is None:
         return (
             f"{outer.label} ({outer.where}) is a Python sequence, "
             "which can only be started from its beginning"

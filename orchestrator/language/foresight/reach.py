@@ -16,7 +16,7 @@ import numpy as np
 from orchestrator.errors import InputError, OrchestratorError
 from orchestrator.language.expressions.intervals import Interval, hull, interval_of
 from orchestrator.language.expressions.operand import Environment, Operand, constant_value
-from orchestrator.language.program.nodes import Count, Listed, LoopNode, Points, Range, While
+from orchestrator.language.program.nodes import Count, Listed, Passes, Points, Range, While
 from orchestrator.language.values.operations import plain
 from orchestrator.language.values.points import range_points
 
@@ -120,8 +120,8 @@ class Reach:
         states = tuple({**state, **dict.fromkeys(names, UNSURE)} for state in self.states)
         return replace(self, states=states, given=self.given.difference(names))
 
-    def inside(self, loop: LoopNode) -> Reach:
-        """The states in which the body of a loop is entered."""
+    def inside(self, loop: Passes) -> Reach:
+        """The states in which the passes of a loop are entered."""
         every = [(state, self.points(loop.points, state)) for state in self.states]
         several = [(state, points) for state, points in every if _length(points)]
         name = loop.variable

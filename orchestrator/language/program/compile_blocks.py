@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand, constant_value
-from orchestrator.language.program.compile_leaves import make_target
+from orchestrator.language.program.compile_leaves import make_put
 from orchestrator.language.program.compiling import compile_list, compile_step, compile_verb
 from orchestrator.language.program.nodes import (
     POINT,
@@ -18,8 +18,8 @@ from orchestrator.language.program.nodes import (
     LoopNode,
     ParallelNode,
     Points,
+    Put,
     Range,
-    Target,
     While,
 )
 from orchestrator.language.program.scope import UNKNOWN, Context, count, positive, some
@@ -58,11 +58,11 @@ def _loop_label(loop: forms.Loop) -> str:
 
 def _loop_target(
     loop: forms.Loop, path: Path, context: Context, variable: str | None
-) -> Target | None:
+) -> Put | None:
     if loop.pv is None or variable is None:
         return None
     value = Operand(variable, lambda env: env.variable(variable), variables=frozenset({variable}))
-    return make_target(loop, path, context, value)
+    return make_put(loop, path, context, value)
 
 
 def _points(loop: forms.Loop, path: Path, context: Context) -> Points:

@@ -58,7 +58,6 @@ def _(step: forms.NestedStep, path: Path, context: Context) -> NestedNode:
 def _server(name: str, path: Path, context: Context) -> ServerChannels | None:
     server = context.attempt(path, lambda: context.names.server(name), None)
     if server is not None:
-        context.notes.reads |= {server.ack, server.index, server.message, server.values}
         context.notes.writes.add(server.cmd)
     return server
 

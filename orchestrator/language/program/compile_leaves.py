@@ -15,9 +15,9 @@ from orchestrator.language.program.nodes import (
     GroupNode,
     LetNode,
     LogNode,
+    Put,
     SampleNode,
     SetNode,
-    Target,
     WaitNode,
 )
 from orchestrator.language.program.scope import Context, not_negative, positive, some, two
@@ -42,13 +42,13 @@ def _(step: forms.SetStep, path: Path, context: Context) -> SetNode:
     )
 
 
-def _target(target: forms.Target, path: Path, context: Context) -> Target | None:
-    return make_target(target, path, context, context.value((*path, "value"), target.value))
+def _target(target: forms.Target, path: Path, context: Context) -> Put | None:
+    return make_put(target, path, context, context.value((*path, "value"), target.value))
 
 
-def make_target(
+def make_put(
     fields: forms.Target | forms.Loop, path: Path, context: Context, value: Operand
-) -> Target | None:
+) -> Put | None:
     """What a `set` or a loop puts; None where its channel will be known only later."""
 
     def optional(name: str, make: Callable[[Path, object], Operand]) -> Operand | None:
@@ -66,8 +66,7 @@ def make_target(
     settle = context.amount((*path, "settle"), fields.settle or 0, not_negative)
     if pv is None:
         return None
-    context.notes.writes.add(pv)
-    return Target(
+    return Put(
         pv=pv,
         value=value,
         completion=fields.completion is not False,
@@ -82,7 +81,7 @@ def make_target(
     )
 
 
-def _check_distinct(targets: list[Target | None], path: Path, context: Context) -> None:
+def _check_distinct(targets: list[Put | None], path: Path, context: Context) -> None:
     seen: set[str] = set()
     for i, target in enumerate(targets):
         if target is not None and target.record in seen:
@@ -134,7 +133,6 @@ def _comparison(wait: forms.Wait, path: Path, context: Context) -> Comparison | 
         operand = context.value(place, value)
     if pv is None:
         return None
-    context.notes.reads.add(pv)
     return Comparison(pv, relation, operand, tolerance)
 
 
@@ -161,7 +159,6 @@ def _(step: forms.SampleStep, path: Path, context: Context) -> SampleNode:
             context.notes.open_ended = True
         else:
             channels.append(channel)
-    context.notes.reads.update(channels)
     shown = ", ".join(channels[:3]) + (", …" if len(channels) > 3 else "")
     return SampleNode(
         *context.head(step, path, f"sample {shown}"),

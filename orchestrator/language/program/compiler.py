@@ -43,13 +43,13 @@ from orchestrator.language.program.nodes import (
     ParallelNode,
     Points,
     Program,
+    Put,
     Range,
     Retry,
     RunNode,
     SampleNode,
     SetNode,
     Suspender,
-    Target,
     TrajectoriesNode,
     WaitNode,
     While,
@@ -87,6 +87,7 @@ __all__ = [
     "ParallelNode",
     "Points",
     "Program",
+    "Put",
     "Range",
     "Relation",
     "Retry",
@@ -94,7 +95,6 @@ __all__ = [
     "SampleNode",
     "SetNode",
     "Suspender",
-    "Target",
     "TrajectoriesNode",
     "WaitNode",
     "While",
@@ -240,7 +240,7 @@ def _refuse(notes: Notes) -> None:
 def _check_samples(program: Program, notes: Notes) -> None:
     """An expression may only ask for samples of channels that some step takes."""
     nodes = walk(program.steps + program.finally_)
-    sampled = {c for node in nodes if isinstance(node, SampleNode) for c in node.channels}
+    sampled = {channel for node in nodes for channel in node.samples}
     for name, (position, line) in notes.data.items():
         if name not in sampled and not notes.open_ended:
             hint = suggestion(name, sampled, kind="sampled channels")

@@ -13,10 +13,8 @@ from functools import singledispatch
 from orchestrator.language.expressions.operand import constant_value
 from orchestrator.language.program.nodes import (
     Abort,
-    CallNode,
     Continue,
     Handler,
-    LetNode,
     Node,
     OnDisconnect,
     OnError,
@@ -33,25 +31,16 @@ def compile_list(steps: tuple[forms.Step, ...], path: Path, context: Context) ->
     for index, step in enumerate(steps):
         node = compile_step(step, (*path, index), context)
         nodes.append(node)
-        if names := bound_by(node):
-            context = context.bound(*names)
+        if node.binds:
+            context = context.bound(*(name for name, _ in node.binds))
     return tuple(nodes)
-
-
-def bound_by(node: Node) -> tuple[str, ...]:
-    """The names that a step binds for the rest of its list."""
-    match node:
-        case LetNode():
-            return tuple(name for name, _ in node.bindings)
-        case CallNode(variable=str(name)):
-            return (name,)
-        case _:
-            return ()
 
 
 def compile_step(step: forms.BaseStep, path: Path, context: Context) -> Node:
     """One step, with what becomes of its errors."""
     node = compile_verb(step, path, context)
+    context.notes.writes.update(node.writes)
+    context.notes.reads.update(node.reads)
     if step.on_disconnect is not None:
         node = replace(node, on_disconnect=OnDisconnect(step.on_disconnect))
     if step.on_error == "abort":

@@ -276,6 +276,11 @@ def test_a_loop_that_never_ends_and_never_waits_is_a_warning() -> None:
     assert "runs for ever, and nothing in it takes time" in line
 
 
+def test_a_loop_around_one_that_moves_something_takes_time() -> None:
+    moves = "{loop: {pv: stage.x, values: [1, 2]}, do: [{log: a}]}"
+    assert lines(f"{{loop: {{while: 'true'}}, do: [{moves}]}}", Level.WARNING) == []
+
+
 @pytest.mark.parametrize(
     ("steps", "told"),
     [
