@@ -3,7 +3,8 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv=$root/.venv
-stamps=$venv/.installed # what was installed last: the checkout's place and its pyproject.toml
+stamps=$venv/.installed # what was installed last: the checkout's place, and what asked for it
+constraints=$root/scripts/dev-constraints.txt
 
 usable() { # whether this Python runs, is 3.11 or newer and can make environments
   "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
@@ -23,12 +24,17 @@ find_python() { # a version manager may offer names that do not run: the first t
   return 1
 }
 
+locked() { # not for who only runs it, from any index; the bench's other libraries want other versions
+  [[ $1 != run && $1 != bench ]]
+}
+
 wanted() {
   echo "$root"
   cat "$root/pyproject.toml"
+  ! locked "$1" || cat "$constraints"
 }
 
-installed() { [[ -e $stamps/$1 && $(wanted) == "$(<"$stamps/$1")" ]]; }
+installed() { [[ -e $stamps/$1 && $(wanted "$1") == "$(<"$stamps/$1")" ]]; }
 
 moved() { # scripts in an environment name its place, so that it can't be carried elsewhere
   local stamp place
@@ -49,9 +55,14 @@ need_venv() {
   else
     echo "Bringing $venv up to date …" >&2
   fi
-  local target=$root
-  [[ $what == run ]] || target="$root[$what]"
-  "$venv/bin/python" -m pip install -qq --disable-pip-version-check --editable "$target"
+  local target=("$root") # or with extras, as [dev]
+  [[ $what == run ]] || target=("$root[$what]")
+  if locked "$what"; then
+    target+=(--constraint "$constraints")
+  else
+    rm -rf "$stamps" # it may change what the others had
+  fi
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check --editable "${target[@]}"
   mkdir -p "$stamps"
-  wanted >"$stamps/$what"
+  wanted "$what" >"$stamps/$what"
 }

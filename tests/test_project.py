@@ -1,0 +1,44 @@
+"""What development is done with: versions, hooks, continuous integration."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.pages import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYTHONS = [each.split()[-1] for each in PROJECT["classifiers"] if ":: 3." in each]
+
+
+# Versions -------------------------------------------------------------------------------------
+
+
+def locked(python: str) -> dict[str, str]:
+    """The exact version by package that a Python gets."""
+    lines = (ROOT / "scripts/dev-constraints.txt").read_text().splitlines()
+    found = {}
+    for line in lines:
+        if line.startswith("#"):
+            continue
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate({"python_version": python}):
+            name = canonicalize_name(requirement.name)
+            assert name not in found, line
+            (exact,) = requirement.specifier
+            assert exact.operator == "==", line
+            found[name] = exact.version
+    return found
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_all_that_development_needs_has_an_exact_version(python: str) -> None:
+    versions = locked(python)
+    for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]:
+        requirement = Requirement(line)
+        version = versions.get(canonicalize_name(requirement.name))
+        assert version is not None, f"{line}: run scripts/lock"
+        assert version in requirement.specifier, f"{line}: run scripts/lock"
