@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from ruamel.yaml import YAML
 
 from tests.pages import ROOT
 
@@ -42,3 +44,25 @@ def test_all_that_development_needs_has_an_exact_version(python: str) -> None:
         version = versions.get(canonicalize_name(requirement.name))
         assert version is not None, f"{line}: run scripts/lock"
         assert version in requirement.specifier, f"{line}: run scripts/lock"
+
+
+# Checks ---------------------------------------------------------------------------------------
+
+
+def test_the_hooks_run_what_lint_runs_and_fetch_nothing() -> None:
+    lint = (ROOT / "scripts/lint").read_text()
+    commands = re.findall(r'^"\$venv/bin/([\w-]+)"(.*)$', lint, re.MULTILINE)
+    (local,) = YAML(typ="safe").load(ROOT / ".pre-commit-config.yaml")["repos"]
+    assert local["repo"] == "local"
+    assert {hook["language"] for hook in local["hooks"]} == {"system"}
+    entries = [hook["entry"] for hook in local["hooks"]]
+    assert entries == [f".venv/bin/{program}{arguments}" for program, arguments in commands]
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["scripts/lock", ".ci/matrix", "examples/ci/github-actions.yml", "examples/ci/gitlab-ci.yml"],
+)
+def test_every_supported_python_is_tried(file: str) -> None:
+    lines = [line for line in (ROOT / file).read_text().splitlines() if not line.startswith("#")]
+    assert set(re.findall(r"3\.\d\d", "\n".join(lines))) == set(PYTHONS)
