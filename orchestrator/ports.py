@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from orchestrator.types import Metadata, Place, Reading, RunEvent, RunStatus, Value
+from orchestrator.types import Metadata, Place, Reading, RunEvent, RunHeader, RunStatus, Value
 
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -126,7 +126,7 @@ class Channels(Protocol):
 
 
 class Recorder(Protocol):
-    """The data of one run, on its way to a file (implemented by `store`)."""
+    """The data of one run, on its way to a file (implemented by `data`)."""
 
     @property
     def file(self) -> str:
@@ -149,8 +149,8 @@ class Recorder(Protocol):
 class Store(Protocol):
     """Where the data of runs goes."""
 
-    def open(self, run_id: str, name: str, channels: Sequence[str]) -> Recorder:
-        """A recorder for a new run that samples these channels; no file before the first row."""
+    def open(self, header: RunHeader) -> Recorder:
+        """A recorder for a new run; no file before the first row."""
 
 
 class RunEvents(Protocol):

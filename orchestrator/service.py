@@ -23,16 +23,15 @@ import structlog
 from orchestrator.cas import ANY, Serving
 from orchestrator.client import Client
 from orchestrator.config import ChannelConfig, Config, key_place, names_of, prefix_doubts
+from orchestrator.data import RunStore, hold_store, look_at_store
 from orchestrator.device import Device
 from orchestrator.engine import Engine, Library, Rooms, registry_of
 from orchestrator.language.program.compiler import compile_suspenders
-from orchestrator.lock import hold_store, look_at_store
 from orchestrator.ports import Channels, Offer, Store
 from orchestrator.present import Announcement, announced
 from orchestrator.queues import MergeQueue, QueueFigures, pull_queue, push_queue, request_queue
 from orchestrator.replay import ENDING, Recording
 from orchestrator.server import Server
-from orchestrator.store import CsvStore
 from orchestrator.types import (
     Command,
     EngineItem,
@@ -98,7 +97,7 @@ class Service:
         self._published: Offer[PushItem] = self._push
         port: Channels = self._client
         self._loop = asyncio.get_running_loop()
-        store: Store = CsvStore(config.store, self._rows_lost)
+        store: Store = RunStore(config.store, self._rows_lost)
         registry = registry_of(config)
         self._left_out = tuple(registry.broken.values())
         library, wall = Library(config.sequences, names_of(config), registry), _now
@@ -190,6 +189,7 @@ class Service:
                 document=text,
                 origin=origin,
                 owner=owner,
+                how="run",
             )
         )
         return await future

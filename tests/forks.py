@@ -38,7 +38,7 @@ IMPORTED = (
     "orchestrator.language",
     "orchestrator.replay",
     "orchestrator.server",
-    "orchestrator.store",
+    "orchestrator.data",
     "sim_iocs.base",
     "sim_iocs.fleet",
     "sim_iocs.physics",

@@ -15,13 +15,13 @@ import typer
 
 from orchestrator.cli.app import app
 from orchestrator.config import ChainConfig, Config, load_config, names_of
+from orchestrator.data.csv_file import _header
 from orchestrator.engine.sequences.library import Library
 from orchestrator.engine.sequences.registry import load
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_program
 from orchestrator.language.text.document import parse
 from orchestrator.language.text.steps import VERBS
-from orchestrator.store import _header
 from tests.pages import PAGES, ROOT, Block, blocks
 
 EXAMPLES = ROOT / "examples"

@@ -119,6 +119,8 @@ class Config:
     """user@host that may write, `*` = any text; empty = everyone, as Channel Access does."""
     file: Path | None = None
     """Where it was read from."""
+    digest: str = ""
+    """SHA-256 of that file; empty without one."""
     lines: Mapping[str, int] = field(default_factory=dict)
     """On which line of it a key stands, by path; of those that may be found wrong later."""
 

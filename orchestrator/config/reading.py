@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -53,7 +54,8 @@ def load_config(file: FilePath | None, macros: Mapping[str, str] = {}) -> Config
     if not findings:
         findings = [(m.about, f"{_key(m.path)}{m.text}") for m in mistakes]
     if not findings:
-        config = replace(_config(cast(File, parsed), file), lines=_lines(text, tree))
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        config = replace(_config(cast(File, parsed), file), lines=_lines(text, tree), digest=digest)
         findings = list(_clashes(config))
     if findings:
         raise CheckError(_told(findings, file, lines_of(text)))

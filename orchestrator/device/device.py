@@ -304,6 +304,7 @@ class Device:
             args=args if isinstance(args, dict | str) else {},
             owner=command.owner,
             always_a_run=start,
+            how=command.how or ("START" if start else "CMD"),
         )
         self._reserved, self._preparing = True, command.request
         self._asked[command.request] = command.verb
@@ -311,7 +312,7 @@ class Device:
 
     def _queue_request(self, command: Command, parsed: QueueText) -> QueueRequest:
         self._asked[command.request] = command.verb
-        run = RunRequest(0, parsed.run.name, args=parsed.run.args, owner=command.owner)
+        run = RunRequest(0, parsed.run.name, args=parsed.run.args, owner=command.owner, how="queue")
         return QueueRequest(command.request, parsed.action, parsed.number, parsed.position, run)
 
     def _take_control(self, command: Command, control: ControlText) -> Iterator[Decision]:

@@ -181,6 +181,7 @@ class Served:
             value=None if arguments else item,  # type: ignore[arg-type]  # no mapping, as seen
             owner=self.master or self._name,
             always_a_run=True,
+            how="index",
         )
 
     def ended(self, event: RunEnded | RunRefused) -> Iterator[Decision]:

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from orchestrator.engine import Library, RunFunction
 from orchestrator.ports import Channels, Recorder, Store, always
-from orchestrator.types import Place, Reading, RunStatus, Value
+from orchestrator.types import Place, Reading, RunHeader, RunStatus, Value
 
 T = TypeVar("T")
 
@@ -93,9 +93,9 @@ class AskedStore:
         self._desk = desk
         self._outside = outside
 
-    def open(self, run_id: str, name: str, channels: Sequence[str]) -> AskedRecorder:
+    def open(self, header: RunHeader) -> AskedRecorder:
         """See `ports.Store.open`."""
-        return AskedRecorder(self._desk, self._outside.open(run_id, name, channels))
+        return AskedRecorder(self._desk, self._outside.open(header))
 
 
 class AskedRecorder:

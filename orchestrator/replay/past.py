@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.errors import InputError
 from orchestrator.replay.desk import AskedLibrary
 from orchestrator.replay.index import Index
-from orchestrator.types import Place, PushItem, Reading, RunStatus
+from orchestrator.types import Place, PushItem, Reading, RunHeader, RunStatus
 
 
 class PlayedLibrary(AskedLibrary):
@@ -57,9 +57,9 @@ class PlayedLibrary(AskedLibrary):
 class NoStore:
     """Implements `ports.Store`; what is kept of a row passes over the desk."""
 
-    def open(self, run_id: str, name: str, channels: Sequence[str]) -> NoRecorder:
+    def open(self, header: RunHeader) -> NoRecorder:
         """See `ports.Store.open`."""
-        del run_id, name, channels
+        del header
         return NoRecorder()
 
 

@@ -18,6 +18,7 @@ from orchestrator.types.events import (
     StepStarted,
     Told,
 )
+from orchestrator.types.header import RunHeader, SourceText
 from orchestrator.types.items import (
     Control,
     EngineItem,
@@ -90,6 +91,7 @@ __all__ = [
     "RowTaken",
     "RunEnded",
     "RunEvent",
+    "RunHeader",
     "RunLoading",
     "RunRefused",
     "RunRequest",
@@ -98,6 +100,7 @@ __all__ = [
     "RunStatus",
     "SequencesListed",
     "Severity",
+    "SourceText",
     "StateChanged",
     "StepStarted",
     "SubscriberFigures",

@@ -99,6 +99,8 @@ class RunRequest:
     """What its first parameter is given; None = `args` are all."""
     always_a_run: bool = False
     """START: what can't be run is a run that failed, so that both edges are posted."""
+    how: str = ""
+    """By what it is started: see `RunHeader.how`."""
 
 
 @dataclass(frozen=True, slots=True)

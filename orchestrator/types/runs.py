@@ -47,6 +47,8 @@ class Command:
     """user@host, as the client claims."""
     refused: str = ""
     """Why it is refused already; it is to be told only."""
+    how: str = ""
+    """START: by what it is asked for, where that is not the PV."""
 
 
 class RunState(StrEnum):

@@ -34,6 +34,7 @@ from orchestrator.types import (
     Reading,
     RunEnded,
     RunEvent,
+    RunHeader,
     RunStatus,
     Severity,
     Value,
@@ -113,8 +114,8 @@ class _Nowhere:
     file = ""
     full = False
 
-    def open(self, run_id: str, name: str, channels: Sequence[str]) -> _Nowhere:
-        del run_id, name, channels
+    def open(self, header: RunHeader) -> _Nowhere:
+        del header
         return self
 
     async def room(self) -> None:

@@ -10,15 +10,14 @@ import structlog
 
 from orchestrator.config import Config
 from orchestrator.engine.control.control import RunControl
+from orchestrator.engine.runs.header import Loaded, load
 from orchestrator.engine.runs.queue import RunQueue
-from orchestrator.engine.runs.runner import Outcome, Runner, World, ended, guarding, sampled
+from orchestrator.engine.runs.runner import Outcome, Runner, World, ended, guarding
 from orchestrator.engine.sequences.library import Library
-from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.steps.chained import Memory
 from orchestrator.engine.user_code.rooms import SHARED, Rooms
 from orchestrator.errors import InputError
 from orchestrator.language.names import Names
-from orchestrator.language.program.compiler import Program
 from orchestrator.language.program.nodes import Suspender
 from orchestrator.ports import Channels, RunEvents, Store, View
 from orchestrator.queues import MergeQueue
@@ -209,9 +208,10 @@ class Engine:
     def _is_free(self) -> bool:
         return self._running is None or self._running.done()
 
-    async def _load(self, request: RunRequest) -> Program | PythonProgram:
+    async def _load(self, request: RunRequest) -> Loaded:
+        digest = self._world.config.digest
         try:
-            return await asyncio.to_thread(self.library.load, request)
+            return await asyncio.to_thread(load, self.library, request, digest)
         except (InputError, asyncio.CancelledError, KeyboardInterrupt):
             raise
         except BaseException as error:  # neither a fault of ours nor user code ends the service
@@ -221,8 +221,7 @@ class Engine:
     async def _serve(self, request: RunRequest, control: RunControl) -> None:
         try:
             try:
-                program = await self._load(request)
-                await self._run(request, control, program)
+                await self._run(request, control, await self._load(request))
             except InputError as error:
                 self._refuse(request, str(error))
         finally:
@@ -239,18 +238,17 @@ class Engine:
         else:
             self._events.offer(RunRefused(request.request, reason))
 
-    async def _run(
-        self, request: RunRequest, control: RunControl, program: Program | PythonProgram
-    ) -> None:
+    async def _run(self, request: RunRequest, control: RunControl, loaded: Loaded) -> None:
         """Run it, from its first event to its last.
 
         Raises:
             InputError: It could not begin; no event was told.
         """
-        run_id, name = self._new_id(), program.name or request.name
+        run_id, name = self._new_id(), loaded.program.name or request.name
         try:
-            recorder = self._store.open(run_id, name, sampled(program))
-            runner = self._runner = Runner(self._world, control, recorder, program)
+            header = loaded.header(run_id, request, self._world.view, self._wall())
+            recorder = self._store.open(header)
+            runner = self._runner = Runner(self._world, control, recorder, loaded.program)
         except Exception as error:
             log.exception("a run could not begin", name=name)
             raise InputError(_internal(error)) from error

@@ -36,7 +36,7 @@ from orchestrator.errors import (
     StepTimeoutError,
 )
 from orchestrator.language.names import Names
-from orchestrator.language.program.nodes import Program, Suspender, walk
+from orchestrator.language.program.nodes import Program, Suspender
 from orchestrator.ports import Channels, Recorder, RunEvents, View
 from orchestrator.types import Cause, Place, RunEnded, RunStatus, Severity
 
@@ -271,12 +271,6 @@ class Runner:
             failed = partial(self._outcome.failed, before=False)
             work = self._interpreter.finalise(self._program.finally_, scope, Place(), failed)
             await self._control.finalise(work)
-
-
-def sampled(program: Program | PythonProgram) -> Sequence[str]:
-    """The channels that a program is known to sample, in the order of the document."""
-    nodes = [*walk(program.steps), *walk(program.finally_)]
-    return list(dict.fromkeys(name for node in nodes for name in node.samples))
 
 
 def ended(run_id: str, request: int, outcome: Outcome, data_file: str) -> RunEnded:

@@ -18,7 +18,7 @@ from orchestrator.language.program.nodes import RunNode
 from orchestrator.language.text.arguments import bind_parameters
 from orchestrator.language.text.document import Document, parse
 from orchestrator.language.text.json_text import read_json
-from orchestrator.types import RunRequest
+from orchestrator.types import RunRequest, SourceText
 
 RunFunction: TypeAlias = Callable[[Callable[..., object], Mapping[str, object]], Awaitable[object]]
 """Calls a function where user code runs."""
@@ -117,6 +117,14 @@ class Library:
         if signature is None:
             raise InputError(f"there is no Python sequence {name!r}")
         return signature
+
+    def python_source(self, name: str) -> SourceText:
+        """How a Python sequence is written."""
+        return self._registry.source(name, self._registry.sequences[name])
+
+    def function_source(self, name: str) -> SourceText:
+        """How a registered function is written."""
+        return self._registry.source(name, self._registry.functions[name])
 
     # language.program.library.SequenceLibrary -----------------------------------------------------
 

@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 from orchestrator.errors import InputError
 from orchestrator.language.program.library import PythonSignature
 from orchestrator.language.text.document import Parameter
+from orchestrator.types import SourceText
 
 SequenceFunction: TypeAlias = Callable[..., Awaitable[None]]
 
@@ -38,11 +39,21 @@ class Registry:
     functions: Mapping[str, Callable[..., object]] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
     """Modules of which nothing is here, each with why: it can't be imported, or clashes."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """What was imported, by module: a file may be another one by the time that its code is run."""
 
     def signature(self, name: str) -> PythonSignature | None:
         """What the sequence of that name takes; None = there is none."""
         found = self.sequences.get(name)
         return None if found is None else signature_of(found)
+
+    def source(self, name: str, function: Callable[..., object]) -> SourceText:
+        """How a sequence or function is written, called by that name."""
+        module = function.__module__
+        code = function.__code__ if isinstance(function, FunctionType) else None
+        origin = code.co_filename if code is not None else ""
+        text = self.texts.get(module, "")
+        return SourceText(name, text, origin, module, function.__qualname__)
 
 
 NOTHING_REGISTERED = Registry()
@@ -64,6 +75,7 @@ def load(modules: Iterable[str], beside: Path | None = None) -> Registry:
         sys.path.insert(0, str(beside))
     found: dict[str, dict[str, FunctionType]] = {"sequence": {}, "function": {}}
     broken: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for name in modules:
         try:
             marked = _marked(_import(name), found)
@@ -72,7 +84,18 @@ def load(modules: Iterable[str], beside: Path | None = None) -> Registry:
             continue
         for kind, value in marked:
             found[kind][value.__name__] = value
-    return Registry(found["sequence"], found["function"], broken)
+            if value.__module__ not in texts:
+                texts[value.__module__] = _text(value.__module__)
+    return Registry(found["sequence"], found["function"], broken, texts)
+
+
+def _text(module: str) -> str:
+    """The source of an imported module; empty where it has none that can be read."""
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    try:
+        return Path(file).read_text(encoding="utf-8") if file.endswith(".py") else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _marked(

@@ -176,6 +176,7 @@ def compile_document(context: Context) -> Program:
         warnings=tuple(notes.warnings),
         suspend=suspend,
         timeout=timeout,
+        text=document.text,
     )
 
 

@@ -339,6 +339,11 @@ class Node:
         return ()
 
     @property
+    def calls(self) -> tuple[str, ...]:
+        """Names of the registered functions that it calls."""
+        return ()
+
+    @property
     def marks(self) -> bool:
         """Whether a rewind may start again from it."""
         return False
@@ -686,6 +691,11 @@ class CallNode(Node):
         """The name of its result."""
         return () if self.variable is None else ((self.variable, None),)
 
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """Its function."""
+        return (self.function,)
+
     def takes(self, known: Timing) -> float:
         """As long as the function likes."""
         return known.count("calls")
@@ -841,6 +851,8 @@ class Program:
     """The document's own; not those of the configuration."""
     timeout: Operand | None = None
     """s for all of `steps`, a float > 0; None = for ever."""
+    text: str = ""
+    """The document as it is written; empty for one that was made from data."""
 
 
 def children(node: Node) -> tuple[Node, ...]:

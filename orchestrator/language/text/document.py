@@ -96,12 +96,18 @@ class Document(Strict):
     timeout: WaitTimeout | None = None
     """s for all of `steps`, without pauses; by default as long as it takes."""
     _origin: str = PrivateAttr("")
+    _text: str = PrivateAttr("")
     _positions: dict[Path, tree.Position] = PrivateAttr(default_factory=dict)
 
-    def locate(self, origin: str, positions: dict[Path, tree.Position]) -> Document:
-        """Say where it was read from; `parse` does."""
-        self._origin, self._positions = origin, positions
+    def locate(self, origin: str, positions: dict[Path, tree.Position], text: str = "") -> Document:
+        """Say where and what it was read from; `parse` does."""
+        self._origin, self._positions, self._text = origin, positions, text
         return self
+
+    @property
+    def text(self) -> str:
+        """All of it as it is written; empty where it was made from data."""
+        return self._text
 
     @property
     def origin(self) -> str:
@@ -153,7 +159,7 @@ def parse(text: str, origin: str = "") -> Document:
     if findings:
         findings.sort(key=lambda finding: finding.position)
         raise CheckError([finding.line(shown) for finding in findings])
-    return cast(Document, document).locate(origin, parsed.positions)
+    return cast(Document, document).locate(origin, parsed.positions, text)
 
 
 def _lost_its_verb(about: Path, told: Collection[Path]) -> bool:

@@ -25,9 +25,9 @@ from orchestrator.cli.follow import command_text, retelling
 from orchestrator.cli.logs import level_of, set_up_logs
 from orchestrator.cli.settings import Chosen, choose
 from orchestrator.cli.translate import Translator
+from orchestrator.data import hold_store
 from orchestrator.device.commands import RunText, parse_command
 from orchestrator.errors import CheckError, InputError, NotConnectedError
-from orchestrator.lock import hold_store
 from orchestrator.types import (
     Alarm,
     Cause,
@@ -256,7 +256,7 @@ def test_a_store_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path
 def test_a_store_on_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
     # The lock's file can still be made, but nothing written to it.
     full = (
-        "import resource, sys; from pathlib import Path; from orchestrator.lock import hold_store;"
+        "import resource, sys; from pathlib import Path; from orchestrator.data import hold_store;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY));"
         "hold_store(Path(sys.argv[1]), 'A:').__enter__()"
     )

@@ -13,9 +13,9 @@ import pytest
 from orchestrator.cli.keys import Keys
 from orchestrator.cli.which import Which, which
 from orchestrator.config import Config
+from orchestrator.data import hold_store, look_at_store
 from orchestrator.display.run import RunDisplay
 from orchestrator.errors import InputError
-from orchestrator.lock import hold_store, look_at_store
 from orchestrator.present import announced, find_present
 from orchestrator.types import RunState, StateChanged, Told, Verb
 

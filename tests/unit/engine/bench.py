@@ -34,6 +34,7 @@ from orchestrator.types import (
     Reading,
     Reply,
     RunEnded,
+    RunHeader,
     RunRefused,
     RunState,
     RunStatus,
@@ -115,11 +116,13 @@ class MemoryStore:
     """Makes recorders and keeps them."""
 
     def __init__(self) -> None:
+        self.headers: list[RunHeader] = []
         self.recorders: list[MemoryRecorder] = []
         self.fails: dict[str, Exception] = {}
         """What `open` and `close` raise."""
 
-    def open(self, run_id: str, name: str, channels: Sequence[str]) -> MemoryRecorder:
+    def open(self, header: RunHeader) -> MemoryRecorder:
+        self.headers.append(header)
         if "open" in self.fails:
             raise self.fails["open"]
         self.recorders.append(MemoryRecorder(fails=self.fails.get("close")))

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestrator.store import CsvStore
-from orchestrator.types import Place, Reading, RunStatus, Severity
+from orchestrator.data import RunStore
+from orchestrator.types import Place, Reading, RunHeader, RunStatus, Severity
 from sim_iocs.pytest_plugin import pytest_assertrepr_compare
 from sim_iocs.testing.outcome import Outcome
 
 
 async def test_the_data_of_a_run_holds_arrays_of_any_length(tmp_path: Path) -> None:
     """`csv` itself reads no cell of more than 131,072 characters: 10,000 points of a scope."""
+    header = RunHeader("1", "scan", channels={"scope.trace": None, "a": None})
     trace = np.random.default_rng(1).normal(size=10_000)
-    recorder = CsvStore(tmp_path).open("1", "scan", ["scope.trace", "a"])
+    recorder = RunStore(tmp_path).open(header)
     for value in (trace, trace[:5000]):
         readings = {"scope.trace": Reading("scope.trace", value, 1.5, Severity.MINOR, 0)}
         recorder.row(Place(), {**readings, "a": None})

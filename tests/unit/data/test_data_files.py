@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +19,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator import store
-from orchestrator.store import CsvRecorder, CsvStore
+from orchestrator.data import RunStore, csv_file, writer
+from orchestrator.data.csv_file import CsvSink
+from orchestrator.data.writer import RunWriter
 from orchestrator.testing import run_virtual
-from orchestrator.types import Place, Reading, RunStatus, Severity
+from orchestrator.types import Place, Reading, RunHeader, RunStatus, Severity
 
 
 def reading(name: str, value: object) -> Reading:
     return Reading(name, value, timestamp=1.5, severity=Severity.NO_ALARM, status=0)  # type: ignore[arg-type] # of any type
+
+
+def header(run_id: str, name: str, channels: Sequence[str]) -> RunHeader:
+    return RunHeader(run_id, name, channels=dict.fromkeys(channels))
 
 
 def rows_of(file: str) -> list[dict[str, str]]:
@@ -37,7 +42,7 @@ async def test_a_channel_that_was_not_known_at_the_start_gets_columns_with_its_f
     tmp_path: Path,
 ) -> None:
     """What Python samples is known only when it does."""
-    recorder = CsvStore(tmp_path / "runs").open("1", "plan", ["a.x"])
+    recorder = RunStore(tmp_path / "runs").open(header("1", "plan", ["a.x"]))
     recorder.row(Place((), (), ()), {"a.x": reading("a.x", 1.0)})
     recorder.row(Place((), (), ()), {"b.y": reading("b.y", 2.0), "a.x": reading("a.x", 3.0)})
     recorder.row(Place((), (), ()), {"c.z": reading("c.z", 4.0)})
@@ -53,7 +58,7 @@ async def test_a_channel_that_was_not_known_at_the_start_gets_columns_with_its_f
 async def test_a_file_that_is_there_already_is_not_written_over(tmp_path: Path) -> None:
     """Two foreground runs may begin in one millisecond: both keep their rows."""
     (tmp_path / "1-plan.csv").write_text("precious\n")
-    recorder = CsvStore(tmp_path).open("1", "plan", [])
+    recorder = RunStore(tmp_path).open(header("1", "plan", []))
     recorder.row(Place((), (), ()), {"a.x": reading("a.x", 1.0)})
     assert await recorder.close(RunStatus.SUCCESS) == ""
     assert (tmp_path / "1-plan.csv").read_text() == "precious\n"
@@ -72,7 +77,7 @@ def cells_of(file: str | Path) -> list[list[str]]:
 
 async def written(directory: Path, *values: object) -> list[list[str]]:
     """The rows of a file of two channels, of which the first has these values."""
-    recorder = CsvStore(directory).open("1", "scan", ["a", "b"])
+    recorder = RunStore(directory).open(header("1", "scan", ["a", "b"]))
     for value in values:
         recorder.row(Place(), {"a": reading("a", value), "b": reading("b", 2.5)})
     assert await recorder.close(RunStatus.SUCCESS) == ""
@@ -103,18 +108,18 @@ async def test_rows_with_arrays_and_others_stand_in_their_order(tmp_path: Path) 
 
 
 async def test_an_array_of_several_pieces_is_whole(tmp_path: Path) -> None:
-    values = np.random.default_rng(1).normal(size=3 * store._PIECE + 1)
+    values = np.random.default_rng(1).normal(size=3 * csv_file._PIECE + 1)
     (row,) = await written(tmp_path, values)
     np.testing.assert_array_equal(json.loads(row[4]), values)
 
 
 def test_nothing_that_takes_long_is_done_in_one_go() -> None:
     """No thread but that of the data file could run meanwhile."""
-    assert max(map(len, store._pieces([np.full(10**6, 0.123456789)]))) < 100_000
+    assert max(map(len, csv_file._pieces([np.full(10**6, 0.123456789)]))) < 100_000
 
 
 async def test_a_text_beside_an_array_is_quoted(tmp_path: Path) -> None:
-    recorder = CsvStore(tmp_path).open("1", "scan", ["a", "b"])
+    recorder = RunStore(tmp_path).open(header("1", "scan", ["a", "b"]))
     recorder.row(Place(), {"a": reading("a", np.arange(3)), "b": reading("b", 'x, "y"\nz')})
     await recorder.close(RunStatus.SUCCESS)
     (row,) = cells_of(recorder.file)
@@ -123,7 +128,7 @@ async def test_a_text_beside_an_array_is_quoted(tmp_path: Path) -> None:
 
 async def test_a_large_array_does_not_keep_a_later_channel_out(tmp_path: Path) -> None:
     """`csv` reads no cell of more than 131,072 characters unless told to."""
-    recorder = CsvStore(tmp_path).open("1", "plan", ["a"])
+    recorder = RunStore(tmp_path).open(header("1", "plan", ["a"]))
     recorder.row(Place(), {"a": reading("a", np.zeros(100_000))})
     recorder.row(Place(), {"b": reading("b", 2.0)})
     assert await recorder.close(RunStatus.SUCCESS) == ""
@@ -132,18 +137,18 @@ async def test_a_large_array_does_not_keep_a_later_channel_out(tmp_path: Path) -
 
 @given(
     texts=st.lists(st.text('a,"\r\n€', max_size=6), min_size=1, max_size=5),
-    size=st.integers(store._BLOCK - 20, store._BLOCK + 20),
+    size=st.integers(csv_file._BLOCK - 20, csv_file._BLOCK + 20),
 )
 def test_a_file_with_more_columns_has_the_cells_that_it_had(texts: list[str], size: int) -> None:
     """Whatever they hold, and wherever one that is copied in pieces is cut."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "1-plan.csv"
         file.touch()
-        store._widen(file, (), ("a",))
+        csv_file._widen(file, (), ("a",))
         rows = [["0", "1", "", "", "x" * size + text, "1.5", "0"] for text in texts]
         with file.open("a", newline="") as stream:
             csv.writer(stream).writerows(rows)
-        store._widen(file, ("a",), ("a", 'b, "c"'))
+        csv_file._widen(file, ("a",), ("a", 'b, "c"'))
         assert cells_of(file) == [[*row, "", "", ""] for row in rows]
         header = next(csv.reader(file.read_text().splitlines()))
         assert header[4:8] == ["a", "a:timestamp", "a:severity", 'b, "c"']
@@ -153,11 +158,11 @@ def test_a_file_with_more_columns_has_the_cells_that_it_had(texts: list[str], si
 def test_a_file_that_gets_more_columns_is_not_kept_in_memory(tmp_path: Path) -> None:
     file = tmp_path / "1-plan.csv"
     file.touch()
-    store._widen(file, (), ("a",))
+    csv_file._widen(file, (), ("a",))
     with file.open("a", newline="") as stream:
         csv.writer(stream).writerows([n, "1", "", "", "x" * 1000, "1.5", "0"] for n in range(5000))
     tracemalloc.start()
-    store._widen(file, ("a",), ("a", "b"))
+    csv_file._widen(file, ("a",), ("a", "b"))
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 1_000_000 < 5_000_000 < file.stat().st_size
@@ -166,14 +171,13 @@ def test_a_file_that_gets_more_columns_is_not_kept_in_memory(tmp_path: Path) -> 
 FULL = """
 import asyncio, resource, sys
 from pathlib import Path
-from orchestrator.store import CsvRecorder, CsvStore
-from orchestrator.testing import run_virtual
-from orchestrator.types import Place, Reading, RunStatus
+from orchestrator.data import RunStore
+from orchestrator.types import Place, Reading, RunHeader, RunStatus
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
 
 async def main():
-    recorder = CsvStore(Path(sys.argv[1])).open("1", "scan", ["a"])
+    recorder = RunStore(Path(sys.argv[1])).open(RunHeader("1", "scan", channels={"a": None}))
     for number in range(100):
         recorder.row(Place(), {"a": Reading("a", "x" * 997, 1.5, 0, 0)})
     print(await recorder.close(RunStatus.SUCCESS))
@@ -199,7 +203,7 @@ def test_a_disk_that_is_full_leaves_no_half_row_and_the_rows_lost_are_told(tmp_p
 
 async def test_a_row_that_can_t_be_written_is_told_and_those_before_it_stay(tmp_path: Path) -> None:
     """Whatever it is: here half of a pair of surrogates, which UTF-8 has not."""
-    recorder = CsvStore(tmp_path).open("1", "scan", ["a"])
+    recorder = RunStore(tmp_path).open(header("1", "scan", ["a"]))
     recorder.row(Place(), {"a": reading("a", "fine")})
     while recorder._written < 1:  # noqa: ASYNC110 - a thread writes it
         await asyncio.sleep(0.001)
@@ -215,7 +219,7 @@ async def test_rows_that_are_lost_are_told_at_once_a_file_that_was_removed_inclu
     tmp_path: Path,
 ) -> None:
     told: list[str] = []
-    recorder = CsvStore(tmp_path / "runs", told.append).open("1", "scan", ["a"])
+    recorder = RunStore(tmp_path / "runs", told.append).open(header("1", "scan", ["a"]))
     recorder.row(Place(), {"a": reading("a", 1.0)})
     while recorder._written < 1:  # noqa: ASYNC110 - a thread writes it
         await asyncio.sleep(0.001)
@@ -266,7 +270,7 @@ async def test_a_file_that_somebody_else_changes_in_the_run_is_told_and_the_othe
 ) -> None:
     """Seen with the next row, one with more columns included, at the latest as the run ends."""
     told: list[str] = []
-    recorder = CsvStore(tmp_path, told.append).open("1", "scan", ["a"])
+    recorder = RunStore(tmp_path, told.append).open(header("1", "scan", ["a"]))
     recorder.row(Place(), {"a": reading("a", 1.0)})
     while recorder._written < 1:  # noqa: ASYNC110 - a thread writes it
         await asyncio.sleep(0.001)
@@ -287,11 +291,11 @@ async def test_a_file_that_somebody_else_changes_in_the_run_is_told_and_the_othe
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from orchestrator.store import CsvStore
-from orchestrator.types import Place, Reading, Severity
+from orchestrator.data import RunStore
+from orchestrator.types import Place, Reading, RunHeader, Severity
 
 async def main():
-    recorder = CsvStore(Path(sys.argv[1])).open("1", "scan", ["a"])
+    recorder = RunStore(Path(sys.argv[1])).open(RunHeader("1", "scan", channels={"a": None}))
     for number in range(int(sys.argv[2])):
         if recorder.full:
             await recorder.room()
@@ -307,17 +311,17 @@ def test_a_service_that_is_killed_loses_no_more_rows_than_is_told(tmp_path: Path
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), "20000"], check=False, timeout=60)
     kept = [float(row[4]) for row in cells_of(tmp_path / "1-scan.csv") if len(row) == 7]
     assert kept == list(range(len(kept)))
-    assert 20_000 - len(kept) <= store._MOST_BEHIND == 200
+    assert 20_000 - len(kept) <= writer._MOST_BEHIND == 200
 
 
 async def test_rows_that_the_disk_has_not_taken_are_bounded_and_room_is_told_to_all_who_wait(
     tmp_path: Path,
 ) -> None:
     """An array takes long enough to be written that it waits; two branches may sample at once."""
-    recorder = CsvStore(tmp_path).open("1", "scan", ["a"])
+    recorder = RunStore(tmp_path).open(header("1", "scan", ["a"]))
     recorder.row(Place(), {"a": reading("a", 1.0)})
     assert not recorder.full
-    recorder.row(Place(), {"a": reading("a", np.broadcast_to(0.0, store._MOST_WAITING // 8))})
+    recorder.row(Place(), {"a": reading("a", np.broadcast_to(0.0, writer._MOST_WAITING // 8))})
     assert recorder.full
     async with asyncio.timeout(60):
         await asyncio.gather(recorder.room(), recorder.room())
@@ -327,8 +331,8 @@ async def test_rows_that_the_disk_has_not_taken_are_bounded_and_room_is_told_to_
 
 async def test_a_disk_that_fails_makes_room(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("no directory")
-    recorder = CsvStore(tmp_path / "runs").open("1", "scan", ["a"])
-    recorder.row(Place(), {"a": reading("a", np.broadcast_to(0.0, store._MOST_WAITING // 8))})
+    recorder = RunStore(tmp_path / "runs").open(header("1", "scan", ["a"]))
+    recorder.row(Place(), {"a": reading("a", np.broadcast_to(0.0, writer._MOST_WAITING // 8))})
     async with asyncio.timeout(60):
         await recorder.room()
     assert not recorder.full
@@ -336,7 +340,7 @@ async def test_a_disk_that_fails_makes_room(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["x" * 300, "é" * 300, "💡" * 300, "a" * 99 + "é" * 9, "/" * 5000])
 async def test_the_rows_of_a_run_with_a_long_name_are_kept(tmp_path: Path, name: str) -> None:
-    recorder = CsvStore(tmp_path).open("20260131-142501-037", name, ["a.x"])
+    recorder = RunStore(tmp_path).open(header("20260131-142501-037", name, ["a.x"]))
     recorder.row(Place((), (), ()), {"a.x": reading("a.x", 1.0), "b.y": reading("b.y", 1.0)})
     recorder.row(Place((), (), ()), {"c.y": reading("c.y", 2.0)})  # by way of a second file
     assert await recorder.close(RunStatus.SUCCESS) == ""
@@ -353,13 +357,13 @@ async def test_a_time_stamp_has_the_nine_digits_of_its_ioc(
     """Facilities count pulses in the last bits, of which a float of today has none."""
     stamp = seconds + nanoseconds * 1e-9
     for kept in (stamp, round(stamp, 6)):
-        recorder = CsvStore(tmp_path).open(str(kept), "plan", ["a.x"])
+        recorder = RunStore(tmp_path).open(header(str(kept), "plan", ["a.x"]))
         recorder.row(Place((), (), ()), {"a.x": Reading("a.x", 1.0, kept, nanoseconds=nanoseconds)})
         assert await recorder.close(RunStatus.SUCCESS) == ""
         assert rows_of(recorder.file)[0]["a.x:timestamp"] == f"{seconds}.{nanoseconds:09d}"
 
 
-class Looked(CsvRecorder):
+class Looked(RunWriter):
     """Counts how often somebody looks whether there is room."""
 
     looks = 0
@@ -375,8 +379,9 @@ def test_who_waits_for_a_slow_disk_sleeps_though_it_is_woken_in_vain(tmp_path: P
     """Two branches may sample at once: the one that was second spun, and the loop stood."""
 
     async def waiting() -> tuple[int, int]:
-        recorder = Looked(tmp_path / "1-scan.csv", ["a"])
-        recorder._bytes_in = 2 * store._MOST_WAITING  # as if so much waited
+        scan = header("1", "scan", ["a"])
+        recorder = Looked(scan, [CsvSink(tmp_path, scan)])
+        recorder._bytes_in = 2 * writer._MOST_WAITING  # as if so much waited
         tasks = [asyncio.create_task(recorder.room(), name=f"{n}") for n in range(2)]
         await asyncio.sleep(0)
         for wake in recorder._wakes:

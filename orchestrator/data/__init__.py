@@ -1,0 +1,6 @@
+"""What is kept of runs: a stream of header, rows and end, and the files that are made of it."""
+
+from orchestrator.data.lock import hold_store, look_at_store
+from orchestrator.data.writer import RunStore
+
+__all__ = ["RunStore", "hold_store", "look_at_store"]

@@ -1,0 +1,275 @@
+"""CSV, a row a sample: the data file that any tool reads, also while it grows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.data.sinks import Row, SpoiltError
+from orchestrator.types import Reading, RunHeader, RunStatus, path_text
+
+_PIECE = 4096
+"""Elements of an array that are turned into text at a time. Python does nothing else meanwhile:
+16 million at once held up every client of the service for five seconds."""
+
+_LONGEST_NAME = 100
+"""Bytes of a sequence's name in that of its file; the id before it tells runs apart."""
+
+_BLOCK = 65536
+"""Characters of a file that are copied at a time."""
+
+_Cell = str | float | npt.NDArray[np.generic]
+_Cells = list[_Cell]
+_Columns = tuple[str, ...]
+"""The channels that a row has cells for."""
+
+
+class _Identity(NamedTuple):
+    """By which a file is known again."""
+
+    device: int
+    inode: int
+
+    @classmethod
+    def of(cls, file: os.stat_result) -> _Identity:
+        return cls(file.st_dev, file.st_ino)
+
+
+class _Lines:
+    """A file to append text to, which knows how large it should be. `csv` writes to it."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self.size = size
+        self._writer = csv.writer(self)
+
+    def row(self, cells: _Cells) -> None:
+        """Append a row."""
+        if any(isinstance(cell, np.ndarray) for cell in cells):
+            for piece in _pieces(cells):
+                self.write(piece)
+        else:
+            self._writer.writerow(cells)
+
+    def write(self, text: str) -> int:
+        data = text.encode()
+        self.size += len(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class CsvSink:
+    """Implements `Sink`: a file `{run_id}-{name}.csv`.
+
+    Columns: point (from 0), step, loop (indices, outermost first), try (which try of each retried
+    step around it, from 1; a row of a failed try stays), then for each channel its value,
+    `{channel}:timestamp` (the IOC's, Unix s) and `{channel}:severity` (0 … 3). A channel that the
+    row did not sample, or that did not answer, has empty cells. Arrays are JSON lists.
+
+    A channel that was not known at the start, as Python may sample any, gets its columns behind the
+    others with its first row; the file is then replaced by a wider one.
+    """
+
+    def __init__(self, directory: Path, header: RunHeader) -> None:
+        """The directory is made with the file."""
+        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in header.name) or "sequence"
+        # Bytes of UTF-8, not letters: a file's name holds 255 of them.
+        safe = safe.encode()[:_LONGEST_NAME].decode(errors="ignore")
+        self._path = directory / f"{header.run_id}-{safe}.csv"
+        self._identity: _Identity | None = None  # of the file that we have made
+        self._whole: int | None = None  # bytes of the file up to its last whole row
+        self._columns: _Columns = ()  # of the file; none as long as it has no header
+        self._channels: _Columns = ()
+        self._lines: _Lines | None = None  # open while rows have the same columns
+        self._spoilt = False
+        self._taken = 0
+        self.rows = 0
+
+    @property
+    def file(self) -> Path:
+        """See `Sink.file`."""
+        return self._path
+
+    def open(self, header: RunHeader) -> None:
+        """See `Sink.open`."""
+        self._channels = tuple(header.channels)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path, self._identity = _made(self._path)
+        self._whole = 0
+
+    def row(self, row: Row) -> None:
+        """See `Sink.row`."""
+        self._channels += tuple(name for name in row.readings if name not in self._channels)
+        if self._lines is None or self._channels != self._columns:
+            self._lines = self._widened()
+        loops, tries = (" ".join(map(str, numbers)) for numbers in (row.at.loops, row.at.tries))
+        cells: _Cells = [row.point, path_text(row.at.path), loops, tries]
+        for name in self._channels:
+            cells += _cells(row.readings.get(name))
+        self._lines.row(cells)
+        self._taken += 1
+
+    def _widened(self) -> _Lines:
+        """The file, with columns for all channels, open to append to."""
+        self.flush()
+        self._close()
+        self._check_own(self._whole or 0)
+        self._identity, self._whole = _widen(self._path, self._columns, self._channels)
+        self._columns = self._channels
+        lines = self._lines = _Lines(self._path.open("ab"), self._whole)
+        self._check_own(self._whole)
+        return lines
+
+    def flush(self) -> None:
+        """See `Sink.flush`."""
+        if self._lines is not None:
+            self._lines.flush()
+            self._check_own(self._lines.size)
+            self._whole, self.rows = self._lines.size, self._taken
+
+    def end(self, status: RunStatus) -> None:
+        """See `Sink.end`; the file holds rows only."""
+        del status
+        self._close()
+
+    def give_up(self) -> None:
+        """See `Sink.give_up`."""
+        with suppress(OSError):  # the disk is full: what is not in the file yet never will be
+            self._close()
+        if self._spoilt or self._whole is None:
+            return
+        if _Identity.of(self._path.stat()) == self._identity:
+            os.truncate(self._path, self._whole)
+
+    def _close(self) -> None:
+        lines, self._lines = self._lines, None
+        if lines is not None:
+            lines.close()
+
+    def _check_own(self, size: int) -> None:
+        """See that the file is the one that we have made, with all that was written.
+
+        Raises:
+            SpoiltError: Somebody else has changed it.
+        """
+        try:
+            found = self._path.stat()
+        except FileNotFoundError as error:
+            self._spoilt, self.rows = True, 0
+            raise SpoiltError("it was removed in the run", gone=True) from error
+        if _Identity.of(found) != self._identity:
+            self._spoilt = True
+            raise SpoiltError("another file was put in its place in the run")
+        if found.st_size != size:
+            self._spoilt = True
+            changed = "cut off" if found.st_size < size else "written to by somebody else"
+            text = f"{changed} in the run: it has {found.st_size:,} bytes, and should have {size:,}"
+            raise SpoiltError(f"it was {text}")
+
+
+def _made(path: Path) -> tuple[Path, _Identity]:
+    """Make the file, with a number where another run has it: two may begin in one millisecond."""
+    number, own = 1, path
+    while True:
+        try:
+            with own.open("xb") as file:
+                return own, _Identity.of(os.fstat(file.fileno()))
+        except FileExistsError:
+            number += 1
+            own = path.with_stem(f"{path.stem}-{number}")
+
+
+def _widen(path: Path, before: _Columns, after: _Columns) -> tuple[_Identity, int]:
+    """Replace the file by one with more columns: their names in the header, empty cells in rows.
+
+    In pieces, whatever its size: it is neither kept nor looked through in one go.
+
+    Returns:
+        What the new file is known by, and its bytes.
+    """
+    former = _header(before) if before else []
+    header = _header(after)
+    more = "," * (len(header) - len(former))
+    wider = path.with_suffix(".part")
+    try:
+        with (
+            path.open(newline="", encoding="utf-8") as old,
+            wider.open("w", newline="", encoding="utf-8") as new,
+        ):
+            old.read(len(_line(former)))
+            new.write(_line(header))
+            quoted = False
+            while piece := old.read(_BLOCK):
+                parts = piece.split('"')
+                for number in range(int(quoted), len(parts), 2):  # what no quotes enclose
+                    parts[number] = parts[number].replace("\r", f"{more}\r")  # a row's end
+                quoted ^= len(parts) % 2 == 0
+                new.write('"'.join(parts))
+            new.flush()
+            if before:  # all that was taken is in it, and takes the other's place
+                os.fsync(new.fileno())
+            made = os.fstat(new.fileno())
+        wider.replace(path)
+    finally:
+        wider.unlink(missing_ok=True)
+    return _Identity.of(made), made.st_size
+
+
+def _line(cells: Sequence[str]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(cells)
+    return text.getvalue()
+
+
+def _header(channels: Sequence[str]) -> list[str]:
+    own = [(name, f"{name}:timestamp", f"{name}:severity") for name in channels]
+    return ["point", "step", "loop", "try", *(cell for cells in own for cell in cells)]
+
+
+def _cells(reading: Reading | None) -> _Cells:
+    if reading is None:
+        return ["", "", ""]
+    value = reading.value
+    cell: _Cell = json.dumps(value) if isinstance(value, tuple) else value
+    return [cell, _stamp(reading), int(reading.severity)]
+
+
+def _stamp(reading: Reading) -> str:
+    """Unix s with nine digits, those of the IOC: a float of today holds seven."""
+    if reading.nanoseconds is None:
+        return f"{reading.timestamp:.9f}"
+    # Not the float's whole seconds: it may have been rounded up to the next one.
+    seconds = round(reading.timestamp - reading.nanoseconds / 1e9)
+    return f"{seconds}.{reading.nanoseconds:09d}"
+
+
+def _pieces(row: _Cells) -> Iterator[str]:
+    """The text of a row in pieces, none of which takes long; `csv` would need it as a whole."""
+    for number, cell in enumerate(row):
+        if number:
+            yield ","
+        if isinstance(cell, np.ndarray):
+            yield '"['
+            for start in range(0, cell.size, _PIECE):
+                text = json.dumps(cell[start : start + _PIECE].tolist())[1:-1]
+                yield f", {text}" if start else text
+            yield ']"'
+        else:
+            text = str(cell)
+            quoted = any(mark in text for mark in ',"\r\n')
+            yield '"' + text.replace('"', '""') + '"' if quoted else text
+    yield "\r\n"

@@ -1,0 +1,65 @@
+"""What becomes of the data of a run: a sink for each form in which they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from orchestrator.types import Place, Reading, RunHeader, RunStatus
+
+
+class Row(NamedTuple):
+    """What one `sample` has taken."""
+
+    point: int
+    """Its number, from 0."""
+    at: Place
+    readings: Mapping[str, Reading | None]
+    """By channel, in the order of the `sample`; None where one did not answer."""
+
+
+class SpoiltError(Exception):
+    """Somebody else has changed what a sink has written, or it is `gone`."""
+
+    def __init__(self, text: str, *, gone: bool = False) -> None:
+        super().__init__(text)
+        self.gone = gone
+
+
+class Sink(Protocol):
+    """One form in which the data of one run are kept.
+
+    Its methods are called one after the other by the thread that writes. What one raises ends this
+    sink and no other: the rows that it lacks are told, and the run is one that failed.
+    """
+
+    @property
+    def file(self) -> Path:
+        """Where the rows are. Any thread may ask."""
+
+    @property
+    def rows(self) -> int:
+        """Those that are in the file, as far as the operating system is concerned."""
+
+    def open(self, header: RunHeader) -> None:
+        """Called first, when there is a row."""
+
+    def row(self, row: Row) -> None:
+        """Take a row; it need not be kept before `flush`."""
+
+    def flush(self) -> None:
+        """Return when all rows so far are with the operating system.
+
+        Raises:
+            SpoiltError: Somebody else has changed what was written before.
+        """
+
+    def end(self, status: RunStatus) -> None:
+        """Called last, behind a `flush`, if nothing has failed."""
+
+    def give_up(self) -> None:
+        """Called last, if something has failed: leave no part of a row behind the whole ones.
+
+        What somebody else has written stays.
+        """

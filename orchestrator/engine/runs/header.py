@@ -1,0 +1,91 @@
+"""Gathers what is known of a run at its start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib.metadata import version
+
+from orchestrator.engine.sequences.library import Library
+from orchestrator.engine.sequences.python_program import PythonProgram
+from orchestrator.language.program.nodes import Another, Program, walk
+from orchestrator.ports import View
+from orchestrator.types import RunHeader, RunRequest, SourceText
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A program as it was read and compiled, with what of its run is known by then."""
+
+    program: Program | PythonProgram
+    sources: tuple[SourceText, ...]
+    """See `RunHeader`."""
+    versions: Mapping[str, str]
+    """See `RunHeader`."""
+
+    def header(self, run_id: str, request: RunRequest, view: View, now: datetime) -> RunHeader:
+        """The header of a run of it that begins `now`."""
+        program = self.program
+        return RunHeader(
+            run_id,
+            program.name or request.name,
+            owner=request.owner,
+            how=request.how,
+            started=now,
+            sources=self.sources,
+            arguments=program.arguments,
+            versions=self.versions,
+            channels={name: view.channel(name).metadata for name in sampled(program)},
+        )
+
+
+def load(library: Library, request: RunRequest, configuration: str) -> Loaded:
+    """Load the program of a request. Reads files and computes: not for the event loop.
+
+    Args:
+        library: Where it is looked for.
+        request: What is asked for.
+        configuration: The digest of its file.
+
+    Raises:
+        InputError: There is no such sequence, or it or its arguments are wrong.
+    """
+    program = library.load(request)
+    own = {"configuration": configuration} if configuration else {}
+    sources = _sources(program, program.name or request.name, library)
+    return Loaded(program, sources, {**_packages(), **own})
+
+
+@cache
+def _packages() -> Mapping[str, str]:
+    python = ".".join(map(str, sys.version_info[:3]))
+    return {"orchestrator": version("ioc-orchestrator"), "python": python}
+
+
+def _sources(
+    program: Program | PythonProgram, name: str, library: Library
+) -> tuple[SourceText, ...]:
+    """See `RunHeader.sources`; what a Python sequence runs is not known before it does."""
+    found: dict[tuple[str, str], SourceText] = {}
+    for node in walk((*program.steps, *program.finally_)):
+        match node.inside:
+            case Another(sequence=inner, document=None):
+                found["run", inner] = library.python_source(inner)
+            case Another(sequence=inner, document=document) if document is not None:
+                found["run", inner] = SourceText(inner, document.text, document.origin)
+            case _:
+                pass
+        for function in node.calls:
+            found["call", function] = library.function_source(function)
+    if isinstance(program, PythonProgram):
+        return (library.python_source(program.name), *found.values())
+    return (SourceText(name, program.text, program.origin), *found.values())
+
+
+def sampled(program: Program | PythonProgram) -> tuple[str, ...]:
+    """The channels that a program is known to sample, in the order of the document."""
+    nodes = walk((*program.steps, *program.finally_))
+    return tuple(dict.fromkeys(name for node in nodes for name in node.samples))
