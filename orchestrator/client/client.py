@@ -226,7 +226,7 @@ class Client:
         pv = self.pv(name)
         lane = self._lanes.get(pv)
         if lane is not None and lane.age is not None:
-            return  # its put is still owed: a later one has to wait for it
+            return  # its put is still outstanding: a later one has to wait for it
         link = self._links.pop(name)
         del self._unneeded[name], self._channels[name]
         self._muted.pop(link, None)

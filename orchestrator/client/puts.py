@@ -34,8 +34,8 @@ _let_go = _counting(("Py_DecRef", ctypes.pythonapi))
 
 
 @dataclass(slots=True, eq=False)
-class _Owed:
-    """A put-callback that the server still owes."""
+class _Outstanding:
+    """A put-callback that the server has not answered."""
 
     label: str
     """How messages name the channel."""
@@ -82,13 +82,13 @@ class PutLane:
         self._arrivals = arrivals
         self._loop = asyncio.get_running_loop()
         self._limit = DeadlineTimer(self._give_up)
-        self._owed: _Owed | None = None
+        self._outstanding: _Outstanding | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def age(self) -> float | None:
-        """Age in s of the put-callback that is owed, None = none."""
-        return None if self._owed is None else self._loop.time() - self._owed.since
+        """Age in s of the put-callback that is outstanding, None = none."""
+        return None if self._outstanding is None else self._loop.time() - self._outstanding.since
 
     async def put(
         self,
@@ -113,36 +113,36 @@ class PutLane:
             self._send(name, label, value, None)
 
     def close(self, error: OrchestratorError) -> None:
-        """End what is owed with this error; libca says no more of it."""
+        """End what is outstanding with this error; libca says no more of it."""
         self._limit.close()
-        if self._owed is not None:
-            self._end(self._owed, error)
+        if self._outstanding is not None:
+            self._end(self._outstanding, error)
 
     async def _put_completed(
         self, name: str, label: str, value: Value, timeout: float, permit: Callable[[], None]
     ) -> None:
         began = self._loop.time()
-        if self._owed is not None or self._waiting:
-            await self._turn(label, value, timeout, self._nothing_owed)
+        if self._outstanding is not None or self._waiting:
+            await self._turn(label, value, timeout, self._none_outstanding)
         permit()
         done = self._loop.create_future()
-        owed = _Owed(label, value, self._loop.time(), began + timeout, done)
-        self._send(name, label, value, owed)
-        self._owed = owed
-        self._limit.ring_by(owed.limit)
+        put = _Outstanding(label, value, self._loop.time(), began + timeout, done)
+        self._send(name, label, value, put)
+        self._outstanding = put
+        self._limit.ring_by(put.limit)
         try:
             await done
         finally:
-            if not owed.ended:
-                self._orphan(owed)
-        if not owed.ended:
+            if not put.ended:
+                self._orphan(put)
+        if not put.ended:
             raise StepTimeoutError(
                 f"{label}: the put of {brief(value)} did not complete within {spelt(timeout)} s"
             )
-        if owed.error is not None:
-            raise owed.error
+        if put.error is not None:
+            raise put.error
 
-    def _send(self, name: str, label: str, value: Value, owed: _Owed | None) -> None:
+    def _send(self, name: str, label: str, value: Value, put: _Outstanding | None) -> None:
         """Put now or never: libca itself puts nothing to a channel that isn't connected."""
         channel = get_channel(name)  # now: it is another after a restart
         if not channel.connected():
@@ -156,10 +156,10 @@ class PutLane:
                 data, count = array.ctypes.data, len(array)
             else:
                 data = ctypes.byref(data)
-            if owed is None:
+            if put is None:
                 cadef.ca_array_put(kind, count, channel, data)
             else:
-                self._send_with_callback(kind, count, data, channel, owed)
+                self._send_with_callback(kind, count, data, channel, put)
             cadef.ca_flush_io()
         except FAULTS as fault:
             if cadef.ca_state(channel) != cadef.cs_conn:  # libca names other reasons first
@@ -169,9 +169,9 @@ class PutLane:
             raise PutError(f"{label}: {brief(value)} can't be written: {error}") from error
 
     def _send_with_callback(
-        self, kind: int, count: int, data: Any, channel: Any, owed: _Owed
+        self, kind: int, count: int, data: Any, channel: Any, put: _Outstanding
     ) -> None:
-        context = (self._arrivals, partial(self._arrived, owed))
+        context = (self._arrivals, partial(self._arrived, put))
         # libca keeps a bare pointer to it; `_put_ended` lets go of it.
         _keep(context)
         try:
@@ -182,19 +182,19 @@ class PutLane:
             _let_go(context)
             raise
 
-    def _arrived(self, owed: _Owed, status: int) -> None:
+    def _arrived(self, put: _Outstanding, status: int) -> None:
         error = None
         if status != cadef.ECA_NORMAL:
-            error = put_fault(owed.label, brief(owed.value), CANothing(self._pv, status))
-        self._end(owed, error)
+            error = put_fault(put.label, brief(put.value), CANothing(self._pv, status))
+        self._end(put, error)
 
     # Whose turn it is.
 
-    def _nothing_owed(self) -> bool:
-        return self._owed is None
+    def _none_outstanding(self) -> bool:
+        return self._outstanding is None
 
     def _no_caller_waits(self) -> bool:
-        return self._owed is None or self._owed.orphaned
+        return self._outstanding is None or self._outstanding.orphaned
 
     async def _turn(
         self, label: str, value: Value, timeout: float, free: Callable[[], bool]
@@ -204,9 +204,10 @@ class PutLane:
                 while not free():
                     await self._change()
         except TimeoutError:
+            before = self._outstanding
             raise StepTimeoutError(
                 f"{label}: {brief(value)} was not put within {spelt(timeout)} s: "
-                f"the put of {brief(self._owed.value) if self._owed else '?'} before it, "
+                f"the put of {brief(before.value) if before else '?'} before it, "
                 f"{self.age or 0:.1f} s ago, is still outstanding"
             ) from None
 
@@ -225,35 +226,35 @@ class PutLane:
 
     def _give_up(self, now: float) -> float | None:
         """Have the caller give up whose time is up; when to look again."""
-        owed = self._owed
-        if owed is None or owed.done.done():
+        put = self._outstanding
+        if put is None or put.done.done():
             return None
-        if owed.limit > now:
-            return owed.limit
-        owed.done.set_result(None)
+        if put.limit > now:
+            return put.limit
+        put.done.set_result(None)
         return None
 
-    def _orphan(self, owed: _Owed) -> None:
-        owed.orphaned = True
+    def _orphan(self, put: _Outstanding) -> None:
+        put.orphaned = True
         log.info(
-            "A put is outstanding though its caller gave up", pv=self._pv, value=brief(owed.value)
+            "A put is outstanding though its caller gave up", pv=self._pv, value=brief(put.value)
         )
         self._changed()
 
-    def _end(self, owed: _Owed, error: OrchestratorError | None) -> None:
-        if owed.ended:
+    def _end(self, put: _Outstanding, error: OrchestratorError | None) -> None:
+        if put.ended:
             return
-        owed.ended, owed.error = True, error
-        self._owed = None
+        put.ended, put.error = True, error
+        self._outstanding = None
         # Who waits for this channel before who may put again at once: first come, first served.
         self._changed()
-        if not owed.done.done():
-            owed.done.set_result(None)
-        if owed.orphaned:
-            age = round(self._loop.time() - owed.since, 3)
+        if not put.done.done():
+            put.done.set_result(None)
+        if put.orphaned:
+            age = round(self._loop.time() - put.since, 3)
             reason = str(error or "")
-            told = {"pv": self._pv, "value": brief(owed.value), "age": age, "error": reason}
-            owed.caller.run(log.info, "A late put ended", **told)
+            told = {"pv": self._pv, "value": brief(put.value), "age": age, "error": reason}
+            put.caller.run(log.info, "A late put ended", **told)
 
 
 def brief(value: Value) -> str:

@@ -146,10 +146,10 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
         """Serve the client until it goes; its puts that are under way go on."""
         self.write_event.set()
         self.events_on.set()
-        updates = self.tasks.create(self._guarded(self._send_updates))
-        delayed = self.tasks.create(self._guarded(self._send_delayed))
+        updates = self.tasks.create(self._until_hung_up(self._send_updates))
+        delayed = self.tasks.create(self._until_hung_up(self._send_delayed))
         try:
-            await self._guarded(self._obey)
+            await self._until_hung_up(self._obey)
         finally:
             updates.cancel()
             delayed.cancel()
@@ -660,7 +660,7 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
 
     # Its end ----------------------------------------------------------------------------------
 
-    async def _guarded(self, loop: Callable[[], Awaitable[None]]) -> None:
+    async def _until_hung_up(self, loop: Callable[[], Awaitable[None]]) -> None:
         try:
             await loop()  # made here: one that is cancelled before it begins was never made
         except (_HungUpError, DisconnectedCircuit):

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from orchestrator.engine.control.cancelling import is_any_ended, is_ended, until_done
-from orchestrator.engine.control.leaf import End, Leaf
+from orchestrator.engine.control.step_scope import End, StepScope
 from orchestrator.errors import OrchestratorError, PutError
 from orchestrator.timers import DeadlineTimer
 from orchestrator.types import RunState
@@ -50,8 +50,8 @@ class RunControl:
         self.on_suspended_resume: Callable[[str, bool], None] = lambda _by, _only: None
         """Told who resumes a run that is suspended, and whether only that; of `Suspenders`."""
         self._told: RunState | None = None
-        self._leaves: dict[Leaf, None] = {}
-        self._timers: dict[Leaf, None] = {}
+        self._scopes: dict[StepScope, None] = {}
+        self._timers: dict[StepScope, None] = {}
         self._deadlines = DeadlineTimer(self._expire)
         self._opened = asyncio.Event()
         self._paused = False
@@ -125,10 +125,10 @@ class RunControl:
 
     def skip(self) -> str:
         """End the innermost running step of every branch; returns why not, or an empty text."""
-        if self.checking or not self._leaves:
+        if self.checking or not self._scopes:
             return "nothing to skip: no step is running"
-        for leaf in list(self._leaves):
-            leaf.end(End.SKIP)
+        for scope in list(self._scopes):
+            scope.end(End.SKIP)
         return ""
 
     def abort(self, reason: str = "", by: str = "") -> None:
@@ -141,12 +141,12 @@ class RunControl:
         if self.aborts == 1 or self.aborts > 2:  # the third for what Python does after the first
             self._cancel_body()
         if self.aborts == 2:
-            for leaf in list(self._leaves):
-                if leaf.given_up:
-                    leaf.end(End.GIVE_UP)
+            for scope in list(self._scopes):
+                if scope.given_up:
+                    scope.end(End.GIVE_UP)
         elif self.aborts > 2:
-            for scope in self._finalisers:
-                _expire(scope)
+            for timeout in self._finalisers:
+                _expire(timeout)
 
     def _cancel_body(self) -> None:
         if self._task is not None:
@@ -156,10 +156,10 @@ class RunControl:
             self._task.cancel()
 
     def _end_waiting(self, reason: End) -> None:
-        """End the leaves that do not move, but for the finalisers'."""
-        for leaf in list(self._leaves):
-            if not (leaf.moving or leaf.finalising):
-                leaf.end(reason)
+        """End the steps that do not move, but for the finalisers'."""
+        for scope in list(self._scopes):
+            if not (scope.moving or scope.finalising):
+                scope.end(reason)
 
     # What the run asks ------------------------------------------------------------------------
 
@@ -223,12 +223,12 @@ class RunControl:
 
     async def _finalise(self, work: Coroutine[Any, Any, None]) -> bool:
         _finalising.set(True)
-        scope = asyncio.timeout(None)
-        self._finalisers.append(scope)
+        timeout = asyncio.timeout(None)
+        self._finalisers.append(timeout)
         try:
             if self.aborts > 2:
                 return False
-            async with scope:
+            async with timeout:
                 await work
         except (TimeoutError, asyncio.CancelledError):
             if self.aborts <= 2:
@@ -236,7 +236,7 @@ class RunControl:
             return False
         finally:
             work.close()
-            self._finalisers.remove(scope)
+            self._finalisers.remove(timeout)
         return True
 
     @contextmanager
@@ -254,19 +254,19 @@ class RunControl:
         """Whether the calling task runs finalisers."""
         return _finalising.get()
 
-    def leaf(
+    def step_scope(
         self, *, moving: bool, seconds: float | None = None, given_up: bool | None = None
-    ) -> Leaf:
+    ) -> StepScope:
         """The scope of one step; `seconds` on the run's clock, None = no limit.
 
         `given_up`: whether a second abort ends it; None = if it is `moving`.
         """
         ends = moving if given_up is None else given_up
-        return Leaf(self._enter, self._leave, moving, self.finalising, seconds, ends)
+        return StepScope(self._enter, self._leave, moving, self.finalising, seconds, ends)
 
-    def timer(self, seconds: float) -> Leaf:
+    def timer(self, seconds: float) -> StepScope:
         """A scope around many steps, ended only by time: the document's timeout."""
-        return Leaf(self._enter_timer, self._leave_timer, True, self.finalising, seconds)
+        return StepScope(self._enter_timer, self._leave_timer, True, self.finalising, seconds)
 
     async def gate(self) -> None:
         """Stand here before each step: lets other tasks run, waits while paused or suspended.
@@ -331,7 +331,7 @@ class RunControl:
             raise StopRun
 
     def permit(
-        self, name: str, *, step: Leaf | None = None, stops: bool = False
+        self, name: str, *, step: StepScope | None = None, stops: bool = False
     ) -> Callable[[], None]:
         """What is asked at the moment at which a put leaves, in whatever task that is.
 
@@ -406,44 +406,44 @@ class RunControl:
             return RunState.SUSPENDED
         return RunState.CHECKING if self.checking else RunState.RUNNING
 
-    # Leaves and the clock ---------------------------------------------------------------------
+    # Scopes and the clock ---------------------------------------------------------------------
 
-    def _enter(self, leaf: Leaf) -> None:
-        self._leaves[leaf] = None
+    def _enter(self, scope: StepScope) -> None:
+        self._scopes[scope] = None
         if self._paused or self._suspended:
             self._changed()
-        self._set_clock(leaf, self._clock())
-        self._ends_at_once(leaf)
+        self._set_clock(scope, self._clock())
+        self._ends_at_once(scope)
 
-    def _ends_at_once(self, leaf: Leaf) -> None:
+    def _ends_at_once(self, scope: StepScope) -> None:
         """What was asked before it began holds for it too."""
-        if self.gives_up and leaf.given_up:
-            leaf.end_within(_BRIEFLY, End.GIVE_UP)
-        if leaf.moving or leaf.finalising:
+        if self.gives_up and scope.given_up:
+            scope.end_within(_BRIEFLY, End.GIVE_UP)
+        if scope.moving or scope.finalising:
             return
         if self.stopped:
-            leaf.end(End.STOP)
+            scope.end(End.STOP)
         elif self._rewind:
-            leaf.end(End.REWIND)
+            scope.end(End.REWIND)
 
-    def _leave(self, leaf: Leaf) -> bool:
+    def _leave(self, scope: StepScope) -> bool:
         """A step is left; whether more than that is being ended."""
-        del self._leaves[leaf]
+        del self._scopes[scope]
         if self._paused or self._suspended:
             self._changed()
-        return self._is_ended(leaf.finalising)
+        return self._is_ended(scope.finalising)
 
-    def _enter_timer(self, leaf: Leaf) -> None:
-        self._timers[leaf] = None
-        self._set_clock(leaf, self._clock())
+    def _enter_timer(self, scope: StepScope) -> None:
+        self._timers[scope] = None
+        self._set_clock(scope, self._clock())
 
-    def _leave_timer(self, leaf: Leaf) -> bool:
-        del self._timers[leaf]
-        return self._is_ended(leaf.finalising)
+    def _leave_timer(self, scope: StepScope) -> bool:
+        del self._timers[scope]
+        return self._is_ended(scope.finalising)
 
     def _changed(self) -> None:
         held = self._paused or self._suspended
-        in_flight = self.checking or any(leaf.moving for leaf in self._leaves)
+        in_flight = self.checking or any(scope.moving for scope in self._scopes)
         now = self._clock()
         if self._still != (held and not in_flight):
             self._still = not self._still
@@ -451,34 +451,34 @@ class RunControl:
                 self._still_since = now
             else:
                 self._still_total += now - self._still_since
-        for leaf in (*self._leaves, *self._timers):
-            self._set_clock(leaf, now)
+        for scope in (*self._scopes, *self._timers):
+            self._set_clock(scope, now)
         opened, self._opened = self._opened, asyncio.Event()
         opened.set()
         if self.state is not self._told:
             self._told = self.state
             self._on_state(self.state)
 
-    def _set_clock(self, leaf: Leaf, now: float) -> None:
-        if self._still and (self._paused or not leaf.finalising):
-            leaf.freeze(now)
+    def _set_clock(self, scope: StepScope, now: float) -> None:
+        if self._still and (self._paused or not scope.finalising):
+            scope.freeze(now)
         else:
-            leaf.thaw(now)
-            if leaf.deadline is not None:
-                self._deadlines.ring_by(leaf.deadline)
+            scope.thaw(now)
+            if scope.deadline is not None:
+                self._deadlines.ring_by(scope.deadline)
 
     def _expire(self, now: float) -> float | None:
-        """End the leaves whose time is up; the next deadline."""
-        leaves = (*self._leaves, *self._timers)
-        for leaf in leaves:
-            leaf.expire(now)
-        return min((leaf.deadline for leaf in leaves if leaf.deadline is not None), default=None)
+        """End what has no time left; the next deadline."""
+        scopes = (*self._scopes, *self._timers)
+        for scope in scopes:
+            scope.expire(now)
+        return min((scope.deadline for scope in scopes if scope.deadline is not None), default=None)
 
 
-def _expire(scope: asyncio.Timeout | None) -> None:
-    if scope is None or scope.expired():
+def _expire(timeout: asyncio.Timeout | None) -> None:
+    if timeout is None or timeout.expired():
         return
     try:
-        scope.reschedule(asyncio.get_running_loop().time())
+        timeout.reschedule(asyncio.get_running_loop().time())
     except RuntimeError:
         return  # it has been left already: nothing to end

@@ -83,7 +83,9 @@ class Suspenders:
             if self._is_tripped(suspender):
                 self._trip(suspender)
         # No TaskGroup: it would wrap the errors of the steps, which pass through here.
-        following = [asyncio.create_task(self._guarded(s), name=f"suspender {s.name}") for s in own]
+        following = [
+            asyncio.create_task(self._follow_or_abort(s), name=f"suspender {s.name}") for s in own
+        ]
         try:
             yield
         finally:
@@ -102,7 +104,7 @@ class Suspenders:
             self._rewind = False
             self._control.release(rewind=False)
 
-    async def _guarded(self, suspender: Suspender) -> None:
+    async def _follow_or_abort(self, suspender: Suspender) -> None:
         try:
             await self._follow(suspender)
         except Exception as error:  # the top of a task: the run must not go on unguarded

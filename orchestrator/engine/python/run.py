@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.engine.control.branches import run_all
+from orchestrator.engine.control.concurrently import run_all
 from orchestrator.engine.control.control import RewindRun, RunControl, StopRun
 from orchestrator.engine.python.machine import Machine, State, When
 from orchestrator.engine.python.python_steps import PythonSteps, Walk, Way

@@ -12,7 +12,7 @@ from orchestrator.config import Config
 from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.runs.header import Loaded, load
 from orchestrator.engine.runs.queue import RunQueue
-from orchestrator.engine.runs.runner import Outcome, Runner, World, ended, guarding
+from orchestrator.engine.runs.runner import Outcome, RunContext, Runner, ended, watched_by
 from orchestrator.engine.sequences.library import Library
 from orchestrator.engine.steps.chained import Memory
 from orchestrator.engine.user_code.rooms import SHARED, Rooms
@@ -70,7 +70,7 @@ class Engine:
         """
         self.library = library
         memory = Memory.starting(wall().timestamp())
-        self._world = World(
+        self._context = RunContext(
             config, names, view, channels, events, self.library, suspenders, wall, memory, rooms
         )
         self._events = events
@@ -89,7 +89,7 @@ class Engine:
     def needed(self) -> frozenset[str]:
         """The channels that a run under way, or the configuration's suspenders, need."""
         named = frozenset() if self._runner is None else self._runner.needed
-        return named | guarding(self._world.suspenders)
+        return named | watched_by(self._context.suspenders)
 
     async def run(self, requests: MergeQueue[EngineItem]) -> None:
         """Serve requests until cancelled; a run under way is then cancelled too."""
@@ -209,7 +209,7 @@ class Engine:
         return self._running is None or self._running.done()
 
     async def _load(self, request: RunRequest) -> Loaded:
-        digest = self._world.config.digest
+        digest = self._context.config.digest
         try:
             return await asyncio.to_thread(load, self.library, request, digest)
         except (InputError, asyncio.CancelledError, KeyboardInterrupt):
@@ -246,9 +246,9 @@ class Engine:
         """
         run_id, name = self._new_id(), loaded.program.name or request.name
         try:
-            header = loaded.header(run_id, request, self._world.view, self._wall())
+            header = loaded.header(run_id, request, self._context.view, self._wall())
             recorder = self._store.open(header)
-            runner = self._runner = Runner(self._world, control, recorder, loaded.program)
+            runner = self._runner = Runner(self._context, control, recorder, loaded.program)
         except Exception as error:
             log.exception("a run could not begin", name=name)
             raise InputError(_internal(error)) from error

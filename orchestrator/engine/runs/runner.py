@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class RunContext:
     """What all runs of one engine share."""
 
     config: Config
@@ -100,7 +100,7 @@ class Outcome:
             self.cause = Cause.DURING
 
 
-def guarding(suspenders: Sequence[Suspender]) -> frozenset[str]:
+def watched_by(suspenders: Sequence[Suspender]) -> frozenset[str]:
     """The channels that suspenders look at."""
     return frozenset(name for suspender in suspenders for name in channels_of(suspender))
 
@@ -110,56 +110,56 @@ class Runner:
 
     def __init__(
         self,
-        world: World,
+        context: RunContext,
         control: RunControl,
         recorder: Recorder,
         program: Program | PythonProgram,
     ) -> None:
         """`control` may have been asked for a stop already."""
-        self._world = world
+        self._context = context
         self._control = control
         self._recorder = recorder
         self._program = program
         self._outcome = Outcome()
         self.steps = count_steps((*program.steps, *program.finally_)) or 0
-        self._reporter = Reporter(world.events, control, self.steps)
+        self._reporter = Reporter(context.events, control, self.steps)
         verbs = Verbs(
-            world.config,
-            world.names,
-            world.view,
-            world.channels,
+            context.config,
+            context.names,
+            context.view,
+            context.channels,
             control,
             recorder,
-            world.events,
-            world.memory,
+            context.events,
+            context.memory,
         )
         self._verbs = verbs
         self._reporter.look = verbs.held.look
         self._preflight = Preflight(
-            world.channels,
-            world.view,
-            world.config.channels,
-            world.names,
-            world.config.ca.connect_timeout,
+            context.channels,
+            context.view,
+            context.config.channels,
+            context.names,
+            context.config.ca.connect_timeout,
         )
-        self._guards = (*world.suspenders, *program.suspend)
+        self._guards = (*context.suspenders, *program.suspend)
         self._suspenders = Suspenders(
-            world.view,
+            context.view,
             control,
             verbs.tell,
-            world.wall,
+            context.wall,
             lambda: self._interpreter.mark is not None,
             verbs.held,
         )
-        calls = Calls(world.library, control, self._connect, verbs.tell, world.rooms)
+        calls = Calls(context.library, control, self._connect, verbs.tell, context.rooms)
         self._interpreter = Interpreter(verbs, control, self._reporter, calls)
         self._interpreter.run_python = self._run_python
-        self._interpreter.guarded = self._suspenders.watching
+        self._interpreter.watching = self._suspenders.watching
 
     @property
     def needed(self) -> frozenset[str]:
         """The channels that this run has named, or that guard it."""
-        return guarding(self._guards) | self._preflight.used
+        return watched_by(self._guards) | self._preflight.used
 
     async def run(self) -> Outcome:
         """Check, steps, finalisers. Never raises but when cancelled from outside."""
@@ -233,10 +233,10 @@ class Runner:
 
     async def _run_python(self, program: PythonProgram, place: Place) -> None:
         """Run a Python sequence, as the run or as a step of its, in a room of its own."""
-        world, control, name = self._world, self._control, program.name
+        context, control, name = self._context, self._control, program.name
         failed = self._interpreter.failed_finalisers.append
-        code = UserCode(world.rooms, control, name, self._verbs.tell, Patience.OPERATOR, failed)
-        calls = VerbCalls(name, world.names, world.library, place.path)
+        code = UserCode(context.rooms, control, name, self._verbs.tell, Patience.OPERATOR, failed)
+        calls = VerbCalls(name, context.names, context.library, place.path)
         with seldom(self._verbs.tell) as tell_state:
             steps = PythonSteps(
                 name,
@@ -248,16 +248,16 @@ class Runner:
                 self._preflight.one_server,
                 tell_state,
             )
-            run = Run(name, steps, self._verbs, control, world.names, calls, code, place)
+            run = Run(name, steps, self._verbs, control, context.names, calls, code, place)
             await code.run(lambda: run.carry_out(program.function, **program.arguments))
 
     async def _check(self) -> None:
-        world = self._world
-        await world.channels.connect(sorted(guarding(self._guards)), 0.0)
+        context = self._context
+        await context.channels.connect(sorted(watched_by(self._guards)), 0.0)
         if isinstance(self._program, Program):
             for warning in await self._preflight.check(self._program):
                 self._verbs.tell(warning, Severity.MINOR)
-        await self._preflight.one_server(sorted(guarding(self._guards)))
+        await self._preflight.one_server(sorted(watched_by(self._guards)))
 
     async def _connect(self, names: Sequence[str]) -> None:
         """Make sure of channels that are known only in the run."""

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from orchestrator.engine.control.control import RunControl, StopRun
-from orchestrator.engine.control.leaf import End
+from orchestrator.engine.control.step_scope import End
 from orchestrator.engine.sequences.library import Library
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.user_code.rooms import Rooms
@@ -73,16 +73,16 @@ class Calls:
         is_async = inspect.iscoroutinefunction(self._library.functions()[name])
         result: object = None
         try:
-            with self._control.leaf(moving=True, seconds=timeout) as leaf:
+            with self._control.step_scope(moving=True, seconds=timeout) as scope:
                 result = await _told(self._library.invoke(name, args, self._run), name)
         except asyncio.CancelledError:
             self._tell_of_thread(name, is_async=is_async)
             raise
-        if leaf.ended is not None:
+        if scope.ended is not None:
             self._tell_of_thread(name, is_async=is_async)
-        if leaf.ended is End.TIMEOUT:
+        if scope.ended is End.TIMEOUT:
             raise StepTimeoutError(f"{name} did not return within {timeout:g} s")
-        if leaf.ended is End.STOP:
+        if scope.ended is End.STOP:
             raise StopRun
         return result
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from orchestrator.engine.control.branches import run_all
+from orchestrator.engine.control.concurrently import run_all
 from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.control.held import HeldUp
-from orchestrator.engine.control.leaf import End, Leaf
+from orchestrator.engine.control.step_scope import End, StepScope
 from orchestrator.engine.readings.trust import disconnected, seen
 from orchestrator.engine.readings.watching import until
-from orchestrator.engine.steps.legs import Acks, Leg, Pair, home, pair_of, severe
+from orchestrator.engine.steps.server_moves import Acks, Pair, ServerMove, home, pair_of, severe
 from orchestrator.errors import InputError, NotConnectedError, PutError, StepTimeoutError
 from orchestrator.language.names import ServerChannels
 from orchestrator.language.text.indices import LARGEST, NO_INDEX, Indices
@@ -108,9 +108,9 @@ class Master:
             if remark := parse_trajectory(text).remark:
                 self._tell(f"{server.name}: {remark}", Severity.NO_ALARM)
 
-        with self._control.leaf(moving=True, seconds=timeout) as leaf:
+        with self._control.step_scope(moving=True, seconds=timeout) as scope:
             await run_all([(f"load {server.name}", one(server, text)) for server, text in loads])
-        if leaf.ended is End.TIMEOUT:
+        if scope.ended is End.TIMEOUT:
             texts = [self._state(server) for server in left.values()]
             raise StepTimeoutError(f"not loaded within {spelt(timeout)} s: {'; '.join(texts)}")
 
@@ -132,7 +132,7 @@ class Master:
     async def _write(self, server: ServerChannels, text: str, timeout: float) -> None:
         ack = Acks(self._view, server)
         try:
-            # After a second abort nothing is waited for. The leaf's scope ends the put in time;
+            # After a second abort nothing is waited for. The step's scope ends the put in time;
             # the client's timeout is only its backstop.
             waits = not self._control.gives_up
             put = self._channels.put(
@@ -214,92 +214,94 @@ class Master:
             StepTimeoutError: Not all have reached theirs within `timeout` s.
         """
         seq = self._memory.next()
-        legs = [Leg(server, (seq, index), self._view) for server, index in indices.values()]
+        moves = [ServerMove(server, (seq, index), self._view) for server, index in indices.values()]
         try:
-            with self._control.leaf(moving=True, seconds=timeout) as leaf:
-                await self._reach(legs, seq, timeout, hold=hold)
+            with self._control.step_scope(moving=True, seconds=timeout) as scope:
+                await self._reach(moves, seq, timeout, hold=hold)
         except BaseException:  # told, and passed on
-            self._tell_left(legs)
+            self._tell_left(moves)
             raise
         finally:
-            for leg in legs:
-                leg.close()
-        self._ended(legs, leaf, timeout)
+            for move in moves:
+                move.close()
+        self._ended(moves, scope, timeout)
 
-    def _ended(self, legs: Sequence[Leg], leaf: Leaf, timeout: float) -> None:
-        self._tell_left(legs)
-        if leaf.ended is End.TIMEOUT:
-            texts = [f"{leg.text}: {self._state(leg.server)}" for leg in legs if not leg.done]
+    def _ended(self, moves: Sequence[ServerMove], scope: StepScope, timeout: float) -> None:
+        self._tell_left(moves)
+        if scope.ended is End.TIMEOUT:
+            texts = [f"{move.text}: {self._state(move.server)}" for move in moves if not move.done]
             raise StepTimeoutError(f"not reached within {spelt(timeout)} s: {'; '.join(texts)}")
 
-    async def _reach(self, legs: Sequence[Leg], seq: int, timeout: float, *, hold: bool) -> None:
-        servers = [leg.server for leg in legs]
+    async def _reach(
+        self, moves: Sequence[ServerMove], seq: int, timeout: float, *, hold: bool
+    ) -> None:
+        servers = [move.server for move in moves]
         await self._connected(servers, hold=hold)
-        await self._load_again(legs, timeout)
+        await self._load_again(moves, timeout)
         self._control.permit("Nested_Indices")()  # it moves the servers, as a put would
-        for leg in legs:
-            leg.asked()
-        self._ask(seq, legs)
+        for move in moves:
+            move.asked()
+        self._ask(seq, moves)
         names = [name for server in servers for name in (server.ack, server.index, server.cmd)]
         while not self._control.gives_up:
-            with self._held.waiting(lambda: disconnected(g.home for g in legs if not g.done)):
-                await until(self._view, names, lambda: self._look(legs, hold=hold), self._touch)
-            loaded = await self._load_again(legs, timeout)
+            with self._held.waiting(lambda: disconnected(g.home for g in moves if not g.done)):
+                await until(self._view, names, lambda: self._look(moves, hold=hold), self._touch)
+            loaded = await self._load_again(moves, timeout)
             if not loaded:
                 return
             self._control.permit("Nested_Indices")()
             # The same once more: a repetition for those that have reached it, but for those
             # without INDEX, which know of no seq.
-            self._ask(seq, [leg for leg in legs if leg in loaded or not leg.blind])
+            self._ask(seq, [move for move in moves if move in loaded or not move.blind])
 
-    def _ask(self, seq: int, legs: Sequence[Leg]) -> None:
-        indices = Indices(seq, {leg.server.name: leg.pair[1] for leg in legs})
+    def _ask(self, seq: int, moves: Sequence[ServerMove]) -> None:
+        indices = Indices(seq, {move.server.name: move.pair[1] for move in moves})
         self._show(indices)
 
-    def _look(self, legs: Sequence[Leg], *, hold: bool) -> bool:
+    def _look(self, moves: Sequence[ServerMove], *, hold: bool) -> bool:
         """Whether there is something to do: all have arrived, or one has to be loaded again."""
-        for leg in legs:
-            server = leg.server
-            if not leg.done and leg.reached():
-                leg.done = True
+        for move in moves:
+            server = move.server
+            if not move.done and move.reached():
+                move.done = True
                 known = self._memory.servers.get(server.name)
                 if known is not None:
-                    known.at, known.links = leg.pair, leg.home.links
-            if leg.failed and not leg.done and not self._has_lost(leg):
-                raise PutError(f"{leg.text}: {self._message(server)}")
-            if not leg.home.connected and not hold and not leg.done:
-                raise NotConnectedError(f"{leg.text}: it was lost")
-        return all(leg.done for leg in legs) or any(self._may_load(leg) for leg in legs)
+                    known.at, known.links = move.pair, move.home.links
+            if move.failed and not move.done and not self._has_lost(move):
+                raise PutError(f"{move.text}: {self._message(server)}")
+            if not move.home.connected and not hold and not move.done:
+                raise NotConnectedError(f"{move.text}: it was lost")
+        return all(move.done for move in moves) or any(self._may_load(move) for move in moves)
 
-    async def _load_again(self, legs: Sequence[Leg], timeout: float) -> list[Leg]:
+    async def _load_again(self, moves: Sequence[ServerMove], timeout: float) -> list[ServerMove]:
         """Load those that have lost their trajectory; which these are."""
-        lost = [leg for leg in legs if self._may_load(leg)]
-        for leg in lost:
-            name = leg.server.name
+        lost = [move for move in moves if self._may_load(move)]
+        for move in lost:
+            name = move.server.name
             known = self._memory.servers[name]
             self._tell(
                 f"{name} has lost its trajectory (restarted?): it is loaded again, and asked for "
-                f"index {leg.pair[1]} once more",
+                f"index {move.pair[1]} once more",
                 Severity.MINOR,
             )
-            await self._load(leg.server, known.text, timeout, hold=True)
-            leg.asked()
+            await self._load(move.server, known.text, timeout, hold=True)
+            move.asked()
         return lost
 
-    def _may_load(self, leg: Leg) -> bool:
+    def _may_load(self, move: ServerMove) -> bool:
         """Whether a server is to be loaded again, and all of it is connected."""
-        names = (leg.server.cmd, leg.server.ack)
-        return self._has_lost(leg) and all(self._view.channel(name).connected for name in names)
+        names = (move.server.cmd, move.server.ack)
+        return self._has_lost(move) and all(self._view.channel(name).connected for name in names)
 
-    def _has_lost(self, leg: Leg) -> bool:
+    def _has_lost(self, move: ServerMove) -> bool:
         """Whether a server no longer has what this service has loaded it with."""
-        known = self._memory.servers.get(leg.server.name)
-        if leg.blind:
-            return known is not None and not leg.done and leg.home.links != known.links
-        shown = self._index(leg.server)
-        if known is None or shown is None or leg.done or shown == leg.pair:
+        known = self._memory.servers.get(move.server.name)
+        if move.blind:
+            return known is not None and not move.done and move.home.links != known.links
+        shown = self._index(move.server)
+        if known is None or shown is None or move.done or shown == move.pair:
             return False
-        if leg.index.links != known.links:
+        if move.index.links != known.links:
             return shown == NO_INDEX or shown != known.at
         return shown == NO_INDEX and known.at != NO_INDEX
 
@@ -348,8 +350,8 @@ class Master:
         said = f"; it says {self._message(server)!r}" if warns or severe(ack.reading) else ""
         return f"{where}, {seen(ack)}{said}"
 
-    def _tell_left(self, legs: Sequence[Leg]) -> None:
-        left = [leg.text for leg in legs if not leg.done and leg.was_asked]
+    def _tell_left(self, moves: Sequence[ServerMove]) -> None:
+        left = [move.text for move in moves if not move.done and move.was_asked]
         if left:
             self._tell(f"may still be on their way: {', '.join(left)}", Severity.MINOR)
 

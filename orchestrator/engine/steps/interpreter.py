@@ -9,7 +9,7 @@ from typing import cast
 
 import structlog
 
-from orchestrator.engine.control.branches import run_all
+from orchestrator.engine.control.concurrently import run_all
 from orchestrator.engine.control.control import RewindRun, RunControl, SkipStep
 from orchestrator.engine.control.report import Reporter
 from orchestrator.engine.readings.environment import NOTHING
@@ -62,7 +62,7 @@ class Interpreter:
         self._steps = Steps(verbs, control, calls)
         self.run_python: Callable[[PythonProgram, Place], Awaitable[None]]
         """Runs a Python sequence within this run; set by who made this."""
-        self.guarded: Callable[[Sequence[Suspender]], AbstractAsyncContextManager[None]]
+        self.watching: Callable[[Sequence[Suspender]], AbstractAsyncContextManager[None]]
         """Around the steps of a document with suspenders; set likewise."""
         self.entered = False
         self.tolerated = 0
@@ -106,7 +106,7 @@ class Interpreter:
             if isinstance(node.on_error, Abort):
                 await self._placed(node, scope, at, entry)
             else:
-                await self._guarded(node, scope, at, entry)
+                await self._caught(node, scope, at, entry)
         except SkipStep:
             log.debug("skipped as a whole", step=node.label)
         self._reporter.finished()
@@ -118,10 +118,10 @@ class Interpreter:
 
     # Errors -----------------------------------------------------------------------------------
 
-    async def _guarded(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
+    async def _caught(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
         match node.on_error:
             case Abort():
-                raise AssertionError("is not guarded")
+                raise AssertionError("its failure is passed on")
             case Retry(tries, delay):
                 await self._retried(node, scope, place, tries, delay, entry)
             case Continue():
@@ -231,7 +231,7 @@ class Interpreter:
         began = self._began[here] = self._control.clock if began is None else began
         way_out: BaseException | None = None
         try:
-            async with self.guarded(guards):
+            async with self.watching(guards):
                 with self.timed(document.timeout, began):
                     await self.run(document.steps, inner, place, entry)
         except BaseException as error:  # raised again behind the finalisers

@@ -8,11 +8,11 @@ from functools import partial
 from typing import NamedTuple
 
 from orchestrator.config import ChannelConfig, StopChannel
-from orchestrator.engine.control.branches import run_all
 from orchestrator.engine.control.cancelling import end, unbroken, until_done
+from orchestrator.engine.control.concurrently import run_all
 from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.control.held import HeldUp
-from orchestrator.engine.control.leaf import End, Leaf
+from orchestrator.engine.control.step_scope import End, StepScope
 from orchestrator.engine.readings.trust import (
     NOTHING_MORE,
     Accept,
@@ -230,18 +230,18 @@ class Mover:
         for move in moves:
             self._touched.add(move.pv)
         try:
-            with self._control.leaf(moving=True, seconds=timeout) as leaf:
+            with self._control.step_scope(moving=True, seconds=timeout) as scope:
                 if len(attempts) == 1:
-                    await self._run(attempts[0], timeout, leaf)
+                    await self._run(attempts[0], timeout, scope)
                 else:
-                    works = [(f"set {a.move.pv}", self._run(a, timeout, leaf)) for a in attempts]
+                    works = [(f"set {a.move.pv}", self._run(a, timeout, scope)) for a in attempts]
                     await run_all(works)
         except BaseException:  # told, and passed on
             self._tell_orphans(attempts)
             raise
-        if leaf.ended is not None:
+        if scope.ended is not None:
             self._tell_orphans(attempts)
-        if leaf.ended is End.TIMEOUT and (late := [a for a in attempts if not a.done]):
+        if scope.ended is End.TIMEOUT and (late := [a for a in attempts if not a.done]):
             raise StepTimeoutError("; ".join(a.late(timeout, self._trust) for a in late))
 
     def _attempt(self, move: Move, *, prepared: bool) -> Attempt:
@@ -253,14 +253,14 @@ class Mover:
             attempt.prepare()
         return attempt
 
-    async def _run(self, attempt: Attempt, timeout: float, leaf: Leaf) -> None:
+    async def _run(self, attempt: Attempt, timeout: float, scope: StepScope) -> None:
         began = self._clock()
         held = not attempt.prepared
         try:
             while not attempt.done:
                 try:
                     with self._held.waiting(lambda: self._hindrances(attempt, began)):
-                        await self._once(attempt, timeout, leaf, held=held)
+                        await self._once(attempt, timeout, scope, held=held)
                 except NotConnectedError:
                     if not held or self._control.gives_up:
                         raise
@@ -268,10 +268,10 @@ class Mover:
         except BaseException:
             self._look_whether_issued(attempt, began)
             try:
-                if leaf.reason is End.TIMEOUT:
+                if scope.reason is End.TIMEOUT:
                     await self._last_look(attempt)
             finally:  # also where an abort ends that look
-                if attempt.issued and leaf.reason is not End.SKIP and not attempt.done:
+                if attempt.issued and scope.reason is not End.SKIP and not attempt.done:
                     await self._stop_moving(attempt)
             raise
 
@@ -286,14 +286,16 @@ class Mover:
         doubt = attempt.doubt(self._trust)
         return [f"its readback {attempt.move.readback}: {doubt}"] if doubt else []
 
-    async def _once(self, attempt: Attempt, timeout: float, leaf: Leaf, *, held: bool) -> None:
+    async def _once(
+        self, attempt: Attempt, timeout: float, scope: StepScope, *, held: bool
+    ) -> None:
         if held:
             if not self._control.gives_up:
                 channels = attempt.channels
                 names = [channel.name for channel in channels]
                 await until(self._view, names, lambda: all(c.connected for c in channels))
             attempt.prepare()
-        await self._put(attempt, timeout, leaf)
+        await self._put(attempt, timeout, scope)
         if attempt.readback is not None and not self._control.gives_up:
             await self._await_readback(attempt, timeout)
             attempt.arrived = True
@@ -307,7 +309,7 @@ class Mover:
         if age is not None and age <= self._clock() - began:
             attempt.issued = True
 
-    async def _put(self, attempt: Attempt, timeout: float, leaf: Leaf) -> None:
+    async def _put(self, attempt: Attempt, timeout: float, scope: StepScope) -> None:
         name, completion = attempt.move.pv, attempt.move.completion
         if self._control.gives_up or (
             self._control.finalising and self._channels.outstanding(name) is not None
@@ -316,13 +318,13 @@ class Mover:
         links = attempt.channel.links
         attempt.before = attempt.readback.reading if attempt.readback is not None else None
         own_before = attempt.channel.reading
-        # The leaf's scope ends the put in time; the client's own timeout is only its backstop.
+        # The step's scope ends the put in time; the client's own timeout is only its backstop.
         await self._channels.put(
             name,
             attempt.value,
             completion=completion,
             timeout=timeout + 5.0,
-            permit=self._control.permit(name, step=leaf),
+            permit=self._control.permit(name, step=scope),
         )
         attempt.issued = True
         attempt.completed = completion
@@ -381,7 +383,7 @@ class Mover:
                 await until_done([asking])
 
     async def _read(self, attempt: Attempt, timeout: float) -> None:
-        """Ask the readback's server; as with the put, the leaf's scope ends it in time."""
+        """Ask the readback's server; as with the put, the step's scope ends it in time."""
         assert attempt.readback is not None  # noqa: S101 - called only with a readback
         name = attempt.readback.name
         reply = (await self._channels.get([name], timeout, beside=True))[name]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from orchestrator.buffers import Column, Floats
 from orchestrator.engine.control.control import RunControl
-from orchestrator.engine.control.leaf import End
+from orchestrator.engine.control.step_scope import End
 from orchestrator.errors import NotConnectedError, OrchestratorError, ReadError, StepTimeoutError
 from orchestrator.ports import Channels, Recorder, View
 from orchestrator.timers import spelt
@@ -93,7 +93,9 @@ class Sampler:
 
     async def _has_room(self) -> bool:
         """Wait until the disk has taken enough of the rows; False if that was skipped."""
-        with self._control.leaf(moving=False, given_up=True) as leaf:  # then one row more is kept
+        with self._control.step_scope(
+            moving=False, given_up=True
+        ) as scope:  # then one row more is kept
             try:
                 async with asyncio.timeout(_UNTOLD):
                     await self._recorder.room()
@@ -103,17 +105,17 @@ class Sampler:
                 await self._recorder.room()
                 self._tell("the disk takes rows again", Severity.NO_ALARM)
         await self._control.gate()
-        return leaf.ended is not End.SKIP
+        return scope.ended is not End.SKIP
 
     async def _read(
         self, names: Sequence[str], timeout: float
     ) -> Mapping[str, Reading | Exception] | None:
         replies: Mapping[str, Reading | Exception] = {}
-        with self._control.leaf(moving=True, seconds=timeout + 5.0) as leaf:
+        with self._control.step_scope(moving=True, seconds=timeout + 5.0) as scope:
             replies = await self._channels.get(names, timeout)
-        if leaf.ended is End.TIMEOUT:
+        if scope.ended is End.TIMEOUT:
             return {n: StepTimeoutError(f"{n}: no reply within {spelt(timeout)} s") for n in names}
-        return None if leaf.ended is not None else replies
+        return None if scope.ended is not None else replies
 
     def _last(self, name: str) -> Reading | Exception:
         channel = self._view.channel(name)

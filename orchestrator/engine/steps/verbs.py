@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from orchestrator.config import Config
 from orchestrator.engine.control.control import RunControl, SkipStep
 from orchestrator.engine.control.held import HeldUp
-from orchestrator.engine.control.leaf import End
+from orchestrator.engine.control.step_scope import End
 from orchestrator.engine.readings.environment import NOTHING, Environment
 from orchestrator.engine.readings.trust import NOTHING_MORE, Accept, Trust
 from orchestrator.engine.steps.chained import Master, Memory
@@ -121,7 +121,7 @@ class Verbs:
         if not wanted:
             return {}
         failed: dict[str, OrchestratorError] = {}
-        with self._control.leaf(moving=True) as leaf:
+        with self._control.step_scope(moving=True) as scope:
             ends = self._control.clock + timeout
             # Another branch may put meanwhile; one that never rests must not hold this one up.
             for _ in range(_TRIES):
@@ -129,9 +129,9 @@ class Verbs:
                 failed = await self._read(self._outdated(names), ends - self._control.clock)
                 if asked == self._puts:
                     break
-        if leaf.ended is End.SKIP:
+        if scope.ended is End.SKIP:
             raise SkipStep
-        if leaf.ended is End.GIVE_UP:
+        if scope.ended is End.GIVE_UP:
             raise ReadError(f"{', '.join(wanted)}: not read anew, as it was given up by an abort")
         return failed
 
@@ -172,12 +172,12 @@ class Verbs:
         """
         self._events.offer(Told(text, question=True, run_id=self._control.run_id))
         self._control.pause()
-        with self._control.leaf(moving=False) as leaf:
+        with self._control.step_scope(moving=False) as scope:
             await self._control.resumed()
         # As asked, also where the end of the pause has come first.
-        if leaf.reason is End.SKIP:
+        if scope.reason is End.SKIP:
             self._control.resume()
-        leave(leaf.reason)
+        leave(scope.reason)
         self.tell(f"resumed{self._control.resumed_by}")
 
     def until(

@@ -9,7 +9,7 @@ from functools import partial
 
 from orchestrator.engine.control.control import RewindRun, RunControl, SkipStep, StopRun
 from orchestrator.engine.control.held import HeldUp
-from orchestrator.engine.control.leaf import End
+from orchestrator.engine.control.step_scope import End
 from orchestrator.engine.readings.environment import UnmetError
 from orchestrator.engine.readings.trust import NOTHING_MORE, Accept, Trust, disconnected, seen
 from orchestrator.engine.readings.watching import AGE_PERIOD
@@ -109,7 +109,7 @@ class Waiter:
             StopRun: STOP was asked for.
         """
         watch: _Watch | None = None
-        with self._control.leaf(moving=False, seconds=timeout) as leaf:
+        with self._control.step_scope(moving=False, seconds=timeout) as scope:
             if condition.begun is not None:
                 if refresh is not None:
                     await refresh()
@@ -117,11 +117,11 @@ class Waiter:
             watch = self._watch(condition, how)
             with self._held.waiting(partial(self._doubts, condition)):
                 await self._until(watch, condition, refresh)
-        if leaf.ended is End.TIMEOUT:
+        if scope.ended is End.TIMEOUT:
             told = [self._seen(name, condition.accept) for name in condition.channels]
             told += [_NO_EDGE] if watch is not None and watch.began_true else []
             raise StepTimeoutError(f"waited {timeout:g} s for {condition.text}: {'; '.join(told)}")
-        leave(leaf.ended)
+        leave(scope.ended)
 
     async def either(self, condition: Condition, seconds: float | None, how: How = _SIMPLY) -> bool:
         """Wait for a condition or a time: True where the condition came true.
@@ -131,12 +131,12 @@ class Waiter:
             StopRun: STOP was asked for.
         """
         with (
-            self._control.leaf(moving=False, seconds=seconds) as leaf,
+            self._control.step_scope(moving=False, seconds=seconds) as scope,
             self._held.waiting(partial(self._doubts, condition), f"the wait for {condition.text}"),
         ):
             await self._until(self._watch(condition, how), condition)
-        leave(leaf.ended)
-        return leaf.ended is None
+        leave(scope.ended)
+        return scope.ended is None
 
     async def delay(self, seconds: float) -> None:
         """Wait for a time, on the run's clock.
@@ -144,9 +144,9 @@ class Waiter:
         Raises:
             StopRun: STOP was asked for.
         """
-        with self._control.leaf(moving=False, seconds=seconds) as leaf:
+        with self._control.step_scope(moving=False, seconds=seconds) as scope:
             await asyncio.get_running_loop().create_future()
-        leave(leaf.ended)
+        leave(scope.ended)
 
     async def connected(self, names: Sequence[str], timeout: float | None) -> None:
         """Wait until all these channels are connected.
@@ -163,18 +163,18 @@ class Waiter:
         condition = Condition(
             "", tuple(names), lambda: all(c.connected for c in channels), reads=frozenset(names)
         )
-        with self._control.leaf(moving=False, seconds=timeout, given_up=True) as leaf:
+        with self._control.step_scope(moving=False, seconds=timeout, given_up=True) as scope:
             if not self._control.gives_up:
                 with self._held.waiting(lambda: disconnected(channels)):
                     await self._until(self._watch(condition, How()), condition)
         lost = ", ".join(channel.name for channel in channels if not channel.connected)
-        if leaf.ended is End.TIMEOUT:
+        if scope.ended is End.TIMEOUT:
             raise StepTimeoutError(f"waited {timeout:g} s for the connection of {lost}")
         if lost and self._control.gives_up:
             raise NotConnectedError(f"{lost}: disconnected")
-        if leaf.ended is End.SKIP:
+        if scope.ended is End.SKIP:
             raise SkipStep
-        leave(leaf.ended)
+        leave(scope.ended)
 
     def compare(
         self,

@@ -55,7 +55,7 @@ async def test_those_of_the_configuration_and_those_in_use_stay(c_ioc: Ioc) -> N
         await until(lambda: value_of(taken.of(used)[-1]) == 2.5)
 
 
-async def test_one_whose_put_is_owed_stays_until_that_has_ended(c_ioc: Ioc) -> None:
+async def test_one_whose_put_is_outstanding_stays_until_that_has_ended(c_ioc: Ioc) -> None:
     pv = c_ioc.prefix + "SLOW.A"
     client, _ = client_of()
     async with client:

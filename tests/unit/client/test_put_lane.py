@@ -50,7 +50,7 @@ def put(lane: PutLane, value: object, *, completion: bool = True, timeout: float
     return asyncio.create_task(work, name=f"put {value}")
 
 
-def test_a_put_callback_is_owed_until_it_ends_and_no_longer(lane) -> None:
+def test_a_put_callback_is_outstanding_until_it_ends_and_no_longer(lane) -> None:
     async def scenario(lane, channel):
         task = put(lane, 1.5)
         await asyncio.sleep(3)
@@ -249,7 +249,7 @@ def test_a_failed_callback_is_its_callers_error_and_the_next_goes_on(lane) -> No
     assert lane(scenario) == [1.0, 2.0]
 
 
-def test_a_loss_ends_what_is_owed_at_once(lane) -> None:
+def test_a_loss_ends_what_is_outstanding_at_once(lane) -> None:
     async def scenario(lane, channel):
         task = put(lane, 1.0, timeout=1000)
         await settle()
@@ -302,7 +302,7 @@ def test_the_permit_is_asked_when_the_put_leaves_and_not_before(lane) -> None:
     assert lane(scenario) == ([1.0], None)
 
 
-def test_closing_ends_what_is_owed_with_the_reason_and_a_late_end_does_nothing(lane) -> None:
+def test_closing_ends_what_is_outstanding_with_the_reason_and_a_late_end_does_nothing(lane) -> None:
     async def scenario(lane, channel):
         task = put(lane, 1.0)
         await settle()

@@ -51,7 +51,7 @@ class Acks:
         self._close()
 
 
-class Leg:
+class ServerMove:
     """One server on its way to one index."""
 
     def __init__(self, server: ServerChannels, pair: Pair, view: View) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from orchestrator.device.world import World
-from orchestrator.engine.steps.legs import NO_INDEX, pair_of
+from orchestrator.engine.steps.server_moves import NO_INDEX, pair_of
 from orchestrator.types import LinkChange, Metadata, NativeType, Reading
 
 

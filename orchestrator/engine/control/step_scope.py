@@ -24,7 +24,7 @@ class End(Enum):
     """The run goes back to its last checkpoint."""
 
 
-class Leaf:
+class StepScope:
     """The scope of one step.
 
     `ended` tells after the scope why it ended early, None if it did not. A deadline counts on the
@@ -53,14 +53,14 @@ class Leaf:
 
     def __init__(
         self,
-        enter: Callable[[Leaf], None],
-        leave: Callable[[Leaf], bool],
+        enter: Callable[[StepScope], None],
+        leave: Callable[[StepScope], bool],
         moving: bool,
         finalising: bool,
         seconds: float | None,
         given_up: bool = False,
     ) -> None:
-        """Made by `RunControl.leaf`; `moving`: in flight, so that a pause waits for its end.
+        """Made by `RunControl.step_scope`; `moving`: in flight, so that a pause waits for its end.
 
         `leave` tells whether more than this step is being ended. `given_up`: a second abort ends
         it.
@@ -115,7 +115,7 @@ class Leaf:
             self.deadline = None
             self.end(End.TIMEOUT)
 
-    def __enter__(self) -> Leaf:
+    def __enter__(self) -> StepScope:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - steps run in tasks
         self._task, self._cancelling = task, task.cancelling()
