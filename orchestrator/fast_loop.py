@@ -19,8 +19,8 @@ _now = time.monotonic
 class FastLoop(uvloop.Loop):
     """Times are exact and timers are never early.
 
-    uvloop's own clock counts whole milliseconds: what came before a put and what came after it
-    could have one time. Its timers round.
+    uvloop's own clock counts whole milliseconds (MagicStack/uvloop#359): what came before a put
+    and what came after it could have one time. Its timers are early by up to one (#739).
     """
 
     time = time.monotonic  # a builtin needs no frame, and every reading asks for the time

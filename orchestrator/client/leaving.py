@@ -35,7 +35,8 @@ def leave_in_time() -> None:
     """When the process ends, let libca close its circuits, but wait for `GRACE` only.
 
     ca_context_destroy waits until each server has closed its side: for ever, where one is frozen
-    or its host is gone (tcpSendThread::run of tcpiiu.cpp). aioca calls it at exit.
+    or its host is gone (tcpSendThread::run of tcpiiu.cpp; epics-base/epics-base#477, #936). aioca
+    calls it at exit.
     """
     atexit.unregister(_Context._teardown)  # noqa: SLF001 - as above
     # Now, as Python starts no threads at exit any more (3.12).

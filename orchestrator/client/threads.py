@@ -2,7 +2,8 @@
 
 A call from a thread that Python does not know makes a thread state, with memory mapped for its
 frames, and frees both behind it (PyGILState_Ensure and PyGILState_Release of Python's C API, which
-ctypes calls around each callback). That costs more than most of our callbacks do themselves.
+ctypes calls around each callback; python/cpython#146219). That costs more than most of our
+callbacks do themselves.
 """
 
 from __future__ import annotations

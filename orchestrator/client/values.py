@@ -178,7 +178,7 @@ def _reals(label: str, value: Any, native: NativeType) -> Any:
 
 
 def _one_row(value: Any, dtype: Any) -> Any:
-    # epicscorelibs would set the shape of a scalar, which numpy 2.5 deprecates.
+    # epicscorelibs would set the shape of a scalar, which numpy 2.5 deprecates (numpy/numpy#29536).
     if not isinstance(value, np.ndarray):
         return np.array((value,), dtype)
     return np.ascontiguousarray(value, dtype).ravel()

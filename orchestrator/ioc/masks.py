@@ -1,4 +1,4 @@
-"""Event masks of subscriptions, which caproto's server ignores."""
+"""Event masks of subscriptions, which caproto's server ignores (caproto/caproto#97)."""
 
 from __future__ import annotations
 

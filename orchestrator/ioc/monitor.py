@@ -106,7 +106,7 @@ def _end_if_cancelled() -> None:
     """Raise a cancellation that was swallowed: an IOC that waits for its end never stopped.
 
     caproto awaits by `asyncio.wait_for`, which before Python 3.12 returns as if nothing were when
-    what it waits for is there in the same turn of the loop.
+    what it waits for is there in the same turn of the loop (python/cpython#86296).
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

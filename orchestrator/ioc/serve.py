@@ -236,7 +236,8 @@ class IocServer:
         protocol = asyncio.StreamReaderProtocol(reader)
         try:
             # uvloop's own server leaves a descriptor open for ever where the client has reset the
-            # connection before it is accepted: what is called then fails, and drops the transport.
+            # connection before it is accepted: what is called then fails, as there is no peer name
+            # (MagicStack/uvloop#560), and drops the transport.
             sock.setblocking(False)
             tune(sock)
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, sock)

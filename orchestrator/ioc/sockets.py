@@ -99,7 +99,7 @@ def _bind(port: int, interfaces: Sequence[str]) -> BoundSockets:
 
 def _add(bound: BoundSockets, interface: str) -> None:
     chosen = bound.port == 0
-    # proto=IPPROTO_TCP: only then does asyncio set TCP_NODELAY by itself.
+    # proto=IPPROTO_TCP: only then does asyncio set TCP_NODELAY by itself (python/cpython#148783).
     tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.tcp.append(tcp)
     tcp.setblocking(False)

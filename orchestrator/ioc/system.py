@@ -140,7 +140,10 @@ class Worker:
 
 
 def _passable(error: BaseException) -> BaseException:
-    """An exception that a future can carry, and that ends no event loop."""
+    """An exception that a future can carry, and that ends no event loop.
+
+    One that is given a StopIteration is never done (python/cpython#112182).
+    """
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
     return RuntimeError(f"{type(error).__name__}: {error}")

@@ -56,9 +56,10 @@ async def metadata_for(channel: Any, data_type: Any) -> Any:
 class TextChannel(ca.ChannelChar):  # type: ignore[misc] # caproto is untyped
     """A text PV outside of any group.
 
-    Clients see a CHAR waveform of `max_length` bytes, the last of them for the closing NUL. It
-    takes DBR_CHAR arrays and plain DBR_STRINGs alike, which caproto's own refuses, and gives
-    both; a DBR_STRING holds the first 39 bytes. UTF-8; from inside, text that is too long is cut.
+    Clients see a CHAR waveform of `max_length` bytes, the last of them for the closing NUL, as
+    caproto has it for all text (caproto/caproto#868). It takes DBR_CHAR arrays and plain
+    DBR_STRINGs alike, which caproto's own refuses, and gives both; a DBR_STRING holds the first
+    39 bytes. UTF-8; from inside, text that is too long is cut.
     """
 
     default_value = ""

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _asked: set[asyncio.Task[Any]] = set()
-# Not by `Task.cancelling`: until Python 3.12 a TaskGroup in a user's code leaves one too many.
+# Not by `Task.cancelling`: up to Python 3.12 a TaskGroup in a user's code may leave one too many
+# (python/cpython#133747).
 # No WeakSet: it is asked four times a step, and a look into one takes as long as a step's check.
 
 

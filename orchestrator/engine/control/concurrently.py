@@ -17,9 +17,9 @@ async def run_all(branches: Sequence[tuple[str, Coroutine[Any, Any, None]]]) -> 
     STOP lets each branch come to its own next boundary. All tasks have ended when this returns or
     raises.
 
-    No TaskGroup: until Python 3.12 one that fails while it is waited for leaves its parent with a
-    cancellation too many (`Task.cancelling`), and the next ABORT of the run would be taken for the
-    end of the service.
+    No TaskGroup: up to Python 3.12 one that fails while it is waited for leaves its parent with a
+    cancellation too many (`Task.cancelling`; python/cpython#133747), and the next ABORT of the run
+    would be taken for the end of the service.
 
     Raises:
         OrchestratorError: The first failure of a branch; the others were cancelled.

@@ -320,7 +320,8 @@ def _called(function: Callable[..., T], args: Mapping[str, object]) -> Callable[
         except BaseException as error:
             if isinstance(error, Exception) and not isinstance(error, StopIteration):
                 raise
-            # No future can hold a StopIteration; `sys.exit()` is to end the function alone.
+            # A future that is given a StopIteration is never done (python/cpython#112182);
+            # `sys.exit()` is to end the function alone.
             text = f"{function.__name__} raised {type(error).__name__}: {error}"
             raise CallError(text) from error
 

@@ -291,7 +291,11 @@ def described(error: BaseException) -> str:
 
 
 def _for_a_future(error: BaseException) -> Exception:
-    """The error, if the event loop can be given it; SystemExit would end the IOC."""
+    """The error, if the event loop can be given it.
+
+    SystemExit would end the IOC, and what is given a StopIteration is never done
+    (python/cpython#112182).
+    """
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
     return DeviceError(described(error))

@@ -218,7 +218,7 @@ def test_a_function_that_is_deaf_to_its_timeout_has_timed_out(play, name):
 
 
 def test_a_function_with_a_group_of_tasks_leaves_the_run_as_it_was(play):
-    """Until Python 3.12 such a group leaves its task with a cancellation too many."""
+    """Up to Python 3.12 such a group leaves its task with a cancellation too many."""
 
     async def scenario(it):
         call = "{call: {function: fails_within, args: {seconds: 1}}, on_error: continue}"

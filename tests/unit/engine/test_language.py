@@ -48,7 +48,7 @@ def test_first_failure_cancels_the_other_branches_moves_by_their_stop_channels(p
 
 
 def test_abort_after_a_tolerated_failure_of_a_branch_still_runs_finally(play):
-    """Until Python 3.12 a TaskGroup that failed left a cancellation too many with its parent."""
+    """Up to Python 3.12 a TaskGroup that failed left a cancellation too many with its parent."""
 
     async def scenario(it):
         it.start(
