@@ -6,9 +6,16 @@ import asyncio
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from orchestrator.types import PullItem, PushItem, Reading, Update
+from orchestrator.types import (
+    Progressed,
+    PullItem,
+    Reading,
+    RowTaken,
+    StepStarted,
+    Update,
+)
 
 T = TypeVar("T")
 
@@ -31,6 +38,9 @@ EDGE_FIELDS = frozenset(
 
 _MIRROR = "mon"
 """The field of a mirror's values."""
+
+_LATEST = (StepStarted, RowTaken, Progressed)
+"""Events of which the newest of a run tells all that those before it did."""
 
 _MOST_KEPT = 100_000
 """Items in the push queue from which on nothing is kept that can be merged."""
@@ -132,6 +142,10 @@ class MergeQueue(Merged[T]):
                 self._waiter = None
         return self._oldest(limit)
 
+    def drop(self, count: int) -> int:
+        """Throw away so many of the oldest items, or all there are; how many these were."""
+        return len(self._oldest(count))
+
     async def idle(self) -> None:
         """Return when all that was offered has been taken, and whoever took it wants more."""
         while self._items or not self._idle.is_set():
@@ -150,21 +164,26 @@ def pull_queue(keep_all: frozenset[str] = frozenset()) -> MergeQueue[PullItem]:
     return MergeQueue(key)
 
 
-def push_queue(keep_all: frozenset[str] = frozenset()) -> MergeQueue[PushItem]:
-    """The queue in front of the server. Updates merge by field and key, but for `EDGE_FIELDS`.
+def push_queue(keep_all: frozenset[str] = frozenset()) -> MergeQueue[Any]:
+    """The queue in front of one listener, who may be the server. Updates merge by field and key.
+
+    Not those of `EDGE_FIELDS`. Of a run's steps, rows and figures the newest is kept; all other
+    events, and the answers, are.
 
     Values of the mirrors of channels in `keep_all` are kept, up to a bound: a channel that is
     faster than its mirror can be served would fill the memory. Beyond they merge, and count.
     """
 
-    def key(item: PushItem) -> Hashable | None:
-        if not isinstance(item, Update) or item.field in EDGE_FIELDS:
+    def key(item: object) -> Hashable | None:
+        if not isinstance(item, Update):
+            return (type(item), item.run_id) if isinstance(item, _LATEST) else None
+        if item.field in EDGE_FIELDS:
             return None
         if item.field == _MIRROR and item.key in keep_all and len(queue) < _MOST_KEPT:
             return None
         return (item.field, item.key)
 
-    queue: MergeQueue[PushItem] = MergeQueue(key)
+    queue: MergeQueue[Any] = MergeQueue(key)
     return queue
 
 

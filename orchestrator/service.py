@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import (
     AbstractContextManager,
@@ -20,6 +19,7 @@ from typing import Any, TypeAlias
 
 import structlog
 
+from orchestrator.api import Api, Caller, Filter, Subscription
 from orchestrator.cas import ANY, Serving
 from orchestrator.client import Client
 from orchestrator.config import ChannelConfig, Config, key_place, names_of, prefix_doubts
@@ -29,7 +29,7 @@ from orchestrator.engine import Engine, Library, Rooms, registry_of
 from orchestrator.language.program.compiler import compile_suspenders
 from orchestrator.ports import Channels, Offer, Store
 from orchestrator.present import Announcement, announced
-from orchestrator.queues import MergeQueue, QueueFigures, pull_queue, push_queue, request_queue
+from orchestrator.queues import MergeQueue, QueueFigures, pull_queue, request_queue
 from orchestrator.replay import ENDING, Recording
 from orchestrator.server import Server
 from orchestrator.types import (
@@ -59,7 +59,9 @@ _TENDING = 2.0
 _DRAIN = 2.0
 """s that clients get at the end to be sent what was published."""
 
-Observer: TypeAlias = Callable[[RunEvent], None]
+
+Listener: TypeAlias = Callable[[Any], None]
+"""Takes what is published; it must not wait. What it is given is as its `Filter` says."""
 
 
 class Service:
@@ -68,21 +70,19 @@ class Service:
     Made by `open_service`.
     """
 
-    def __init__(self, config: Config, observe: Observer | None, record: Path | None) -> None:
-        """`observe` is told of every event of a run, in order; it must not wait.
+    def __init__(self, config: Config, record: Path | None) -> None:
+        """With `record`, device and engine run as guests of a recording.
 
-        With `record`, the device and the engine run as guests of a recording, which stands
-        between them and all that reaches them.
+        It stands between them and all that reaches them.
         """
         self.config = config
         channels = config.channels | _followed(config)
         keep_all = frozenset(c.name for c in channels.values() if c.keep_all)
         self._pull: MergeQueue[PullItem] = pull_queue(keep_all)
-        self._push: MergeQueue[PushItem] = push_queue(keep_all)
+        self.api = Api(self._pull, keep_all)
+        """Where whoever asks and listens comes in."""
+        self._listeners: set[asyncio.Task[None]] = set()
         self._requests: MergeQueue[EngineItem] = request_queue()
-        self._observe = observe
-        self._numbers = itertools.count(-1, -1)
-        self._asked: dict[int, asyncio.Future[RunEnded | RunRefused]] = {}
         self._device = Device(config)
         self._client = Client(channels, self._pull)
         self._port = 0
@@ -90,11 +90,11 @@ class Service:
         """Where the PVs are served, once they are."""
         self._ending = ENDING
         self._announcement: Announcement | None = None
-        self._server = Server(config, self._pull, self._push)
+        self._server = Server(config, self.api)
         self._recording: Recording | None = None
         self._rooms = Rooms(threads=record is None)
         self._examined = self._pull
-        self._published: Offer[PushItem] = self._push
+        self._published: Offer[PushItem] = self.api
         port: Channels = self._client
         self._loop = asyncio.get_running_loop()
         store: Store = RunStore(config.store, self._rows_lost)
@@ -104,7 +104,7 @@ class Service:
         if record is not None:
             recording = self._recording = Recording(record, config, registry, port, store)
             self._examined = recording.pull
-            self._published = recording.watched(self._push)
+            self._published = recording.watched(self.api)
             port, store = recording.channels, recording.store
             library, wall = recording.library, recording.wall
         self._engine = Engine(
@@ -139,16 +139,6 @@ class Service:
     def _tell(self, told: Told) -> None:
         # Not by `offer`: to a recording it comes from outside, as the engine knows nothing of it.
         self._pull.offer(told)
-        self._observed(told)
-
-    def _observed(self, item: RunEvent) -> None:
-        if self._observe is None:
-            return
-        try:
-            self._observe(item)
-        except Exception:  # the top of a callback: no run ends because nobody could be told
-            kind, run = type(item).__name__, getattr(item, "run_id", "")
-            log.exception("an event could not be told", kind=kind, run=run)
 
     def offer(self, item: RunEvent) -> None:
         """The engine's events pass here on their way to the pull queue."""
@@ -156,13 +146,8 @@ class Service:
             self._pull.offer(item)
         else:
             self._recording.event(item)
-        self._observed(item)
         if isinstance(item, RunStarted) and self._announcement is not None:
             self._announcement.began(item.name, item.run_id)
-        if isinstance(item, RunEnded | RunRefused):
-            future = self._asked.pop(item.request, None)
-            if future is not None and not future.done():
-                future.set_result(item)
 
     async def run(
         self,
@@ -177,26 +162,35 @@ class Service:
 
         Arguments are checked as those of START; `origin` is the file's name for messages.
         """
-        number = next(self._numbers)
-        future: asyncio.Future[RunEnded | RunRefused] = asyncio.get_running_loop().create_future()
-        self._asked[number] = future
-        self._pull.offer(
-            Command(
-                Verb.START,
-                number,
-                text=name,
-                args=dict(args or {}),
-                document=text,
-                origin=origin,
-                owner=owner,
-                how="run",
-            )
+        command = Command(
+            Verb.START, text=name, args=dict(args or {}), document=text, origin=origin, how="run"
         )
-        return await future
+        reply = await self.api.ask(command, Caller(owner))
+        assert reply.outcome is not None  # noqa: S101 - a START is answered by an outcome
+        return reply.outcome
 
     def control(self, verb: Verb, reason: str = "", by: str = "") -> None:
         """Pause, resume, stop, abort or skip, as by the PVs; `by`: who asks, user@host."""
-        self._pull.offer(Command(verb, text=reason, owner=by))
+        self.api.tell(Command(verb, text=reason), Caller(by))
+
+    def listen(self, take: Listener, wanted: Filter) -> None:
+        """Call `take` with everything of these that is published from now on, in order.
+
+        Until the service has ended; in a task of the service. What `take` raises is logged.
+        """
+        subscription = self.api.subscribe(wanted)
+        listening = self._loop.create_task(_hand_over(subscription, take), name="listener")
+        self._listeners.add(listening)
+
+    async def _close_listeners(self) -> None:
+        """The last of what was published is taken, within `_DRAIN` s."""
+        self.api.close()
+        if self._listeners:
+            _, late = await asyncio.wait(self._listeners, timeout=_DRAIN)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
 
     def ends(self, reason: str) -> None:
         """Why the service is about to end, for a run that is aborted by that; a signal's name."""
@@ -211,7 +205,7 @@ class Service:
         while True:
             await asyncio.sleep(_TICK)
             now = clock()
-            pull, push = self._pull.figures, self._push.figures
+            pull, push = self._pull.figures, self._server.published.figures
             rate = (pull.total - pulled) / (now - last)
             pulled = pull.total
             lag = max(now - last - _TICK, 0.0)
@@ -246,9 +240,10 @@ class Service:
         try:
             async with asyncio.timeout(_DRAIN):
                 await self._pull.idle()
-                await self._push.idle()
+                await self._server.published.idle()
         except TimeoutError:
-            log.warning("not all was published before the end", waiting=self._push.figures.waiting)
+            waiting = self._server.published.figures.waiting
+            log.warning("not all was published before the end", waiting=waiting)
 
     async def _host(
         self, name: str, work: Callable[[], Coroutine[Any, Any, None]], why: str = ""
@@ -261,11 +256,14 @@ class Service:
 
     @asynccontextmanager
     async def _running(self, foreground: str | None) -> AsyncIterator[None]:
-        async with self._server.running() as ioc:
-            self._port, self.where = ioc.port, ioc.where
-            async with self._working():
-                with self._announced(foreground):
-                    yield
+        try:
+            async with self._server.running() as ioc:
+                self._port, self.where = ioc.port, ioc.where
+                async with self._working():
+                    with self._announced(foreground):
+                        yield
+        finally:
+            await self._close_listeners()
 
     @contextmanager
     def _announced(self, foreground: str | None) -> Iterator[None]:
@@ -284,7 +282,7 @@ class Service:
     async def _working(self) -> AsyncIterator[None]:
         """The device examines from before the first monitor until after the last."""
         for item in self._device.first_decisions():
-            self._push.offer(item)
+            self.api.offer(item)
         async with asyncio.TaskGroup() as tasks:
             pull, push = self._examined, self._published
             work = partial(self._device.run, pull, push, self._requests)
@@ -341,7 +339,6 @@ def spare_the_collector() -> None:
 async def open_service(
     config: Config,
     *,
-    observe: Observer | None = None,
     record: Path | None = None,
     foreground: str | None = None,
 ) -> AsyncIterator[Service]:
@@ -361,7 +358,7 @@ async def open_service(
     for doubt in prefix_doubts(config):
         log.warning(doubt, at=key_place(config, ("prefix",)))
     with _store_of(config, foreground):
-        service = Service(config, observe, record)
+        service = Service(config, record)
         try:
             async with service._running(foreground):  # noqa: SLF001 - the other half of the class
                 yield service
@@ -375,6 +372,15 @@ def _store_of(config: Config, foreground: str | None) -> AbstractContextManager[
         return hold_store(config.store, config.prefix)
     look_at_store(config.store)
     return nullcontext()
+
+
+async def _hand_over(subscription: Subscription, take: Listener) -> None:
+    async for item in subscription:
+        try:
+            take(item)
+        except Exception:  # the top of a callback: no run ends because nobody could be told
+            kind, run = type(item).__name__, getattr(item, "run_id", "")
+            log.exception("an event could not be told", kind=kind, run=run)
 
 
 def _now() -> datetime:

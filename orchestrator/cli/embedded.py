@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator import loops
+from orchestrator.api import EVENTS
 from orchestrator.cli.codes import code_of_run
 from orchestrator.cli.interrupts import PRESSED, interrupts, raise_interrupts
 from orchestrator.cli.keys import keys
@@ -81,9 +82,8 @@ class Embedded:
             OrchestratorError: The service could not be started.
         """
         with interrupts(self._press):
-            async with open_service(
-                self._config, observe=self._display.take, foreground=chosen.name
-            ) as service:
+            async with open_service(self._config, foreground=chosen.name) as service:
+                service.listen(self._display.take, EVENTS)
                 if self._pressed:
                     return RunEnded("", RunStatus.ABORTED, "aborted before it began", 0)
                 self._service = service

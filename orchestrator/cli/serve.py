@@ -14,6 +14,7 @@ import structlog
 import typer
 
 from orchestrator import loops
+from orchestrator.api import EVENTS
 from orchestrator.cli.codes import Code
 from orchestrator.cli.events import event_lines
 from orchestrator.cli.interrupts import interrupts
@@ -25,8 +26,8 @@ from orchestrator.config import Config, check_prefix
 from orchestrator.config.access import useless
 from orchestrator.errors import InputError
 from orchestrator.server import pv_names
-from orchestrator.service import Observer, Service, open_service, spare_the_collector
-from orchestrator.types import RunEvent, Verb
+from orchestrator.service import Listener, Service, open_service, spare_the_collector
+from orchestrator.types import Verb
 
 log = structlog.get_logger(__name__)
 
@@ -69,14 +70,14 @@ def _serve_logged(file: Path | None, options: Options) -> int:
         typer.echo("\n".join(pv_names(config)))
     spare_the_collector()
     with ExitStack() as files:
-        observers = [RunLog().take]
+        listeners = [RunLog().take]
         if options.events is not None:
-            observers.append(files.enter_context(event_lines(options.events)).take)
-        loops.run(_serve(config, observers, options))
+            listeners.append(files.enter_context(event_lines(options.events)).take)
+        loops.run(_serve(config, listeners, options))
     return Code.SUCCESS
 
 
-async def _serve(config: Config, observers: Sequence[Observer], options: Options) -> None:
+async def _serve(config: Config, listeners: Sequence[Listener], options: Options) -> None:
     stopped = asyncio.Event()
     service: Service | None = None
     why: dict[str, str] = {}
@@ -92,12 +93,10 @@ async def _serve(config: Config, observers: Sequence[Observer], options: Options
         else:
             service.control(Verb.ABORT, name)
 
-    def observe(event: RunEvent) -> None:
-        for observer in observers:
-            observer(event)
-
     with interrupts(press):
-        async with open_service(config, observe=observe, record=options.record) as service:
+        async with open_service(config, record=options.record) as service:
+            for take in listeners:
+                service.listen(take, EVENTS)
             if options.stop_with_stdin:
                 loops.watch_stdin(lambda received: None if received else stopped.set())
             log.info(

@@ -32,6 +32,7 @@ from orchestrator.queues import MergeQueue
 from orchestrator.types import (
     Accepted,
     Alarm,
+    Cause,
     Command,
     Control,
     EngineItem,
@@ -70,6 +71,9 @@ recording that is replayed takes the same turns."""
 
 _A_STATISTIC = 2000
 """Elements of a circular buffer whose copy and statistics take about as long as an item."""
+
+_SHOWN_ONLY = (Reading, LinkChange, Command, SequencesListed)
+"""Items of which listeners see only what follows from them; the others are events of runs."""
 
 
 class Device:
@@ -117,14 +121,17 @@ class Device:
                     self._log(item, ())
                     continue
                 decisions = self.examine(item)
+                if not isinstance(item, _SHOWN_ONLY):
+                    push.offer(item)  # what happens to runs is told as it is, too
                 for decision in decisions:
                     if isinstance(decision, RunRequest | Control | QueueRequest):
                         engine.offer(decision)
                     else:
                         push.offer(decision)
-                if isinstance(item, Command):
+                if isinstance(item, Reading | LinkChange):
+                    self._notify(item)
+                elif isinstance(item, Command):
                     self._log(item, decisions)
-                self._notify(item)
 
     async def _pulse(self, tick: Tick, push: Offer[PushItem]) -> None:
         """Examine a pulse, in several turns where it computes the statistics of many buffers."""
@@ -183,16 +190,15 @@ class Device:
         except Exception as error:  # noqa: BLE001 - the top of an item, as in `_guarded`
             self._failed("news", error)
 
-    def _notify(self, item: PullItem) -> None:
-        if isinstance(item, Reading | LinkChange):
-            state = self.world.known(item.channel)
-            if state is None:
-                return  # it was given up
-            for watcher in state.watchers:
-                try:
-                    watcher(state)
-                except Exception as error:  # noqa: BLE001 - the top of a callback, logged
-                    self._failed("watcher", error, channel=item.channel)
+    def _notify(self, item: Reading | LinkChange) -> None:
+        state = self.world.known(item.channel)
+        if state is None:
+            return  # it was given up
+        for watcher in state.watchers:
+            try:
+                watcher(state)
+            except Exception as error:  # noqa: BLE001 - the top of a callback, logged
+                self._failed("watcher", error, channel=item.channel)
 
     # What can't be taken ----------------------------------------------------------------------
 
@@ -294,7 +300,7 @@ class Device:
         self, command: Command, run: RunText, args: object, *, start: bool
     ) -> Iterator[Decision]:
         if busy := self._why_busy():
-            yield from self._refuse(command, busy)
+            yield from self._refuse(command, busy, cause=Cause.DURING)
             return
         request = RunRequest(
             request=command.request,
@@ -344,12 +350,19 @@ class Device:
             return Update("message", text)
         return replace(self._outcome, value=f"{self._outcome.value}; {text}")
 
-    def _refuse(self, command: Command, reason: str, *, late: bool = False) -> Iterator[Decision]:
+    def _refuse(
+        self,
+        command: Command,
+        reason: str,
+        *,
+        late: bool = False,
+        cause: Cause = Cause.INPUT,
+    ) -> Iterator[Decision]:
         yield self._remark(reason) if late else Update("message", reason)
         if command.verb is Verb.COMMAND and not self._served.moving:
             yield Update("ack", 0, severity=Severity.MAJOR, status=Alarm.WRITE)
         if command.request:
-            yield Reply(command.request, reason)
+            yield Reply(command.request, reason, RunRefused(command.request, reason, cause))
 
     # Events of the engine ---------------------------------------------------------------------
 
@@ -379,7 +392,8 @@ class Device:
                 self._reserved = False
                 if self._asked.pop(event.request, None) is not None:
                     well = event.status is RunStatus.SUCCESS
-                    yield Reply(event.request, "" if well else f"{event.status}: {event.message}")
+                    error = "" if well else f"{event.status}: {event.message}"
+                    yield Reply(event.request, error, event)
                 yield from self._reserving(self._served.ended(event))
             case _:
                 pass
@@ -411,4 +425,4 @@ class Device:
             yield from self._reserving(self._served.ended(event))
             return
         verb = self._asked.pop(event.request, Verb.START)
-        yield from self._refuse(Command(verb, event.request), event.reason)
+        yield from self._refuse(Command(verb, event.request), event.reason, cause=event.cause)

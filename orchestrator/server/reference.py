@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from orchestrator.api import EVENTS, Api
 from orchestrator.config import ChainConfig, ChannelConfig, Config
-from orchestrator.queues import MergeQueue, request_queue
+from orchestrator.queues import request_queue
 from orchestrator.server.chained import MIRROR_DOC, mirror_name
 from orchestrator.server.requests import Requests
 from orchestrator.server.table import PVTable
-from orchestrator.types import Command
 
 
 class ReferenceRow(NamedTuple):
@@ -43,8 +43,8 @@ def reference() -> list[ReferenceRow]:
 
 
 def _table(config: Config) -> PVTable:
-    nobody: MergeQueue[Command] = request_queue()
-    return PVTable(config, Requests(nobody))
+    api = Api(request_queue())
+    return PVTable(config, Requests(api, api.subscribe(EVENTS)))
 
 
 def _type(pv: Any) -> str:

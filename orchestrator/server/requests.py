@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from dataclasses import replace
 
+from orchestrator.api import Api, Caller, Subscription
 from orchestrator.errors import PutError
 from orchestrator.ioc import current_put
-from orchestrator.ports import Offer
 from orchestrator.types import Command, Reply, Verb
 
 _MOST = 500
@@ -16,14 +14,15 @@ _MOST = 500
 
 
 class Requests:
-    """Sends commands, and gives the replies to those who wait for them."""
+    """Asks for the clients, and has their puts wait for the answers."""
 
-    def __init__(self, pull: Offer[Command]) -> None:
-        self._pull = pull
-        self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[str]] = {}
-        self._texts: set[int] = set()
-        self._refusal = 0
+    def __init__(self, api: Api, published: Subscription) -> None:
+        """`published`: what clients are sent; an answer comes behind all before it there."""
+        self._api = api
+        self._published = published
+        self._texts: list[asyncio.Future[Reply]] = []
+        """Of texts of CMD, some of them there by now."""
+        self._refusal: asyncio.Future[Reply] | None = None
 
     async def ask(self, verb: Verb, text: str = "", args: str = "") -> None:
         """Send a command for the client whose put is being served.
@@ -35,44 +34,33 @@ class Requests:
             PutError: It was refused, or what it started has failed.
         """
         put = current_put()
-        # Also where nobody waits: what comes of one command must not be taken for another's.
-        number = next(self._numbers)
-        command = Command(verb, number, text, args, owner=put.owner)
         if verb is Verb.COMMAND:
-            self._admit(command)
+            self._admit(put.owner)
+        answer = self._api.ask(Command(verb, text=text, args=args), self._caller(put.owner))
+        if verb is Verb.COMMAND:
+            self._texts.append(answer)
         if not put.waiting:
-            self._pull.offer(command)
             return
-        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
-        try:
-            self._pull.offer(command)
-            error = await answer
-        finally:
-            del self._waiting[number]
+        reply = await asyncio.shield(answer)
         await put.updates_sent()
-        if error:
-            raise PutError(error)
+        if reply.error:
+            raise PutError(reply.error)
 
-    def _admit(self, command: Command) -> None:
+    def _admit(self, owner: str) -> None:
         """Refuse a text of CMD while too many are unanswered; one refusal at a time is told."""
+        if len(self._texts) >= _MOST:
+            self._texts = [answer for answer in self._texts if not answer.done()]
         if len(self._texts) < _MOST:
-            self._texts.add(command.request)
             return
         reason = f"{_MOST} commands wait already: this one and those after it are refused"
-        if not self._refusal:
-            self._refusal = command.request
-            self._pull.offer(replace(command, text="", refused=reason))
+        if self._refusal is None or self._refusal.done():
+            command = Command(Verb.COMMAND, refused=reason)
+            self._refusal = self._api.ask(command, self._caller(owner))
         raise PutError(reason)
+
+    def _caller(self, owner: str) -> Caller:
+        return Caller(owner, self._published)
 
     def tell(self, verb: Verb, text: str) -> None:
         """Send what nobody waits for."""
-        self._pull.offer(Command(verb, text=text, owner=current_put().owner))
-
-    def resolve(self, reply: Reply) -> None:
-        """Give an answer to whoever waits for it."""
-        self._texts.discard(reply.request)
-        if reply.request == self._refusal:
-            self._refusal = 0
-        answer = self._waiting.get(reply.request)
-        if answer is not None and not answer.done():
-            answer.set_result(reply.error)
+        self._api.tell(Command(verb, text=text), Caller(current_put().owner))

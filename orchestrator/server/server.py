@@ -9,14 +9,13 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from orchestrator.api import Api, Filter, Item
 from orchestrator.config import Config
 from orchestrator.ioc import IocServer, serve
-from orchestrator.ports import Offer
-from orchestrator.queues import MergeQueue
 from orchestrator.server.clients import client_updates
 from orchestrator.server.requests import Requests
 from orchestrator.server.table import PVTable
-from orchestrator.types import Command, MirrorOpened, PushItem, Reply, Update
+from orchestrator.types import MirrorOpened, Reply, Update
 
 _BATCH = 200
 """Items published before other tasks have their turn; some 20 µs each."""
@@ -39,16 +38,14 @@ class Server:
     def __init__(
         self,
         config: Config,
-        pull: Offer[Command],
-        push: MergeQueue[PushItem],
+        api: Api,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Makes the PVs; nothing is served yet.
 
         Args:
             config: What is chained, and where to serve. Its port may be 0: a free one.
-            pull: Where puts go, as commands.
-            push: What is published; the server is its only reader.
+            api: Where puts go, as commands, and what is published comes from.
             clock: Measures the turns in which it is published.
 
         Raises:
@@ -56,10 +53,12 @@ class Server:
         """
         self._where = config.server
         self._limits = config.limits
-        self._push = push
+        self._api = api
+        # No bound of its own: it is taken as fast as clients can be sent it, which is bounded.
+        self.published = api.subscribe(Filter(channels=True, events=False), most=None)
+        """What is to be shown."""
         self._clock = clock
-        self._requests = Requests(pull)
-        self._table = PVTable(config, self._requests)
+        self._table = PVTable(config, Requests(api, self.published))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[IocServer]:
@@ -86,7 +85,7 @@ class Server:
 
     async def _drain(self, ioc: IocServer) -> None:
         while True:
-            items = await self._push.batch(_BATCH)
+            items = await self.published.batch(_BATCH)
             until = self._clock() + _A_TURN_S
             for item in items:
                 try:
@@ -108,18 +107,20 @@ class Server:
                     await self._table.publish(update, ioc)
             await asyncio.sleep(_CLIENTS_S)
 
-    async def _take(self, item: PushItem, ioc: IocServer) -> None:
+    async def _take(self, item: Item, ioc: IocServer) -> None:
         match item:
             case Update():
                 await self._table.publish(item, ioc)
             case MirrorOpened():
                 await self._table.open_mirror(item, ioc)
             case Reply():
-                self._requests.resolve(item)
+                self._api.answer(item)
+            case _:
+                raise AssertionError("has no events")
 
     async def _drained(self) -> None:
         try:
             async with asyncio.timeout(_DRAIN_S):
-                await self._push.idle()
+                await self.published.idle()
         except TimeoutError:
-            logger.warning("not all was published", waiting=self._push.figures.waiting)
+            logger.warning("not all was published", waiting=self.published.figures.waiting)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from orchestrator.types.events import RunEvent
+from orchestrator.types.events import RunEnded, RunEvent, RunRefused
 from orchestrator.types.runs import Command, Verb
 from orchestrator.types.values import LinkChange, Metadata, Reading, Severity, Value
 
@@ -75,10 +75,15 @@ class Reply:
     request: int
     error: str = ""
     """Why it was refused or failed; empty = done."""
+    outcome: RunEnded | RunRefused | None = field(default=None, compare=False)
+    """To a START: how its run has ended, or that there was none."""
 
 
-PushItem: TypeAlias = Update | MirrorOpened | Reply
-"""Everything that is published."""
+Published: TypeAlias = Update | MirrorOpened | RunEvent
+"""Everything that listeners are told of."""
+
+PushItem: TypeAlias = Published | Reply
+"""Everything that the device gives out, but for what it asks of the engine."""
 
 
 @dataclass(frozen=True, slots=True)

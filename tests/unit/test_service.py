@@ -12,7 +12,7 @@ from orchestrator.service import Service
 def test_a_disk_that_fails_after_the_service_has_ended_harms_nobody(tmp_path: Path):
     # The file's thread goes on where the disk hung for longer than the service waits for it.
     async def make() -> Service:
-        return Service(Config(store=tmp_path), None, None)
+        return Service(Config(store=tmp_path), None)
 
     asyncio.run(make())._rows_lost("No space left on device")
 
@@ -25,7 +25,7 @@ from orchestrator.service import Service
 
 async def make():
     assert not Document.__pydantic_complete__, "at import it is paid by each command"
-    Service(Config(store=pathlib.Path(sys.argv[1])), None, None)
+    Service(Config(store=pathlib.Path(sys.argv[1])), None)
     assert Document.__pydantic_complete__
 
 asyncio.run(make())

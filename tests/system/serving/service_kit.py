@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from ioc_kit_clients import Client, Clients, clients, until
 
+from orchestrator.api import Api, Subscription
 from orchestrator.config import ChainConfig, ChannelConfig, Config, ServerConfig
 from orchestrator.ioc import IocServer
-from orchestrator.queues import MergeQueue, push_queue
 from orchestrator.server import Server
 from orchestrator.types import Command, NativeType, PushItem, Reply, Severity, Update
 
@@ -31,11 +31,12 @@ def config(**changes: object) -> Config:
 
 @dataclass
 class Service:
-    """A served Server, and both ends of its queues."""
+    """A served Server, and both sides of its door."""
 
     ioc: IocServer
     clients: Clients
-    push: MergeQueue[PushItem]
+    api: Api
+    published: Subscription
     commands: list[Command] = field(default_factory=list)
 
     def offer(self, item: Command) -> None:
@@ -49,7 +50,7 @@ class Service:
 
     def publish(self, *items: PushItem) -> None:
         for item in items:
-            self.push.offer(item)
+            self.api.offer(item)
 
     def begin(self) -> None:
         """What the device publishes when a run starts."""
@@ -84,10 +85,11 @@ class _Later:
 @asynccontextmanager
 async def serving(served: Config | None = None) -> AsyncIterator[Service]:
     """The service's PVs, for clients of their own processes."""
-    pull, push = _Later(), push_queue()
-    server = Server(served or config(), pull, push)
+    pull = _Later()
+    api = Api(pull)
+    server = Server(served or config(), api)
     async with server.running() as ioc, clients(ioc.port) as made:
-        pull.service = Service(ioc, made, push)
+        pull.service = Service(ioc, made, api, server.published)
         yield pull.service
 
 

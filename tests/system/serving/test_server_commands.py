@@ -108,7 +108,7 @@ async def test_start_needs_no_callback_and_a_run_that_fails_then_tells_nobody() 
         assert start != abort, "what comes of one is not taken for the other's"
         service.publish(Reply(start, "failed"))
         service.publish(Update("message", "told"))
-        await until(lambda: not service.push.figures.waiting)
+        await until(lambda: not service.published.figures.waiting)
         assert client.errors == ""
 
 

@@ -42,7 +42,7 @@ async def mirrored(
     """The service with a mirror that has been opened, and a client of it."""
     async with serving() as service:
         service.publish(MirrorOpened("stage.x", metadata), *updates)
-        await service.push.idle()
+        await service.published.idle()
         async with await RawClient.connect(service.ioc.port) as client:
             yield service, client
 
@@ -88,7 +88,7 @@ STEPS: list[tuple[SubscriptionType | int, Any]] = [
 async def told_by(service: Service, client: RawClient, channel: Any, item: Any) -> list[int]:
     """The subscriptions that are told of it, one for each update."""
     service.publish(item)
-    await service.push.idle()
+    await service.published.idle()
     await service.ioc.taken()
     await client.send(channel.read(data_type=ChannelType.DOUBLE, notify=True))
     told = []
@@ -104,7 +104,7 @@ async def told_by(service: Service, client: RawClient, channel: Any, item: Any) 
 async def test_event_masks_are_heeded(kind: ChannelType) -> None:
     """db_post_events of a C IOC posts to those who have asked for what has changed."""
     async with mirrored(X, x(1.0)) as (service, client):
-        await service.push.idle()
+        await service.published.idle()
         channel = await client.channel(MIRROR)
         numbers = {}
         for name, mask in MASKS.items():
@@ -132,7 +132,7 @@ async def test_a_record_has_its_units_told_to_who_asks_for_changes_of_them_by_li
         """)
         await says(client, [1.0, "mm", 0.0])
         service.publish(x(2.0))
-        await service.push.idle()
+        await service.published.idle()
         service.publish(x(3.0, Severity.MAJOR))
         service.publish(MirrorOpened("stage.x", replace(X, units="um", control=Limits(0, 5))))
         await says(client, [3.0, "um", 5.0])
@@ -195,7 +195,7 @@ async def test_as_text_a_number_has_the_digits_of_its_precision(
 async def test_the_services_own_numbers_have_their_digits_as_text_too() -> None:
     async with mirrored(X, x(1.0)) as (service, client):
         service.publish(Update("progress", 12.345))
-        await service.push.idle()
+        await service.published.idle()
         assert text_of(await read(client, "ORCH:PROGRESS", ChannelType.STRING)) == "12.3"
         got = await read(client, "ORCH:PROGRESS", ChannelType.CTRL_DOUBLE)
         assert (got.data.tolist(), bytes(got.metadata.units)[:1]) == ([12.345], b"%")

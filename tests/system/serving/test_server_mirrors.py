@@ -7,8 +7,10 @@ import pytest
 from ioc_kit_clients import until
 from service_kit import LOOPBACK, config, says, serving
 
+from orchestrator.api import Api
 from orchestrator.config import ChainConfig, ChannelConfig, Config
 from orchestrator.errors import InputError
+from orchestrator.queues import request_queue
 from orchestrator.server import Server, pv_names
 from orchestrator.types import (
     Alarm,
@@ -148,7 +150,7 @@ async def test_a_channel_that_comes_back_with_other_words_and_limits_shows_them(
         await says(client, [1.0, "mm", 4, 10.0, 9.0], [1, ["Off", "On"], True])
         for channel, metadata in zip(channels, after, strict=True):
             service.publish(MirrorOpened(channel, metadata), Update("mon", 2, channel))
-        await until(lambda: not service.push.figures.waiting)
+        await until(lambda: not service.published.figures.waiting)
         await client.tell()
         await says(client, [2.0, "um", 1, 5.0, 0.0], [2, ["Out", "In", "Moving"], True])
         await client.tell()
@@ -197,7 +199,7 @@ async def test_what_is_not_configured_is_not_mirrored() -> None:
 async def test_a_value_that_a_pv_cannot_take_makes_it_invalid_and_stops_nothing() -> None:
     async with serving() as service:
         service.publish(MirrorOpened("stage.x", POSITION), Update("mon", 1.0, "stage.x"))
-        await until(lambda: not service.push.figures.waiting)
+        await until(lambda: not service.published.figures.waiting)
         service.publish(
             Update("mon", "not a number", "stage.x"),
             Update("state", "Nonsense"),
@@ -245,7 +247,7 @@ async def test_samples_beyond_what_the_waveform_holds_are_shown_by_a_larger_one(
             v = await caget("ORCH:DATA:stage:x", format=FORMAT_CTRL)
             say(len(v), v.units, (await cainfo("ORCH:DATA:stage:x")).count)
         """)
-        await until(lambda: not service.push.figures.waiting)
+        await until(lambda: not service.published.figures.waiting)
         await says(client, [100_001, "mm", 1_000_000])
 
 
@@ -280,7 +282,7 @@ async def test_chained_iocs_are_disconnected_until_told_otherwise() -> None:
         service.publish(Update("chain_status", "Connected", "stage"))
         await says(client, [2, 0])
         service.publish(Update("chain_reconnects", 4, "stage"))
-        await until(lambda: not service.push.figures.waiting)
+        await until(lambda: not service.published.figures.waiting)
         await client.tell()
         await says(client, [4])
 
@@ -323,7 +325,7 @@ async def test_two_channels_whose_pvs_would_have_one_name_are_an_error() -> None
     }
     clashing = Config(server=LOOPBACK, chain={"s": ChainConfig("s", "", channels=channels)})
     with pytest.raises(InputError, match="ORCH:MON:s:x:BUF"):
-        Server(clashing, None, None)
+        Server(clashing, Api(request_queue()))
 
 
 async def test_stopping_publishes_what_waits_first() -> None:

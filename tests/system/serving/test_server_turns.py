@@ -7,21 +7,22 @@ import itertools
 
 from service_kit import config, says, serving
 
-from orchestrator.queues import push_queue
+from orchestrator.api import Api
+from orchestrator.queues import request_queue
 from orchestrator.server import Server
 from orchestrator.types import Update
 
 
 async def turns_until_published(seconds_each: float, items: int) -> int:
     """Turns of the loop until `items` updates, of `seconds_each` each, are published."""
-    steps, push = itertools.count(), push_queue()
+    steps, api = itertools.count(), Api(request_queue())
     # Read once when a turn begins and once behind each item.
-    server = Server(config(), None, push, clock=lambda: next(steps) * seconds_each)
+    server = Server(config(), api, clock=lambda: next(steps) * seconds_each)
     async with server.running():
-        await push.idle()
+        await server.published.idle()
         for number in range(items):
-            push.offer(Update("state", "Running" if number % 2 else "Idle"))
-        idle, turns = asyncio.create_task(push.idle()), 0
+            api.offer(Update("state", "Running" if number % 2 else "Idle"))
+        idle, turns = asyncio.create_task(server.published.idle()), 0
         while not idle.done():
             await asyncio.sleep(0)
             turns += 1
@@ -35,13 +36,13 @@ async def test_items_that_take_long_are_published_in_turns_of_their_own() -> Non
 
 
 async def test_the_end_waits_for_a_batch_that_is_published_in_several_turns() -> None:
-    steps, push = itertools.count(), push_queue()
-    server = Server(config(), None, push, clock=lambda: float(next(steps)))
+    steps, api = itertools.count(), Api(request_queue())
+    server = Server(config(), api, clock=lambda: float(next(steps)))
     async with server.running() as ioc:
-        await push.idle()
+        await server.published.idle()
         for number in range(100):
-            push.offer(Update("run_id", str(number)))
-        while push.figures.waiting:  # noqa: ASYNC110 - it tells only its length
+            api.offer(Update("run_id", str(number)))
+        while server.published.figures.waiting:  # noqa: ASYNC110 - it tells only its length
             await asyncio.sleep(0)
     assert ioc.port
     assert next(steps) >= 200, "all of them were published before the server ended"

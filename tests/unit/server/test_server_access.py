@@ -6,6 +6,7 @@ import caproto as ca
 import pytest
 from structlog.testing import capture_logs
 
+from orchestrator.api import EVENTS, Api
 from orchestrator.errors import PutError
 from orchestrator.queues import pull_queue
 from orchestrator.server.pvs import ServicePVs
@@ -15,7 +16,8 @@ WRITABLE = ("cmd", "start", "pause", "stop", "abort", "skip", "seq", "args", "ne
 
 
 def group(*rules: str) -> ServicePVs:
-    return ServicePVs("A:", Requests(pull_queue()), rules)
+    api = Api(pull_queue())
+    return ServicePVs("A:", Requests(api, api.subscribe(EVENTS)), rules)
 
 
 @pytest.mark.parametrize("name", WRITABLE)

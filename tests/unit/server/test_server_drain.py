@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from orchestrator.api import Api
 from orchestrator.config import ChainConfig, ChannelConfig, Config
-from orchestrator.queues import MergeQueue, push_queue
+from orchestrator.queues import request_queue
 from orchestrator.server.server import Server
 from orchestrator.types import (
     Metadata,
@@ -30,20 +31,20 @@ class Ioc:
     backlog = 0
 
 
-def served() -> tuple[Server, MergeQueue[PushItem]]:
+def served() -> tuple[Server, Api]:
     channels = {"s.a": ChannelConfig("s.a", "S:A")}
-    push = push_queue()
+    api = Api(request_queue())  # takes no commands
     config = Config(chain={"s": ChainConfig("s", "S:", channels=channels)})
-    return Server(config, push_queue(), push), push  # type: ignore[arg-type]  # takes no commands
+    return Server(config, api), api
 
 
 async def published(*items: PushItem) -> Server:
     """The server, whose drain has taken these and goes on."""
-    server, push = served()
+    server, api = served()
     draining = asyncio.create_task(server._drain(Ioc()))  # type: ignore[arg-type]
     for item in items:
-        push.offer(item)
-    await push.idle()
+        api.offer(item)
+    await server.published.idle()
     assert not draining.done()
     draining.cancel()
     await asyncio.wait([draining])

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from orchestrator.api import EVENTS, Api
 from orchestrator.config import Config
 from orchestrator.device import Device
 from orchestrator.errors import PutError
@@ -21,6 +22,12 @@ class Pull(list[Command]):
     offer = list.append
 
 
+def made(pull: Pull) -> tuple[Api, Requests]:
+    """As the server makes them."""
+    api = Api(pull)
+    return api, Requests(api, api.subscribe(EVENTS))
+
+
 def test_the_refusal_of_a_plain_put_does_not_end_the_run_of_another() -> None:
     """A screen's puts wait for nothing: START, then a command that is refused, then ABORT.
 
@@ -29,7 +36,7 @@ def test_the_refusal_of_a_plain_put_does_not_end_the_run_of_another() -> None:
 
     async def put() -> list[Command]:
         pull = Pull()
-        requests = Requests(pull)
+        _, requests = made(pull)
         await requests.ask(Verb.START, "scan")
         await requests.ask(Verb.COMMAND, "submit no_such_sequence")
         await requests.ask(Verb.ABORT)
@@ -46,23 +53,23 @@ def test_the_refusal_of_a_plain_put_does_not_end_the_run_of_another() -> None:
 def test_a_reply_is_for_the_put_that_it_names() -> None:
     async def put() -> list[object]:
         pull = Pull()
-        requests = Requests(pull)
+        api, requests = made(pull)
         set_current_put(Put("operator", "console", waiting=True))
         async with asyncio.TaskGroup() as tasks:
             first = tasks.create_task(requests.ask(Verb.COMMAND, "ping"))
             second = tasks.create_task(_outcome(requests.ask(Verb.COMMAND, "pong")))
             await asyncio.sleep(1)
-            requests.resolve(Reply(pull[1].request, "refused"))
+            api.answer(Reply(pull[1].request, "refused"))
             await asyncio.sleep(1)
             waits = not first.done()
-            requests.resolve(Reply(pull[0].request))
+            api.answer(Reply(pull[0].request))
         return [pull[0].owner, waits, await first, await second]
 
     assert run_virtual(put()) == ["operator@console", True, None, "refused"]
 
 
 def test_a_reply_that_nobody_waits_for_is_no_fault() -> None:
-    Requests(Pull()).resolve(Reply(7, "gone"))
+    Api(Pull()).answer(Reply(7, "gone"))
 
 
 def test_a_flood_of_commands_is_refused_and_told_and_nothing_else_is() -> None:
@@ -70,7 +77,7 @@ def test_a_flood_of_commands_is_refused_and_told_and_nothing_else_is() -> None:
 
     async def flood() -> None:
         pull = Pull()
-        requests = Requests(pull)
+        api, requests = made(pull)
         await requests.ask(Verb.COMMAND, "ping")
         refused = 0
         for _ in range(2000):
@@ -92,7 +99,7 @@ def test_a_flood_of_commands_is_refused_and_told_and_nothing_else_is() -> None:
         assert "commands wait already" in str(updates[-2][1])
         for decision in decisions:
             if isinstance(decision, Reply):
-                requests.resolve(decision)
+                api.answer(decision)
         await requests.ask(Verb.COMMAND, "ping")
         assert pull[-1].text == "ping"
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
+from orchestrator.api import EVENTS, Api
 from orchestrator.config import ChainConfig, ChannelConfig, Config
 from orchestrator.ioc import IocServer
 from orchestrator.server.requests import Requests
@@ -29,7 +30,8 @@ class Nobody:
 def table() -> PVTable:
     channels = {"t.x": ChannelConfig("t.x", "X"), "t.long": ChannelConfig("t.long", "LONG")}
     chain = {"t": ChainConfig("t", "", channels=channels)}
-    return PVTable(Config(chain=chain), Requests(Nobody()))
+    api = Api(Nobody())
+    return PVTable(Config(chain=chain), Requests(api, api.subscribe(EVENTS)))
 
 
 def test_a_value_that_does_not_fit_is_an_error_once_until_one_fits(table: PVTable) -> None:

@@ -1,0 +1,129 @@
+"""Commands go in with their caller, answers and everything that happens come out."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from orchestrator.api.subscription import MOST_WAITING, Filter, Subscription
+from orchestrator.ports import Offer
+from orchestrator.types import Command, Published, Reply, Update
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks."""
+
+    name: str = ""
+    """user@host, as it claims; the OWNER of what it starts."""
+    listens: Subscription | None = None
+    """Where it sees what it has caused: its answer comes there, behind all that must be seen first,
+    and whoever takes it from there hands it to `Api.answer`. None = it is answered at once."""
+
+
+@dataclass(slots=True)
+class _Question:
+    """A command without its answer."""
+
+    listens: Subscription | None
+    answer: asyncio.Future[Reply]
+
+
+class Api:
+    """The door of one service."""
+
+    def __init__(self, pull: Offer[Command], keep_all: frozenset[str] = frozenset()) -> None:
+        """Made by the service.
+
+        Args:
+            pull: Where commands go.
+            keep_all: Channels whose mirrors are not merged.
+        """
+        self._pull = pull
+        self._keep_all = keep_all
+        self._numbers = itertools.count(1)
+        self._questions: dict[int, _Question] = {}
+        self._subscriptions: tuple[Subscription, ...] = ()
+        self._last: dict[str, Update] = {}
+
+    # Who asks and listens -----------------------------------------------------------------------
+
+    def ask(self, command: Command, caller: Caller = Caller()) -> asyncio.Future[Reply]:
+        """Ask for something; never waits.
+
+        Args:
+            command: What is asked; its number and owner are filled in.
+            caller: Who asks.
+
+        Returns:
+            Done when it is answered: a START when its run has ended, others when they are accepted
+            or refused. To cancel it withdraws nothing.
+        """
+        number = next(self._numbers)
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._questions[number] = _Question(caller.listens, answer)
+        owner = command.owner or caller.name
+        self._pull.offer(replace(command, request=number, owner=owner))
+        return answer
+
+    def tell(self, command: Command, caller: Caller = Caller()) -> None:
+        """Ask for what needs no answer, and cannot be refused."""
+        self._pull.offer(replace(command, owner=command.owner or caller.name))
+
+    def subscribe(self, wanted: Filter, *, most: int | None = MOST_WAITING) -> Subscription:
+        """Be told of everything from now on that the filter lets pass; close it when done.
+
+        Args:
+            wanted: What is kept.
+            most: Items that may wait; None = all, for a listener that never stands still.
+        """
+        subscription = Subscription(wanted, self._keep_all, most, self._unsubscribe)
+        self._subscriptions = (*self._subscriptions, subscription)
+        return subscription
+
+    def snapshot(self) -> Mapping[str, Update]:
+        """The last value of each of the service's own fields, by field."""
+        return dict(self._last)
+
+    def answer(self, reply: Reply) -> None:
+        """All that had to be seen before a reply has been: give it to who asked."""
+        question = self._questions.pop(reply.request, None)
+        if question is not None and not question.answer.done():
+            question.answer.set_result(reply)
+
+    # The service --------------------------------------------------------------------------------
+
+    def offer(self, item: Published | Reply) -> None:
+        """Publish an item; at once. Called by the device, which alone decides what is published."""
+        if isinstance(item, Reply):
+            self._reply(item)
+            return
+        if isinstance(item, Update) and not item.key:
+            self._last[item.field] = item
+        for subscription in self._subscriptions:
+            if subscription.wanted.wants(item):
+                subscription.offer(item)
+
+    def _reply(self, reply: Reply) -> None:
+        question = self._questions.get(reply.request)
+        if question is not None and question.listens is not None:
+            question.listens.offer(reply)
+        else:
+            self.answer(reply)
+
+    def _unsubscribe(self, subscription: Subscription) -> None:
+        self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
+
+    async def idle(self) -> None:
+        """Return when every listener has taken what was published."""
+        for subscription in self._subscriptions:
+            await subscription.idle()
+
+    def close(self) -> None:
+        """Nothing more is published: listeners take what waits, and are done."""
+        for subscription in self._subscriptions:
+            subscription.close()
+        for question in self._questions.values():
+            question.answer.cancel()
