@@ -6,7 +6,7 @@ first asked for, so that the command line starts quickly.
 
 from __future__ import annotations
 
-from orchestrator.lazily import lazily
+from orchestrator.startup.deferred import deferred
 
 TYPE_CHECKING = False  # typing takes as long as all else before a command hears of Ctrl-C
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "State", "When", "function", "sequence"]
 
-__getattr__ = lazily(
+__getattr__ = deferred(
     __name__,
     {
         "Run": "engine.python.run",

@@ -92,6 +92,6 @@ def _factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         raise InputError(f"{LOOP_VARIABLE}=uvloop: uvloop is not installed; pip install uvloop")
     if choice == "asyncio" or not installed:
         return None
-    from orchestrator.fast_loop import FastLoop
+    from orchestrator.startup.fast_loop import FastLoop
 
     return FastLoop

@@ -172,7 +172,7 @@ def _start(prefix: str, port: int, interfaces: Sequence[str] | None) -> CFaults:
     if interfaces is not None and all(interface.startswith("127.") for interface in interfaces):
         os.environ["EPICS_CAS_AUTO_BEACON_ADDR_LIST"] = "NO"
         os.environ["EPICS_CAS_BEACON_ADDR_LIST"] = " ".join(interfaces)
-    from orchestrator import quick_libca  # noqa: F401 - before anything imports libca
+    from orchestrator.startup import libca  # noqa: F401 - before anything imports libca
 
     # isort: split
     from softioc import softioc

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator import quick_libca  # noqa: F401 - first: before anything imports libca
-from orchestrator.lazily import lazily
+from orchestrator.startup import libca  # noqa: F401 - first: before anything imports libca
+from orchestrator.startup.deferred import deferred
 
 if TYPE_CHECKING:
     from orchestrator.client.client import Client
@@ -31,7 +31,7 @@ __all__ = [
     "put_values",
 ]
 
-__getattr__ = lazily(
+__getattr__ = deferred(
     __name__,
     {
         "Answer": "commands",

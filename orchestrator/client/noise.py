@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 from epicscorelibs.ca import cadef
 
-from orchestrator.quick_libca import library
+from orchestrator.startup.libca import library
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,7 @@ from orchestrator.config.model import (
     names_of,
     prefix_doubts,
 )
-from orchestrator.lazily import lazily
+from orchestrator.startup.deferred import deferred
 
 if TYPE_CHECKING:
     from orchestrator.config.form import check_prefix
@@ -40,6 +40,6 @@ __all__ = [
     "prefix_doubts",
 ]
 
-__getattr__ = lazily(
+__getattr__ = deferred(
     __name__, {"DEFAULT_FILE": "reading", "check_prefix": "form", "load_config": "reading"}
 )

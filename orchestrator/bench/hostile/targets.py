@@ -226,7 +226,7 @@ def _soft_ioc(port: int, *, python: bool) -> None:
     os.environ["EPICS_CAS_INTF_ADDR_LIST"] = LOOPBACK
     os.environ["EPICS_CAS_AUTO_BEACON_ADDR_LIST"] = "NO"
     os.environ["EPICS_CAS_BEACON_ADDR_LIST"] = LOOPBACK
-    from orchestrator import quick_libca  # noqa: F401 - before anything imports libca
+    from orchestrator.startup import libca  # noqa: F401 - before anything imports libca
 
     # isort: split
     from softioc import asyncio_dispatcher, builder, softioc

@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator import quick_libca  # noqa: F401 - before anything imports libca
+from orchestrator.startup import libca  # noqa: F401 - before anything imports libca
 
 # isort: split
 import aioca

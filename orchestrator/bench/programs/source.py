@@ -45,7 +45,7 @@ def start(wanted: Mapping[str, Any]) -> None:
     os.environ["EPICS_CAS_INTF_ADDR_LIST"] = "127.0.0.1"
     os.environ["EPICS_CAS_AUTO_BEACON_ADDR_LIST"] = "NO"
     os.environ["EPICS_CAS_BEACON_ADDR_LIST"] = "127.0.0.1"
-    from orchestrator import quick_libca  # noqa: F401 - before anything imports libca
+    from orchestrator.startup import libca  # noqa: F401 - before anything imports libca
 
     # isort: split
     from softioc import softioc

@@ -139,7 +139,8 @@ def test_a_program_hears_of_ctrl_c_before_it_imports_more_of_itself() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert set(json.loads(done.stdout)) == {
         "orchestrator",
-        "orchestrator.lazily",
+        "orchestrator.startup",
+        "orchestrator.startup.deferred",
         "orchestrator.cli",
     }
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.ioc.decimal import record_text
-from orchestrator.quick_libca import library
+from orchestrator.startup.libca import library
 
 _COM = ctypes.CDLL(library("Com"))
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from orchestrator.quick_libca import library
+from orchestrator.startup.libca import library
 
 SCRIPT = """
 import sys

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def lazily(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+def deferred(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
     """A package's `__getattr__` (PEP 562).
 
     Args:
