@@ -20,8 +20,8 @@ from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.errors import NotConnectedError
 from orchestrator.language.foresight.checks import Finding, Level, check_program, check_suspenders
 from orchestrator.language.foresight.duration import Estimate, estimate
-from orchestrator.language.program.compiler import Program, compile_suspenders
-from orchestrator.language.program.nodes import Suspender
+from orchestrator.language.program.compiler import compile_suspenders
+from orchestrator.language.program.nodes import Program, Suspender
 from orchestrator.queues import MergeQueue, pull_queue
 from orchestrator.types import EngineItem, PullItem, PushItem
 

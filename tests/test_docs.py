@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 import typer
 
+import orchestrator.verbs  # noqa: F401 - by this the verbs are known
 from orchestrator.cli.app import app
 from orchestrator.config import ChainConfig, Config, load_config, names_of
 from orchestrator.data.csv_file import _header

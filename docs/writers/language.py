@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import orchestrator.verbs  # noqa: F401 - by this the verbs are known
 from orchestrator.language.expressions.functions import FUNCTIONS
 from orchestrator.language.text.schema import Row, document_reference, step_reference
 from orchestrator.language.text.steps import VERBS

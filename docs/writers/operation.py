@@ -16,7 +16,7 @@ from orchestrator.cli.codes import Code
 from orchestrator.client.environment import DEFAULTS
 from orchestrator.config import form
 from orchestrator.ioc.settings import CAPROTO_SETTINGS
-from orchestrator.language.text.schema import field_texts
+from orchestrator.language.text.findings import field_texts
 from orchestrator.loops import LOOP_VARIABLE, LOOPS
 from orchestrator.types import STATUS_SEVERITY
 from writers.markdown import attribute_words, code, part, table, words_of

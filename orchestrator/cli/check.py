@@ -25,7 +25,7 @@ from orchestrator.engine.steps.counting import count_steps
 from orchestrator.errors import InputError
 from orchestrator.language.expressions.template import as_text
 from orchestrator.language.foresight.checks import Finding, Level
-from orchestrator.language.program.compiler import Program
+from orchestrator.language.program.nodes import Program
 from orchestrator.language.text.arguments import parse_assignments
 
 _MOST_UNSEEN = 20

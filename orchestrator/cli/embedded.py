@@ -19,8 +19,7 @@ from orchestrator.config import Config, ServerConfig
 from orchestrator.display.outcome import show_outcome
 from orchestrator.display.run import RunDisplay, open_display
 from orchestrator.engine.sequences.python_program import PythonProgram
-from orchestrator.language.program.compiler import Program, walk
-from orchestrator.language.program.nodes import Walk
+from orchestrator.language.program.nodes import Program, Walk, walk
 from orchestrator.language.text.arguments import parse_assignments
 from orchestrator.service import Service, open_service
 from orchestrator.types import RunEnded, RunRefused, RunStatus, Verb

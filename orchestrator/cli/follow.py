@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import orchestrator.verbs  # noqa: F401 - by this the verbs are known
 from orchestrator.cli.codes import code_of_run
 from orchestrator.cli.interrupts import PRESSED, interrupts, raise_interrupts
 from orchestrator.cli.keys import keys

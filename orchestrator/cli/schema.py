@@ -6,6 +6,7 @@ import json
 
 import typer
 
+import orchestrator.verbs  # noqa: F401 - by this the verbs are known
 from orchestrator.cli.codes import Code
 from orchestrator.language.text.schema import json_schema
 

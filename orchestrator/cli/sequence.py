@@ -9,7 +9,7 @@ from orchestrator.config import Config
 from orchestrator.engine import Library, library_of
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.errors import InputError
-from orchestrator.language.program.compiler import Program
+from orchestrator.language.program.nodes import Program
 from orchestrator.types import RunRequest
 
 

@@ -15,9 +15,9 @@ from orchestrator.errors import CheckError
 from orchestrator.language.expressions.operand import constant_value
 from orchestrator.language.foresight.checks import Finding, Level
 from orchestrator.language.names import Names
-from orchestrator.language.program.compiler import Program, compile_program
+from orchestrator.language.program.compiler import compile_program
 from orchestrator.language.program.library import PythonSignature
-from orchestrator.language.program.nodes import Another, walk
+from orchestrator.language.program.nodes import Another, Program, walk
 from orchestrator.language.text.document import Document, document_of
 from orchestrator.types import path_text
 

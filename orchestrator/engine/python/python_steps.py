@@ -17,8 +17,9 @@ from orchestrator.engine.steps.waits import Condition, How
 from orchestrator.engine.user_code.cleanup import Site
 from orchestrator.errors import NotConnectedError, OrchestratorError, StepTimeoutError
 from orchestrator.language.expressions.expression import Operand
-from orchestrator.language.program.nodes import NestedNode, Program
+from orchestrator.language.program.nodes import Program
 from orchestrator.types import Place
+from orchestrator.verbs import NestedNode
 
 _T = TypeVar("_T")
 

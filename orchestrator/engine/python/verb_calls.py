@@ -14,9 +14,10 @@ from orchestrator.language.expressions.expression import Operand, compile_expres
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_verb_call
 from orchestrator.language.program.library import SequenceLibrary
-from orchestrator.language.program.nodes import Program, SetNode
+from orchestrator.language.program.nodes import Program
 from orchestrator.language.text.document import document_of
 from orchestrator.types import Path
+from orchestrator.verbs import SetNode
 
 _MOST = 500
 """Compiled calls that are kept of one sequence: more come from arguments that always differ."""

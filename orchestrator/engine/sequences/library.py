@@ -7,18 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
+from orchestrator import verbs
 from orchestrator.config import Config, key_place, names_of
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.sequences.registry import Registry, SequenceFunction, load
 from orchestrator.errors import InputError
 from orchestrator.language.names import Names, suggestion
-from orchestrator.language.program.compiler import Program, compile_program
+from orchestrator.language.program.compiler import compile_program
 from orchestrator.language.program.library import PythonSignature
-from orchestrator.language.program.nodes import RunNode
+from orchestrator.language.program.nodes import Program
 from orchestrator.language.text.arguments import bind_parameters
 from orchestrator.language.text.document import Document, parse
 from orchestrator.language.text.json_text import read_json
 from orchestrator.types import RunRequest, SourceText
+from orchestrator.verbs import RunNode
 
 RunFunction: TypeAlias = Callable[[Callable[..., object], Mapping[str, object]], Awaitable[object]]
 """Calls a function where user code runs."""
@@ -56,7 +58,7 @@ class Library:
         """`directory` holds the named sequences, None = none; `registry` those in Python."""
         # Here rather than at the first document: that is read while channels report, and one call
         # in this holds Python for 50 ms, in whatever thread.
-        Document.model_rebuild()
+        verbs.build()
         self._directory = directory
         self._names = names
         self._registry = registry

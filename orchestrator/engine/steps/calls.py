@@ -13,9 +13,9 @@ from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.user_code.rooms import Rooms
 from orchestrator.engine.user_code.user_code import Patience, UserCode, as_error
 from orchestrator.errors import OrchestratorError, StepTimeoutError
-from orchestrator.language.program.compiler import Program
-from orchestrator.language.program.nodes import RunNode
+from orchestrator.language.program.nodes import Program
 from orchestrator.types import Severity
+from orchestrator.verbs import RunNode
 
 
 class Calls:

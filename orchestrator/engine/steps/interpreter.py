@@ -29,23 +29,25 @@ from orchestrator.language.expressions.expression import Operand
 from orchestrator.language.names import ServerChannels
 from orchestrator.language.program.nodes import (
     Abort,
-    CheckpointNode,
     Continue,
-    GroupNode,
     Handler,
-    IfNode,
-    LoopNode,
-    NestedNode,
     Node,
     OnDisconnect,
-    ParallelNode,
     Retry,
-    RunNode,
     Suspender,
     While,
     walk,
 )
 from orchestrator.types import Path, Place, Severity, path_text
+from orchestrator.verbs import (
+    CheckpointNode,
+    GroupNode,
+    IfNode,
+    LoopNode,
+    NestedNode,
+    ParallelNode,
+    RunNode,
+)
 
 log = structlog.get_logger(__name__)
 

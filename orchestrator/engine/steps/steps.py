@@ -25,26 +25,21 @@ from orchestrator.errors import (
     StepTimeoutError,
 )
 from orchestrator.language.expressions.expression import Operand
-from orchestrator.language.program.nodes import (
+from orchestrator.language.program.nodes import Count, Listed, OnDisconnect, Put, Range, While
+from orchestrator.language.values.points import range_points
+from orchestrator.types import Place
+from orchestrator.verbs import (
     AskNode,
     CallNode,
-    Count,
     DelayNode,
     LetNode,
-    Listed,
     LogNode,
     LoopNode,
-    OnDisconnect,
-    Put,
-    Range,
     SampleNode,
     SetNode,
     TrajectoriesNode,
     WaitNode,
-    While,
 )
-from orchestrator.language.values.points import range_points
-from orchestrator.types import Place
 
 log = structlog.get_logger(__name__)
 

@@ -9,103 +9,15 @@ from pydantic import PrivateAttr
 
 from orchestrator.errors import CheckError
 from orchestrator.language.names import Names, suggestion
-
-# These register a compile function for each model.
-from orchestrator.language.program import (
-    compile_blocks,
-    compile_chained,
-    compile_leaves,
-    compile_runs,
-)
 from orchestrator.language.program.compiling import compile_step
 from orchestrator.language.program.library import NONE, SequenceLibrary
-from orchestrator.language.program.nodes import (
-    POINT,
-    Abort,
-    AskNode,
-    CallNode,
-    CheckpointNode,
-    Comparison,
-    Continue,
-    Count,
-    DelayNode,
-    GroupNode,
-    Handler,
-    IfNode,
-    LetNode,
-    Listed,
-    LogNode,
-    LoopNode,
-    NestedNode,
-    Node,
-    OnDisconnect,
-    OnError,
-    ParallelNode,
-    Points,
-    Program,
-    Put,
-    Range,
-    Retry,
-    RunNode,
-    SampleNode,
-    SetNode,
-    Suspender,
-    TrajectoriesNode,
-    WaitNode,
-    While,
-    children,
-    walk,
-)
+from orchestrator.language.program.nodes import Program, Suspender, walk
 from orchestrator.language.program.scope import Context, Notes, Shared
+from orchestrator.language.program.sequences import compile_document, compile_suspend
 from orchestrator.language.text.arguments import bind
 from orchestrator.language.text.document import Document
 from orchestrator.language.text.suspend import Suspend
-from orchestrator.language.values.relation import Relation
 from orchestrator.types import Path
-
-__all__ = [
-    "POINT",
-    "Abort",
-    "AskNode",
-    "CallNode",
-    "CheckpointNode",
-    "Comparison",
-    "Continue",
-    "Count",
-    "DelayNode",
-    "GroupNode",
-    "Handler",
-    "IfNode",
-    "LetNode",
-    "Listed",
-    "LogNode",
-    "LoopNode",
-    "NestedNode",
-    "Node",
-    "OnDisconnect",
-    "OnError",
-    "ParallelNode",
-    "Points",
-    "Program",
-    "Put",
-    "Range",
-    "Relation",
-    "Retry",
-    "RunNode",
-    "SampleNode",
-    "SetNode",
-    "Suspender",
-    "TrajectoriesNode",
-    "WaitNode",
-    "While",
-    "children",
-    "compile_program",
-    "compile_suspenders",
-    "compile_verb_call",
-    "walk",
-]
-
-_REGISTERED = (compile_leaves, compile_blocks, compile_chained)
 
 
 def compile_program(
@@ -147,7 +59,7 @@ def compile_program(
         # What a step of a running sequence runs may be in a loop of that.
         in_loop=bool(base),
     )
-    program = compile_runs.compile_document(context)
+    program = compile_document(context)
     if not base:
         # Below, the samples are those of the whole run.
         _check_samples(program, notes)
@@ -211,7 +123,7 @@ def compile_suspenders(
     notes = Notes()
     document = _Configuration.model_construct(steps=()).stands(where)
     context = Context(document, names, notes, Shared(NONE), {})
-    suspenders = compile_runs.compile_suspend(given, context)
+    suspenders = compile_suspend(given, context)
     _refuse(notes)
     return suspenders
 

@@ -1,16 +1,15 @@
 """The frame of the compiler: lists of steps, and what all steps have in common.
 
-A step is compiled by the function registered for its model, in `compile_leaves`, `compile_blocks`
-and `compile_runs`. Names are scoped statically: a parameter is a constant everywhere, a `let` (and
-the result of a `call`) holds for the rest of its list, a loop's variable in the loop.
+A step is compiled by its form. Names are scoped statically: a parameter is a constant everywhere,
+a `let` (and the result of a `call`) holds for the rest of its list, a loop's variable in the loop.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import singledispatch
 
 from orchestrator.language.expressions.operand import constant_value
+from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import (
     Abort,
     Continue,
@@ -21,11 +20,12 @@ from orchestrator.language.program.nodes import (
     Retry,
 )
 from orchestrator.language.program.scope import UNKNOWN, Context, not_negative, tries
-from orchestrator.language.text import steps as forms
+from orchestrator.language.text.steps import BaseStep
+from orchestrator.language.text.steps import Retry as RetryForm
 from orchestrator.types import Path
 
 
-def compile_list(steps: tuple[forms.Step, ...], path: Path, context: Context) -> tuple[Node, ...]:
+def compile_list(steps: tuple[BaseStep, ...], path: Path, context: Context) -> tuple[Node, ...]:
     """Steps in order, each in the scope of those before it."""
     nodes = []
     for index, step in enumerate(steps):
@@ -36,9 +36,10 @@ def compile_list(steps: tuple[forms.Step, ...], path: Path, context: Context) ->
     return tuple(nodes)
 
 
-def compile_step(step: forms.BaseStep, path: Path, context: Context) -> Node:
+def compile_step(step: BaseStep, path: Path, context: Context) -> Node:
     """One step, with what becomes of its errors."""
-    node = compile_verb(step, path, context)
+    assert isinstance(step, Form)  # noqa: S101 - what is registered is one
+    node = step.compiled(path, context)
     context.notes.writes.update(node.writes)
     context.notes.reads.update(node.reads)
     if step.on_disconnect is not None:
@@ -48,17 +49,11 @@ def compile_step(step: forms.BaseStep, path: Path, context: Context) -> Node:
     return replace(node, on_error=_on_error(step.on_error, (*path, "on_error"), context))
 
 
-@singledispatch
-def compile_verb(step: forms.BaseStep, path: Path, context: Context) -> Node:
-    """One step without the fields that all have; one function is registered for each model."""
-    raise NotImplementedError(type(step).__name__)
-
-
 def _on_error(given: object, path: Path, context: Context) -> OnError:
     match given:
         case "continue":
             return Continue()
-        case forms.Retry():
+        case RetryForm():
             return _retry(given, path, context)
         case tuple():
             return Handler(compile_list(given, path, context))
@@ -66,7 +61,7 @@ def _on_error(given: object, path: Path, context: Context) -> OnError:
             return Abort()
 
 
-def _retry(given: forms.Retry, path: Path, context: Context) -> Retry:
+def _retry(given: RetryForm, path: Path, context: Context) -> Retry:
     here = (*path, "retry")
     operand = context.amount(here, given.retry, tries)
     value = constant_value(operand) if operand.constant else None

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from itertools import pairwise
+from textwrap import dedent
+from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from orchestrator.language.names import suggestion
 from orchestrator.language.values.operations import described
@@ -29,6 +41,40 @@ class Strict(BaseModel):
             fields = cls.model_fields.items()
             info.context[id(data)] = [field.alias or name for name, field in fields]
         return data
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Called by pydantic: the text below each field is its description."""
+        schema = handler(core_schema)
+        texts = field_texts(cls)
+        for field, told in handler.resolve_ref_schema(schema).get("properties", {}).items():
+            if field in texts:
+                told["description"] = texts[field]
+        return schema
+
+
+def field_texts(model: type[BaseModel]) -> dict[str, str]:
+    """What stands below each field of a model in its source, by the field as it is written."""
+    texts: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, Strict):
+            texts |= _own_texts(base)
+    fields = model.model_fields.items()
+    return {field.alias or name: texts[name] for name, field in fields if name in texts}
+
+
+@cache  # to find a class in its file takes 10 ms, and most models have the same bases
+def _own_texts(model: type[Strict]) -> dict[str, str]:
+    """What stands below the fields that a model does not inherit, by their names."""
+    (definition,) = ast.parse(dedent(inspect.getsource(model))).body
+    texts = {}
+    for field, text in pairwise(cast(ast.ClassDef, definition).body):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(words))):
+                texts[name] = words
+    return texts
 
 
 @dataclass(frozen=True, slots=True)

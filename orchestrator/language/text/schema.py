@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
-from textwrap import dedent
 from typing import Any, cast
 
-from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from orchestrator.language.text.document import Document
-from orchestrator.language.text.findings import Strict
 from orchestrator.language.text.steps import VERBS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -33,45 +27,14 @@ def json_schema() -> dict[str, Any]:
 
 def _described() -> dict[str, Any]:
     """The schema with `x-kind`, a few words for the reference, beside some types."""
-    schema = Document.model_json_schema(by_alias=True, mode="validation")
-    models = {model.__name__: model for model in _subclasses(Strict)}
-    for name, definition in {"Document": schema, **schema["$defs"]}.items():
-        if name in models:
-            texts = field_texts(models[name])
-            properties = definition["properties"]
-            for field in properties.keys() & texts.keys():
-                told = {**properties[field], "description": texts[field]}
-                properties[field] = dict(sorted(told.items()))
-    return cast(dict[str, Any], _cleaned(schema))
-
-
-def _subclasses(model: type[Strict]) -> Iterator[type[Strict]]:
-    for inner in model.__subclasses__():
-        if inner.__module__.startswith(__package__):
-            yield inner
-            yield from _subclasses(inner)
-
-
-def field_texts(model: type[BaseModel]) -> dict[str, str]:
-    """What stands below each field of a model in its source, by the field as it is written."""
-    texts: dict[str, str] = {}
-    for base in reversed(model.__mro__):
-        if issubclass(base, Strict):
-            texts |= _own_texts(base)
-    fields = model.model_fields.items()
-    return {field.alias or name: texts[name] for name, field in fields if name in texts}
-
-
-@cache  # to find a class in its file takes 10 ms, and most models have the same bases
-def _own_texts(model: type[Strict]) -> dict[str, str]:
-    """What stands below the fields that a model does not inherit, by their names."""
-    (definition,) = ast.parse(dedent(inspect.getsource(model))).body
-    texts = {}
-    for field, text in pairwise(cast(ast.ClassDef, definition).body):
-        match field, text:
-            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(words))):
-                texts[name] = words
-    return texts
+    models = [(model, "validation") for model in (Document, *VERBS.values())]
+    refs, schema = models_json_schema(models, by_alias=True)  # type: ignore[arg-type]  # a Literal
+    definitions = schema["$defs"]
+    steps = {"oneOf": [refs[form, "validation"] for form in VERBS.values()]}
+    words = [{"const": verb, "description": form.WORD} for verb, form in VERBS.items() if form.WORD]
+    definitions["Steps"]["items"] = {"anyOf": [*words, steps]}
+    document = definitions.pop(refs[Document, "validation"]["$ref"].rpartition("/")[2])
+    return cast(dict[str, Any], _cleaned({"$defs": definitions, **document}))
 
 
 def _without_kinds(schema: object) -> object:

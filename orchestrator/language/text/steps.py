@@ -1,214 +1,164 @@
-"""The steps with steps inside, as they are written, and the union of all steps.
+"""What every step may have, the verbs that there are, and how a step is told by its verb.
 
-Adding a verb takes a model here or in `leaves`, its line in `VERBS` and in `Step`, a node in
-`nodes` and a compile function.
+The verbs have forms, see `program.form.Form`. The built-in ones stand in `orchestrator.verbs`,
+which registers them when it is imported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import (
-    BeforeValidator,
     Discriminator,
     Field,
-    StrictBool,
+    PlainValidator,
     StrictStr,
     Tag,
-    model_validator,
+    ValidationInfo,
+    WithJsonSchema,
 )
+from pydantic_core import core_schema
 from typing_extensions import TypeAliasType
 
 from orchestrator.language.names import nearest, suggestion
-from orchestrator.language.text import chained, leaves
-from orchestrator.language.text.chained import NestedStep, TrajectoriesStep
-from orchestrator.language.text.fields import (
-    Amount,
-    AnyValue,
-    Identifier,
-    OneValue,
-    OrText,
-    Several,
-)
+from orchestrator.language.text.fields import Amount, one_word
 from orchestrator.language.text.findings import Strict
-from orchestrator.language.text.leaves import (
-    NEED_READBACK,
-    AskStep,
-    BaseStep,
-    Call,
-    CallStep,
-    CheckpointStep,
-    DelayStep,
-    ErrorWord,
-    LetStep,
-    LogStep,
-    Retry,
-    Run,
-    RunStep,
-    Sample,
-    SampleStep,
-    SetAll,
-    SetOne,
-    SetStep,
-    Target,
-    Wait,
-    WaitStep,
-    check_readback,
-)
 from orchestrator.language.values.operations import described
 
-__all__ = [
-    "VERBS", "AskStep", "BaseStep", "Call", "CallStep", "CheckpointStep", "DelayStep", "GroupStep",
-    "IfStep", "LetStep", "LogStep", "Loop", "LoopStep", "NestedStep", "ParallelStep", "Retry",
-    "Run", "RunStep", "Sample", "SampleStep", "SetAll", "SetOne", "SetStep", "Step", "Steps",
-    "Target", "TrajectoriesStep", "Wait", "WaitStep",
-]  # fmt: skip
+
+class _ByItsVerb:
+    """Tells pydantic what a step is: that which the form of its verb takes, looked up each time.
+
+    No union of the forms, which would have to be built anew with each verb of a user's own.
+    """
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> core_schema.CoreSchema:
+        """Called by pydantic."""
+        return core_schema.with_info_plain_validator_function(_step)
+
+    def __get_pydantic_json_schema__(self, _schema: Any, _handler: Any) -> dict[str, Any]:
+        """Called by pydantic; `schema` puts the verbs in its place."""
+        return {}
 
 
-class Loop(Strict):
-    """What a loop runs over, and how each point is set."""
+if TYPE_CHECKING:
+    Step: TypeAlias = "BaseStep"
+else:
+    Step = Annotated[object, _ByItsVerb()]
+    """Any step, told by its verb."""
 
-    pv: StrictStr | None = None
-    """The channel that is set to each value; with it all fields of `set` but `value`."""
-    from_: Amount | None = Field(None, alias="from")
-    """The first value."""
-    to: Amount | None = None
-    """The last value, visited only if a whole number of steps reaches it."""
-    step: Amount | None = None
-    """From each value to the next, negative downwards; or `num`."""
-    num: Amount | None = None
-    """How many values, both ends included; or `step`."""
-    values: Several | None = None
-    """A list of values, in place of from/to."""
-    count: Amount | None = None
-    """How many times, where nothing is set."""
-    while_: OneValue | None = Field(None, alias="while")
-    """An expression; runs as long as it is true, looked at before each pass."""
-    as_: Identifier | None = Field(None, alias="as")
-    """Names the value in `do`; with `count` and `while` the pass from 0."""
-    serpentine: StrictBool = False
-    """Runs the values backwards in every other pass of the loop around it, the second first."""
-    completion: StrictBool | None = None
-    """As in `set`."""
-    readback: StrictStr | None = None
-    """As in `set`."""
-    readback_value: AnyValue | None = None
-    """As in `set`; the value's name may stand in it."""
-    tolerance: Amount | None = None
-    """As in `set`."""
-    settle: Amount | None = None
-    """As in `set`."""
-    accept_restart: StrictBool | None = None
-    """As in `set`."""
-    accept_invalid: StrictBool | None = None
-    """As in `set`."""
-    timeout: Amount | None = None
-    """s for each setting, 10 by default."""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Loop:
-        is_range = any(v is not None for v in (self.from_, self.to, self.step, self.num))
-        others = [v for v in (self.values, self.count, self.while_) if v is not None]
-        if is_range + len(others) != 1:
-            raise ValueError("runs over one of from/to with step or num, values, count, while")
-        if is_range and (self.from_ is None or self.to is None):
-            raise ValueError("needs both 'from' and 'to'")
-        if is_range and self.step is None and self.num is None:
-            raise ValueError("needs one of 'step' and 'num'")
-        if self.step is not None and self.num is not None:
-            raise ValueError("takes 'step' or 'num', not both: each follows from the other")
-        if self.serpentine and self.while_ is not None:
-            raise ValueError("'serpentine' does nothing with 'while', which has no values to turn")
-        return self
-
-    @model_validator(mode="after")
-    def _has_use(self) -> Loop:
-        passes = "count" if self.count is not None else "while" if self.while_ is not None else ""
-        if self.pv is not None:
-            if passes:
-                raise ValueError(
-                    f"{passes!r} sets no 'pv': use from/to or values, or leave 'pv' out"
-                )
-            check_readback(self)
-            return self
-        for field in (
-            "completion",
-            "readback",
-            *NEED_READBACK,
-            "accept_invalid",
-            "settle",
-            "timeout",
-        ):
-            if getattr(self, field) is not None:
-                raise ValueError(f"{field!r} does nothing without 'pv'")
-        if not passes and self.as_ is None:
-            raise ValueError("needs 'pv', which is set to each value, or 'as', which names it")
-        return self
+Steps = TypeAliasType("Steps", Annotated[tuple[Step, ...], Field(min_length=1)])
+"""Steps in order; at least one."""
 
 
-class LoopStep(BaseStep):
-    """Run steps for each of several points."""
-
-    loop: Loop
-    """What it runs over. Points are computed by index, never by adding up."""
-    do: Steps
-    """The steps of each pass."""
+# What every step may have -------------------------------------------------------------------
 
 
-class GroupStep(BaseStep):
-    """Run steps in order."""
+class Retry(Strict):
+    """Try a step again when it fails."""
 
-    group: Steps
-    """The steps; `name`, `on_error` and `on_disconnect` are of all of them together."""
-
-
-class ParallelStep(BaseStep):
-    """Run steps at the same time."""
-
-    parallel: Steps
-    """The branches; a `group` is a branch of several steps. The first failure cancels the others
-    and is the error told. No two may put to one channel."""
+    retry: Amount
+    """More tries at most, a whole number from 1; counted anew each time the step is entered."""
+    delay: Amount = 0
+    """s before each of them."""
 
 
-class IfStep(BaseStep):
-    """Run one list of steps or another."""
-
-    if_: OneValue = Field(alias="if")
-    """An expression; reading a disconnected channel is an error."""
-    then: Steps
-    """Where it is true."""
-    else_: Steps | None = Field(None, alias="else")
-    """Where it is false."""
-
-
-VERBS: Mapping[str, type[BaseStep]] = {
-    "set": SetStep,
-    "wait": WaitStep,
-    "delay": DelayStep,
-    "sample": SampleStep,
-    "let": LetStep,
-    "loop": LoopStep,
-    "parallel": ParallelStep,
-    "group": GroupStep,
-    "if": IfStep,
-    "call": CallStep,
-    "run": RunStep,
-    "trajectories": TrajectoriesStep,
-    "nested": NestedStep,
-    "log": LogStep,
-    "checkpoint": CheckpointStep,
-    "ask": AskStep,
-}
-"""The model of each verb."""
+_ErrorWord: TypeAlias = Annotated[
+    str,
+    PlainValidator(one_word("abort", "continue", more=", {retry: N, delay: s} or a list of steps")),
+    WithJsonSchema({"enum": ["abort", "continue"]}),
+]
+_DisconnectWord: TypeAlias = Annotated[
+    str, PlainValidator(one_word("fail", "wait")), WithJsonSchema({"enum": ["fail", "wait"]})
+]
 
 
-def _check_step(step: object) -> object:
-    """Tell what keeps a mapping from being a step."""
+def _error_form(value: object) -> str:
+    if isinstance(value, dict | Retry):
+        return "<retry>"
+    return "<steps>" if isinstance(value, list | tuple) else "<word>"
+
+
+OnError: TypeAlias = Annotated[
+    Annotated[_ErrorWord, Tag("<word>")]
+    | Annotated[Retry, Tag("<retry>")]
+    | Annotated[Steps, Tag("<steps>")],
+    Discriminator(_error_form),
+]
+"""What becomes of a step's failure."""
+
+
+class BaseStep(Strict):
+    """What every step may have."""
+
+    VERB: ClassVar[str] = ""
+    """The field by which it is told from other steps."""
+    WORD: ClassVar[str] = ""
+    """What the verb stands for where it is all of the step, as in `- checkpoint`; empty: it can't.
+    """
+
+    name: StrictStr = ""
+    """How progress and messages call it; parameters may stand in it."""
+    on_error: OnError = "abort"
+    """What becomes of its failure: `abort` passes it on, `continue` goes on with the next step,
+    `{retry: N, delay: s}` tries again, a list of steps is run in its place."""
+    on_disconnect: _DisconnectWord | None = None
+    """`fail` at once where a channel is disconnected (the default but for `wait`), or `wait` for
+    it within the timeout."""
+
+
+# The verbs ----------------------------------------------------------------------------------
+
+_VERBS: dict[str, type[BaseStep]] = {}
+VERBS: Mapping[str, type[BaseStep]] = _VERBS
+"""The form of each verb, in the order in which they were registered."""
+
+
+def register(form: type[BaseStep]) -> None:
+    """Make a form known, so that documents may use its verb.
+
+    Raises:
+        TypeError: The verb is taken, or is a field of another; or one of its fields is a verb.
+    """
+    verb, where = form.VERB, f"{form.__module__}.{form.__qualname__}"
+    if known := VERBS.get(verb):
+        raise TypeError(f"{where}: {verb!r} is a verb of {known.__module__} already")
+    if clash := (_beside(form) & VERBS.keys()) or ({verb} & _besides()):
+        raise TypeError(f"{where}: {min(clash)!r} can't be both a verb and a field beside one")
+    _VERBS[verb] = form
+
+
+def unregister(form: type[BaseStep]) -> None:
+    """Forget a form again: for tests."""
+    del _VERBS[form.VERB]
+
+
+def written(form: type[BaseStep]) -> set[str]:
+    """The fields of a form as they are written."""
+    return {field.alias or name for name, field in form.model_fields.items()}
+
+
+def _beside(form: type[BaseStep]) -> set[str]:
+    """Its fields that stand beside the verb."""
+    return written(form) - {form.VERB}
+
+
+def _besides() -> set[str]:
+    """The fields that may stand beside some verb."""
+    return set().union(*map(_beside, VERBS.values()))
+
+
+def _step(step: object, info: ValidationInfo) -> object:
+    """A step as its verb's form has it.
+
+    Raises:
+        ValueError: It is no step; or, as a ValidationError, all that its form says.
+    """
     if isinstance(step, BaseStep):
         return step
-    if step == "checkpoint":
-        return {"checkpoint": ""}
+    if isinstance(step, str) and step in VERBS and VERBS[step].WORD:
+        step = {step: ""}
     if not isinstance(step, dict):
         raise ValueError(_no_mapping(step))
     verbs = [key for key in step if key in VERBS]
@@ -218,15 +168,16 @@ def _check_step(step: object) -> object:
         )
     if not verbs:
         raise ValueError(_no_verb(step))
-    return step
+    return VERBS[verbs[0]].model_validate(step, context=info.context)
 
 
 def _no_mapping(step: object) -> str:
     text = f"a step is a mapping such as 'delay: 1', not {described(step)}"
     near = nearest(step, VERBS) if isinstance(step, str) else None
-    if near == "checkpoint":
-        return f"{text}; did you mean 'checkpoint'?"
-    return f"{text}; did you mean '{near}: …'?" if near else text
+    if near is None:
+        return text
+    meant = near if VERBS[near].WORD else f"{near}: …"
+    return f"{text}; did you mean '{meant}'?"
 
 
 _ELSEWHERE = {
@@ -243,66 +194,13 @@ _ELSEWHERE = {
 }
 """What those look for who come from other languages."""
 
-_BESIDES = ("name", "on_error", "on_disconnect", "do", "then", "else")
-
 
 def _no_verb(step: dict[str, object]) -> str:
-    others = [key for key in step if key not in _BESIDES]
+    besides = _besides()
+    others = [key for key in step if key not in besides]
     if not others:
         return f"has no verb; the verbs are {', '.join(VERBS)}"
     word = others[0]
     if meant := _ELSEWHERE.get(word.casefold()):
         return f"unknown step {word!r}; did you mean {meant!r}?"
     return f"unknown step {word!r}{suggestion(word, set(VERBS), kind='verbs', most=len(VERBS))}"
-
-
-def _tag(step: object) -> str | None:
-    if isinstance(step, dict):
-        return next((f"<{verb}>" for verb in VERBS if verb in step), None)
-    return next((f"<{verb}>" for verb, model in VERBS.items() if isinstance(step, model)), None)
-
-
-Step: TypeAlias = Annotated[
-    Annotated[SetStep, Tag("<set>")]
-    | Annotated[WaitStep, Tag("<wait>")]
-    | Annotated[DelayStep, Tag("<delay>")]
-    | Annotated[SampleStep, Tag("<sample>")]
-    | Annotated[LetStep, Tag("<let>")]
-    | Annotated[LoopStep, Tag("<loop>")]
-    | Annotated[ParallelStep, Tag("<parallel>")]
-    | Annotated[GroupStep, Tag("<group>")]
-    | Annotated[IfStep, Tag("<if>")]
-    | Annotated[CallStep, Tag("<call>")]
-    | Annotated[RunStep, Tag("<run>")]
-    | Annotated[TrajectoriesStep, Tag("<trajectories>")]
-    | Annotated[NestedStep, Tag("<nested>")]
-    | Annotated[LogStep, Tag("<log>")]
-    | Annotated[CheckpointStep, Tag("<checkpoint>")]
-    | Annotated[AskStep, Tag("<ask>")],
-    Discriminator(_tag),
-    BeforeValidator(_check_step),
-    OrText("`checkpoint`, without a name.", "checkpoint"),
-]
-"""Any step, told apart by its verb."""
-
-Steps = TypeAliasType("Steps", Annotated[tuple[Step, ...], Field(min_length=1)])
-"""Steps in order; at least one. A named type, since it contains itself."""
-
-
-def _error_form(value: object) -> str:
-    if isinstance(value, dict | Retry):
-        return "<retry>"
-    return "<steps>" if isinstance(value, list | tuple) else "<word>"
-
-
-OnError: TypeAlias = Annotated[
-    Annotated[ErrorWord, Tag("<word>")]
-    | Annotated[Retry, Tag("<retry>")]
-    | Annotated[Steps, Tag("<steps>")],
-    Discriminator(_error_form),
-]
-"""What becomes of a step's failure."""
-
-for _module in (leaves, chained):
-    # Steps stand in steps. Where pydantic builds a model, it looks for names in the model's module.
-    vars(_module).update(Steps=Steps, OnError=OnError)

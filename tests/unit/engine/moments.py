@@ -22,7 +22,7 @@ from orchestrator.engine.python.run import Run
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import StepTimeoutError
-from orchestrator.language.program.compiler import Program
+from orchestrator.language.program.nodes import Program
 from orchestrator.testing import VirtualTimeLoop, run_virtual
 from orchestrator.types import Cause, RunEnded, RunRequest, RunStatus, Verb
 from tests.unit.engine.bench import Bench, bench, make_config

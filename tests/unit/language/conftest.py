@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+import orchestrator.verbs  # noqa: F401 - by this the verbs are known
 from orchestrator.errors import InputError, NotConnectedError
 from orchestrator.language.names import Names, suggestion
 from orchestrator.language.program.library import PythonSignature

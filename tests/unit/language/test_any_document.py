@@ -14,7 +14,8 @@ from orchestrator.language.foresight.checks import check_program
 from orchestrator.language.foresight.duration import estimate
 from orchestrator.language.foresight.position import Position, resolve
 from orchestrator.language.names import Names
-from orchestrator.language.program.compiler import Program, compile_program, walk
+from orchestrator.language.program.compiler import compile_program
+from orchestrator.language.program.nodes import Program, walk
 from orchestrator.language.text.document import parse
 from orchestrator.types import Limits, Metadata, NativeType
 from tests.unit.language.conftest import ALIASES, Shelf

@@ -7,24 +7,26 @@ from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_program
 from orchestrator.language.program.nodes import (
     Abort,
-    AskNode,
-    CheckpointNode,
     Continue,
-    DelayNode,
-    GroupNode,
     Handler,
-    LoopNode,
     OnDisconnect,
-    ParallelNode,
     Program,
-    Relation,
     Retry,
-    SetNode,
-    WaitNode,
     While,
     walk,
 )
 from orchestrator.language.text.document import parse
+from orchestrator.language.values.relation import Relation
+from orchestrator.verbs import (
+    AskNode,
+    CheckpointNode,
+    DelayNode,
+    GroupNode,
+    LoopNode,
+    ParallelNode,
+    SetNode,
+    WaitNode,
+)
 from tests.unit.language.conftest import ALIASES, World
 
 NAMES = Names(frozenset({"stage", "det", "shutter"}), ALIASES)

@@ -5,25 +5,21 @@ import pytest
 
 from orchestrator.errors import CheckError
 from orchestrator.language.names import Names
-from orchestrator.language.program.compiler import (
-    POINT,
-    Count,
+from orchestrator.language.program.compiler import compile_program
+from orchestrator.language.program.nodes import Count, Listed, Program, Range, walk
+from orchestrator.language.text.document import document_of, parse
+from orchestrator.language.values.relation import Relation
+from orchestrator.verbs import (
     DelayNode,
     IfNode,
     LetNode,
-    Listed,
     LogNode,
     LoopNode,
-    Program,
-    Range,
-    Relation,
     SampleNode,
     SetNode,
     WaitNode,
-    compile_program,
-    walk,
 )
-from orchestrator.language.text.document import document_of, parse
+from orchestrator.verbs.loop import POINT
 from tests.unit.language.conftest import ALIASES, World
 from tests.unit.language.text.test_document import ALIGN
 

@@ -4,12 +4,13 @@ import pytest
 
 from orchestrator.errors import CheckError
 from orchestrator.language.names import Names
-from orchestrator.language.program import compile_runs
+from orchestrator.language.program import sequences
 from orchestrator.language.program.compiler import compile_program, compile_suspenders
 from orchestrator.language.program.library import NONE, PythonSignature
-from orchestrator.language.program.nodes import CallNode, GroupNode, Program, RunNode, SetNode, walk
+from orchestrator.language.program.nodes import Program, walk
 from orchestrator.language.text.document import Parameter, parse
 from orchestrator.language.text.suspend import Suspend
+from orchestrator.verbs import CallNode, GroupNode, RunNode, SetNode
 from tests.unit.language.conftest import ALIASES, Shelf, World
 
 NAMES = Names(frozenset({"stage", "det", "shutter"}), ALIASES)
@@ -160,7 +161,7 @@ def test_recursion_with_other_arguments_is_recursion_as_well() -> None:
 
 
 def test_sequences_that_multiply_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compile_runs, "MOST_RUNS", 20)
+    monkeypatch.setattr(sequences, "MOST_RUNS", 20)
     documents = {f"s{i}": f"steps: [{{run: s{i + 1}}}, {{run: s{i + 1}}}]" for i in range(9)}
     library = Shelf(documents | {"s9": "steps: [{delay: 1}]"})
     with pytest.raises(CheckError, match="more than 20 sub-sequences"):

@@ -9,8 +9,9 @@ from orchestrator.language.foresight.duration import estimate
 from orchestrator.language.foresight.position import parse_position, resolve
 from orchestrator.language.names import Names, ServerChannels
 from orchestrator.language.program.compiler import compile_program
-from orchestrator.language.program.nodes import NestedNode, Program
+from orchestrator.language.program.nodes import Program
 from orchestrator.language.text.document import parse
+from orchestrator.verbs import NestedNode
 
 PVS = ("CMD", "ACK", "message", "values", "INDEX")
 SERVERS = {n: ServerChannels(n, *(f"{n}.{pv}" for pv in PVS)) for n in ("stage", "laser")}

@@ -4,8 +4,10 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.text.document import Document, parse
-from orchestrator.language.text.steps import Loop, SetAll, SetOne
+from orchestrator.language.text.schema import json_schema
 from orchestrator.language.text.tree import read, scalar
+from orchestrator.verbs.loop import Loop
+from orchestrator.verbs.set import SetAll, SetOne
 
 ALIGN = """\
 name: align
@@ -409,7 +411,7 @@ def test_any_text_is_a_document_or_told_as_an_error_of_ours(text: str) -> None:
 
 
 def test_models_describe_themselves_as_a_json_schema() -> None:
-    schema = Document.model_json_schema()
+    schema = json_schema()
     assert {"SetStep", "LoopStep", "Parameter"} <= set(schema["$defs"])
     assert schema["required"] == ["steps"]
 

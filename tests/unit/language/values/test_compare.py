@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from orchestrator.errors import InputError, PutError
-from orchestrator.language.program.compiler import Relation
 from orchestrator.language.values.compare import (
     as_channel_value,
     check_limits,
@@ -13,6 +12,7 @@ from orchestrator.language.values.compare import (
     is_within,
     meets,
 )
+from orchestrator.language.values.relation import Relation
 from orchestrator.types import Limits, Metadata, NativeType, Value
 
 DOUBLE = Metadata(NativeType.DOUBLE)

@@ -1,4 +1,4 @@
-"""Compiles `call` and `run`, and the whole document that a `run` names."""
+"""Compiles a document, its suspenders, and the sequences that it runs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from dataclasses import replace
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand, constant_value
-from orchestrator.language.names import suggestion
-from orchestrator.language.program.compiling import compile_list, compile_verb
-from orchestrator.language.program.nodes import CallNode, GroupNode, Program, RunNode, Suspender
+from orchestrator.language.program.compiling import compile_list
+from orchestrator.language.program.nodes import Program, Suspender
 from orchestrator.language.program.scope import UNKNOWN, Context, Notes, not_negative
-from orchestrator.language.text import steps as forms
 from orchestrator.language.text.arguments import bind_parameters
 from orchestrator.language.text.document import Document, Parameter
 from orchestrator.language.text.suspend import Suspend
@@ -23,53 +21,15 @@ MOST_RUNS = 1000
 Arguments = tuple[tuple[str, Operand], ...]
 
 
-@compile_verb.register
-def _(step: forms.CallStep, path: Path, context: Context) -> CallNode:
-    here = (*path, "call")
-    call = step.call
-    functions = context.shared.library.functions()
-    if call.function not in functions:
-        hint = suggestion(call.function, functions, kind="functions")
-        nothing = "" if functions else "; none are registered"
-        left_out = context.shared.library.left_out()
-        context.find(here, f"unknown function {call.function!r}{hint}{nothing}{left_out}")
-    return CallNode(
-        *context.head(step, path, f"call {call.function}"),
-        function=call.function,
-        args=_arguments(call.args, here, context),
-        timeout=context.timeout((*here, "timeout"), call.timeout),
-        variable=call.as_,
-    )
-
-
-def _arguments(args: Mapping[str, object], path: Path, context: Context) -> Arguments:
+def arguments(args: Mapping[str, object], path: Path, context: Context) -> Arguments:
+    """What a function or sequence is given."""
     return tuple((n, context.value((*path, "args", n), v)) for n, v in args.items())
 
 
-@compile_verb.register
-def _(step: forms.RunStep, path: Path, context: Context) -> RunNode | GroupNode:
-    here = (*path, "run")
-    args = _arguments(step.run.args, here, context)
-    name = context.fixed(here, step.run.sequence)
-    if name is None:
-        context.notes.open_ended = True
-        return GroupNode(*context.head(step, path, f"run {step.run.sequence}"), body=())
-    document, program = _named(name, args, here, context)
-    known = all(operand.constant for _, operand in args)
-    return RunNode(
-        *context.head(step, path, f"run {name}"),
-        sequence=name,
-        args=args,
-        document=document,
-        program=program if known else None,
-        outline=None if known else program,
-    )
-
-
-def _named(
+def compile_inner(
     name: str, args: Arguments, path: Path, context: Context
 ) -> tuple[Document | None, Program | None]:
-    """The document and program of that name; neither where it is Python or wrong."""
+    """The document and program of a name that a step runs; neither where it is Python or wrong."""
     library = context.shared.library
     signature = library.python(name)
     if signature is not None:

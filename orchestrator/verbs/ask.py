@@ -1,0 +1,44 @@
+"""The step `ask`: pause until resumed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.language.expressions import template
+from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.program.form import Form
+from orchestrator.language.program.nodes import NO_STEPS, Node, Timing
+from orchestrator.language.program.scope import Context
+from orchestrator.language.text.fields import OneValue
+from orchestrator.types import Path
+
+
+class AskStep(Form, verb="ask"):
+    """Pause with a message until resumed."""
+
+    ask: OneValue
+    """What `message` shows; text as in `log`."""
+
+    def compiled(self, path: Path, context: Context) -> AskNode:
+        """See `Form`."""
+        return AskNode(
+            *context.head(self, path, f"ask {template.as_text(self.ask)}"),
+            text=context.text((*path, "ask"), self.ask),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AskNode(Node):
+    """Pause with a message until resumed."""
+
+    text: Operand
+    """A str."""
+
+    puts = ()
+    reads = ()
+    evaluates = ()
+    inside = NO_STEPS
+
+    def takes(self, known: Timing) -> float:
+        """As long as the operator likes."""
+        return known.count("questions")

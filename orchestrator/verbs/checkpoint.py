@@ -1,0 +1,41 @@
+"""The step `checkpoint`: where a rewind starts again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import StrictStr
+
+from orchestrator.language.program.form import Form
+from orchestrator.language.program.nodes import NO_STEPS, Node, at_once
+from orchestrator.language.program.scope import Context
+from orchestrator.types import Path
+
+
+class CheckpointStep(Form, verb="checkpoint"):
+    """Mark a place to which a suspender can rewind while its sub-sequence runs."""
+
+    WORD = "`checkpoint`, without a name."
+
+    checkpoint: StrictStr
+    """Its name; a checkpoint without one is just `- checkpoint`."""
+
+    def compiled(self, path: Path, context: Context) -> CheckpointNode:
+        """See `Form`."""
+        name = context.fixed((*path, "checkpoint"), self.checkpoint) or ""
+        return CheckpointNode(*context.head(self, path, f"checkpoint {name}".rstrip()), name=name)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointNode(Node):
+    """Where a rewind starts again."""
+
+    name: str
+    """Empty where it has none."""
+
+    puts = ()
+    reads = ()
+    evaluates = ()
+    inside = NO_STEPS
+    takes = at_once
+    marks = True

@@ -1,0 +1,47 @@
+"""The step `delay`: wait for a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.program.form import Form
+from orchestrator.language.program.nodes import NO_STEPS, Node, Timing
+from orchestrator.language.program.scope import Context, not_negative
+from orchestrator.language.text.fields import Amount
+from orchestrator.types import Path
+
+
+class DelayStep(Form, verb="delay"):
+    """Wait for a time."""
+
+    delay: Amount
+    """s; a pause does not count, a skip ends it."""
+
+    def compiled(self, path: Path, context: Context) -> DelayNode:
+        """See `Form`."""
+        return DelayNode(
+            *context.head(self, path, f"delay {self.delay}"),
+            seconds=context.amount((*path, "delay"), self.delay, not_negative),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DelayNode(Node):
+    """Wait for a time."""
+
+    seconds: Operand
+    """A float ≥ 0."""
+
+    puts = ()
+    reads = ()
+    inside = NO_STEPS
+
+    @property
+    def evaluates(self) -> tuple[Operand, ...]:
+        """Its time."""
+        return (self.seconds,)
+
+    def takes(self, known: Timing) -> float:
+        """Just so long."""
+        return known.number(self.seconds)

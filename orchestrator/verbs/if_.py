@@ -1,0 +1,62 @@
+"""The step `if`: run one list of steps or another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from orchestrator.language.expressions import template
+from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.program.compiling import compile_list
+from orchestrator.language.program.form import Form
+from orchestrator.language.program.nodes import Either, Node, at_once
+from orchestrator.language.program.scope import Context
+from orchestrator.language.text.fields import OneValue
+from orchestrator.language.text.steps import Steps
+from orchestrator.types import Path
+
+
+class IfStep(Form, verb="if"):
+    """Run one list of steps or another."""
+
+    if_: OneValue = Field(alias="if")
+    """An expression; reading a disconnected channel is an error."""
+    then: Steps
+    """Where it is true."""
+    else_: Steps | None = Field(None, alias="else")
+    """Where it is false."""
+
+    def compiled(self, path: Path, context: Context) -> IfNode:
+        """See `Form`."""
+        condition = context.operand((*path, "if"), template.compile_condition, self.if_)
+        return IfNode(
+            *context.head(self, path, f"if {str(self.if_).removeprefix('=')}"),
+            condition=condition,
+            then=compile_list(self.then, (*path, "then"), context),
+            else_=compile_list(self.else_ or (), (*path, "else"), context),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class IfNode(Node):
+    """Run one body or another."""
+
+    condition: Operand
+    """A bool."""
+    then: tuple[Node, ...]
+    else_: tuple[Node, ...]
+
+    puts = ()
+    reads = ()
+    takes = at_once
+
+    @property
+    def evaluates(self) -> tuple[Operand, ...]:
+        """Its condition."""
+        return (self.condition,)
+
+    @property
+    def inside(self) -> Either:
+        """Its lists."""
+        return Either(self.condition, self.then, self.else_)

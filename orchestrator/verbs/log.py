@@ -1,0 +1,39 @@
+"""The step `log`: tell something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.program.form import Form
+from orchestrator.language.program.nodes import NO_STEPS, Node, at_once
+from orchestrator.language.program.scope import Context
+from orchestrator.language.text.fields import OneValue
+from orchestrator.types import Path
+
+
+class LogStep(Form, verb="log"):
+    """Tell something."""
+
+    log: OneValue
+    """Text, with `$(name)` of names and of channels; goes to the log and to `message`."""
+
+    def compiled(self, path: Path, context: Context) -> LogNode:
+        """See `Form`."""
+        return LogNode(
+            *context.head(self, path, "log"), text=context.text((*path, "log"), self.log)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LogNode(Node):
+    """Tell something."""
+
+    text: Operand
+    """A str."""
+
+    puts = ()
+    reads = ()
+    evaluates = ()
+    inside = NO_STEPS
+    takes = at_once

@@ -1,0 +1,225 @@
+"""The step `loop`: run steps again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from pydantic import Field, StrictBool, StrictStr, model_validator
+
+from orchestrator.language.expressions import template
+from orchestrator.language.expressions.operand import Operand, constant_value
+from orchestrator.language.program.compiling import compile_list
+from orchestrator.language.program.form import Form
+from orchestrator.language.program.nodes import (
+    Count,
+    Listed,
+    Node,
+    Passes,
+    Points,
+    Put,
+    Range,
+    While,
+    at_once,
+)
+from orchestrator.language.program.scope import UNKNOWN, Context, count, positive, some
+from orchestrator.language.text.fields import Amount, AnyValue, Identifier, OneValue, Several
+from orchestrator.language.text.findings import Strict
+from orchestrator.language.text.steps import Steps
+from orchestrator.language.values.points import range_points
+from orchestrator.types import Path
+from orchestrator.verbs.puts import NEED_READBACK, Target, check_readback, make_put
+
+POINT = "$point"
+"""The variable that holds the value of a loop that gives it no name of its own."""
+_PUT = ("completion", "readback", *NEED_READBACK, "accept_invalid", "settle")
+"""Fields of a put that a loop with `pv` may have."""
+
+
+class Loop(Strict):
+    """What a loop runs over, and how each point is set."""
+
+    pv: StrictStr | None = None
+    """The channel that is set to each value; with it all fields of `set` but `value`."""
+    from_: Amount | None = Field(None, alias="from")
+    """The first value."""
+    to: Amount | None = None
+    """The last value, visited only if a whole number of steps reaches it."""
+    step: Amount | None = None
+    """From each value to the next, negative downwards; or `num`."""
+    num: Amount | None = None
+    """How many values, both ends included; or `step`."""
+    values: Several | None = None
+    """A list of values, in place of from/to."""
+    count: Amount | None = None
+    """How many times, where nothing is set."""
+    while_: OneValue | None = Field(None, alias="while")
+    """An expression; runs as long as it is true, looked at before each pass."""
+    as_: Identifier | None = Field(None, alias="as")
+    """Names the value in `do`; with `count` and `while` the pass from 0."""
+    serpentine: StrictBool = False
+    """Runs the values backwards in every other pass of the loop around it, the second first."""
+    completion: StrictBool | None = None
+    """As in `set`."""
+    readback: StrictStr | None = None
+    """As in `set`."""
+    readback_value: AnyValue | None = None
+    """As in `set`; the value's name may stand in it."""
+    tolerance: Amount | None = None
+    """As in `set`."""
+    settle: Amount | None = None
+    """As in `set`."""
+    accept_restart: StrictBool | None = None
+    """As in `set`."""
+    accept_invalid: StrictBool | None = None
+    """As in `set`."""
+    timeout: Amount | None = None
+    """s for each setting, 10 by default."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Loop:
+        is_range = any(v is not None for v in (self.from_, self.to, self.step, self.num))
+        others = [v for v in (self.values, self.count, self.while_) if v is not None]
+        if is_range + len(others) != 1:
+            raise ValueError("runs over one of from/to with step or num, values, count, while")
+        if is_range and (self.from_ is None or self.to is None):
+            raise ValueError("needs both 'from' and 'to'")
+        if is_range and self.step is None and self.num is None:
+            raise ValueError("needs one of 'step' and 'num'")
+        if self.step is not None and self.num is not None:
+            raise ValueError("takes 'step' or 'num', not both: each follows from the other")
+        if self.serpentine and self.while_ is not None:
+            raise ValueError("'serpentine' does nothing with 'while', which has no values to turn")
+        return self
+
+    @model_validator(mode="after")
+    def _has_use(self) -> Loop:
+        passes = "count" if self.count is not None else "while" if self.while_ is not None else ""
+        if self.pv is not None:
+            if passes:
+                raise ValueError(
+                    f"{passes!r} sets no 'pv': use from/to or values, or leave 'pv' out"
+                )
+            check_readback(self)
+            return self
+        for field in (*_PUT, "timeout"):
+            if getattr(self, field) is not None:
+                raise ValueError(f"{field!r} does nothing without 'pv'")
+        if not passes and self.as_ is None:
+            raise ValueError("needs 'pv', which is set to each value, or 'as', which names it")
+        return self
+
+    def put(self, pv: str) -> Target:
+        """What each pass puts; its value is the point."""
+        given = {field: getattr(self, field) for field in _PUT}
+        own = {field: value for field, value in given.items() if value is not None}
+        return Target.model_construct(pv=pv, **own)
+
+
+class LoopStep(Form, verb="loop"):
+    """Run steps for each of several points."""
+
+    loop: Loop
+    """What it runs over. Points are computed by index, never by adding up."""
+    do: Steps
+    """The steps of each pass."""
+
+    def compiled(self, path: Path, context: Context) -> LoopNode:
+        """See `Form`."""
+        here = (*path, "loop")
+        loop = self.loop
+        points = _points(loop, here, context)
+        variable = loop.as_ or (POINT if loop.pv is not None else None)
+        inner = context if variable is None else context.bound(variable)
+        target = _loop_target(loop, here, inner, variable)
+        timeout = 10 if loop.timeout is None else loop.timeout
+        if loop.serpentine and not context.in_loop:
+            context.warn((*here, "serpentine"), "does nothing: there is no loop around this one")
+        return LoopNode(
+            *context.head(self, path, f"loop {target.pv}" if target else _loop_label(loop)),
+            target=target,
+            timeout=inner.amount((*here, "timeout"), timeout, positive),
+            points=points,
+            variable=variable,
+            body=compile_list(self.do, (*path, "do"), replace(inner, in_loop=True)),
+            serpentine=loop.serpentine,
+        )
+
+
+def _loop_label(loop: Loop) -> str:
+    if loop.while_ is None:
+        return "loop"
+    return f"loop while {str(loop.while_).removeprefix('=')}"
+
+
+def _loop_target(loop: Loop, path: Path, context: Context, variable: str | None) -> Put | None:
+    if loop.pv is None or variable is None:
+        return None
+    value = Operand(variable, lambda env: env.variable(variable), variables=frozenset({variable}))
+    return make_put(loop.put(loop.pv), path, context, value)
+
+
+def _points(loop: Loop, path: Path, context: Context) -> Points:
+    if loop.while_ is not None:
+        make = template.compile_condition
+        return While(context.operand((*path, "while"), make, loop.while_))
+    if loop.count is not None:
+        return Count(context.amount((*path, "count"), loop.count, count))
+    if loop.values is not None:
+        return Listed(context.amount((*path, "values"), loop.values, some))
+    parts = {"from": loop.from_, "to": loop.to, "step": loop.step, "num": loop.num}
+    given = {f: context.value((*path, f), v) for f, v in parts.items() if v is not None}
+    if all(operand.constant and operand is not UNKNOWN for operand in given.values()):
+        _check_range(given, path, context)
+    return Range(given["from"], given["to"], given.get("step"), given.get("num"))
+
+
+def _check_range(given: Mapping[str, Operand], path: Path, context: Context) -> None:
+    values = {f: constant_value(operand) for f, operand in given.items()}
+    start, stop, step, num = (values.get(f) for f in ("from", "to", "step", "num"))
+    points = context.attempt(path, lambda: range_points(start, stop, step, num), None)
+    if points is not None and not points.exact_end:
+        context.warn(
+            path,
+            f"'to' {stop} is not visited: no whole number of steps reaches it; "
+            f"the last point is {points[-1]:.10g}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LoopNode(Node):
+    """Run a body for each point, after setting a channel to it where there is one."""
+
+    target: Put | None
+    """Its `value` reads the loop's variable."""
+    timeout: Operand
+    """s for each setting, a float > 0."""
+    points: Points
+    variable: str | None
+    """Bound to the value of each point (of Count and While: its index from 0) in target and body.
+
+    With a target never None: `POINT` where the document gives no name.
+    """
+    body: tuple[Node, ...]
+    serpentine: bool
+    """Whether it runs its points backwards in every other pass of the loop around it.
+
+    Forwards where the index of the innermost loop around it is even (0, 2, …) or where there is
+    none, backwards where it is odd. `y` over [0, 1, 2] around a serpentine `x` over [1, 2, 3]
+    visits (0,1) (0,2) (0,3) (1,3) (1,2) (1,1) (2,1) (2,2) (2,3). Its own index counts passes in
+    the order in which they are run, 0 first, in either direction. Never with `While`.
+    """
+
+    reads = ()
+    evaluates = ()
+    takes = at_once
+
+    @property
+    def puts(self) -> tuple[Put, ...]:
+        """Its positioner, where it has one."""
+        return () if self.target is None else (self.target,)
+
+    @property
+    def inside(self) -> Passes:
+        """Its passes."""
+        return Passes(self.points, self.variable, self.body)

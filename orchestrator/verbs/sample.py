@@ -1,0 +1,139 @@
+"""The step `sample`: take a row of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    StrictBool,
+    StrictStr,
+    Tag,
+    model_validator,
+)
+
+from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.program.form import Form
+from orchestrator.language.program.nodes import NO_STEPS, Node, Timing
+from orchestrator.language.program.scope import Context, positive
+from orchestrator.language.text.fields import Amount, OrText
+from orchestrator.language.text.findings import Strict
+from orchestrator.types import Path
+
+
+class Sample(Strict):
+    """One row of readings."""
+
+    channels: Annotated[tuple[StrictStr, ...], Field(min_length=1)]
+    """What is read."""
+    fresh: StrictBool = True
+    """Read from the servers; if not, the last updates are taken."""
+    timeout: Amount = 5
+    """s for all of them to answer."""
+    missing: Literal["nan"] | None = None
+    """`nan`: what does not answer is recorded as NaN. By default the step fails without a row."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nan(cls, data: object) -> object:
+        """`.nan` is what YAML calls the number; it is meant just so."""
+        if isinstance(data, dict) and data.get("missing") != data.get("missing"):
+            return data | {"missing": "nan"}
+        return data
+
+
+def _sample_form(value: object) -> str:
+    return "<mapping>" if isinstance(value, dict | Sample) else "<list>"
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class SampleStep(Form, verb="sample"):
+    """Read channels at the same time into one row of the data."""
+
+    sample: Annotated[
+        Annotated[
+            Annotated[
+                tuple[StrictStr, ...],
+                Field(min_length=1),
+                BeforeValidator(_listed),
+                OrText("A single channel."),
+            ],
+            Tag("<list>"),
+        ]
+        | Annotated[Sample, Tag("<mapping>")],
+        Discriminator(_sample_form),
+    ]
+    """Each value with its own timestamp and severity; there is a row only if all answer."""
+
+    def compiled(self, path: Path, context: Context) -> SampleNode:
+        """See `Form`."""
+        if isinstance(self.sample, Sample):
+            sample, here = self.sample, (*path, "sample", "channels")
+        else:
+            sample, here = Sample(channels=self.sample), (*path, "sample")
+        channels: list[str] = []
+        for i, text in enumerate(sample.channels):
+            channel = _sampled(text, (*here, i), context)
+            if channel and context.names.record(channel) in map(context.names.record, channels):
+                context.find((*here, i), f"{channel} stands twice in one sample")
+            if channel is None:
+                context.notes.open_ended = True
+            else:
+                channels.append(channel)
+        shown = ", ".join(channels[:3]) + (", …" if len(channels) > 3 else "")
+        return SampleNode(
+            *context.head(self, path, f"sample {shown}"),
+            channels=tuple(channels),
+            fresh=sample.fresh,
+            timeout=context.amount((*path, "sample", "timeout"), sample.timeout, positive),
+            missing_nan=sample.missing is not None,
+        )
+
+
+def _sampled(text: str, path: Path, context: Context) -> str | None:
+    """A channel; one that is unknown and not the first may be the end of `[A:B,C]`."""
+    findings = context.notes.findings
+    before = len(findings)
+    channel = context.channel(path, text)
+    if len(findings) > before and path[-1] != 0 and "." not in text:
+        position, line = findings.pop()
+        findings.append((position, f"{line} (a PV name with a comma needs quotes)"))
+    return channel
+
+
+@dataclass(frozen=True, slots=True)
+class SampleNode(Node):
+    """Take a row of the data."""
+
+    channels: tuple[str, ...]
+    """Canonical names, each once."""
+    fresh: bool
+    """Read from the servers; if not, the last updates are taken."""
+    timeout: Operand
+    """s, a float > 0."""
+    missing_nan: bool
+    """Record NaN for what does not answer, rather than fail."""
+
+    puts = ()
+    evaluates = ()
+    inside = NO_STEPS
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Its channels."""
+        return self.channels
+
+    @property
+    def samples(self) -> tuple[str, ...]:
+        """The same."""
+        return self.channels
+
+    def takes(self, known: Timing) -> float:  # noqa: ARG002 - a fact of every step
+        """A round trip."""
+        return 0.0
