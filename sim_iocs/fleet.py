@@ -104,6 +104,10 @@ class Member:
         `[NAME=]KIND[:PREFIX]`: `motor`, `top=motor`, `motor:XF:31ID:`; or in place of KIND a
         script or a module of yours: `camera=iocs/camera.py`, `mybeamline.iocs.camera:XF:CAM:`.
 
+        >>> from sim_iocs.testing import Member
+        >>> Member.parse("top=motor:XF:31ID:")
+        Member(kind='motor', name='top', prefix='XF:31ID:', options=(), script=None, module='')
+
         Raises:
             InputError: there is no such kind.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -37,8 +38,21 @@ def code(text: object) -> str:
     return f"`{text}`" if str(text) else ""
 
 
+_EXAMPLE = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
+"""From its first line to the next empty one, as doctest has it."""
+
+
 def words_of(owner: object) -> str:
-    """A docstring as one paragraph each."""
+    """A docstring as one paragraph each, examples fenced."""
+    return _EXAMPLE.sub(r"```pycon\n\g<0>\n```", _docstring(owner))
+
+
+def words_without_examples(owner: object) -> str:
+    """The same for the cell of a table."""
+    return _EXAMPLE.sub("", _docstring(owner))
+
+
+def _docstring(owner: object) -> str:
     return inspect.cleandoc(getattr(owner, "__doc__", None) or "")
 
 

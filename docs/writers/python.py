@@ -12,7 +12,14 @@ from collections.abc import Callable, Iterable, Iterator
 from orchestrator.ioc import Device, DeviceGroup, Direct, Published, Queued, Read, Remote, Sample
 from sim_iocs import pytest_plugin, testing
 from sim_iocs.fleet import FLEET
-from writers.markdown import attribute_words, code, part, table, words_of
+from writers.markdown import (
+    attribute_words,
+    code,
+    part,
+    table,
+    words_of,
+    words_without_examples,
+)
 
 # Simulated IOCs -------------------------------------------------------------------------------
 
@@ -175,4 +182,4 @@ def _prose(owner: object) -> Iterator[str]:
 
 def _summary(owner: object) -> str:
     """A docstring up to its sections."""
-    return re.split(r"\n(?:Args|Raises|Returns):\n", words_of(owner))[0]
+    return re.split(r"\n(?:Args|Raises|Returns):\n", words_without_examples(owner))[0]

@@ -25,6 +25,17 @@ class BusyPV(PvpropertyEnum):  # type: ignore[misc] # caproto is untyped
     fails: then with WRITE/MAJOR, until the next success; its put-callback fails. Both edges
     are always posted. A put of 1 while one is under way waits for it, then does its own.
     A put of 0 calls the putter with 0 at once, which may end the work; it shows nothing itself.
+
+    >>> from caproto.server import pvproperty
+    >>> from orchestrator.ioc import BusyPV, Group
+    >>> class Oven(Group):
+    ...     bake = pvproperty(dtype=BusyPV)
+    ...     @bake.putter
+    ...     async def bake(self, instance, value):
+    ...         if value:
+    ...             await instance.async_lib.library.sleep(10)
+    >>> Oven(prefix="OVEN:").bake.enum_strings
+    ('Done', 'Busy')
     """
 
     default_value = 0

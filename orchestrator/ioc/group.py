@@ -27,6 +27,15 @@ class Group(PVGroup):  # type: ignore[misc] # caproto is untyped
     Units, labels and strings are UTF-8, as clients read them, unless `string_encoding` says
     otherwise; caproto's own default is latin-1. Arrays of CHAR stay as they are: they may hold any
     bytes. `TextPV` is the one for text.
+
+    >>> from caproto.server import pvproperty
+    >>> from orchestrator.ioc import Group, TextPV, TextRO
+    >>> class Lamp(Group):
+    ...     power = pvproperty(value=1.5, units="W")
+    ...     place = pvproperty(dtype=TextPV, value="hutch", max_length=100)
+    ...     model = pvproperty(dtype=TextRO, value="L-20")
+    >>> list(Lamp(prefix="LAMP:").pvdb)
+    ['LAMP:power', 'LAMP:place', 'LAMP:model']
     """
 
     server: IocServer | None = None

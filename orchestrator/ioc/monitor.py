@@ -29,6 +29,15 @@ class Monitor:
 
     Each connection is that of a new client. caproto's would come back by itself from a closed
     connection only: not from one that was refused, nor from an IOC that was frozen.
+
+    >>> from orchestrator.ioc import Monitor
+    >>> async def took(response) -> None:
+    ...     print(response.data[0])
+    >>> async def lost() -> None:
+    ...     print("lost")
+    >>> monitor = Monitor("SR:Current", took, lost)  # and then, in a task: await monitor.watch()
+    >>> monitor.connections
+    0
     """
 
     def __init__(

@@ -31,6 +31,16 @@ async def post(pv: Any, value: Any, alarm: Alarm = NO_ALARM, at: float | None = 
     """Publish a value past the PV's own putter, stamped `at` (Unix time; None = now).
 
     The value must be in the PV's terms already: see `fitting`.
+
+    >>> import asyncio
+    >>> from caproto.server import pvproperty
+    >>> from orchestrator.ioc import Group, limit_alarm, post
+    >>> class Beam(Group):
+    ...     current = pvproperty(value=0.0, upper_warning_limit=300, lower_warning_limit=10)
+    >>> pv = Beam(prefix="BEAM:").current
+    >>> asyncio.run(post(pv, 5.0, limit_alarm(pv, 5.0)))
+    >>> pv.value, pv.severity.name
+    (5.0, 'MINOR_ALARM')
     """
     stamp = {} if at is None else {"timestamp": at}
     await pv.write(value, verify_value=False, status=alarm[0], severity=alarm[1], **stamp)
@@ -64,6 +74,13 @@ def fitting(pv: Any, value: Any) -> Any:
     A label or an index for an enum, text for a text, an array (of any shape: it is flattened) or
     a sequence for a waveform, else one number. caproto keeps anything, and fails only when a
     client reads it.
+
+    >>> from caproto.server import pvproperty
+    >>> from orchestrator.ioc import Group, fitting
+    >>> class Valve(Group):
+    ...     state = pvproperty(value="Closed", enum_strings=["Closed", "Open"], dtype=bool)
+    >>> fitting(Valve(prefix="V:").state, 1)
+    'Open'
 
     Raises:
         ValueError: It does not fit: names the PV, what it takes, and the value.

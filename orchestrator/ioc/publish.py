@@ -26,6 +26,15 @@ async def publish(
     and converts the stamp by way of datetime, which cuts it to microseconds; all that on each
     write, also where nobody subscribes. What it does beyond that is left to it: values held for
     a `sync` filter, records with fields, alarms that are not plain.
+
+    >>> import asyncio
+    >>> from orchestrator.ioc import Alarm, ReadOnly, Severity, TextChannel, publish
+    >>> class Shown(ReadOnly, TextChannel):
+    ...     pass
+    >>> shown = Shown(value="idle")
+    >>> asyncio.run(publish(shown, "running", 1.7e9, Severity.MINOR, Alarm.STATE))
+    >>> shown.value, shown.severity.name
+    ('running', 'MINOR_ALARM')
     """
     stamp = epics_stamp(timestamp, nanoseconds)
     if _is_unusual(channel):

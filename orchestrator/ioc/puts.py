@@ -60,6 +60,17 @@ class CommandPV(PvpropertyInteger):  # type: ignore[misc] # caproto is untyped
     putter refuses leaves no alarm: what clients see of the PV is only what is written from
     inside with `verify_value=False`. caproto itself would post one more update, in alarm,
     after the last one of a run that failed (ChannelData.write).
+
+    >>> from caproto.server import pvproperty
+    >>> from orchestrator.ioc import CommandPV, CommandTextPV, Group, current_put
+    >>> class Desk(Group):
+    ...     stop = pvproperty(dtype=CommandPV, value=0)
+    ...     order = pvproperty(dtype=CommandTextPV, max_length=1000)
+    ...     @stop.putter
+    ...     async def stop(self, instance, value):
+    ...         print(f"stopped by {current_put().owner}")
+    >>> list(Desk(prefix="DESK:").pvdb)
+    ['DESK:stop', 'DESK:order']
     """
 
     async def write_from_dbr(

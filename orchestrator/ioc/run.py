@@ -38,7 +38,15 @@ def run_ioc(
 
     Prints `READY port=NNNN` on a line of its own once clients can connect. With
     `--stop-with-stdin` the lines on stdin are faults that it is to have: see
-    `orchestrator.faults`.
+    `orchestrator.faults`. A program of your own ends with:
+
+    >>> import sys
+    >>> from caproto.server import pvproperty
+    >>> from orchestrator.ioc import Group, run_ioc
+    >>> class Lamp(Group):
+    ...     power = pvproperty(value=1.5)
+    >>> if __name__ == "__main__":
+    ...     sys.exit(run_ioc(Lamp, default_prefix="LAMP:", desc="A lamp."))
 
     Args:
         group: The PVGroup class, or a function that makes one.

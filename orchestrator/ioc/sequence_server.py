@@ -70,7 +70,11 @@ def master_pv(master: str) -> str:
 class SequenceServer(Group):
     """Loads a trajectory, and moves its system to the item that the master's index names.
 
-        seq = SubGroup(SequenceServer, prefix="seq.", master="ORCH:", name="stage", system=System)
+    >>> from orchestrator.ioc import Group, SequenceServer, SubGroup
+    >>> class Stage(Group):
+    ...     seq = SubGroup(SequenceServer, prefix="seq.", master="ORCH:", name="stage")
+    >>> sorted(Stage(prefix="STAGE:").pvdb)[:3]
+    ['STAGE:seq.ACK', 'STAGE:seq.CMD', 'STAGE:seq.INDEX']
 
     Everything that arrives is done in its order, by one thread: nothing is lost where an index
     comes while the one before is still on its way. `ACK` is 0 from the arrival of the first of

@@ -317,6 +317,18 @@ async def serve(
     Clients can connect once the block is entered; when it has been left, however that came,
     every socket is closed and every client knows.
 
+    >>> import asyncio
+    >>> from caproto.server import pvproperty
+    >>> from orchestrator.ioc import Group, serve
+    >>> class Lamp(Group):
+    ...     power = pvproperty(value=1.5)
+    >>> async def main() -> None:
+    ...     pvdb = Lamp(prefix="LAMP:").pvdb
+    ...     async with serve(pvdb, port=0, interfaces=["127.0.0.1"]) as server:
+    ...         print(server.port > 0)
+    >>> asyncio.run(main())
+    True
+
     Args:
         pvdb: The PVs by full name; a PVGroup's `pvdb`. Later additions are served as well.
         port: For circuits and searches alike; 0 finds a free one. None: as the environment says,

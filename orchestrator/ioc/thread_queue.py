@@ -21,6 +21,13 @@ class ThreadQueue(Merged[T]):
 
     `offer` never waits, and wakes the taker once a batch, not once an item: only the item that
     ends an empty queue does.
+
+    >>> from orchestrator.ioc import ThreadQueue
+    >>> queue = ThreadQueue(lambda item: item[0])
+    >>> for item in [("x", 1), ("y", 5), ("x", 2)]:
+    ...     queue.offer(item)
+    >>> queue.take()
+    [('y', 5), ('x', 2)]
     """
 
     def __init__(self, key: Callable[[T], Hashable | None]) -> None:

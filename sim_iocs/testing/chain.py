@@ -29,6 +29,10 @@ def alias_of(suffix: str) -> str:
     In small letters, with `_` before capitals within a word and for all else: `X.RBV` is x_rbv,
     `AcquireTime` acquire_time, `DO:Word` do_word. What begins with a digit gets `pv_` before it,
     a word of the expression language `_` after it: `In` is in_.
+
+    >>> from sim_iocs.testing import alias_of
+    >>> alias_of("DO:AcquireTime")
+    'do_acquire_time'
     """
     alias = _OTHER.sub("_", _CAPITAL.sub("_", suffix).lower()).strip("_")
     if not alias[:1].isalpha():
@@ -41,6 +45,11 @@ def chains_of(fleet: Fleet) -> dict[str, Any]:
 
     A motor is stopped by its STOP, as in a configuration. Where two PVs come to one alias, the
     later ones get a number: x, x_2.
+
+    >>> from sim_iocs.testing import Fleet, chains_of
+    >>> with Fleet(["random_walk"]) as fleet:
+    ...     print(chains_of(fleet)["random_walk"]["prefix"])
+    SIM:WALK:
     """
     return {ioc.name: _chain(ioc) for ioc in fleet}
 

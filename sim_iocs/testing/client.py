@@ -96,9 +96,11 @@ class Client:
 
     By itself:
 
-        with Client(fleet.env) as client:
-            client.put("SIM:STAGE:X", 1.5)
-            assert client.get("SIM:STAGE:X.RBV") == pytest.approx(1.5)
+    >>> from sim_iocs.testing import Client, Fleet
+    >>> with Fleet(["motor"]) as fleet, Client(fleet.env) as client:
+    ...     put = client.put("SIM:STAGE:X", 1.5, timeout=30)
+    ...     client.get("SIM:STAGE:X")
+    1.5
     """
 
     def __init__(self, env: Mapping[str, str], *, raw: bool = False) -> None:

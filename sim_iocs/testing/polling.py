@@ -12,6 +12,10 @@ T = TypeVar("T")
 def until(condition: Callable[[], T], timeout: float = 10, what: str = "condition") -> T:
     """Poll until the condition is true; its value.
 
+    >>> from sim_iocs.testing import until
+    >>> until(lambda: "something", timeout=2)
+    'something'
+
     Args:
         condition: asked every 10 ms.
         timeout: seconds.

@@ -55,6 +55,10 @@ def replay(
 ) -> Replayed:
     """Replay a recording.
 
+    >>> from sim_iocs.testing import replay
+    >>> replay("night.jsonl").same
+    True
+
     Args:
         file: what `orchestrator serve --record` wrote.
         sequences: files to be run in place of the recorded documents, by name.

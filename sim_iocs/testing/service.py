@@ -43,9 +43,10 @@ class Service(ServicePvs):
     `prefix`, `port` and `env` say where it is, `aliases` which PV each alias is, `client` is its
     `Client`, `directory` has its files. By itself:
 
-        with Fleet(["motor", "detector"]) as fleet:
-            with Service(fleet, sequences="sequences") as service:
-                outcome = service.run("align", start=-1, stop=1)
+    >>> from sim_iocs.testing import Fleet, Service
+    >>> with Fleet(["stage=motor"]) as fleet, Service(fleet, sequences="sequences") as service:
+    ...     service.run("there", x=0.2).status
+    'Success'
     """
 
     def __init__(

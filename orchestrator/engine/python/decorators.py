@@ -20,6 +20,11 @@ def sequence(
     Its first parameter is the `Run`; the others, annotated float, int, str or bool, are what it
     can be given from the command line, CMD, ARGS and the step `run`.
 
+    >>> from orchestrator import Run, sequence
+    >>> @sequence
+    ... async def park(run: Run, at: float = 0.5) -> None:
+    ...     await run.set("stage.x", at, readback="stage.x_rbv", tolerance=0.01, timeout=30)
+
     Raises:
         TypeError: It is no such function.
     """
@@ -29,6 +34,14 @@ def sequence(
 
 
 def function(callee: F) -> F:
-    """Mark a function for the step `call`; one that is no coroutine function runs in a thread."""
+    """Mark a function for the step `call`; one that is no coroutine function runs in a thread.
+
+    >>> from orchestrator import function
+    >>> @function
+    ... def rounded(position: float, step: float) -> float:
+    ...     return round(position / step) * step
+    >>> rounded(3.9, 0.5)
+    4.0
+    """
     mark(callee, "function")
     return callee

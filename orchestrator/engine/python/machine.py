@@ -50,7 +50,21 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One state. Its `when` are tried in order, on entry and with each update."""
+    """One state. Its `when` are tried in order, on entry and with each update.
+
+    >>> from orchestrator import Run, State, When, sequence
+    >>> @sequence
+    ... async def warmed(run: Run, to: float = 23.0) -> None:
+    ...     states = {
+    ...         "heating": State(
+    ...             entry=lambda: run.set_all({"temp.ramp_rate": 5.0, "temp.setpoint": to}),
+    ...             when=[When(f"temp.readback > {to} - 0.5", "warm"), When(after=60, to="cold")],
+    ...         ),
+    ...         "warm": State(),
+    ...         "cold": State(),
+    ...     }
+    ...     await run.log(f"It is {await run.machine(states)}.")
+    """
 
     when: Sequence[When] = ()
     entry: Action | None = None

@@ -104,6 +104,16 @@ class Run:
 
     The sequence runs on an event loop of its own, in a thread of its own. Its verbs may be awaited
     by tasks of that loop only, and only until it ends.
+
+    >>> from orchestrator import Run, sequence
+    >>> @sequence
+    ... async def brightest(run: Run, points: int = 5) -> None:
+    ...     for x in run.linspace("stage.x", -0.2, 0.2, points):
+    ...         await run.set("stage.x", x, readback="stage.x_rbv", tolerance=0.01, timeout=30)
+    ...         await run.set("det.acquire", 1)
+    ...         await run.sample("stage.x_rbv", "det.counts")
+    ...     best = run.data("stage.x_rbv")[run.data("det.counts").argmax()]
+    ...     await run.log(f"brightest at {best:.2f} mm")
     """
 
     def __init__(

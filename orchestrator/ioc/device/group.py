@@ -64,12 +64,32 @@ class DeviceGroup(Group):
 
     A subclass names its device and the table, and declares the PVs:
 
-        class MeterIOC(DeviceGroup):
-            device_class = Meter
-            wiring = {"range": Queued("set_range"), "power": Published()}
-
-            range = pvproperty(value=1.0)
-            power = pvproperty(value=0.0, read_only=True)
+    >>> from caproto.server import pvproperty
+    >>> from orchestrator.ioc import Device, DeviceGroup, Direct, Published, Queued, Read, Remote
+    >>> class Meter(Device):
+    ...     model = "M-5"
+    ...     beam = 0.0
+    ...     def acquire(self):
+    ...         self.publish(power=1.5)
+    ...     def set_range(self, value):
+    ...         return min(value, 10.0)
+    ...     def stop(self, value):
+    ...         self.acquiring = False
+    >>> class MeterIOC(DeviceGroup):
+    ...     device_class = Meter
+    ...     wiring = {
+    ...         "range": Queued("set_range"),
+    ...         "stop": Direct("stop"),
+    ...         "model": Read("model"),
+    ...         "power": Published(),
+    ...         "ring": Remote("SR:Current", to="beam"),
+    ...     }
+    ...     range = pvproperty(value=1.0)
+    ...     stop = pvproperty(value=0)
+    ...     model = pvproperty(value="", dtype=str)
+    ...     power = pvproperty(value=0.0, read_only=True)
+    >>> MeterIOC(prefix="METER:").device.set_range(20.0)
+    10.0
 
     A published PV is UDF/INVALID until its first value; carries the time and alarm that the
     device gave, else the alarm by its limits; and becomes COMM/INVALID when the method of the

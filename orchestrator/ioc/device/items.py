@@ -32,7 +32,13 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A value to publish with a time or an alarm of its own."""
+    """A value to publish with a time or an alarm of its own.
+
+    >>> from orchestrator.ioc import Device, Sample, Severity
+    >>> class Gauge(Device):
+    ...     def acquire(self):
+    ...         self.publish(pressure=Sample(1e-3, severity=Severity.MINOR))
+    """
 
     value: Any
     """What the PV is to show, in its terms."""
