@@ -13,7 +13,7 @@ from typer.models import ArgumentInfo, CommandInfo, ParameterInfo
 from orchestrator import errors
 from orchestrator.cli.app import app
 from orchestrator.cli.codes import Code
-from orchestrator.client.environment import DEFAULTS
+from orchestrator.client.libca.ca_variables import DEFAULTS
 from orchestrator.config import form
 from orchestrator.ioc.settings import CAPROTO_SETTINGS
 from orchestrator.language.text.findings import field_texts

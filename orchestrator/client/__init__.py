@@ -3,8 +3,8 @@
 `configure_environment` first, then a `Client`; the functions do one thing with a client of
 their own, as caget, caput, camonitor and cainfo do.
 
-Each is imported when it is first asked for: the tests' client, `orchestrator.client.process`,
-needs none of them, and a test suite starts hundreds of it.
+Each is imported when it is first asked for: the tests' client, `client_process`, needs none of
+them, and a test suite starts hundreds of it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from orchestrator.startup.deferred import deferred
 
 if TYPE_CHECKING:
     from orchestrator.client.client import Client
-    from orchestrator.client.commands import Answer, get_values, info, monitor, put_values
-    from orchestrator.client.environment import configure_environment
+    from orchestrator.client.command_line import Answer, get_values, info, monitor, put_values
+    from orchestrator.client.libca.ca_variables import configure_environment
     from orchestrator.client.parsing import parse_value
 
 __all__ = [
@@ -34,13 +34,13 @@ __all__ = [
 __getattr__ = deferred(
     __name__,
     {
-        "Answer": "commands",
+        "Answer": "command_line",
         "Client": "client",
-        "configure_environment": "environment",
-        "get_values": "commands",
-        "info": "commands",
-        "monitor": "commands",
+        "configure_environment": "libca.ca_variables",
+        "get_values": "command_line",
+        "info": "command_line",
+        "monitor": "command_line",
         "parse_value": "parsing",
-        "put_values": "commands",
+        "put_values": "command_line",
     },
 )

@@ -17,21 +17,27 @@ from aioca import (
 from aioca._catools import get_channel  # the channel itself has no public door
 from epicscorelibs.ca import cadef
 
-from orchestrator.client.access import AccessRights
-from orchestrator.client.arrivals import Arrivals
-from orchestrator.client.details import Details, describer
-from orchestrator.client.faults import FAULTS, label_of, not_connected, read_fault
-from orchestrator.client.feed import Broken, Feed, Requests
-from orchestrator.client.gets import Reads, ask
-from orchestrator.client.leaving import forget_channel, leave_in_time
-from orchestrator.client.link import Link, Report
-from orchestrator.client.menus import Menu, is_menu
-from orchestrator.client.noise import doubled, silence
-from orchestrator.client.puts import PutLane
-from orchestrator.client.restarts import Restarts
-from orchestrator.client.second_servers import ignored_servers
-from orchestrator.client.threads import free_states
-from orchestrator.client.values import char_array, is_long_string, is_text, metadata_of, text_from
+from orchestrator.client.channels.access_rights import AccessRights
+from orchestrator.client.channels.gets import Reads, ask
+from orchestrator.client.channels.link import Link, Report
+from orchestrator.client.channels.menus import Menu, is_menu
+from orchestrator.client.channels.put_lane import PutLane
+from orchestrator.client.libca.arrivals import Arrivals
+from orchestrator.client.libca.ctrl_metadata import Details, describer
+from orchestrator.client.libca.dbr import (
+    char_array,
+    is_long_string,
+    is_text,
+    metadata_of,
+    text_from,
+)
+from orchestrator.client.libca.error_mapping import FAULTS, label_of, not_connected, read_fault
+from orchestrator.client.libca.libca_log import doubled, silence
+from orchestrator.client.libca.subscription import Broken, Flusher, Subscription
+from orchestrator.client.libca.teardown import forget_channel, leave_in_time
+from orchestrator.client.libca.thread_states import free_states
+from orchestrator.client.servers.restarts import Restarts
+from orchestrator.client.servers.second_servers import ignored_servers
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import NotConnectedError, OrchestratorError, ReadError, StepTimeoutError
 from orchestrator.language.names import record_of
@@ -103,7 +109,7 @@ class Client:
         silence()
         self._loop = asyncio.get_running_loop()
         self._arrivals = Arrivals()
-        self._requests = Requests()
+        self._flusher = Flusher()
         self._rights = AccessRights(self._arrivals)
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
@@ -275,7 +281,7 @@ class Client:
                 self._rights,
                 self._mute,
                 self._arrivals,
-                self._requests,
+                self._flusher,
                 self._text_from(name),
                 self._menu_of,
                 record=config.mirror and config.monitor,
@@ -301,7 +307,7 @@ class Client:
     def _menu_of(self, channel: Any) -> Menu:
         menu = self._menus.get(channel.name)
         if menu is None:
-            menu = self._menus[channel.name] = Menu(channel, self._arrivals, self._requests)
+            menu = self._menus[channel.name] = Menu(channel, self._arrivals, self._flusher)
         return menu
 
     async def _learn_all(self, reads: Reads) -> None:
@@ -420,25 +426,25 @@ class Client:
             try:
                 code, describe = describer(cadef.ca_field_type(channel))
                 ask(channel, code, 1, describe, self._arrivals, take)
-                self._requests.send_soon()
+                self._flusher.send_soon()
             except FAULTS as fault:
                 take(fault)
 
-        feed = Feed(
+        subscription = Subscription(
             channel,
             self._arrivals,
-            self._requests,
+            self._flusher,
             take,
             lambda _feed, reason: take(reason or Broken()),
             properties=True,
         )
         otherwise = self._loop.call_later(SUBSCRIBED_WITHIN, ask_otherwise)
         try:
-            feed.subscribe()
+            subscription.subscribe()
             return await told
         finally:
             otherwise.cancel()
-            feed.close()
+            subscription.close()
 
     # Many channels, each by itself.
 

@@ -117,7 +117,7 @@ class Client:
         self._process = Process(
             "the tests' Channel Access client",
             # -P: a file of the caller's folder must not take the place of a module
-            [sys.executable, "-P", "-m", "orchestrator.client.process"],
+            [sys.executable, "-P", "-m", "orchestrator.client.client_process"],
             environment(*addresses, repeater=port)
             | dict(env)
             | {"EPICS_CA_REPEATER_PORT": str(port)},
@@ -176,7 +176,7 @@ class Client:
     # The process --------------------------------------------------------------------------------
 
     def ask(self, verb: str, **arguments: Any) -> Any:
-        """Ask for one of the verbs of `orchestrator.client.process`, and wait for its result."""
+        """Ask for an action of `orchestrator.client.client_process`, and wait for its result."""
         return self.start(verb, **arguments)()
 
     def start(self, verb: str, **arguments: Any) -> Pending:

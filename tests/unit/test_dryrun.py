@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.client.noise import doubled
+from orchestrator.client.libca.libca_log import doubled
 from orchestrator.config import CaConfig, ChainConfig, ChannelConfig, Config, names_of
 from orchestrator.dryrun import DryRun, dry_run, offline
 from orchestrator.engine.sequences.library import Library
@@ -17,7 +17,7 @@ from orchestrator.language.foresight.checks import Level
 from orchestrator.language.text.suspend import Suspend
 from orchestrator.testing import run_virtual
 from orchestrator.types import NativeType, RunRequest
-from tests.unit.client.libca import FakeCa, replace_context, replace_libca, served
+from tests.unit.client.fake_libca import FakeCa, replace_context, replace_libca, served
 
 CHANNELS = ("x", "x_rbv", "y", "shutter", "count", "gone", "other")
 

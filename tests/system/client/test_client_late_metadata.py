@@ -44,7 +44,7 @@ async def test_values_that_wait_for_metadata_are_bounded(
     py_ioc: Ioc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then they are asked for when the metadata are there: the last is not lost."""
-    monkeypatch.setattr("orchestrator.client.link.MOST_HELD", 3)
+    monkeypatch.setattr("orchestrator.client.channels.link.MOST_HELD", 3)
     client, taken = client_of(py_ioc.channel("LATE"))
     async with client:
         await _come_before_their_metadata(py_ioc, client)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from .libca import FakeCa, replace_libca
+from tests.unit.client.fake_libca import FakeCa, replace_libca
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_a_library_is_found_by_its_name() -> None:
 
 
 def test_the_tests_client_needs_nothing_of_ours_but_libca() -> None:
-    script = "import orchestrator.client.process, sys; print(*sys.modules)"
+    script = "import orchestrator.client.client_process, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from epicscorelibs.ca import cadef, dbr
 
-from orchestrator.client.details import Details
+from orchestrator.client.libca.ctrl_metadata import Details
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import PutError
 from orchestrator.language.values.number_types import held, held_array

@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 from epicscorelibs.ca import cadef, dbr
 
-from orchestrator.client import client, feed, gets, link, puts
+from orchestrator.client import client
+from orchestrator.client.channels import gets, link, put_lane
+from orchestrator.client.libca import subscription
 from orchestrator.types import NativeType
 
 UP, DOWN = cadef.cs_conn, cadef.cs_prev_conn
@@ -104,8 +106,8 @@ class FakeChannel:
 
     def post(self, value: Any, severity: int = 0, status: int = 0) -> None:
         """An update to all who subscribed to values."""
-        for subscription in self.feeds(properties=False):
-            subscription.deliver(self.timed(subscription.code, value, severity, status))
+        for own in self.feeds(properties=False):
+            own.deliver(self.timed(own.code, value, severity, status))
 
     def tell(self, subscription: Subscription) -> None:
         """The first update of a subscription, if it is there still."""
@@ -116,13 +118,13 @@ class FakeChannel:
 
     def describe(self) -> None:
         """An update to all who subscribed to metadata."""
-        for subscription in self.feeds(properties=True):
-            subscription.deliver(self.described(subscription.code))
+        for own in self.feeds(properties=True):
+            own.deliver(self.described(own.code))
 
     def fail(self, status: int, *, properties: bool = False) -> None:
         """An update with a bad status."""
-        for subscription in self.feeds(properties=properties):
-            subscription.deliver(None, status)
+        for own in self.feeds(properties=properties):
+            own.deliver(None, status)
 
     def answer(self, value: Any = None, status: int = int(cadef.ECA_NORMAL)) -> None:
         """The oldest get is answered: with metadata where it asked for them."""
@@ -303,9 +305,9 @@ def replace_libca(monkeypatch: pytest.MonkeyPatch) -> FakeCa:
     ca = FakeCa()
     for name in _FUNCTIONS:
         monkeypatch.setattr(cadef, name, getattr(ca, name))
-    for module in (client, link, puts):
+    for module in (client, link, put_lane):
         monkeypatch.setattr(module, "get_channel", ca.channel)
-    assert feed.cadef is gets.cadef is cadef  # they ask there
+    assert subscription.cadef is gets.cadef is cadef  # they ask there
     return ca
 
 

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 import pytest
 
-from orchestrator.client import threads
+from orchestrator.client.libca import thread_states
 from sim_iocs.testing import until
 
 pytestmark = pytest.mark.skipif(
-    not threads._TASKS.exists(), reason="states are kept where threads can be seen to end"
+    not thread_states._TASKS.exists(), reason="states are kept where threads can be seen to end"
 )
 
 _api = ctypes.pythonapi
@@ -77,7 +77,7 @@ def free_until(met: Callable[[], bool]) -> None:
     """Free again and again, as the client does: a joined thread may be seen for a moment yet."""
 
     def look() -> bool:
-        threads.free_states()
+        thread_states.free_states()
         return met()
 
     until(look)
@@ -86,9 +86,9 @@ def free_until(met: Callable[[], bool]) -> None:
 @pytest.fixture(autouse=True)
 def others() -> Iterator[set[int]]:
     """Threads of libca that other tests of this process have left, whose states are kept too."""
-    before = threads.keeping()
+    before = thread_states.keeping()
     yield before
-    free_until(lambda: threads.keeping() <= before)
+    free_until(lambda: thread_states.keeping() <= before)
 
 
 def test_a_foreign_thread_keeps_its_state_from_one_call_to_the_next() -> None:
@@ -96,7 +96,7 @@ def test_a_foreign_thread_keeps_its_state_from_one_call_to_the_next() -> None:
     mine = threading.local()
 
     def first() -> None:
-        threads.keep_state()
+        thread_states.keep_state()
         mine.value = "kept"
 
     in_foreign_thread(first, lambda: found.append(getattr(mine, "value", "a new state")))
@@ -108,7 +108,7 @@ def test_the_states_of_threads_that_have_ended_are_freed() -> None:
     before = states()
 
     for _ in range(20):
-        in_foreign_thread(threads.keep_state, threads.keep_state)
+        in_foreign_thread(thread_states.keep_state, thread_states.keep_state)
     assert states() >= before + 20
 
     free_until(lambda: states() <= before)
@@ -120,7 +120,7 @@ def test_a_thread_that_runs_keeps_its_state_while_others_are_freed(others: set[i
     found: list[object] = []
 
     def first() -> None:
-        threads.keep_state()
+        thread_states.keep_state()
         mine.value = "kept"
 
     def second() -> None:
@@ -131,8 +131,8 @@ def test_a_thread_that_runs_keeps_its_state_while_others_are_freed(others: set[i
     runs = threading.Thread(target=in_foreign_thread, args=(first, second))
     runs.start()
     began.wait(10)
-    in_foreign_thread(threads.keep_state, threads.keep_state)
-    free_until(lambda: len(threads.keeping() - others) == 1)
+    in_foreign_thread(thread_states.keep_state, thread_states.keep_state)
+    free_until(lambda: len(thread_states.keeping() - others) == 1)
     goes_on.set()
     runs.join()
 
@@ -142,20 +142,20 @@ def test_a_thread_that_runs_keeps_its_state_while_others_are_freed(others: set[i
 def test_where_it_can_not_be_seen_which_threads_have_ended_nothing_is_freed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, others: set[int]
 ) -> None:
-    in_foreign_thread(threads.keep_state, threads.keep_state)
-    kept = threads.keeping()
+    in_foreign_thread(thread_states.keep_state, thread_states.keep_state)
+    kept = thread_states.keeping()
 
     with monkeypatch.context() as patch:
-        patch.setattr(threads, "_TASKS", tmp_path / "unreadable")
-        threads.free_states()
+        patch.setattr(thread_states, "_TASKS", tmp_path / "unreadable")
+        thread_states.free_states()
 
     assert len(kept - others) == 1
-    assert threads.keeping() == kept
+    assert thread_states.keeping() == kept
 
 
 def test_a_thread_of_pythons_frees_its_state_itself(others: set[int]) -> None:
-    thread = threading.Thread(target=threads.keep_state)
+    thread = threading.Thread(target=thread_states.keep_state)
     thread.start()
     thread.join()
 
-    assert threads.keeping() <= others
+    assert thread_states.keeping() <= others

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from epicscorelibs.ca import cadef, dbr
 
-from orchestrator.client.values import is_text
+from orchestrator.client.libca.dbr import is_text
 from orchestrator.types import NativeType, Severity, Value, decoded
 
 Sample: TypeAlias = tuple[Value, float, Severity, int, int]

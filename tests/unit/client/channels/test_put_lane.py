@@ -11,14 +11,13 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from orchestrator.client.arrivals import Arrivals
-from orchestrator.client.puts import PutLane
+from orchestrator.client.channels.put_lane import PutLane
+from orchestrator.client.libca.arrivals import Arrivals
 from orchestrator.errors import NotConnectedError, PutError, StepTimeoutError
 from orchestrator.task_context import enter_run, run_here
 from orchestrator.testing import run_virtual
 from orchestrator.types import NativeType
-
-from .libca import FakeCa, FakeChannel, settle
+from tests.unit.client.fake_libca import FakeCa, FakeChannel, settle
 
 _PUT_FAILED = 160  # ECA_PUTFAIL of caerr.h
 

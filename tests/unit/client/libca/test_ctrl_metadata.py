@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from epicscorelibs.ca import dbr
 
-from orchestrator.client.details import Details, describer
+from orchestrator.client.libca.ctrl_metadata import Details, describer
 from orchestrator.types import Limits, NativeType
 
 NUMBERS = {

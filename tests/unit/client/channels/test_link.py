@@ -11,16 +11,21 @@ from typing import Any
 import pytest
 from epicscorelibs.ca import cadef
 
-from orchestrator.client.arrivals import Arrivals
-from orchestrator.client.feed import Requests
-from orchestrator.client.link import MOST_HELD, MUTE_AFTER, RETRY_AFTER, RETRY_AT_MOST, Link
-from orchestrator.client.menus import Menu
+from orchestrator.client.channels.link import (
+    MOST_HELD,
+    MUTE_AFTER,
+    RETRY_AFTER,
+    RETRY_AT_MOST,
+    Link,
+)
+from orchestrator.client.channels.menus import Menu
+from orchestrator.client.libca.arrivals import Arrivals
+from orchestrator.client.libca.subscription import Flusher
 from orchestrator.config import ChannelConfig
 from orchestrator.queues import MergeQueue, pull_queue
 from orchestrator.testing import run_virtual
 from orchestrator.types import LinkChange, NativeType, Reading, Severity
-
-from .libca import FakeCa, FakeChannel, settle
+from tests.unit.client.fake_libca import FakeCa, FakeChannel, settle
 
 _NO_READ = 368  # ECA_NORDACCESS of caerr.h
 
@@ -39,11 +44,11 @@ class Rights:
 
 
 def link_of(
-    config: ChannelConfig, offer: Any, rights: Rights, muted: list[Link], requests: Requests
+    config: ChannelConfig, offer: Any, rights: Rights, muted: list[Link], flusher: Flusher
 ) -> Link:
     arrivals = Arrivals()
-    menu_of = partial(Menu, arrivals=arrivals, requests=requests)
-    return Link(config, offer, rights, muted.append, arrivals, requests, 0, menu_of)
+    menu_of = partial(Menu, arrivals=arrivals, flusher=flusher)
+    return Link(config, offer, rights, muted.append, arrivals, flusher, 0, menu_of)
 
 
 @dataclass
@@ -54,7 +59,7 @@ class Rig:
     channel: FakeChannel
     ca: FakeCa
     rights: Rights
-    requests: Requests
+    flusher: Flusher
     muted: list[Link]
     offered: list[Any] = field(default_factory=list)
 
@@ -95,11 +100,11 @@ def rig(ca: FakeCa):
         async def main():
             channel = ca.channel(about.pop("name", "A:X"), **about)
             rights, muted, offered = Rights(), [], []
-            requests = Requests()
+            flusher = Flusher()
             config = ChannelConfig("a.x", channel.name)
-            link = link_of(config, _Collected(offered), rights, muted, requests)
+            link = link_of(config, _Collected(offered), rights, muted, flusher)
             link.open()
-            made = Rig(link, channel, ca, rights, requests, muted, offered)
+            made = Rig(link, channel, ca, rights, flusher, muted, offered)
             result = await scenario(made)
             link.close()
             link.close()  # harmless
@@ -475,7 +480,7 @@ def test_the_pull_queue_counts_what_a_link_offers_that_nobody_has_taken_yet(ca: 
     async def main():
         pull: MergeQueue[Any] = pull_queue(frozenset())
         channel = ca.channel("A:X")
-        link = link_of(ChannelConfig("a.x", "A:X"), pull, Rights(), [], Requests())
+        link = link_of(ChannelConfig("a.x", "A:X"), pull, Rights(), [], Flusher())
         link.open()
         channel.connect()
         channel.describe()
@@ -494,12 +499,12 @@ def test_the_pull_queue_counts_what_a_link_offers_that_nobody_has_taken_yet(ca: 
 
 def test_all_that_is_asked_in_a_turn_leaves_together(ca: FakeCa) -> None:
     async def main():
-        requests = Requests()
+        flusher = Flusher()
         links = []
         for number in range(20):
             config = ChannelConfig(f"a.{number}", f"A:{number}")
             ca.channel(config.pv).connect()
-            link = link_of(config, _Collected([]), Rights(), [], requests)
+            link = link_of(config, _Collected([]), Rights(), [], flusher)
             link.open()
             links.append(link)
         before = ca.flushed

@@ -4,8 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.client.puts import brief
-from orchestrator.client.values import outgoing, outgoing_number
+from orchestrator.client.channels.put_lane import brief
+from orchestrator.client.libca.dbr import outgoing, outgoing_number
 from orchestrator.errors import PutError
 from orchestrator.types import NativeType, Value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from orchestrator.client.arrivals import Arrivals
+from orchestrator.client.libca.arrivals import Arrivals
 from orchestrator.testing import run_virtual
 
 

@@ -1,6 +1,6 @@
 """A Channel Access client for tests, in a process of its own.
 
-`python -m orchestrator.client.process` is told what to do by lines of JSON on stdin,
+`python -m orchestrator.client.client_process` is told what to do by lines of JSON on stdin,
 `{"number": 1, "verb": "get", "pv": "A:B"}`, and answers each on stdout once it is done:
 `{"number": 1, "result": …}` or `{"number": 1, "error": "…"}`. It ends with its stdin.
 
@@ -21,7 +21,7 @@ from typing import Any, TypeAlias, cast
 
 import aioca
 
-from orchestrator.client.leaving import leave_in_time
+from orchestrator.client.libca.teardown import leave_in_time
 
 _KINDS = {"auto": None, "string": aioca.DBR_STRING, "long": aioca.DBR_CHAR_STR}
 _LIMITS = tuple(
@@ -33,7 +33,7 @@ Facts: TypeAlias = dict[str, Any]
 severity, status, timestamp (Unix s) and type (DBR)."""
 
 
-class Verbs:
+class Actions:
     """What can be asked for; values are text for CHAR and labels for enums unless `raw`."""
 
     def __init__(self) -> None:
@@ -199,16 +199,16 @@ def _subscribe(pv: str, take: Callable[[Any], None]) -> Any:
     )
 
 
-def _verbs() -> Mapping[str, Callable[..., Awaitable[Any]]]:
-    verbs = Verbs()
+def _actions() -> Mapping[str, Callable[..., Awaitable[Any]]]:
+    actions = Actions()
     names = ("get", "get_all", "info", "put", "burst", "watch", "updates", "until", "read_at")
-    return {name: getattr(verbs, name) for name in names}
+    return {name: getattr(actions, name) for name in names}
 
 
-async def _answer(verbs: Mapping[str, Callable[..., Awaitable[Any]]], request: Facts) -> None:
+async def _answer(actions: Mapping[str, Callable[..., Awaitable[Any]]], request: Facts) -> None:
     number, verb = request.pop("number"), request.pop("verb")
     try:
-        reply: Facts = {"result": await verbs[verb](**request)}
+        reply: Facts = {"result": await actions[verb](**request)}
     except Exception as error:  # noqa: BLE001 - told to the one who asked
         reply = {"error": f"{type(error).__name__}: {error}"}
     sys.stdout.write(json.dumps({"number": number, **reply}) + "\n")
@@ -218,12 +218,12 @@ async def _answer(verbs: Mapping[str, Callable[..., Awaitable[Any]]], request: F
 async def _main() -> None:
     leave_in_time()
     loop = asyncio.get_running_loop()
-    verbs = _verbs()
+    actions = _actions()
     async with asyncio.TaskGroup() as tasks:
         asked = []
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             request = json.loads(line)
-            asked.append(tasks.create_task(_answer(verbs, request), name=request["verb"]))
+            asked.append(tasks.create_task(_answer(actions, request), name=request["verb"]))
             asked = [task for task in asked if not task.done()]
         for task in asked:  # who asked is gone
             task.cancel()

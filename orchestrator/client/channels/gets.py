@@ -11,9 +11,9 @@ from typing import Any
 from aioca import CANothing
 from epicscorelibs.ca import cadef
 
-from orchestrator.client.arrivals import Arrivals
-from orchestrator.client.decode import Sample, decoder
-from orchestrator.client.threads import keep_state
+from orchestrator.client.libca.arrivals import Arrivals
+from orchestrator.client.libca.decode import Sample, decoder
+from orchestrator.client.libca.thread_states import keep_state
 from orchestrator.types import Reading
 
 

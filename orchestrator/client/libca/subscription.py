@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 
 from epicscorelibs.ca import cadef
 
-from orchestrator.client.arrivals import Arrivals
-from orchestrator.client.decode import Sample, decoder
-from orchestrator.client.details import describer
-from orchestrator.client.threads import keep_state
+from orchestrator.client.libca.arrivals import Arrivals
+from orchestrator.client.libca.ctrl_metadata import describer
+from orchestrator.client.libca.decode import Sample, decoder
+from orchestrator.client.libca.thread_states import keep_state
 
 Convert: TypeAlias = Callable[[int, int, int], Any]
 
@@ -25,17 +25,17 @@ class Broken(Exception):  # noqa: N818 - it is the word for what came in place o
 def _updated(arguments: Any) -> None:
     """Called for each update, in a thread of libca."""
     keep_state()
-    feed: Feed = arguments.usr
+    subscription: Subscription = arguments.usr
     try:
         if arguments.status != cadef.ECA_NORMAL:
             raise Broken(cadef.ca_message(arguments.status))
-        value = feed.convert(arguments.raw_dbr, arguments.type, arguments.count)
-    except Exception as error:  # noqa: BLE001 - told to the feed's owner
+        value = subscription.convert(arguments.raw_dbr, arguments.type, arguments.count)
+    except Exception as error:  # noqa: BLE001 - told to the subscription's owner
         value = error
-    feed.arrivals.report(feed.arrived, value)
+    subscription.arrivals.report(subscription.arrived, value)
 
 
-class Requests:
+class Flusher:
     """Sends what was asked of libca, all of one turn of the loop together.
 
     Each flush by itself is a packet of its own, and a thread of libca that wants the interpreter.
@@ -59,7 +59,7 @@ class Requests:
         cadef.ca_flush_io()
 
 
-class Feed:
+class Subscription:
     """A subscription that takes every update, and the word that its channel was lost.
 
     libca is called here as aioca's camonitor does it, without its task, lock and queue for each
@@ -73,9 +73,9 @@ class Feed:
         "_broken",
         "_channel",
         "_closed",
+        "_flusher",
         "_kind",
         "_open",
-        "_requests",
         "_take",
         "_text_from",
         "arrivals",
@@ -87,9 +87,9 @@ class Feed:
         self,
         channel: Any,
         arrivals: Arrivals,
-        requests: Requests,
+        flusher: Flusher,
         take: Callable[[Any], None],
-        broken: Callable[[Feed, BaseException | None], None],
+        broken: Callable[[Subscription, BaseException | None], None],
         *,
         properties: bool = False,
         text_from: int = 0,
@@ -99,10 +99,10 @@ class Feed:
         Args:
             channel: aioca's.
             arrivals: The way into the loop.
-            requests: The way to the server.
+            flusher: The way to the server.
             take: Gets each `Sample` (each `Details`, with `properties`); None when the
                 channel is lost.
-            broken: Gets this feed, closed, and what broke it.
+            broken: Gets this subscription, closed, and what broke it.
             properties: `Details` (FORMAT_CTRL) when they change, instead of values (FORMAT_TIME).
             text_from: As `values.is_text`.
         """
@@ -114,7 +114,7 @@ class Feed:
         self._text_from = text_from
         self._open = self._closed = False
         self._channel = channel
-        self._requests = requests
+        self._flusher = flusher
         self._kind = (-1, 0)
 
     @property
@@ -135,7 +135,7 @@ class Feed:
         if self._open:
             self._open = False
             cadef.ca_clear_subscription(self)
-            self._requests.send_soon()
+            self._flusher.send_soon()
 
     def arrived(self, value: Any) -> None:
         """Take what libca reported; called in the loop."""
@@ -182,7 +182,7 @@ class Feed:
         )
         self._as_parameter_ = number.value
         self._open = True
-        self._requests.send_soon()
+        self._flusher.send_soon()
 
 
 def kind_of(channel: Any) -> tuple[int, int]:
@@ -194,4 +194,4 @@ def kind_of(channel: Any) -> tuple[int, int]:
     return cadef.ca_field_type(channel), cadef.ca_element_count(channel)
 
 
-__all__ = ["Broken", "Feed", "Requests", "Sample", "kind_of"]
+__all__ = ["Broken", "Flusher", "Sample", "Subscription", "kind_of"]

@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from orchestrator.client import noise
-from orchestrator.client.commands import get_values, info, monitor, put_values
-from orchestrator.client.noise import refusals
+from orchestrator.client.command_line import get_values, info, monitor, put_values
+from orchestrator.client.libca import libca_log
+from orchestrator.client.libca.libca_log import refusals
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import NotConnectedError, PutError, ReadError, StepTimeoutError
 from orchestrator.testing import run_virtual
 from orchestrator.types import LinkChange, NativeType, Reading
-
-from .libca import FakeCa, replace_context, served, until
+from tests.unit.client.fake_libca import FakeCa, replace_context, served, until
 
 _PUT_FAILED = 160  # ECA_PUTFAIL of caerr.h
 
@@ -83,8 +82,8 @@ def test_another_alarm_is_no_refusal(ca: FakeCa, severity, status) -> None:
 
 def test_a_refusal_that_libca_tells_is_told_with_its_reason(ca: FakeCa) -> None:
     def told() -> None:
-        assert noise._refused is not None
-        noise._refused["A:X"] = "not in this state"
+        assert libca_log._refused is not None
+        libca_log._refused["A:X"] = "not in this state"
 
     served(ca, on_put=told)
     [answer] = run_virtual(put_values({"A:X": "5"}, completion=False))
@@ -93,8 +92,8 @@ def test_a_refusal_that_libca_tells_is_told_with_its_reason(ca: FakeCa) -> None:
 
 def test_refusals_go_to_the_log_again_behind_the_command() -> None:
     with refusals() as found:
-        assert noise._refused is found
-    assert noise._refused is None
+        assert libca_log._refused is found
+    assert libca_log._refused is None
 
 
 def test_a_refusal_beyond_the_limits_says_so(ca: FakeCa) -> None:

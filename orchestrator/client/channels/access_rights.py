@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from epicscorelibs.ca import cadef
 
-from orchestrator.client.arrivals import Arrivals
+from orchestrator.client.libca.arrivals import Arrivals
 
 
 class _Arguments(ctypes.Structure):

@@ -13,15 +13,15 @@ import structlog
 from aioca._catools import get_channel  # the channel itself has no public door
 from epicscorelibs.ca import cadef
 
-from orchestrator.client.access import AccessRights
-from orchestrator.client.arrivals import Arrivals
-from orchestrator.client.decode import record_type
-from orchestrator.client.details import Details
-from orchestrator.client.faults import FAULTS
-from orchestrator.client.feed import Feed, Requests, Sample, kind_of
-from orchestrator.client.gets import ask
-from orchestrator.client.menus import Menu, is_menu
-from orchestrator.client.values import bad_reading, metadata_of, with_rights
+from orchestrator.client.channels.access_rights import AccessRights
+from orchestrator.client.channels.gets import ask
+from orchestrator.client.channels.menus import Menu, is_menu
+from orchestrator.client.libca.arrivals import Arrivals
+from orchestrator.client.libca.ctrl_metadata import Details
+from orchestrator.client.libca.dbr import bad_reading, metadata_of, with_rights
+from orchestrator.client.libca.decode import record_type
+from orchestrator.client.libca.error_mapping import FAULTS
+from orchestrator.client.libca.subscription import Flusher, Sample, Subscription, kind_of
 from orchestrator.config import ChannelConfig
 from orchestrator.ports import Offer
 from orchestrator.types import LinkChange, Metadata, Reading
@@ -50,13 +50,13 @@ def _nobody(_link: Link) -> None:
 class Link:
     """One monitored channel.
 
-    Two feeds, asked for together when it connects: one of metadata, whose first event announces
-    the connection, and one of values. After a reconnection libca renews both by itself. They answer
-    in any order: values are held back until the metadata have come. Both are made anew when the
-    type or length has changed.
+    Two subscriptions, asked for together when it connects: one of metadata, whose first event
+    announces the connection, and one of values. After a reconnection libca renews both by itself.
+    They answer in any order: values are held back until the metadata have come. Both are made anew
+    when the type or length has changed.
 
-    A server that ignores event masks (caproto does) sends metadata with every value. That feed is
-    then closed (`muted`), and somebody calls `refresh` from time to time.
+    A server that ignores event masks (caproto does) sends metadata with every value. That
+    subscription is then closed (`muted`), and somebody calls `refresh` from time to time.
     """
 
     __slots__ = (
@@ -65,6 +65,7 @@ class Link:
         "_channel",
         "_closed",
         "_connected",
+        "_flusher",
         "_followed",
         "_held",
         "_learning",
@@ -77,7 +78,6 @@ class Link:
         "_properties",
         "_record",
         "_renewing",
-        "_requests",
         "_rights",
         "_tell_lost",
         "_text_from",
@@ -99,7 +99,7 @@ class Link:
         rights: AccessRights,
         muted: Callable[[Link], None],
         arrivals: Arrivals,
-        requests: Requests,
+        flusher: Flusher,
         text_from: int,
         menu_of: Callable[[Any], Menu],
         *,
@@ -112,9 +112,9 @@ class Link:
             config: Name and PV.
             offer: Where everything goes.
             rights: Tells when access rights change.
-            muted: Called when the feed of metadata was closed, as it told of every value.
+            muted: Called when the subscription of metadata was closed, as it told of every value.
             arrivals: The way of libca's reports into the loop.
-            requests: The way of subscriptions to their servers.
+            flusher: The way of subscriptions to their servers.
             text_from: As `values.is_text`.
             menu_of: Gives the menu of a channel that is one.
             record: Whether to ask for the type of its record.
@@ -127,7 +127,7 @@ class Link:
         """When it was last connected, by the loop's clock."""
         self._awaited: asyncio.Event | None = None
         self._arrivals = arrivals
-        self._requests = requests
+        self._flusher = flusher
         self._offer = offer.offer
         self._rights = rights
         self._muted = muted
@@ -141,8 +141,8 @@ class Link:
         self._tries = 0
         self._loop = arrivals.loop
         self._channel: Any = None
-        self._properties: Feed | None = None
-        self._values: Feed | None = None
+        self._properties: Subscription | None = None
+        self._values: Subscription | None = None
         self._metadata: Metadata | None = None
         self._connected = False
         self._followed = False
@@ -189,13 +189,13 @@ class Link:
             self._rights.follow(self._channel, self._rights_changed)
         if connected and self._wants_record:
             self._ask_record()
-        for feed in (self._properties, self._values):
-            if feed is None:
+        for subscription in (self._properties, self._values):
+            if subscription is None:
                 continue
             if connected:
-                feed.subscribe()
+                subscription.subscribe()
             else:
-                feed.lost()
+                subscription.lost()
 
     def _ask_record(self) -> None:
         """Ask before all else: it is answered before the first value, and told with it."""
@@ -242,37 +242,39 @@ class Link:
             self._open_properties()
 
     def _make_feeds(self) -> None:
-        self._properties = self._feed(self._take_properties, properties=True)
-        self._values = self._feed(self._take_value)
+        self._properties = self._subscription(self._take_properties, properties=True)
+        self._values = self._subscription(self._take_value)
 
     def _open_properties(self) -> None:
-        self._properties = self._feed(self._take_properties, properties=True)
+        self._properties = self._subscription(self._take_properties, properties=True)
         self._properties.subscribe()
 
     def _open_values(self) -> None:
-        self._values = self._feed(self._take_value)
+        self._values = self._subscription(self._take_value)
         self._values.subscribe()
 
-    def _feed(self, take: Callable[[Any], None], *, properties: bool = False) -> Feed:
-        return Feed(
+    def _subscription(
+        self, take: Callable[[Any], None], *, properties: bool = False
+    ) -> Subscription:
+        return Subscription(
             self._channel,
             self._arrivals,
-            self._requests,
+            self._flusher,
             take,
             self._broken,
             properties=properties,
             text_from=self._text_from,
         )
 
-    # What the feeds bring; None when the channel is lost. They let nothing of a channel's trouble
-    # reach the other channels.
+    # What the subscriptions bring; None when the channel is lost. They let nothing of a channel's
+    # trouble reach the other channels.
 
     def _take_properties(self, details: Details | None) -> None:
         try:
             if details is not None:
                 self._arrived(details)
             elif self._values is None or not self._values.is_open:
-                # Otherwise the other feed tells, behind the values that came before.
+                # Otherwise the other subscription tells, behind the values that came before.
                 self._lost()
         except Exception:
             log.exception("An update could not be taken", pv=self.config.pv)
@@ -321,7 +323,7 @@ class Link:
             self._open_values()
 
     def _is_another(self) -> bool:
-        """Whether the feeds that libca renewed are of a type or length that is no more."""
+        """Whether the subscriptions that libca renewed are of a type or length that is no more."""
         if self._connected or self._values is None or not self._values.is_open:
             return False
         return self._values.kind != kind_of(self._channel)
@@ -441,7 +443,7 @@ class Link:
             # It is back already, and its first value may have overtaken this: ask again.
             self._renew_soon()
 
-    # Making feeds anew.
+    # Making subscriptions anew.
 
     def _count_unchanged(self) -> None:
         self._unchanged += 1
@@ -466,18 +468,18 @@ class Link:
             self._on_connect(True)
 
     def _close_feeds(self) -> None:
-        feeds = [feed for feed in (self._properties, self._values) if feed is not None]
+        subscriptions = [own for own in (self._properties, self._values) if own is not None]
         self._properties = self._values = None
         self._unchanged = 0
         self._forget_held()
-        for feed in feeds:
-            feed.close()
+        for subscription in subscriptions:
+            subscription.close()
 
-    def _broken(self, feed: Feed, reason: BaseException | None) -> None:
-        if self._closed or feed not in (self._properties, self._values):
+    def _broken(self, subscription: Subscription, reason: BaseException | None) -> None:
+        if self._closed or subscription not in (self._properties, self._values):
             return
         log.debug("A subscription broke", pv=self.config.pv, reason=str(reason))
-        if feed is self._properties:
+        if subscription is self._properties:
             self._properties = None
         else:
             self._values = None

@@ -15,8 +15,8 @@ from typing import Any
 import structlog
 from epicscorelibs.ca import cadef
 
-from orchestrator.client.link import Link
-from orchestrator.client.second_servers import Place, accepts, place_of
+from orchestrator.client.channels.link import Link
+from orchestrator.client.servers.second_servers import Place, accepts, place_of
 
 log = structlog.get_logger(__name__)
 

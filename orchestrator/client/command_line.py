@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
+from orchestrator.client.channels.link import Report
+from orchestrator.client.channels.put_lane import brief
 from orchestrator.client.client import Client
-from orchestrator.client.link import Report
-from orchestrator.client.noise import refusals
+from orchestrator.client.libca.libca_log import refusals
 from orchestrator.client.parsing import parse_value
-from orchestrator.client.puts import brief
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import InputError, OrchestratorError, PutError, StepTimeoutError
 from orchestrator.language.names import record_of

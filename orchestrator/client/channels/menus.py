@@ -8,11 +8,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from orchestrator.client.arrivals import Arrivals
-from orchestrator.client.decode import Decoder, decoder, worded
-from orchestrator.client.faults import FAULTS
-from orchestrator.client.feed import Requests
-from orchestrator.client.gets import ask
+from orchestrator.client.channels.gets import ask
+from orchestrator.client.libca.arrivals import Arrivals
+from orchestrator.client.libca.decode import Decoder, decoder, worded
+from orchestrator.client.libca.error_mapping import FAULTS
+from orchestrator.client.libca.subscription import Flusher
 from orchestrator.types import Metadata, NativeType
 
 MOST_LISTED = 16
@@ -38,17 +38,17 @@ class Menu:
     Only the server knows their texts, and tells but that of the one that it holds (DBR_STRING).
     """
 
-    def __init__(self, channel: Any, arrivals: Arrivals, requests: Requests) -> None:
+    def __init__(self, channel: Any, arrivals: Arrivals, flusher: Flusher) -> None:
         """Nothing is asked yet.
 
         Args:
             channel: aioca's.
             arrivals: The way of the answers into the loop.
-            requests: The way to the server.
+            flusher: The way to the server.
         """
         self._channel = channel
         self._arrivals = arrivals
-        self._requests = requests
+        self._flusher = flusher
         self._words: dict[int, str] = {}
         self._waiting: dict[int, list[Callable[[], None]]] = {}
 
@@ -79,7 +79,7 @@ class Menu:
             self._ask(worded(), partial(self._take_text, text))
             number = decoder(self._channel, text_from=0)
             self._ask(number, partial(self._take_index, index, text, limit))
-            self._requests.send_soon()
+            self._flusher.send_soon()
         except FAULTS:
             limit.cancel()
             self._arrivals.loop.call_soon(self._end, index, "")

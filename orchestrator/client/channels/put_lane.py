@@ -17,10 +17,10 @@ from aioca import CANothing
 from aioca._catools import get_channel  # the channel itself has no public door
 from epicscorelibs.ca import cadef
 
-from orchestrator.client.arrivals import Arrivals
-from orchestrator.client.faults import FAULTS, not_connected, put_fault
-from orchestrator.client.threads import keep_state
-from orchestrator.client.values import outgoing, outgoing_number
+from orchestrator.client.libca.arrivals import Arrivals
+from orchestrator.client.libca.dbr import outgoing, outgoing_number
+from orchestrator.client.libca.error_mapping import FAULTS, not_connected, put_fault
+from orchestrator.client.libca.thread_states import keep_state
 from orchestrator.errors import OrchestratorError, PutError, StepTimeoutError
 from orchestrator.ports import always
 from orchestrator.timers import DeadlineTimer, spelt

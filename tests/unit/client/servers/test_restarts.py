@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from epicscorelibs.ca import cadef
 
-from orchestrator.client import restarts
-from orchestrator.client.restarts import Restarts
+from orchestrator.client.servers import restarts
+from orchestrator.client.servers.restarts import Restarts
 from orchestrator.testing import run_virtual
 
 GONE = "<disconnected>"

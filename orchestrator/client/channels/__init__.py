@@ -1,0 +1,1 @@
+"""One channel: its connection and monitor, gets, puts, access rights and menu."""
