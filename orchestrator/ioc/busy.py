@@ -30,6 +30,7 @@ class BusyPV(PvpropertyEnum):  # type: ignore[misc] # caproto is untyped
     >>> from orchestrator.ioc import BusyPV, Group
     >>> class Oven(Group):
     ...     bake = pvproperty(dtype=BusyPV)
+    ...
     ...     @bake.putter
     ...     async def bake(self, instance, value):
     ...         if value:

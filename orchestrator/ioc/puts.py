@@ -66,6 +66,7 @@ class CommandPV(PvpropertyInteger):  # type: ignore[misc] # caproto is untyped
     >>> class Desk(Group):
     ...     stop = pvproperty(dtype=CommandPV, value=0)
     ...     order = pvproperty(dtype=CommandTextPV, max_length=1000)
+    ...
     ...     @stop.putter
     ...     async def stop(self, instance, value):
     ...         print(f"stopped by {current_put().owner}")

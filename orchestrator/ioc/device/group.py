@@ -69,10 +69,13 @@ class DeviceGroup(Group):
     >>> class Meter(Device):
     ...     model = "M-5"
     ...     beam = 0.0
+    ...
     ...     def acquire(self):
     ...         self.publish(power=1.5)
+    ...
     ...     def set_range(self, value):
     ...         return min(value, 10.0)
+    ...
     ...     def stop(self, value):
     ...         self.acquiring = False
     >>> class MeterIOC(DeviceGroup):
