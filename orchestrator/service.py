@@ -12,7 +12,6 @@ from contextlib import (
     nullcontext,
     suppress,
 )
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -25,18 +24,16 @@ from orchestrator.client import Client
 from orchestrator.config import ChannelConfig, Config, key_place, names_of, prefix_doubts
 from orchestrator.data import RunStore, hold_store, look_at_store
 from orchestrator.device import Device
-from orchestrator.engine import Engine, Library, Rooms, registry_of
+from orchestrator.engine import Engine, registry_of
 from orchestrator.language.program.compiler import compile_suspenders
-from orchestrator.ports import Channels, Offer, Store
 from orchestrator.present import Announcement, announced
 from orchestrator.queues import MergeQueue, QueueFigures, pull_queue, request_queue
-from orchestrator.replay import ENDING, Recording
+from orchestrator.replay import ENDING, outside
 from orchestrator.server import Server
 from orchestrator.types import (
     Command,
     EngineItem,
     PullItem,
-    PushItem,
     RunEnded,
     RunEvent,
     RunRefused,
@@ -71,10 +68,7 @@ class Service:
     """
 
     def __init__(self, config: Config, record: Path | None) -> None:
-        """With `record`, device and engine run as guests of a recording.
-
-        It stands between them and all that reaches them.
-        """
+        """With `record`, all that reaches the device and the engine is written to that file."""
         self.config = config
         channels = config.channels | _followed(config)
         keep_all = frozenset(c.name for c in channels.values() if c.keep_all)
@@ -91,40 +85,28 @@ class Service:
         self._ending = ENDING
         self._announcement: Announcement | None = None
         self._server = Server(config, self.api)
-        self._recording: Recording | None = None
-        self._rooms = Rooms(threads=record is None)
-        self._examined = self._pull
-        self._published: Offer[PushItem] = self.api
-        port: Channels = self._client
         self._loop = asyncio.get_running_loop()
-        store: Store = RunStore(config.store, self._rows_lost)
         registry = registry_of(config)
         self._left_out = tuple(registry.broken.values())
-        library, wall = Library(config.sequences, names_of(config), registry), _now
-        if record is not None:
-            recording = self._recording = Recording(record, config, registry, port, store)
-            self._examined = recording.pull
-            self._published = recording.watched(self.api)
-            port, store = recording.channels, recording.store
-            library, wall = recording.library, recording.wall
+        store = RunStore(config.store, self._rows_lost)
+        given = self._outside = outside(record, self._pull, config, registry, self._client, store)
         self._engine = Engine(
             config,
             names_of(config),
             self._device.world,
-            port,
+            given.channels,
             self,
-            store,
-            wall,
-            library,
+            given.store,
+            given.wall,
+            given.library,
             compile_suspenders(config.suspend, names_of(config), partial(key_place, config)),
-            # A recording stands between the engine and all else: user code is a part of that.
-            self._rooms,
+            given.rooms,
         )
 
     @property
     def recording(self) -> Path | None:
         """The file that is recorded to, if one is."""
-        return None if self._recording is None else self._recording.path
+        return self._outside.path
 
     @property
     def port(self) -> int:
@@ -142,10 +124,7 @@ class Service:
 
     def offer(self, item: RunEvent) -> None:
         """The engine's events pass here on their way to the pull queue."""
-        if self._recording is None:
-            self._pull.offer(item)
-        else:
-            self._recording.event(item)
+        self._outside.event(item)
         if isinstance(item, RunStarted) and self._announcement is not None:
             self._announcement.began(item.name, item.run_id)
 
@@ -248,11 +227,8 @@ class Service:
     async def _host(
         self, name: str, work: Callable[[], Coroutine[Any, Any, None]], why: str = ""
     ) -> None:
-        """Run what is to be recorded, where it is recorded; `why` is written down as well."""
-        if self._recording is None:
-            await work()
-        else:
-            await self._recording.host(name, work(), why)
+        """Run a part of the device or the engine; `work` is called where it begins."""
+        await self._outside.host(name, work(), why)
 
     @asynccontextmanager
     async def _running(self, foreground: str | None) -> AsyncIterator[None]:
@@ -284,12 +260,12 @@ class Service:
         for item in self._device.first_decisions():
             self.api.offer(item)
         async with asyncio.TaskGroup() as tasks:
-            pull, push = self._examined, self._published
+            pull, push = self._outside.pull, self._outside.watched(self.api)
             work = partial(self._device.run, pull, push, self._requests)
-            working = [tasks.create_task(self._host("device", work), name="device")]
-            if self._recording is not None:
-                feed = self._recording.feed(self._pull)
-                working.append(tasks.create_task(feed, name="recording"))
+            working = [
+                tasks.create_task(self._host("device", work), name="device"),
+                tasks.create_task(self._outside.feed(self._pull), name="feed"),
+            ]
             try:
                 async with self._client, self._engaged():
                     yield
@@ -317,7 +293,7 @@ class Service:
             finally:
                 why = self._ending
                 await self._host("close", partial(self._engine.close, why), why)
-                self._rooms.close()
+                self._outside.rooms.close()
                 for task in working:
                     task.cancel()
 
@@ -363,8 +339,7 @@ async def open_service(
             async with service._running(foreground):  # noqa: SLF001 - the other half of the class
                 yield service
         finally:
-            if service._recording is not None:  # noqa: SLF001 - as above
-                await service._recording.close()  # noqa: SLF001 - as above
+            await service._outside.close()  # noqa: SLF001 - as above
 
 
 def _store_of(config: Config, foreground: str | None) -> AbstractContextManager[None]:
@@ -381,10 +356,6 @@ async def _hand_over(subscription: Subscription, take: Listener) -> None:
         except Exception:  # the top of a callback: no run ends because nobody could be told
             kind, run = type(item).__name__, getattr(item, "run_id", "")
             log.exception("an event could not be told", kind=kind, run=run)
-
-
-def _now() -> datetime:
-    return datetime.now().astimezone()
 
 
 def _followed(config: Config) -> dict[str, ChannelConfig]:

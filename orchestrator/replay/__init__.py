@@ -3,6 +3,7 @@
 from orchestrator.replay.codec import RecordingError
 from orchestrator.replay.file import RecordingReader
 from orchestrator.replay.index import RunRecord
+from orchestrator.replay.outside import outside
 from orchestrator.replay.play import Player, Replay
 from orchestrator.replay.record import ENDING, Recording
 
@@ -14,4 +15,5 @@ __all__ = [
     "RecordingReader",
     "Replay",
     "RunRecord",
+    "outside",
 ]

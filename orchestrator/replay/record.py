@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import structlog
 
 from orchestrator.config import Config, names_of
+from orchestrator.engine import Rooms
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import InputError
 from orchestrator.ports import Channels, Offer, Store
@@ -55,9 +56,9 @@ UNTOLD = (Controlled, Progressed, RowTaken, RunLoading, StepStarted)
 class Recording:
     """One recording, and the loop in which what is recorded runs.
 
-    `channels`, `store`, `library`, `wall` and `pull` are what the engine and the device are to be
-    given in place of the real ones. Whatever crosses one of them inward takes effect between two
-    turns of the guest loop, and is a part of the next turn's line.
+    Implements `Outside`: `channels`, `store`, `library`, `wall` and `pull` are what the engine and
+    the device are to be given in place of the real ones. Whatever crosses one of them inward takes
+    effect between two turns of the guest loop, and is a part of the next turn's line.
     """
 
     def __init__(
@@ -83,6 +84,8 @@ class Recording:
         self.pull: MergeQueue[PullItem] = request_queue()
         self.channels = AskedChannels(self, channels)
         self.store = AskedStore(self, store)
+        # It stands between the engine and all else: user code is a part of that.
+        self.rooms = Rooms(threads=False)
         self.library = _RecordedLibrary(config, registry, self._writer)
         self.library.desk = self
         self._writer.write({"recording": _header(config, self._wall)})
