@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from writers.api import api
 from writers.attacked import withstands
 from writers.costs import figures
 from writers.decisions import FOLDER, decisions
@@ -29,6 +30,7 @@ def pages() -> dict[str, str]:
         "configuration.md": configuration,
         "cli.md": commands,
         "sim-iocs.md": simulated_iocs,
+        "api.md": api,
         "device.md": devices,
         "testing.md": testing_page,
         "environment.md": environment,

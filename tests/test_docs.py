@@ -103,6 +103,13 @@ def test_every_verb_command_and_function_is_in_the_reference(pages: dict[str, st
     assert set(language.FUNCTION_WORDS) == set(language.FUNCTIONS)
 
 
+def test_every_public_name_is_in_the_reference(pages: dict[str, str]) -> None:
+    for module in ("orchestrator", "orchestrator.ioc", "sim_iocs.testing"):
+        page = pages["testing.md" if module == "sim_iocs.testing" else "api.md"]
+        names = importlib.import_module(module).__all__
+        assert [name for name in names if not re.search(rf"`{name}\b", page)] == []
+
+
 def test_the_columns_of_a_data_file_are_told() -> None:
     text = (ROOT / "docs/explanations/files.md").read_text()
     told = re.findall(r"^\| `([^`]+)` \|", text.partition("| column |")[2], re.MULTILINE)

@@ -5,21 +5,14 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
-import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from orchestrator.ioc import Device, DeviceGroup, Direct, Published, Queued, Read, Remote, Sample
 from sim_iocs import pytest_plugin, testing
 from sim_iocs.fleet import FLEET
-from writers.markdown import (
-    attribute_words,
-    code,
-    part,
-    table,
-    words_of,
-    words_without_examples,
-)
+from writers.markdown import attribute_words, code, part, table, words_of
+from writers.objects import fields, members, prose, signature
 
 # Simulated IOCs -------------------------------------------------------------------------------
 
@@ -119,67 +112,18 @@ def testing_page() -> Iterator[str]:
         pytest_plugin.orchestrator_replay,
     ):
         function = fixture._get_wrapped_function()  # noqa: SLF001 - pytest shows it by no other way
-        yield from (f"## Fixture {code(function.__name__)}", "", *_prose(function))
-    for name, members in TESTING:
+        yield from (f"## Fixture {code(function.__name__)}", "", *prose(function))
+    for name, wanted in TESTING:
         owner = getattr(testing, name)
-        yield from (f"## {code(name)}", "", *_prose(owner))
+        yield from (f"## {code(name)}", "", *prose(owner))
         if "Args:" in words_of(owner.__init__) and name not in _GIVEN:
-            yield from (code(f"{name}{_signature(owner.__init__)}"), "", *_prose(owner.__init__))
+            yield from (code(f"{name}{signature(owner.__init__)}"), "", *prose(owner.__init__))
         if dataclasses.is_dataclass(owner):
-            fields = attribute_words(owner).items()
-            yield from table(("field", ""), ((code(field), words) for field, words in fields))
-        yield from _members(owner, members)
+            yield from fields(owner)
+        yield from members(owner, wanted, _INNER)
     for name in ("replay", "until", "alias_of", "chains_of"):
         function = getattr(testing, name)
-        yield from (f"## {code(f'{name}{_signature(function)}')}", "", *_prose(function))
-
-
-def _members(owner: type, wanted: tuple[str, ...] | None) -> Iterator[str]:
-    rows = []
-    classes = owner.__mro__[:-1]  # a class may be written in several parts, its own first
-    for name, member in itertools.chain.from_iterable(vars(each).items() for each in classes):
-        if name.startswith("_") or name in _INNER or (wanted is not None and name not in wanted):
-            continue
-        inner = getattr(member, "fget", None) or getattr(member, "func", None)
-        function = inner or inspect.unwrap(getattr(member, "__func__", member))
-        if not inspect.isfunction(function):
-            continue
-        call = "" if inner else _signature(function)
-        rows.append((code(f"{name}{call}"), _summary(function)))
-    if rows:
-        yield from table(("", ""), rows)
-
-
-def _signature(function: Callable[..., object]) -> str:
-    """As it is called: without types."""
-    shown = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        if name in ("self", "cls"):
-            continue
-        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in shown:
-            stars = any(each.startswith("*") for each in shown)
-            shown += [] if stars else ["*"]
-        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
-        default = "" if parameter.default is parameter.empty else f"={parameter.default!r}"
-        shown.append(f"{stars}{name}{default}")
-    return f"({', '.join(shown)})"
-
-
-def _prose(owner: object) -> Iterator[str]:
-    """A docstring with its sections as lists."""
-    text, *sections = re.split(r"\n(?=(?:Args|Raises|Returns):\n)", words_of(owner))
-    yield text.strip()
-    for section in sections:
-        head, _, body = section.partition("\n")
-        yield ""
-        yield {"Args:": "Takes", "Raises:": "Raises", "Returns:": "Gives"}[head]
-        yield ""
-        for entry in re.split(r"\n(?=\S)", inspect.cleandoc(body)):
-            name, _, words = " ".join(entry.split()).partition(": ")
-            yield f"- {code(name)}: {words}"
-    yield ""
-
-
-def _summary(owner: object) -> str:
-    """A docstring up to its sections."""
-    return re.split(r"\n(?:Args|Raises|Returns):\n", words_without_examples(owner))[0]
+        yield from (f"## {code(f'{name}{signature(function)}')}", "", *prose(function))
+    yield from ("## Errors", "")
+    errors = [name for name in testing.__all__ if name.endswith("Error")]
+    yield from table(("", ""), ((code(name), words_of(getattr(testing, name))) for name in errors))

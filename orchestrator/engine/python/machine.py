@@ -67,6 +67,7 @@ class State:
     """
 
     when: Sequence[When] = ()
+    """The ways out; without any the machine ends here."""
     entry: Action | None = None
     """Done when the state is entered, also from itself."""
     exit: Action | None = None
