@@ -22,10 +22,11 @@ class _Alarms(defaultdict[Any, Any]):
 class Group(PVGroup):  # type: ignore[misc] # caproto is untyped
     """caproto's PVGroup, but a PV without `alarm_group` shares its alarm with no other.
 
-    In caproto all of them share one: a refused put to one PV puts every PV of the group in alarm.
+    In caproto all of them share one: a refused put to one PV puts every PV of the group in alarm,
+    and a write to one may be an update of all (caproto/caproto#803).
 
     Units, labels and strings are UTF-8, as clients read them, unless `string_encoding` says
-    otherwise; caproto's own default is latin-1. Arrays of CHAR stay as they are: they may hold any
+    otherwise; caproto's own default is latin-1 (caproto/caproto#120). Arrays of CHAR stay as they are: they may hold any
     bytes. `TextPV` is the one for text.
 
     >>> from caproto.server import pvproperty

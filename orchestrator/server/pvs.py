@@ -28,7 +28,10 @@ log = structlog.get_logger(__name__)
 
 
 def escaped(prefix: str) -> str:
-    """A prefix as it stands; caproto takes braces, which EPICS names may have, for macros."""
+    """A prefix as it stands.
+
+    caproto takes braces, which EPICS names may have, for macros (caproto/caproto#857).
+    """
     return prefix.replace("{", "{{").replace("}", "}}")
 
 
