@@ -26,8 +26,8 @@ class Group(PVGroup):  # type: ignore[misc] # caproto is untyped
     and a write to one may be an update of all (caproto/caproto#803).
 
     Units, labels and strings are UTF-8, as clients read them, unless `string_encoding` says
-    otherwise; caproto's own default is latin-1 (caproto/caproto#120). Arrays of CHAR stay as they are: they may hold any
-    bytes. `TextPV` is the one for text.
+    otherwise; caproto's own default is latin-1 (caproto/caproto#120). Arrays of CHAR stay as they
+    are: they may hold any bytes. `TextPV` is the one for text.
 
     >>> from caproto.server import pvproperty
     >>> from orchestrator.ioc import Group, TextPV, TextRO
