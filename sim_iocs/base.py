@@ -15,7 +15,7 @@ from orchestrator import ioc  # first: caproto reads its settings when it is imp
 # isort: split
 from caproto import AlarmSeverity, AlarmStatus
 
-from orchestrator.ioc.posting import NO_ALARM, Alarm, limit_alarm, post
+from orchestrator.ioc.pvs.posting import NO_ALARM, Alarm, limit_alarm, post
 
 __all__ = ["LINK_LOST", "NO_ALARM", "Alarm", "SimGroup", "limit_alarm", "post", "run_sim", "wait"]
 

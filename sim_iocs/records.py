@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options of `orchestrator.ioc.run_ioc`, as far as a C IOC has them."""
+    """The options of `orchestrator.ioc.ioc_command`, as far as a C IOC has them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

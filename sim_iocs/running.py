@@ -220,7 +220,7 @@ class SimIoc:
         errors = self.errors
         hint = ""
         if not self.kind and "unrecognized arguments: --port" in errors:
-            hint = "\nis it run by orchestrator.ioc.run_ioc, which knows --port?"
+            hint = "\nis it run by orchestrator.ioc.ioc_command, which knows --port?"
         elif not self.kind and self.exit_code == 0:
             hint = "\ndoes it call run_ioc at its end?"
         text = f":\n{errors}" if errors else "; nothing on stderr"

@@ -15,7 +15,7 @@ from orchestrator.cli.app import app
 from orchestrator.cli.codes import Code
 from orchestrator.client.libca.ca_variables import DEFAULTS
 from orchestrator.config import form
-from orchestrator.ioc.settings import CAPROTO_SETTINGS
+from orchestrator.ioc.caproto_settings import CAPROTO_SETTINGS
 from orchestrator.language.text.findings import field_texts
 from orchestrator.loops import LOOP_VARIABLE, LOOPS
 from orchestrator.types import STATUS_SEVERITY

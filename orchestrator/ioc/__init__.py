@@ -5,9 +5,9 @@ Import this before anything of caproto's: its settings are read when it is impor
 
 from __future__ import annotations
 
-from orchestrator.ioc import settings as settings  # first, before caproto is imported
-from orchestrator.ioc.access import ReadOnly
-from orchestrator.ioc.busy import BusyPV
+from orchestrator.ioc import (
+    caproto_settings as caproto_settings,  # first, before caproto is imported
+)
 from orchestrator.ioc.device import (
     Device,
     DeviceError,
@@ -21,14 +21,16 @@ from orchestrator.ioc.device import (
     WiringError,
 )
 from orchestrator.ioc.group import Group
+from orchestrator.ioc.ioc_command import GroupFactory, run_ioc
 from orchestrator.ioc.monitor import Monitor
-from orchestrator.ioc.posting import fitting, limit_alarm, post
-from orchestrator.ioc.publish import publish
-from orchestrator.ioc.puts import CommandPV, CommandTextPV, Put, current_put
-from orchestrator.ioc.run import GroupFactory, run_ioc
-from orchestrator.ioc.sequence_server import SequenceServer, SubGroup
-from orchestrator.ioc.serve import IocServer, PortTakenError, serve
-from orchestrator.ioc.text import TextChannel, TextPV, TextRO
+from orchestrator.ioc.pvs.busy import BusyPV
+from orchestrator.ioc.pvs.posting import fitting, limit_alarm, post
+from orchestrator.ioc.pvs.publish import publish
+from orchestrator.ioc.pvs.puts import CommandPV, CommandTextPV, Put, current_put
+from orchestrator.ioc.pvs.read_only import ReadOnly
+from orchestrator.ioc.pvs.text import TextChannel, TextPV, TextRO
+from orchestrator.ioc.sequence_server.sub_group import SequenceServer, SubGroup
+from orchestrator.ioc.serving.ioc_server import IocServer, PortTakenError, serve
 from orchestrator.ioc.thread_queue import ThreadQueue
 from orchestrator.types import Alarm, Severity
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from caproto import MAX_ENUM_STRING_SIZE, MAX_UNITS_SIZE, ChannelAlarm, ChannelChar
 from caproto.server import PVGroup
 
-if TYPE_CHECKING:
-    from orchestrator.ioc.serve import IocServer
+from orchestrator.ioc.serving.ioc_server import IocServer
 
 
 class _Alarms(defaultdict[Any, Any]):

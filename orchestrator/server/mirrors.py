@@ -8,9 +8,9 @@ import caproto as ca
 import numpy as np
 
 from orchestrator.ioc import ReadOnly, TextChannel
-from orchestrator.ioc.choice import ChoiceChannel
-from orchestrator.ioc.decimal import PreciseText
-from orchestrator.ioc.text import encode
+from orchestrator.ioc.pvs.choice import ChoiceChannel
+from orchestrator.ioc.pvs.decimal import PreciseText
+from orchestrator.ioc.pvs.text import encode
 from orchestrator.server.pvs import ReadOnlyDouble, ReadOnlyInteger
 from orchestrator.types import Alarm, Metadata, NativeType, Severity
 

@@ -13,7 +13,7 @@ from caproto.server import PvpropertyDouble, pvproperty
 from orchestrator.config.access import may_write
 from orchestrator.errors import PutError
 from orchestrator.ioc import CommandPV, CommandTextPV, Group, ReadOnly, TextPV, TextRO
-from orchestrator.ioc.decimal import PreciseText
+from orchestrator.ioc.pvs.decimal import PreciseText
 from orchestrator.language.text.indices import NO_INDEX
 from orchestrator.language.text.trajectory import MOST_ITEMS
 from orchestrator.server.requests import Requests

@@ -1,7 +1,7 @@
 """Devices: plain, blocking Python in threads, wired to the PVs of a group by a table."""
 
 from orchestrator.ioc.device.device import Device
-from orchestrator.ioc.device.group import DeviceGroup
+from orchestrator.ioc.device.device_group import DeviceGroup
 from orchestrator.ioc.device.items import DeviceError, Sample
 from orchestrator.ioc.device.wiring import Direct, Published, Queued, Read, Remote, WiringError
 

@@ -16,7 +16,7 @@ from orchestrator.ioc.device.items import NotOpenError
 from orchestrator.ioc.device.wiring import Remote, call_or_set
 from orchestrator.ioc.device.workers import described
 from orchestrator.ioc.monitor import Monitor
-from orchestrator.ioc.posting import fitting, post
+from orchestrator.ioc.pvs.posting import fitting, post
 from orchestrator.types import Alarm, Severity
 
 MOST_KEPT = 1000

@@ -191,7 +191,7 @@ def test_an_ioc_that_does_not_start_says_why(session: Session) -> None:
     assert output.count("does it call run_ioc at its end?") == 1
     assert "IOC slow was not ready in time: it still runs, and has not said READY" in output
     assert "unrecognized arguments: --port" in output
-    assert "is it run by orchestrator.ioc.run_ioc, which knows --port?" in output
+    assert "is it run by orchestrator.ioc.ioc_command, which knows --port?" in output
     assert "simulated IOC" not in output
 
 

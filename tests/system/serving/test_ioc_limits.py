@@ -17,7 +17,7 @@ from ioc_kit_raw import RawClient
 from structlog.testing import capture_logs
 
 from orchestrator.ioc import IocServer, serve
-from orchestrator.ioc.circuit import _SidCounter
+from orchestrator.ioc.serving.circuit import _SidCounter
 from orchestrator.types import ClientLimits
 from sim_iocs.fleet import Fleet
 

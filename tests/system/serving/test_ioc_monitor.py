@@ -13,7 +13,8 @@ from sim_iocs.process import Process
 SWALLOWS = """
 import asyncio, os, sys
 from contextlib import suppress
-from orchestrator.ioc import Monitor, monitor, serve
+from orchestrator.ioc import Monitor, monitor
+from orchestrator.ioc import serve
 from caproto import ChannelDouble
 from caproto.asyncio.client import PV
 

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.errors import InputError
 from orchestrator.ioc import PortTakenError
-from orchestrator.ioc.sockets import BoundSockets, bind
+from orchestrator.ioc.serving.sockets import BoundSockets, bind
 
 
 @contextmanager

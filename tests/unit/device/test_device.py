@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.config import ChainConfig, ChannelConfig, Config
 from orchestrator.device import Device
-from orchestrator.ioc.text import encode
+from orchestrator.ioc.pvs.text import encode
 from orchestrator.queues import pull_queue
 from orchestrator.testing import run_virtual
 from orchestrator.types import (

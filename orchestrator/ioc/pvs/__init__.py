@@ -1,0 +1,1 @@
+"""PVs as EPICS clients expect them: text, enums, numbers, commands; and posting into them."""
