@@ -85,7 +85,7 @@ def _run(center: float) -> int:
 
 
 def _show_peak(progress: RunProgress, center: float) -> None:
-    x, y = progress.columns[_X], progress.columns[_Y]
+    x, y = progress.run.columns[_X], progress.run.columns[_Y]
     width = min(shutil.get_terminal_size().columns - 12, 60)
     typer.echo()
     found = float(x[-1])  # the last row was taken there

@@ -197,7 +197,7 @@ class Follower:
 
     def _is_paused(self) -> bool:
         """Whether there may be a question; the service knows."""
-        return self._display.progress.state is RunState.PAUSED
+        return self._display.progress.run.state is RunState.PAUSED
 
     def _ask(self, verb: Verb) -> None:
         if verb is Verb.ABORT:

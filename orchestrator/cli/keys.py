@@ -52,7 +52,7 @@ class Keys:
         """
         self._display = display
         self._ask = ask
-        self._is_asked = is_asked or (lambda: display.progress.question)
+        self._is_asked = is_asked or (lambda: display.progress.run.question)
         self._unsure = False
 
     def take(self, received: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeAlias, TypeVar, assert_never
 
@@ -20,6 +20,7 @@ from orchestrator.device.commands import (
     TrajectoryText,
     parse_command,
 )
+from orchestrator.device.lane import LaneState
 from orchestrator.device.mirrors import Mirrors
 from orchestrator.device.news import News
 from orchestrator.device.publisher import RunPublisher
@@ -35,6 +36,7 @@ from orchestrator.types import (
     Cause,
     Command,
     Control,
+    Controlled,
     EngineItem,
     LinkChange,
     PullItem,
@@ -44,15 +46,13 @@ from orchestrator.types import (
     Reply,
     RunEnded,
     RunEvent,
-    RunLoading,
     RunRefused,
     RunRequest,
+    RunSnapshot,
     RunStarted,
-    RunState,
     RunStatus,
     SequencesListed,
     Severity,
-    StateChanged,
     Tick,
     Told,
     Update,
@@ -92,20 +92,19 @@ class Device:
             self.world.add(channel.name, channel.buffer)
         self._mirrors = Mirrors(config, self.world)
         self._publisher = RunPublisher(config)
-        self._served = Served(config, self._why_busy)
+        self._lane = LaneState()
+        self._served = Served(config, lambda: self._lane.why_busy)
         self._asked: dict[int, Verb] = {}
         servers = (ioc.server.name for ioc in config.chain.values() if ioc.server)
         self._walkable = {config.server.name, *servers} - {""}
         """The names in Nested_Indices that a run of ours may use, and our own."""
-        self._reserved = False
-        self._preparing: int | None = None
-        self._loading = False
-        """A run of the queue is read."""
         self._failures: Counter[tuple[str, str]] = Counter()
-        self._question = False
-        self._outcome: Update | None = None
-        """Why the last run ended as it did; None while one is under way, and where none says."""
         self._news = News(self._mirrors, config.ca.connect_timeout) if logs else None
+
+    @property
+    def runs(self) -> Mapping[str, RunSnapshot]:
+        """The runs that are remembered, by id, as far as examined."""
+        return self._lane.runs
 
     async def run(
         self,
@@ -176,7 +175,10 @@ class Device:
                 yield from self._take_event(item)
 
     def _take_tick(self, tick: Tick) -> Iterator[PushItem]:
-        for figures in (self._mirrors.take_tick(tick), self._publisher.take_tick()):
+        for figures in (
+            self._mirrors.take_tick(tick),
+            self._publisher.take_tick(self._lane.run),
+        ):
             try:
                 yield from figures
             except Exception as error:  # noqa: BLE001 - the top of an item, as in `_guarded`
@@ -213,7 +215,7 @@ class Device:
             if isinstance(item, Command):
                 yield from self._refuse(item, reason)
             elif not isinstance(item, Reading | LinkChange | Tick):  # these the log has
-                yield from self._publisher.anyhow(item, reason)
+                yield from self._publisher.anyhow(item, self._lane.run, reason)
 
     def _failed(self, kind: str, error: Exception, *, channel: str = "", run: str = "") -> None:
         """Log it: the 1st, 2nd, 4th, 8th … of a kind, as thousands may come."""
@@ -267,13 +269,13 @@ class Device:
 
     def _take_indices(self, command: Command) -> Iterator[Decision]:
         """Somebody wrote Nested_Indices: show it to the servers, of which we may be one."""
-        reserved = self._reserved
+        reserved = self._lane.reserved
         if not reserved:
             yield Update("ack", 0)
         try:
             indices = parse_indices(command.text)
             if reserved and self._walkable & indices.servers.keys():
-                raise InputError(f"Nested_Indices: {self._publisher.busy_with}, and may walk it")
+                raise InputError(f"Nested_Indices: {self._lane.busy_with}, and may walk it")
         except InputError as error:
             yield Update("ack", 0)
             yield from self._refuse(replace(command, verb=Verb.COMMAND), str(error))
@@ -287,19 +289,16 @@ class Device:
             yield Update("ack", 1)
 
     def _reserving(self, decisions: Iterable[Decision]) -> Iterator[Decision]:
-        """The same; where a run is among them, the engine is reserved for it."""
+        """The same; where a run is among them, the lane is reserved for it."""
         for decision in decisions:
             if isinstance(decision, RunRequest):
-                self._reserved, self._preparing = True, decision.request
+                self._lane.reserve(decision.request)
             yield decision
-
-    def _why_busy(self) -> str:
-        return f"{self._publisher.busy_with}; stop or abort it first" if self._reserved else ""
 
     def _ask_for_run(
         self, command: Command, run: RunText, args: object, *, start: bool
     ) -> Iterator[Decision]:
-        if busy := self._why_busy():
+        if busy := self._lane.why_busy:
             yield from self._refuse(command, busy, cause=Cause.DURING)
             return
         request = RunRequest(
@@ -312,7 +311,7 @@ class Device:
             always_a_run=start,
             how=command.how or ("START" if start else "CMD"),
         )
-        self._reserved, self._preparing = True, command.request
+        self._lane.reserve(command.request)
         self._asked[command.request] = command.verb
         yield request
 
@@ -323,15 +322,15 @@ class Device:
 
     def _take_control(self, command: Command, control: ControlText) -> Iterator[Decision]:
         if control.verb is Verb.ANSWER:
-            if not self._question:
+            if not self._lane.answer():  # once: the next question may be another's
                 yield from self._refuse(
                     command, "nothing is asked that could be answered", late=True
                 )
                 return
-            self._question = False  # once: the next one may be another's
             control = ControlText(Verb.RESUME)
-        if self._reserved:
-            yield Control(control.verb, control.reason, command.owner)
+        if self._lane.reserved:
+            by, run_id = command.owner, self._lane.running_id
+            yield Control(control.verb, control.reason, by, run_id)
         else:
             yield Update("pause", 0)
             if control.verb in (Verb.RESUME, Verb.PAUSE, Verb.SKIP, Verb.STOP):
@@ -346,9 +345,8 @@ class Device:
 
     def _remark(self, text: str) -> Update:
         """The message about a control that came too late: why the run has ended stays in it."""
-        if self._outcome is None:
-            return Update("message", text)
-        return replace(self._outcome, value=f"{self._outcome.value}; {text}")
+        why, severity, status = self._lane.run.outcome
+        return Update("message", f"{why}; {text}" if why else text, "", severity, status)
 
     def _refuse(
         self,
@@ -367,16 +365,11 @@ class Device:
     # Events of the engine ---------------------------------------------------------------------
 
     def _take_event(self, event: RunEvent) -> Iterator[Decision]:
-        # What can't be published must not keep the engine reserved, nor anybody waiting.
-        for update in self._guarded(event, self._publisher.take(event)):
-            self._note_outcome(event, update)
-            yield update
-        self._note_question(event)
+        # What can't be published must not keep the lane reserved, nor anybody waiting.
+        yield from self._guarded(event, self._published(event))
+        self._lane.follow(event)
         match event:
-            case RunLoading():
-                self._reserved = self._loading = True
             case RunStarted():
-                self._reserved, self._preparing, self._loading = True, None, False
                 if self._asked.get(event.request) is Verb.COMMAND:
                     del self._asked[event.request]
                     if not self._served.moving:
@@ -389,7 +382,6 @@ class Device:
                 yield Update("message", event.text)
                 yield from self._accept(Command(verb, event.request))
             case RunEnded():
-                self._reserved = False
                 if self._asked.pop(event.request, None) is not None:
                     well = event.status is RunStatus.SUCCESS
                     error = "" if well else f"{event.status}: {event.message}"
@@ -398,29 +390,12 @@ class Device:
             case _:
                 pass
 
-    def _note_question(self, event: RunEvent) -> None:
-        match event:
-            case Told(question=True):
-                self._question = True
-            case StateChanged(RunState.PAUSING | RunState.PAUSED):
-                pass
-            case StateChanged() | RunStarted() | RunEnded():
-                self._question = False
-            case _:
-                pass
-
-    def _note_outcome(self, event: RunEvent, update: Decision) -> None:
-        match event, update:
-            case RunStarted(), _:
-                self._outcome = None
-            case RunEnded(), Update(field="message", value=str(text)) if text:
-                self._outcome = update
-            case _:
-                pass
+    def _published(self, event: RunEvent) -> Iterator[PushItem]:
+        run = self._lane.take(event)
+        if run is self._lane.run or isinstance(event, Told | Controlled):
+            yield from self._publisher.take(event, run)
 
     def _take_refusal(self, event: RunRefused) -> Iterator[Decision]:
-        if event.request == self._preparing:
-            self._reserved, self._preparing = self._loading, None
         if self._served.has_asked(event.request):
             yield from self._reserving(self._served.ended(event))
             return

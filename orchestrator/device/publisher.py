@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import numpy as np
 
 from orchestrator.config import Config
 from orchestrator.types import (
-    STATUS_SEVERITY,
     Accepted,
     Alarm,
     Controlled,
@@ -24,6 +23,7 @@ from orchestrator.types import (
     RunEvent,
     RunLoading,
     RunRefused,
+    RunSnapshot,
     RunStarted,
     RunState,
     RunStatus,
@@ -33,7 +33,7 @@ from orchestrator.types import (
     StepStarted,
     Told,
     Update,
-    path_text,
+    Value,
 )
 
 _EVERY_POINT = 1000
@@ -46,68 +46,110 @@ _MOST_TEXT = 65535
 """Bytes that QUEUE and SEQUENCES hold."""
 
 
+Shown: TypeAlias = Callable[[RunSnapshot], Value]
+
+SHOWN: Mapping[str, Shown] = {
+    "run_id": lambda run: run.run_id,
+    "run_name": lambda run: run.name,
+    "owner": lambda run: run.owner,
+    "start": lambda run: int(run.is_running),
+    "busy": lambda run: int(run.is_running),
+    "state": lambda run: run.state.value,
+    "pause": lambda run: int(run.is_paused),
+    "status": lambda run: run.status.value,
+    "message": lambda run: run.message.text,
+    "nsteps": lambda run: run.steps,
+    "step": lambda run: run.done,
+    "step_name": lambda run: run.step_text,
+    "loop_index": lambda run: np.array(run.loops[:_MOST_LOOPS], dtype=np.int64),
+    "progress": lambda run: run.figures.percent,
+    "elapsed": lambda run: run.figures.elapsed,
+    "remaining": lambda run: run.figures.remaining,
+    "hung_sec": lambda run: run.figures.hung,
+    "values": lambda run: np.array(() if run.row is None else run.row.row),
+    "data_npts": lambda run: run.points,
+    "nested_indices": lambda run: run.indices,
+}
+"""What each PV of a lane shows of its run."""
+
+_FIGURES = ("step", "progress", "elapsed", "remaining", "hung_sec")
+_AT_FIRST = (
+    "run_name", "owner", "message", "nsteps", *_FIGURES, "step_name", "loop_index",
+)  # fmt: skip
+"""Posted first when a run starts; between these and those after them, columns are cleared."""
+_STARTED = ("data_npts", "status", "run_id", "start", "busy")
+_ENDED = ("state", "status", "start", "busy")
+"""Posted last when it ends; the order is part of the contract."""
+_ENTERED = ("step", "step_name", "loop_index")
+
+
+def shown(field: str, run: RunSnapshot) -> Update:
+    """What a PV shows of a run."""
+    value = SHOWN[field](run)
+    match field:
+        case "message":
+            return Update(field, value, "", run.message.severity, run.message.status)
+        case "status":
+            return Update(field, value, "", run.severity, run.alarm)
+    return Update(field, value)
+
+
 class RunPublisher:
-    """Turns the engine's events into updates; the order within each is part of the contract."""
+    """Posts what changes of the runs of one lane; the order within each is part of the contract."""
 
     def __init__(self, config: Config) -> None:
         """DATA:* is served for channels of the config."""
         self._known = config.channels.keys()
-        self._row: RowTaken | None = None
-        self._served: tuple[str, ...] = ()
-        self._name = ""
+        self._late = False
+        """Rows are held back until the next pulse."""
+        self._columns: tuple[str, ...] = ()
+        """Of which DATA:* something is shown."""
         self._paused = False
-
-    @property
-    def busy_with(self) -> str:
-        """What to tell somebody who asks for a second run."""
-        return f"{self._name} is running" if self._name else "a run is being prepared"
 
     def sequences(self, names: Iterable[str]) -> Update:
         """The names that can be run."""
         return Update("sequences", _fitting(names, lambda count: f"… and {count} more"))
 
-    def take(self, event: RunEvent) -> Iterator[PushItem]:
-        """The updates of one event, in order."""
+    def take(self, event: RunEvent, run: RunSnapshot) -> Iterator[PushItem]:
+        """The updates of one event, in order; `run` is the lane's, after it."""
         match event:
             case RunStarted():
-                yield from self._started(event)
+                yield from self._started(run)
             case RunEnded():
-                yield from self._ended(event)
+                yield from self._ended(run)
             case RowTaken():
-                yield from self._took_row(event)
-            case StateChanged(state):
-                yield Update("state", state.value)
-                yield from self._pause(paused=state in (RunState.PAUSING, RunState.PAUSED))
+                yield from self._took_row(run)
+            case StateChanged():
+                yield shown("state", run)
+                yield from self._pause(run)
             case StepStarted():
-                yield from _entered(event)
-            case Told(text, severity):
-                status = Alarm.STATE if severity else Alarm.NO_ALARM
-                yield Update("message", text, severity=severity, status=status)
+                yield from _of(run, _ENTERED)
+            case Told() | Controlled():
+                yield shown("message", run)
             case Progressed():
-                yield from _progressed(event)
+                yield from _of(run, _FIGURES)
+            case IndicesSet():
+                yield shown("nested_indices", run)
             case QueueChanged():
                 yield from _queued(event)
-            case IndicesSet(text):
-                yield Update("nested_indices", text)
-            case Controlled():
-                yield Update("message", event.text)
             case RunRefused() | Accepted() | RunLoading():
                 pass
             case _:
                 assert_never(event)
 
-    def anyhow(self, event: RunEvent | SequencesListed, reason: str) -> Iterator[PushItem]:
+    def anyhow(
+        self, event: RunEvent | SequencesListed, run: RunSnapshot, reason: str
+    ) -> Iterator[PushItem]:
         """What is published of an event that can't be published as it is: the edges, and why."""
         alarm = Severity.MAJOR, Alarm.STATE
         match event:
             case RunStarted():
-                self._name = self._name or "a sequence"
                 yield Update("status", RunStatus.UNDEFINED.value)
                 yield Update("start", 1)
                 yield Update("busy", 1)
             case RunEnded():
-                self._name, self._row = "", None
-                yield from self._pause(paused=False)
+                self._late = False
+                yield from self._pause(run)
                 yield Update("state", RunState.IDLE.value)
                 yield Update("status", RunStatus.FAILED.value, "", *alarm)
                 yield Update("start", 0)
@@ -116,61 +158,48 @@ class RunPublisher:
                 pass
         yield Update("message", reason, "", *alarm)
 
-    def take_tick(self) -> Iterator[PushItem]:
+    def take_tick(self, run: RunSnapshot) -> Iterator[PushItem]:
         """The columns that were held back since the last pulse."""
-        if self._row is not None:
-            yield from self._data(self._row)
+        if self._late:
+            yield from self._data(run)
 
-    def _started(self, event: RunStarted) -> Iterator[PushItem]:
-        self._name = event.name or "a sequence"
-        self._row = None
-        yield Update("run_name", event.name)
-        yield Update("owner", event.owner)
-        yield Update("message", "")
-        yield Update("nsteps", event.steps)
-        yield from _progressed(Progressed(0, 0.0, 0.0, float("nan"), 0.0))
-        yield Update("step_name", "")
-        yield Update("loop_index", np.zeros(0, dtype=np.int64))
-        for name in self._served:
+    def _started(self, run: RunSnapshot) -> Iterator[PushItem]:
+        self._late = False
+        yield from _of(run, _AT_FIRST)
+        for name in self._columns:
             yield Update("data", np.zeros(0), name)
-        self._served = ()
-        yield Update("data_npts", 0)
-        yield Update("status", RunStatus.UNDEFINED.value)
-        yield Update("run_id", event.run_id)
-        yield Update("start", 1)
-        yield Update("busy", 1)
+        self._columns = ()
+        yield from _of(run, _STARTED)
 
-    def _ended(self, event: RunEnded) -> Iterator[PushItem]:
-        self._name = ""
-        if self._row is not None:
-            yield from self._data(self._row)
-        severity = STATUS_SEVERITY[event.status]
-        alarm = event.cause.alarm if severity else Alarm.NO_ALARM
-        if event.message or severity:  # else what was told last stays
-            yield Update("message", event.message, severity=severity, status=alarm)
-        yield from self._pause(paused=False)
-        yield Update("state", RunState.IDLE.value)
-        yield Update("status", event.status.value, severity=severity, status=alarm)
-        yield Update("start", 0)
-        yield Update("busy", 0)
+    def _ended(self, run: RunSnapshot) -> Iterator[PushItem]:
+        if self._late:
+            yield from self._data(run)
+        if run.told is run.ended:  # else what was told last stays
+            yield shown("message", run)
+        yield from self._pause(run)
+        yield from _of(run, _ENDED)
 
-    def _pause(self, *, paused: bool) -> Iterator[PushItem]:
-        if paused != self._paused:
-            self._paused = paused
-            yield Update("pause", int(paused))
+    def _pause(self, run: RunSnapshot) -> Iterator[PushItem]:
+        if run.is_paused != self._paused:
+            self._paused = run.is_paused
+            yield shown("pause", run)
 
-    def _took_row(self, event: RowTaken) -> Iterator[PushItem]:
-        yield Update("values", np.array(event.row))
-        self._row = event
-        if event.points <= _EVERY_POINT:
-            yield from self._data(event)
+    def _took_row(self, run: RunSnapshot) -> Iterator[PushItem]:
+        yield shown("values", run)
+        self._late = True
+        if run.points <= _EVERY_POINT:
+            yield from self._data(run)
 
-    def _data(self, event: RowTaken) -> Iterator[PushItem]:
-        self._row = None
-        self._served = tuple(name for name in event.columns if name in self._known)
-        for name in self._served:
-            yield Update("data", event.columns[name], name)
-        yield Update("data_npts", event.points)
+    def _data(self, run: RunSnapshot) -> Iterator[PushItem]:
+        self._late = False
+        self._columns = tuple(name for name in run.columns if name in self._known)
+        for name in self._columns:
+            yield Update("data", run.columns[name], name)
+        yield shown("data_npts", run)
+
+
+def _of(run: RunSnapshot, fields: Iterable[str]) -> Iterator[Update]:
+    return (shown(field, run) for field in fields)
 
 
 def _queued(event: QueueChanged) -> Iterator[PushItem]:
@@ -195,18 +224,3 @@ def _fitting(items: Iterable[object], rest: Callable[[int], object]) -> str:
         fits = sum(size <= room for size in accumulate(len(text) + 2 for text in texts))
         texts[fits:] = [json.dumps(rest(len(texts) - fits))]
     return f"[{', '.join(texts)}]"
-
-
-def _entered(event: StepStarted) -> Iterator[PushItem]:
-    yield Update("step", event.done)
-    yield Update("step_name", f"{path_text(event.path)} {event.name}")
-    loops = np.array(event.loops[:_MOST_LOOPS], dtype=np.int64)
-    yield Update("loop_index", loops)
-
-
-def _progressed(event: Progressed) -> Iterator[PushItem]:
-    yield Update("step", event.done)
-    yield Update("progress", event.percent)
-    yield Update("elapsed", event.elapsed)
-    yield Update("remaining", event.remaining)
-    yield Update("hung_sec", event.hung)

@@ -12,7 +12,7 @@ from rich.text import Text
 from orchestrator.display.output import leave_stdout
 from orchestrator.display.progress import RunProgress, duration
 from orchestrator.display.run import Screen
-from orchestrator.types import Cause, RunEnded, RunRefused, RunStatus
+from orchestrator.types import Cause, RunEnded, RunRefused, RunSnapshot, RunStarted, RunStatus
 
 _STYLES = {
     RunStatus.SUCCESS: "bold green",
@@ -43,7 +43,8 @@ def show_outcome(
 def show_no_run(name: str, findings: Sequence[str], code: int) -> None:
     """Print as JSON what kept a run from its start, in the form of an outcome."""
     end = RunEnded("", RunStatus.FAILED, "\n".join(findings), 0)
-    show_outcome(end, RunProgress(name), as_json=True, code=code)
+    run = RunSnapshot(RunStarted("", name, "", 0, 0))
+    show_outcome(end, RunProgress(run), as_json=True, code=code)
 
 
 def _show(end: RunEnded | RunRefused, progress: RunProgress, *, as_json: bool, code: int) -> None:
@@ -77,15 +78,17 @@ def _table(end: RunEnded, progress: RunProgress) -> Table:
 
 
 def _rows(end: RunEnded, progress: RunProgress) -> list[tuple[str, str]]:
+    run = progress.run
     # A service's `message` stays what was told last, where a success says nothing more.
-    told = end.status is RunStatus.SUCCESS and end.message == progress.message
+    remote, good = run.ended is None, end.status is RunStatus.SUCCESS
+    told = remote and good and end.message == run.message.text
     rows = [
         ("outcome", end.status.value),
         ("message", "" if told else end.message),
-        ("run", f"{progress.name} {end.run_id}".strip()),
-        ("took", f"{duration(progress.elapsed)}, {progress.done} steps"),
-        ("data", f"{end.data_file} ({progress.points} points)" if end.data_file else ""),
-        ("points", "" if end.data_file or not progress.points else f"{progress.points}"),
+        ("run", f"{run.name} {end.run_id}".strip()),
+        ("took", f"{duration(run.figures.elapsed)}, {run.done} steps"),
+        ("data", f"{end.data_file} ({run.points} points)" if end.data_file else ""),
+        ("points", "" if end.data_file or not run.points else f"{run.points}"),
     ]
     return [(name, value) for name, value in rows if value]
 
@@ -93,14 +96,15 @@ def _rows(end: RunEnded, progress: RunProgress) -> list[tuple[str, str]]:
 def _facts(end: RunEnded | RunRefused, progress: RunProgress, code: int) -> dict[str, object]:
     if isinstance(end, RunRefused):
         return {"status": "Refused", "message": end.reason, "exit_code": code}
+    run = progress.run
     return {
         "status": end.status.value,
         "message": end.message,
-        "name": progress.name,
+        "name": run.name,
         "run_id": end.run_id,
-        "elapsed": round(progress.elapsed, 3),
-        "steps": progress.done,
-        "points": progress.points,
+        "elapsed": round(run.figures.elapsed, 3),
+        "steps": run.done,
+        "points": run.points,
         "data_file": end.data_file,
         "exit_code": code,
     }

@@ -1,100 +1,41 @@
-"""What the events of a run amount to, for whoever shows it."""
+"""What the events of a run amount to, as people read it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
-from orchestrator.types import (
-    Progressed,
-    RowTaken,
-    RunEnded,
-    RunEvent,
-    RunRefused,
-    RunStarted,
-    RunState,
-    StateChanged,
-    StepStarted,
-    Told,
-    path_text,
-)
-
-Columns: TypeAlias = Mapping[str, npt.NDArray[np.float64]]
-"""Sampled values by channel, shape (n_points,)."""
+from orchestrator.types import RunEvent, RunSnapshot, reduce
 
 
-@dataclass(slots=True)
 class RunProgress:
     """One run as far as its events have told."""
 
-    name: str = ""
-    run_id: str = ""
-    state: RunState = RunState.IDLE
-    step: str = ""
-    """Path and name of the current step."""
-    loops: tuple[int, ...] = ()
-    """Indices of the loops around it, outermost first, from 0."""
-    done: int = 0
-    steps: int = 0
-    """Steps known, 0 = not known."""
-    elapsed: float = 0.0
-    """s."""
-    remaining: float = math.nan
-    """s, NaN = not known."""
-    percent: float = 0.0
-    message: str = ""
-    """The last thing told."""
-    question: bool = False
-    """A step `ask` waits for its answer."""
-    points: int = 0
-    columns: Columns = field(default_factory=dict)
-    end: RunEnded | RunRefused | None = None
+    def __init__(self, run: RunSnapshot | None = None) -> None:
+        """Nothing was told of it yet, or all that `run` has."""
+        self.run = run or RunSnapshot()
 
     def take(self, event: RunEvent) -> None:
         """Note an event."""
-        match event:
-            case RunStarted():
-                self.name, self.run_id, self.steps = event.name, event.run_id, event.steps
-            case StateChanged(state):
-                self.state = state
-                self.question = self.question and state in (RunState.PAUSING, RunState.PAUSED)
-            case StepStarted():
-                self.step = f"{path_text(event.path)} {event.name}".strip()
-                self.done, self.loops = event.done, event.loops
-            case Progressed():
-                self.done, self.percent = event.done, event.percent
-                self.elapsed, self.remaining = event.elapsed, event.remaining
-            case RowTaken():
-                self.points, self.columns = event.points, event.columns
-            case Told():
-                self.message = event.text
-                self.question = self.question or event.question
-            case RunEnded() | RunRefused():
-                self.end = event
-                self.question = False
+        self.run = reduce(self.run, event)
 
     @property
     def counted(self) -> str:
         """`13 of 25 steps`, or what is known of it."""
-        return f"{self.done} of {self.steps} steps" if self.steps else f"{self.done} steps"
+        run = self.run
+        return f"{run.done} of {run.steps} steps" if run.steps else f"{run.done} steps"
 
     @property
     def timing(self) -> str:
         """`12 s, 9 s left`, or what is known of it."""
-        left = "" if math.isnan(self.remaining) else f", {duration(self.remaining)} left"
-        return duration(self.elapsed) + left
+        elapsed, remaining = self.run.figures.elapsed, self.run.figures.remaining
+        left = "" if math.isnan(remaining) else f", {duration(remaining)} left"
+        return duration(elapsed) + left
 
     @property
     def position(self) -> str:
         """The step and where its loops are: `steps[3].do[1] sample det.counts (index 7)`."""
-        if not self.loops:
-            return self.step
-        return f"{self.step} (index {', '.join(map(str, self.loops))})"
+        step, loops = self.run.step_text.strip(), self.run.loops
+        return f"{step} (index {', '.join(map(str, loops))})" if loops else step
 
 
 def duration(seconds: float) -> str:

@@ -115,11 +115,11 @@ class PlainDisplay(RunDisplay):
     @unread()
     def take(self, event: RunEvent) -> None:
         """See `RunDisplay`."""
-        goes_on = self.progress.state in _HELD
+        goes_on = self.progress.run.state in _HELD
         super().take(event)
         match event:
             case RunStarted():
-                self.note(f"{self.progress.name or 'sequence'}: run {event.run_id}")
+                self.note(f"{self.progress.run.name or 'sequence'}: run {event.run_id}")
             case StateChanged(state) if goes_on or state not in _SELF_EVIDENT:
                 self.note(f"{state.value}")
             case Controlled() if event.by:
@@ -136,7 +136,7 @@ class PlainDisplay(RunDisplay):
     @unread()
     def note(self, text: str) -> None:
         """See `RunDisplay`."""
-        self._console.print(f"{self.progress.elapsed:7.1f} s  {text}", markup=False)
+        self._console.print(f"{self.progress.run.figures.elapsed:7.1f} s  {text}", markup=False)
         self._console.file.flush()
 
     def _step(self) -> None:
@@ -208,7 +208,7 @@ class LiveDisplay(RunDisplay):
             return Group(panel, Text(self._hint, style="bold yellow", no_wrap=True))
         if not self.keys:
             return panel
-        keys = f"{_ANSWERS} · {self.keys}" if self.progress.question else self.keys
+        keys = f"{_ANSWERS} · {self.keys}" if self.progress.run.question else self.keys
         return Group(panel, Text(keys, style="dim", no_wrap=True, overflow="ellipsis"))
 
 
@@ -224,23 +224,24 @@ def live_panel(progress: RunProgress, spinner: Spinner | None = None) -> Rendera
     In colours of the terminal's own, so that they mean the same where there are 16: rich's bar is
     red on the way there, and grey when it is full.
     """
-    state = Text(progress.state.value, style=_STATE_STYLES.get(progress.state, ""))
+    run = progress.run
+    state = Text(run.state.value, style=_STATE_STYLES.get(run.state, ""))
     head = Table.grid(padding=(0, 1))
-    head.add_row(spinner or "", Text(progress.name or "sequence", style="bold"), state)
+    head.add_row(spinner or "", Text(run.name or "sequence", style="bold"), state)
     bar = Table.grid(padding=(0, 2))
     bar.add_row(
         ProgressBar(
             total=100,
-            completed=progress.percent,
+            completed=run.figures.percent,
             width=_BAR_WIDTH,
             style="bright_black",
             complete_style="cyan",
             finished_style="green",
         ),
-        f"{progress.percent:3.0f} %",
+        f"{run.figures.percent:3.0f} %",
         progress.counted,
         progress.timing,
     )
-    points = f"  {progress.points} points" if progress.points else ""
+    points = f"  {run.points} points" if run.points else ""
     step = Text(f"{progress.position}{points}", no_wrap=True, overflow="ellipsis", style="dim")
     return Group(head, bar, step)

@@ -41,6 +41,7 @@ from orchestrator.types.runs import (
     RunStatus,
     Verb,
 )
+from orchestrator.types.snapshot import Message, RunSnapshot, reduce
 from orchestrator.types.texts import Latin1, decoded, encoded
 from orchestrator.types.values import (
     START_UNITS,
@@ -76,6 +77,7 @@ __all__ = [
     "Latin1",
     "Limits",
     "LinkChange",
+    "Message",
     "Metadata",
     "MirrorOpened",
     "NativeType",
@@ -97,6 +99,7 @@ __all__ = [
     "RunLoading",
     "RunRefused",
     "RunRequest",
+    "RunSnapshot",
     "RunStarted",
     "RunState",
     "RunStatus",
@@ -115,4 +118,5 @@ __all__ = [
     "decoded",
     "encoded",
     "path_text",
+    "reduce",
 ]

@@ -116,6 +116,8 @@ class Control:
     reason: str = ""
     by: str = ""
     """Who asks: user@host, as the client claims."""
+    run_id: str = ""
+    """The run that was under way when it was asked; empty while one is only loaded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -424,7 +424,7 @@ def test_an_answer_resumes_a_question_once_and_no_other_pause(device: Device) ->
     list(device.examine(Told("Is the sample in?", question=True)))
     list(device.examine(StateChanged(RunState.PAUSED)))
     assert answered(device) == [
-        Update("ack", 0), Control(Verb.RESUME), Update("ack", 1), Reply(9),
+        Update("ack", 0), Control(Verb.RESUME, run_id="id"), Update("ack", 1), Reply(9),
     ]  # fmt: skip
     assert refused in answered(device)  # the next question may be another's
     list(device.examine(StateChanged(RunState.RUNNING)))

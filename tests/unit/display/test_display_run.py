@@ -48,12 +48,12 @@ def progress_after(events: list[RunEvent]) -> RunProgress:
 
 def test_progress_is_what_the_events_told() -> None:
     progress = progress_after([*EVENTS, END])
-    assert (progress.name, progress.run_id, progress.points) == ("align", "id-1", 2)
+    assert (progress.run.name, progress.run.run_id, progress.run.points) == ("align", "id-1", 2)
     assert progress.position == "steps[3].do[1] sample det.counts (index 7)"
     assert progress.counted == "13 of 25 steps"
     assert progress.timing == "12.3 s, 9.0 s left"
-    assert progress.message == "halfway"
-    assert progress.end is END
+    assert progress.run.message.text == "halfway"
+    assert progress.run.ended is END
 
 
 def test_what_is_not_known_is_not_shown() -> None:
@@ -138,6 +138,8 @@ def test_what_a_success_told_last_is_not_told_again(capsys: pytest.CaptureFixtur
         end = RunEnded("id-1", RunStatus.SUCCESS, message, 1, Cause.NONE)
         show_outcome(end, progress, as_json=False, code=0)
         assert (f"message: {message}" in capsys.readouterr().out) is told
+    show_outcome(end, progress_after([*EVENTS, end]), as_json=False, code=0)
+    assert "message: 1 error tolerated" in capsys.readouterr().out, "of a run in the foreground too"
 
 
 @pytest.mark.parametrize(

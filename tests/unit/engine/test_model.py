@@ -26,6 +26,7 @@ from orchestrator.engine.sequences.registry import Registry
 from orchestrator.testing import run_virtual
 from orchestrator.types import RunEnded, RunStatus, StateChanged, StepStarted, Verb
 from tests.unit.engine.bench import Bench, bench
+from tests.unit.engine.snapshots import check_snapshots
 
 EXAMPLES = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 100
 CHANNELS = ("sim.x", "sim.y", "sim.counts", "sim.det")
@@ -360,6 +361,7 @@ def _check(it: Bench, ended: RunEnded, aborts: int) -> None:
     for _, readings in it.store.recorders[0].rows:
         assert all(reading is not None for reading in readings.values())
     assert it.values("data_npts")[-1] == len(it.store.recorders[0].rows)
+    check_snapshots(it)
 
 
 def _puts(it: Bench) -> int:
