@@ -21,10 +21,10 @@ from orchestrator.config import Config, names_of
 from orchestrator.dryrun import DryRun, dry_run, offline
 from orchestrator.engine import Library, library_of
 from orchestrator.engine.sequences.python_program import PythonProgram
-from orchestrator.engine.steps.counting import count_steps
 from orchestrator.errors import InputError
 from orchestrator.language.expressions.template import as_text
 from orchestrator.language.foresight.checks import Finding, Level
+from orchestrator.language.foresight.counting import count_steps
 from orchestrator.language.program.nodes import Program
 from orchestrator.language.text.arguments import parse_assignments
 

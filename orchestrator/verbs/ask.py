@@ -11,6 +11,7 @@ from orchestrator.language.program.nodes import NO_STEPS, Node, Timing
 from orchestrator.language.program.scope import Context
 from orchestrator.language.text.fields import OneValue
 from orchestrator.types import Path
+from orchestrator.verbs.doing import Doing
 
 
 class AskStep(Form, verb="ask"):
@@ -42,3 +43,7 @@ class AskNode(Node):
     def takes(self, known: Timing) -> float:
         """As long as the operator likes."""
         return known.count("questions")
+
+    async def run(self, do: Doing) -> None:
+        """Ask."""
+        await do.world.ask(str(await do.value(self.text)))

@@ -23,6 +23,7 @@ from orchestrator.language.text.fields import (
 )
 from orchestrator.language.text.findings import Strict
 from orchestrator.types import Path
+from orchestrator.verbs.doing import Doing
 
 
 class Call(Strict):
@@ -98,3 +99,14 @@ class CallNode(Node):
     def takes(self, known: Timing) -> float:
         """As long as the function likes."""
         return known.count("calls")
+
+    async def run(self, do: Doing) -> None:
+        """Call it."""
+        args = {name: await do.evaluate(operand) for name, operand in self.args}
+        timeout = await do.limit(self.timeout)
+        try:
+            result = await do.course.call(self.function, args, timeout)
+        finally:
+            do.world.outdated()
+        if self.variable is not None:
+            do.scope[self.variable] = result

@@ -10,6 +10,7 @@ from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import NO_STEPS, Node, at_once
 from orchestrator.language.program.scope import Context
 from orchestrator.types import Path
+from orchestrator.verbs.doing import Doing
 
 
 class CheckpointStep(Form, verb="checkpoint"):
@@ -39,3 +40,7 @@ class CheckpointNode(Node):
     inside = NO_STEPS
     takes = at_once
     marks = True
+
+    async def run(self, do: Doing) -> None:
+        """From now on a rewind starts here."""
+        do.course.mark(do.place, do.scope)

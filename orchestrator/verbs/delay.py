@@ -10,6 +10,7 @@ from orchestrator.language.program.nodes import NO_STEPS, Node, Timing
 from orchestrator.language.program.scope import Context, not_negative
 from orchestrator.language.text.fields import Amount
 from orchestrator.types import Path
+from orchestrator.verbs.doing import Doing
 
 
 class DelayStep(Form, verb="delay"):
@@ -45,3 +46,7 @@ class DelayNode(Node):
     def takes(self, known: Timing) -> float:
         """Just so long."""
         return known.number(self.seconds)
+
+    async def run(self, do: Doing) -> None:
+        """Wait."""
+        await do.delay(await do.number(self.seconds))

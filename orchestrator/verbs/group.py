@@ -10,6 +10,7 @@ from orchestrator.language.program.nodes import InOrder, Node, at_once
 from orchestrator.language.program.scope import Context
 from orchestrator.language.text.steps import Steps
 from orchestrator.types import Path
+from orchestrator.verbs.doing import Doing
 
 
 class GroupStep(Form, verb="group"):
@@ -39,3 +40,7 @@ class GroupNode(Node):
     def inside(self) -> InOrder:
         """Its body."""
         return InOrder(self.body)
+
+    async def run(self, do: Doing) -> None:
+        """Run them."""
+        await do.steps(self.body)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.foresight.counting import count_steps
 from orchestrator.language.program.compiling import compile_list
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import Either, Node, at_once
@@ -15,6 +16,7 @@ from orchestrator.language.program.scope import Context
 from orchestrator.language.text.fields import OneValue
 from orchestrator.language.text.steps import Steps
 from orchestrator.types import Path
+from orchestrator.verbs.doing import Doing
 
 
 class IfStep(Form, verb="if"):
@@ -60,3 +62,13 @@ class IfNode(Node):
     def inside(self) -> Either:
         """Its lists."""
         return Either(self.condition, self.then, self.else_)
+
+    async def run(self, do: Doing) -> None:
+        """Run those that the condition says; or, coming back, those that it said then."""
+        if do.entry is not None:
+            value = do.entry.branch() == "then"
+        else:
+            value = await do.truth(self.condition)
+        taken, left = (self.then, self.else_) if value else (self.else_, self.then)
+        await do.course.run(taken, do.scope, do.place, do.entry)
+        do.course.left_out(max((count_steps(left) or 0) - (count_steps(taken) or 0), 0))

@@ -14,6 +14,7 @@ from orchestrator.language.program.nodes import NO_STEPS, Node, at_once
 from orchestrator.language.program.scope import Context
 from orchestrator.language.text.fields import AnyValue, Identifier
 from orchestrator.types import Path
+from orchestrator.verbs.doing import Doing
 
 
 class LetStep(Form, verb="let"):
@@ -52,3 +53,8 @@ class LetNode(Node):
     def binds(self) -> tuple[tuple[str, Operand | None], ...]:
         """Its names."""
         return self.bindings
+
+    async def run(self, do: Doing) -> None:
+        """Bind them."""
+        for name, operand in self.bindings:
+            do.scope[name] = await do.value(operand)

@@ -10,6 +10,7 @@ from orchestrator.language.program.nodes import NO_STEPS, Node, at_once
 from orchestrator.language.program.scope import Context
 from orchestrator.language.text.fields import OneValue
 from orchestrator.types import Path
+from orchestrator.verbs.doing import Doing
 
 
 class LogStep(Form, verb="log"):
@@ -37,3 +38,7 @@ class LogNode(Node):
     evaluates = ()
     inside = NO_STEPS
     takes = at_once
+
+    async def run(self, do: Doing) -> None:
+        """Tell it."""
+        do.world.tell(str(await do.value(self.text)))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
+import numpy as np
 from pydantic import Field, StrictBool, StrictStr, model_validator
 
+from orchestrator.errors import InputError
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand, constant_value
 from orchestrator.language.program.compiling import compile_list
@@ -28,6 +31,7 @@ from orchestrator.language.text.findings import Strict
 from orchestrator.language.text.steps import Steps
 from orchestrator.language.values.points import range_points
 from orchestrator.types import Path
+from orchestrator.verbs.doing import Doing
 from orchestrator.verbs.puts import NEED_READBACK, Target, check_readback, make_put
 
 POINT = "$point"
@@ -223,3 +227,51 @@ class LoopNode(Node):
     def inside(self) -> Passes:
         """Its passes."""
         return Passes(self.points, self.variable, self.body)
+
+    async def run(self, do: Doing) -> None:
+        """Run the passes, from that on in which it was where the run comes back."""
+        if isinstance(self.points, While):
+            await self._while(self.points.condition, do)
+            return
+        points = await _points_of(self.points, do)
+        last, loops = len(points) - 1, do.place.loops
+        backwards = self.serpentine and loops and loops[-1] % 2
+        first = 0 if do.entry is None else do.entry.loop()
+        for index in range(first, len(points)):
+            point = points[last - index if backwards else index]  # computed here, never listed
+            await self._pass(do, index, point)
+            do.entry = None
+
+    async def _while(self, condition: Operand, do: Doing) -> None:
+        index = 0 if do.entry is None else do.entry.loop()
+        while do.entry is not None or await do.truth(condition):
+            await do.course.gate()
+            await self._pass(do, index, index)
+            index, do.entry = index + 1, None
+
+    async def _pass(self, do: Doing, index: int, point: object) -> None:
+        """One pass: the positioner, unless the run comes back into its middle, then the body."""
+        inner = do.inside((index,))
+        if self.variable is not None:
+            inner.scope[self.variable] = point
+        if inner.entry is None and self.target is not None:
+            put = partial(inner.put, self.puts, self.timeout)
+            await do.course.approach(self, inner.place, put)
+        await inner.steps(self.body)
+
+
+async def _points_of(points: Points, do: Doing) -> Sequence[object]:
+    """All points of a loop that is not `while`."""
+    match points:
+        case Count(count):
+            return range(int(await do.number(count)))
+        case Listed(values):
+            listed = await do.evaluate(values)
+            if not isinstance(listed, list | np.ndarray):
+                raise InputError(f"the values of a loop have to be a list, not {listed!r}")
+            return list(listed)
+        case Range(start, stop, step, num):
+            fields = [o and await do.evaluate(o) for o in (start, stop, step, num)]
+            return range_points(*fields)
+        case While():
+            raise AssertionError("has no points")

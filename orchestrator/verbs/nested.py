@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
+from orchestrator.errors import InputError
 from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.names import ServerChannels
 from orchestrator.language.program.compiling import compile_list
 from orchestrator.language.program.form import Form
-from orchestrator.language.program.nodes import Level, Node, Timing, Walk
+from orchestrator.language.program.nodes import Level, Node, OnDisconnect, Timing, Walk
 from orchestrator.language.program.scope import Context, positive
 from orchestrator.language.text.fields import Amount
 from orchestrator.language.text.findings import Strict, expected
 from orchestrator.language.text.steps import Steps
 from orchestrator.language.values.operations import described
 from orchestrator.types import Path
+from orchestrator.verbs.doing import Doing, Servers
 from orchestrator.verbs.trajectories import server_of
 
 
@@ -151,3 +155,61 @@ class NestedNode(Node):
     def takes(self, known: Timing) -> float:
         """How long servers take is not known."""
         return known.count("waits")
+
+    async def run(self, do: Doing) -> None:
+        """Walk, from the point on at which it was where the run comes back."""
+        begin = None if do.entry is None else [do.entry.loop() for _ in self.levels]
+        try:
+            for passes, at in points_of(self.levels, do.world.master, begin):
+                inner = do.inside(passes)
+                # Where the run comes back into the middle of a pass, it goes to its point again.
+                await self.move(inner, at)
+                await inner.steps(self.body)
+                do.entry = None
+        finally:
+            do.world.master.rest()
+
+    async def move(self, do: Doing, at: Mapping[str, tuple[ServerChannels, int]]) -> None:
+        """Bring the servers to one point; also for a walk of a Python sequence."""
+        hold = self.on_disconnect is not OnDisconnect.FAIL
+
+        async def go() -> None:
+            await do.world.master.move(at, await do.number(self.timeout), hold=hold)
+
+        try:
+            await do.course.approach(self, do.place, go)
+        finally:
+            do.world.outdated()
+
+
+Point = tuple[tuple[int, ...], dict[str, tuple[ServerChannels, int]]]
+"""Numbers of the passes, outermost first, and the index of each server by its name."""
+
+
+def points_of(
+    levels: Sequence[Level], master: Servers, begin: Sequence[int] | None = None
+) -> Iterator[Point]:
+    """Every point, the innermost loop fastest; with `begin`, from these passes on.
+
+    Raises:
+        InputError: A server has nothing loaded, or not so much.
+    """
+    indices = [_walked(level, master.length(level.server)) for level in levels]
+    for passes in itertools.product(*(range(len(own)) for own in indices)):
+        if begin is not None and passes < tuple(begin):
+            continue
+        at = {
+            level.server.name: (level.server, own[number])
+            for level, own, number in zip(levels, indices, passes, strict=True)
+        }
+        yield passes, at
+
+
+def _walked(level: Level, length: int) -> Sequence[int]:
+    if level.indices is None:
+        return range(length)
+    beyond = [index for index in level.indices if index >= length]
+    if beyond:
+        name = level.server.name
+        raise InputError(f"{name} has no index {beyond[0]}: 0 … {length - 1} are loaded")
+    return level.indices

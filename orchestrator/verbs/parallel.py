@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from orchestrator.language.program.compiling import compile_step
 from orchestrator.language.program.form import Form
-from orchestrator.language.program.nodes import Node, Together, at_once
+from orchestrator.language.program.nodes import Node, Together, at_once, walk
 from orchestrator.language.program.scope import Context
 from orchestrator.language.text.steps import Steps
 from orchestrator.types import Path
+from orchestrator.verbs.doing import Doing
 
 
 class ParallelStep(Form, verb="parallel"):
@@ -42,3 +43,9 @@ class ParallelNode(Node):
     def inside(self) -> Together:
         """Its branches."""
         return Together(self.branches)
+
+    async def run(self, do: Doing) -> None:
+        """Run them."""
+        if any(inner.marks for inner in walk(self.branches)):
+            do.course.mark(do.place, do.scope)  # all of it begins again: no way leads into a branch
+        await do.course.together(self.branches, do.scope, do.place)

@@ -16,6 +16,7 @@ from orchestrator.language.text.document import Document
 from orchestrator.language.text.fields import AnyValue, Argument, OrText, Reference
 from orchestrator.language.text.findings import Strict
 from orchestrator.types import Path
+from orchestrator.verbs.doing import Doing
 from orchestrator.verbs.group import GroupNode
 
 
@@ -94,3 +95,7 @@ class RunNode(Node):
     def takes(self, known: Timing) -> float:
         """As long as its steps, where these are known."""
         return 0.0 if self.known is not None else known.count("calls")
+
+    async def run(self, do: Doing) -> None:
+        """Run it."""
+        await do.course.sequence(self.inside, do)

@@ -22,6 +22,7 @@ from orchestrator.language.program.scope import Context, positive
 from orchestrator.language.text.fields import Amount, OrText
 from orchestrator.language.text.findings import Strict
 from orchestrator.types import Path
+from orchestrator.verbs.doing import Doing
 
 
 class Sample(Strict):
@@ -137,3 +138,17 @@ class SampleNode(Node):
     def takes(self, known: Timing) -> float:  # noqa: ARG002 - a fact of every step
         """A round trip."""
         return 0.0
+
+    async def run(self, do: Doing) -> None:
+        """Take the row."""
+        timeout = await do.number(self.timeout)
+        began = do.world.clock
+        if do.held:
+            await do.world.waiter.connected(self.channels, timeout)
+        await do.world.sampler.sample(
+            self.channels,
+            fresh=self.fresh,
+            timeout=timeout - (do.world.clock - began),
+            missing_nan=self.missing_nan,
+            at=do.place,
+        )

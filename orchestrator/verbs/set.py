@@ -14,6 +14,7 @@ from orchestrator.language.program.scope import Context, positive
 from orchestrator.language.text.fields import Amount
 from orchestrator.language.text.findings import Strict
 from orchestrator.types import Path
+from orchestrator.verbs.doing import Doing
 from orchestrator.verbs.puts import Target, make_put
 
 
@@ -96,3 +97,7 @@ class SetNode(Node):
     def takes(self, known: Timing) -> float:
         """Until the last of them has arrived."""
         return known.puts(self.targets)
+
+    async def run(self, do: Doing) -> None:
+        """Put."""
+        await do.put(self.targets, self.timeout)

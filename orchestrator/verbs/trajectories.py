@@ -20,6 +20,7 @@ from orchestrator.language.text.findings import Strict, expected
 from orchestrator.language.text.trajectory import parse_trajectory, trajectory_text
 from orchestrator.language.values.operations import Fault, described
 from orchestrator.types import Path
+from orchestrator.verbs.doing import Doing
 
 Item: TypeAlias = Scalar | dict[str, Scalar]
 
@@ -169,3 +170,12 @@ class TrajectoriesNode(Node):
     def takes(self, known: Timing) -> float:  # noqa: ARG002 - a fact of every step
         """A round trip."""
         return 0.0
+
+    async def run(self, do: Doing) -> None:
+        """Load them."""
+        texts = [(server, str(await do.evaluate(operand))) for server, operand in self.loads]
+        timeout = await do.number(self.timeout)
+        try:
+            await do.world.master.load(texts, timeout, hold=do.held)
+        finally:
+            do.world.outdated()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
+import structlog
 from pydantic import Field, StrictBool, StrictStr, model_validator
 
+from orchestrator.errors import StepTimeoutError
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.program.form import Form
@@ -23,7 +26,14 @@ from orchestrator.language.text.fields import Amount, AnyValue, OneValue, Severa
 from orchestrator.language.text.findings import Strict
 from orchestrator.language.values.relation import Relation
 from orchestrator.types import Path
+from orchestrator.verbs.conditions import Condition, How, accepted
+from orchestrator.verbs.doing import Doing
 from orchestrator.verbs.group import GroupNode
+
+log = structlog.get_logger(__name__)
+
+_FRESH = 5.0
+"""s that a server has to answer where the updates of a channel will tell as well."""
 
 
 class Wait(Strict):
@@ -207,3 +217,43 @@ class WaitNode(Node):
     def waits_for_channels(self) -> bool:
         """By default."""
         return self.on_disconnect is not OnDisconnect.FAIL
+
+    async def run(self, do: Doing) -> None:
+        """Wait until it has come true."""
+        timeout = await do.limit(self.timeout)
+        how = How(
+            hold=await do.number(self.hold),
+            edge=self.edge,
+            fail_when_lost=self.on_disconnect is OnDisconnect.FAIL,
+        )
+        condition = await self._condition(do)
+        counts = condition.begun is not None
+        # An edge needs no value, and a pulse that comes meanwhile would be no edge.
+        fresh = partial(self._fresh, do, timeout, must=counts) if counts or not self.edge else None
+        await do.world.waiter.wait(condition, timeout, how, fresh)
+
+    async def _fresh(self, do: Doing, timeout: float | None, *, must: bool) -> None:
+        """A value from before this run's last put is no reason to go on; `must`: none will do."""
+        names = set(self.reads) | (self.until.channels if self.until else set())
+        # Where nothing else will do, the wait's own timeout ends it; the client's is its backstop.
+        limit = _FRESH if timeout is None else timeout + _FRESH
+        try:
+            await do.world.refresh(names, limit if must else _FRESH)
+        except StepTimeoutError:
+            if must:
+                raise
+            log.debug("no fresh value for a wait; its updates will tell", step=self.label)
+
+    async def _condition(self, do: Doing) -> Condition:
+        accept = accepted(restart=self.accept_restart, invalid=self.accept_invalid)
+        if self.until is not None:
+            return do.world.until(self.until, do.scope, accept)
+        comparison = self.comparison
+        assert comparison is not None  # noqa: S101 - a wait has the one or the other
+        return do.world.waiter.compare(
+            comparison.pv,
+            comparison.relation,
+            await do.evaluate(comparison.operand),
+            await do.limit(comparison.tolerance),
+            accept,
+        )

@@ -15,13 +15,14 @@ from orchestrator.engine.control.cancelling import until_done
 from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.control.held import HeldUp
 from orchestrator.engine.readings.environment import Environment, UnmetError
-from orchestrator.engine.readings.trust import UNCONFIRMED, Accept, Trust, accepted, shown
+from orchestrator.engine.readings.trust import UNCONFIRMED, Trust, shown
 from orchestrator.engine.readings.watching import until
 from orchestrator.errors import OrchestratorError
 from orchestrator.language.expressions.expression import Operand
 from orchestrator.language.program.nodes import Suspender
 from orchestrator.ports import ChannelView, View
 from orchestrator.types import Severity
+from orchestrator.verbs.conditions import Accept, accepted
 
 log = structlog.get_logger(__name__)
 

@@ -8,18 +8,17 @@ from typing import TypeVar
 
 from orchestrator.engine.control.control import RunControl, SkipStep, StopRun
 from orchestrator.engine.readings.environment import UnmetError
-from orchestrator.engine.readings.trust import accepted
 from orchestrator.engine.steps.interpreter import Interpreter
-from orchestrator.engine.steps.nesting import Point, points
-from orchestrator.engine.steps.scope import Scope
 from orchestrator.engine.steps.verbs import Verbs
-from orchestrator.engine.steps.waits import Condition, How
 from orchestrator.engine.user_code.cleanup import Site
 from orchestrator.errors import NotConnectedError, OrchestratorError, StepTimeoutError
 from orchestrator.language.expressions.expression import Operand
 from orchestrator.language.program.nodes import Program
 from orchestrator.types import Place
 from orchestrator.verbs import NestedNode
+from orchestrator.verbs.conditions import Condition, How, accepted
+from orchestrator.verbs.nested import Point, points_of
+from orchestrator.verbs.scope import Scope
 
 _T = TypeVar("_T")
 
@@ -194,7 +193,7 @@ class PythonSteps:
         assert isinstance(node, NestedNode)  # noqa: S101 - it is what was compiled
         await self.prepare(program)
         master = self._verbs.master
-        return Walk(node, points(node.levels, master), master.rest)
+        return Walk(node, points_of(node.levels, master), master.rest)
 
     async def move(self, walk: Walk, place: Place) -> tuple[tuple[int, ...], dict[str, int]] | None:
         """Bring the servers to the next point: the passes, and their indices; None = no more."""
@@ -205,7 +204,7 @@ class PythonSteps:
         passes, at = following
         here = Place(walk.node.path, (*place.loops, *passes), place.tries)
         try:
-            await self._interpreter.move_servers(walk.node, at, Scope({}), here)
+            await walk.node.move(self._interpreter.doing(walk.node, Scope({}), here), at)
             self._boundary()
         except BaseException:
             walk.close()

@@ -10,13 +10,14 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.engine.readings.trust import NOTHING_MORE, Accept, Trust
+from orchestrator.engine.readings.trust import Trust
 from orchestrator.errors import ExpressionError, NotConnectedError, OrchestratorError
 from orchestrator.language.values.compare import unknown_label
 from orchestrator.language.values.number_types import shortest
 from orchestrator.language.values.operations import Fault
 from orchestrator.ports import View
 from orchestrator.types import Array, Metadata, NativeType, Reading
+from orchestrator.verbs.conditions import NOTHING_MORE, Accept
 
 _ON_ITS_WAY = 2.0
 """s by which an update and the reply to a get may overtake each other."""

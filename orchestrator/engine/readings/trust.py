@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cache
 
 from orchestrator.language.values.number_types import shortest
 from orchestrator.ports import ChannelView
 from orchestrator.types import NativeType, Reading, Severity, alarm_name
-
-
-@dataclass(frozen=True, slots=True)
-class Accept:
-    """What a step accepts beyond confirmed values without an INVALID alarm."""
-
-    restart: bool = False
-    """The first value after a reconnection."""
-    invalid: bool = False
-    """A value whose alarm is INVALID."""
-
-
-NOTHING_MORE = Accept()
+from orchestrator.verbs.conditions import NOTHING_MORE, Accept
 
 UNCONFIRMED = "unconfirmed since the reconnection: perhaps a restarted IOC's default"
 """The doubt that somebody who knows better may set aside."""
-
-
-@cache
-def accepted(*, restart: bool, invalid: bool) -> Accept:
-    """What a step accepts; there are but four."""
-    return Accept(restart, invalid)
 
 
 class Trust:

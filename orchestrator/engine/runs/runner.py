@@ -23,9 +23,7 @@ from orchestrator.engine.sequences.library import Library
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.steps.calls import Calls
 from orchestrator.engine.steps.chained import Memory
-from orchestrator.engine.steps.counting import count_steps
 from orchestrator.engine.steps.interpreter import Interpreter
-from orchestrator.engine.steps.scope import Entry, Scope
 from orchestrator.engine.steps.verbs import Verbs
 from orchestrator.engine.user_code.rooms import Rooms
 from orchestrator.engine.user_code.user_code import Patience, UserCode
@@ -35,10 +33,12 @@ from orchestrator.errors import (
     OrchestratorError,
     StepTimeoutError,
 )
+from orchestrator.language.foresight.counting import count_steps
 from orchestrator.language.names import Names
 from orchestrator.language.program.nodes import Program, Suspender
 from orchestrator.ports import Channels, Recorder, RunEvents, View
 from orchestrator.types import Cause, Place, RunEnded, RunStatus, Severity
+from orchestrator.verbs.scope import Entry, Scope
 
 log = structlog.get_logger(__name__)
 
@@ -148,7 +148,7 @@ class Runner:
             control,
             verbs.tell,
             context.wall,
-            lambda: self._interpreter.mark is not None,
+            lambda: self._interpreter.current is not None,
             verbs.held,
         )
         calls = Calls(context.library, control, self._connect, verbs.tell, context.rooms)
@@ -221,7 +221,7 @@ class Runner:
                 place = Place(tries=(rewinds + 1,) if rewinds else ())
                 await self._interpreter.run(self._program.steps, scope, place, entry)
             except RewindRun:
-                mark = self._interpreter.mark
+                mark = self._interpreter.current
                 rewinds += 1
                 self._control.rewound()
                 entry = None if mark is None else Entry(mark)

@@ -19,8 +19,8 @@ from orchestrator.language.program.nodes import Program
 from orchestrator.language.text.arguments import bind_parameters
 from orchestrator.language.text.document import Document, parse
 from orchestrator.language.text.json_text import read_json
+from orchestrator.types import Path as StepPath
 from orchestrator.types import RunRequest, SourceText
-from orchestrator.verbs import RunNode
 
 RunFunction: TypeAlias = Callable[[Callable[..., object], Mapping[str, object]], Awaitable[object]]
 """Calls a function where user code runs."""
@@ -89,15 +89,15 @@ class Library:
         arguments = _with_first(arguments, request, document.parameters)
         return compile_program(document, arguments, self._names, self)
 
-    def compile_inner(self, node: RunNode, values: Mapping[str, object]) -> Program:
-        """The program of a sub-sequence whose arguments are known now. Computes: as `load`.
+    def compile_inner(
+        self, document: Document, path: StepPath, values: Mapping[str, object]
+    ) -> Program:
+        """The program of a document that the step at `path` runs. Computes: as `load`.
 
         Raises:
             InputError: Its arguments are wrong, or it is wrong with these arguments.
         """
-        assert node.document is not None  # noqa: S101 - a Python sequence is not compiled
-        base = (*node.path, "run")
-        return compile_program(node.document, values, self._names, self, base=base)
+        return compile_program(document, values, self._names, self, base=(*path, "run"))
 
     def python_program(self, name: str, values: Mapping[str, object]) -> PythonProgram:
         """A Python sequence with its arguments.

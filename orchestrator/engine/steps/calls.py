@@ -13,9 +13,8 @@ from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.user_code.rooms import Rooms
 from orchestrator.engine.user_code.user_code import Patience, UserCode, as_error
 from orchestrator.errors import OrchestratorError, StepTimeoutError
-from orchestrator.language.program.nodes import Program
-from orchestrator.types import Severity
-from orchestrator.verbs import RunNode
+from orchestrator.language.program.nodes import Another, Program
+from orchestrator.types import Path, Severity
 
 
 class Calls:
@@ -39,15 +38,17 @@ class Calls:
         self._control = control
         self._tell = tell
 
-    async def program(self, node: RunNode, values: Mapping[str, object]) -> Program:
+    async def program(self, another: Another, path: Path, values: Mapping[str, object]) -> Program:
         """The program of a sub-sequence, compiled before the run where that was possible.
 
         Raises:
             InputError: It is not such as can be run with these arguments.
         """
-        if node.program is not None:
-            return node.program
-        program = await asyncio.to_thread(self._library.compile_inner, node, values)
+        if another.program is not None:
+            return another.program
+        assert another.document is not None  # noqa: S101 - a Python sequence is not compiled
+        compiling = self._library.compile_inner
+        program = await asyncio.to_thread(compiling, another.document, path, values)
         await self._connect(sorted(program.reads | program.writes))
         return program
 

@@ -5,49 +5,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
-from typing import cast
 
 import structlog
 
 from orchestrator.engine.control.concurrently import run_all
 from orchestrator.engine.control.control import RewindRun, RunControl, SkipStep
 from orchestrator.engine.control.report import Reporter
-from orchestrator.engine.readings.environment import NOTHING
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.steps.calls import Calls
-from orchestrator.engine.steps.counting import count_steps
-from orchestrator.engine.steps.nesting import points
-from orchestrator.engine.steps.scope import Entry, Mark, Scope
-from orchestrator.engine.steps.steps import Single, Steps
 from orchestrator.engine.steps.verbs import Verbs
 from orchestrator.errors import (
     CallError,
     OrchestratorError,
     StepTimeoutError,
 )
-from orchestrator.language.expressions.expression import Operand
-from orchestrator.language.names import ServerChannels
+from orchestrator.language.expressions.operand import Operand, constant_value
 from orchestrator.language.program.nodes import (
     Abort,
+    Another,
     Continue,
     Handler,
     Node,
     OnDisconnect,
     Retry,
     Suspender,
-    While,
-    walk,
 )
 from orchestrator.types import Path, Place, Severity, path_text
-from orchestrator.verbs import (
-    CheckpointNode,
-    GroupNode,
-    IfNode,
-    LoopNode,
-    NestedNode,
-    ParallelNode,
-    RunNode,
-)
+from orchestrator.verbs.doing import Doing
+from orchestrator.verbs.scope import Entry, Mark, Scope
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +46,6 @@ class Interpreter:
         self._control = control
         self._reporter = reporter
         self._calls = calls
-        self._steps = Steps(verbs, control, calls)
         self.run_python: Callable[[PythonProgram, Place], Awaitable[None]]
         """Runs a Python sequence within this run; set by who made this."""
         self.watching: Callable[[Sequence[Suspender]], AbstractAsyncContextManager[None]]
@@ -78,7 +62,7 @@ class Interpreter:
         """Those of sub-sequences that were left in another way, which decided."""
 
     @property
-    def mark(self) -> Mark | None:
+    def current(self) -> Mark | None:
         """The last checkpoint that is in force: no sub-sequence in which it stands was left."""
         return self._marks[-1] if self._marks else None
 
@@ -145,7 +129,7 @@ class Interpreter:
 
     async def _placed(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
         try:
-            await self._step(node, scope, place, entry)
+            await node.run(self.doing(node, scope, place, entry))
         except OrchestratorError as error:
             error.place = error.place or f"{node.where}: {path_text(node.path)} {node.label}"
             raise
@@ -169,7 +153,8 @@ class Interpreter:
                 if number > tries:
                     raise
                 self._verbs.tell(f"try {number} of {tries + 1}: {error.placed()}", Severity.MINOR)
-                await self._verbs.waiter.delay(await self._steps.number(delay, scope))
+                do = self.doing(node, scope, place)
+                await do.delay(await do.number(delay))
                 await self._control.gate()
             else:
                 return
@@ -178,51 +163,47 @@ class Interpreter:
         self.tolerated += 1
         self._verbs.tell(f"tolerated: {error.placed()}", Severity.MINOR)
 
-    # Steps ------------------------------------------------------------------------------------
+    # What steps ask: implements `verbs.doing.Course` -------------------------------------------
 
-    async def _step(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
+    def doing(self, node: Node, scope: Scope, place: Place, entry: Entry | None = None) -> Doing:
+        """What a step is given that is carried out."""
         held = node.on_disconnect is OnDisconnect.WAIT
-        match node:
-            case LoopNode():
-                await self._loop(node, scope, place, entry, held=held)
-            case GroupNode():
-                if entry is not None:
-                    entry.branch()
-                await self.run(node.body, scope, place, entry)
-            case IfNode():
-                await self._if(node, scope, place, entry, held=held)
-            case ParallelNode():
-                if any(inner.marks for inner in walk((node,))):
-                    self._check_in(place, scope)  # all of it begins again: see `_check_in`
-                await run_all([(b.label, self.run([b], scope, place)) for b in node.branches])
-            case RunNode():
-                await self._run(node, scope, place, entry)
-            case NestedNode():
-                await self._nested(node, scope, place, entry)
-            case CheckpointNode():
-                self._check_in(place, scope)
-            case _:
-                await self._steps.run(cast(Single, node), scope, place, held=held)
+        return Doing(self._verbs, self, scope, place, entry, held=held)
 
-    async def _if(
-        self, node: IfNode, scope: Scope, place: Place, entry: Entry | None, *, held: bool
-    ) -> None:
-        if entry is not None:
-            value = entry.branch() == "then"
-        else:
-            value = await self._steps.truth(node.condition, scope, held=held)
-        taken, left = (node.then, node.else_) if value else (node.else_, node.then)
-        await self.run(taken, scope, place, entry)
-        self._reporter.finished(max((count_steps(left) or 0) - (count_steps(taken) or 0), 0))
+    async def together(self, nodes: Sequence[Node], scope: Scope, place: Place) -> None:
+        """Run steps at the same time; the first failure cancels the others."""
+        await run_all([(node.label, self.run([node], scope, place)) for node in nodes])
 
-    async def _run(self, node: RunNode, scope: Scope, place: Place, entry: Entry | None) -> None:
-        values = {name: await self._verbs.evaluate(value, scope) for name, value in node.args}
-        if node.document is None:
-            program = self._calls.python(node.sequence, values)
+    async def call(self, name: str, args: Mapping[str, object], timeout: float | None) -> object:
+        """Call a registered function."""
+        return await self._calls.call(name, args, timeout)
+
+    async def gate(self) -> None:
+        """Stand here before each pass."""
+        await self._control.gate()
+
+    async def approach(self, node: Node, place: Place, move: Callable[[], Awaitable[None]]) -> None:
+        """Do what comes before the steps of a pass: it is told and can be skipped as a step."""
+        await self._control.gate()
+        self._reporter.step(node.path, node.label, place.loops)
+        with suppress(SkipStep):  # the steps follow, as where a put is skipped
+            await move()
+        self._reporter.finished()
+
+    def left_out(self, steps: int) -> None:
+        """So many steps of those foreseen are not run."""
+        self._reporter.finished(steps)
+
+    async def sequence(self, another: Another, do: Doing) -> None:
+        """Run another sequence, to the end of its finalisers."""
+        values = {name: await do.evaluate(value) for name, value in another.args}
+        place, entry = do.place, do.entry
+        if another.document is None:
+            program = self._calls.python(another.sequence, values)
             await self.run_python(program, place)
             return
-        document = await self._calls.program(node, values)
-        inner = Scope(document.arguments, scope)
+        document = await self._calls.program(another, place.path, values)
+        inner = Scope(document.arguments, do.scope)
         if entry is not None:
             entry.branch()
             inner = entry.scope()
@@ -237,16 +218,16 @@ class Interpreter:
                 with self.timed(document.timeout, began):
                     await self.run(document.steps, inner, place, entry)
         except BaseException as error:  # raised again behind the finalisers
-            if isinstance(error, RewindRun) and self.mark and self.mark.stands_in(place):
+            if isinstance(error, RewindRun) and self.current and self.current.stands_in(place):
                 raise  # it is not left
             way_out = error
         self._forget(place)
         self._began.pop(here, None)
-        await self._leave(node, document.finally_, inner, place, way_out)
+        await self._leave(another.sequence, document.finally_, inner, place, way_out)
 
     async def _leave(
         self,
-        node: RunNode,
+        name: str,
         finalisers: Sequence[Node],
         scope: Scope,
         place: Place,
@@ -257,13 +238,13 @@ class Interpreter:
         try:
             if finalisers:
                 work = self.finalise(finalisers, scope, place, errors.append)
-                await self._control.finalise(work, f"the finalisers of {node.sequence}")
+                await self._control.finalise(work, f"the finalisers of {name}")
         except asyncio.CancelledError as error:
             way_out = error
         if way_out is None and errors:
             way_out = errors.pop(0)
         for failure in errors:  # what ended the steps decides; this is told beside it
-            text = f"a finaliser of {node.sequence} failed: {failure.placed()}"
+            text = f"a finaliser of {name} failed: {failure.placed()}"
             self._verbs.tell(text, Severity.MAJOR)
             self.failed_finalisers.append(text)
         if way_out is not None:
@@ -281,7 +262,7 @@ class Interpreter:
         if timeout is None:
             yield
             return
-        value = timeout.evaluate(NOTHING)
+        value = constant_value(timeout)
         seconds = float(value) if isinstance(value, int | float) else 0.0
         gone = 0.0 if began is None else self._control.clock - began
         with self._control.timer(seconds - gone) as timer:
@@ -325,7 +306,8 @@ class Interpreter:
         told.place = f"{node.where}: {path_text(node.path)} {node.label}"
         return told
 
-    def _check_in(self, place: Place, scope: Scope) -> None:
+    def mark(self, place: Place, scope: Scope) -> None:
+        """A rewind may start again from here."""
         if (
             self._control.finalising
             or "parallel" in place.path
@@ -343,100 +325,3 @@ class Interpreter:
         if self._marks and not left:
             self._control.rewound()  # it can only go on
         self._marks = left
-
-    # Loops ------------------------------------------------------------------------------------
-
-    async def _loop(
-        self, node: LoopNode, scope: Scope, place: Place, entry: Entry | None, *, held: bool
-    ) -> None:
-        if isinstance(node.points, While):
-            await self._while(node, node.points.condition, scope, place, entry, held=held)
-            return
-        points = await self._steps.points(node, scope)
-        last = len(points) - 1
-        backwards = node.serpentine and place.loops and place.loops[-1] % 2
-        first = 0 if entry is None else entry.loop()
-        for index in range(first, len(points)):
-            point = points[last - index if backwards else index]  # computed here, never listed
-            await self._pass(node, scope, place, index, point, entry, held=held)
-            entry = None
-
-    async def _while(
-        self,
-        node: LoopNode,
-        condition: Operand,
-        scope: Scope,
-        place: Place,
-        entry: Entry | None,
-        *,
-        held: bool,
-    ) -> None:
-        index = 0 if entry is None else entry.loop()
-        while entry is not None or await self._steps.truth(condition, scope, held=held):
-            await self._control.gate()
-            await self._pass(node, scope, place, index, index, entry, held=held)
-            index, entry = index + 1, None
-
-    async def _pass(
-        self,
-        node: LoopNode,
-        scope: Scope,
-        place: Place,
-        index: int,
-        point: object,
-        entry: Entry | None,
-        *,
-        held: bool,
-    ) -> None:
-        """One pass: the positioner, unless the run comes back into its middle, then the body."""
-        inner = scope.child() if entry is None else entry.scope()
-        if node.variable is not None:
-            inner[node.variable] = point
-        at = Place(place.path, (*place.loops, index), place.tries)
-        if entry is not None:
-            entry.branch()
-        elif node.target is not None:
-            await self._control.gate()
-            self._reporter.step(node.path, node.label, at.loops)
-            with suppress(SkipStep):  # the body follows, as where its put is skipped
-                await self._steps.set([node.target], node.timeout, inner, held=held)
-            self._reporter.finished()
-        await self.run(node.body, inner, at, entry)
-
-    # Sequence servers -------------------------------------------------------------------------
-
-    async def _nested(
-        self, node: NestedNode, scope: Scope, place: Place, entry: Entry | None
-    ) -> None:
-        begin = None if entry is None else [entry.loop() for _ in node.levels]
-        try:
-            for passes, at in points(node.levels, self._verbs.master, begin):
-                inner = scope.child() if entry is None else entry.scope()
-                here = Place(place.path, (*place.loops, *passes), place.tries)
-                # Where the run comes back into the middle of a pass, it goes to its point again.
-                await self.move_servers(node, at, inner, here)
-                if entry is not None:
-                    entry.branch()
-                await self.run(node.body, inner, here, entry)
-                entry = None
-        finally:
-            self._verbs.master.rest()
-
-    async def move_servers(
-        self,
-        node: NestedNode,
-        at: Mapping[str, tuple[ServerChannels, int]],
-        scope: Scope,
-        place: Place,
-    ) -> None:
-        """Bring the servers to one point of a `nested`."""
-        await self._control.gate()
-        self._reporter.step(node.path, node.label, place.loops)
-        hold = node.on_disconnect is not OnDisconnect.FAIL
-        try:
-            with suppress(SkipStep):  # as for a positioner
-                timeout = await self._steps.number(node.timeout, scope)
-                await self._verbs.master.move(at, timeout, hold=hold)
-        finally:
-            self._verbs.outdated()
-        self._reporter.finished()

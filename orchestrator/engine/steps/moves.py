@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
 
 from orchestrator.config import ChannelConfig, StopChannel
 from orchestrator.engine.control.cancelling import end, unbroken, until_done
@@ -14,8 +13,6 @@ from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.control.held import HeldUp
 from orchestrator.engine.control.step_scope import End, StepScope
 from orchestrator.engine.readings.trust import (
-    NOTHING_MORE,
-    Accept,
     Trust,
     disconnected,
     seen,
@@ -41,6 +38,8 @@ from orchestrator.language.values.relation import Relation
 from orchestrator.ports import Channels, ChannelView, View
 from orchestrator.timers import spelt
 from orchestrator.types import START_UNITS, Metadata, Reading, Severity, Value
+from orchestrator.verbs.conditions import accepted
+from orchestrator.verbs.doing import Move
 
 _AGAIN = 0.05
 """s until a held put looks again, where libca knew of a loss before the view did."""
@@ -50,25 +49,6 @@ _STOP_TIMEOUT = 2.0
 """s that the write to a stop channel may take; it is not waited for by the IOC."""
 
 
-class Move(NamedTuple):
-    """One channel to be set, all fields evaluated."""
-
-    pv: str
-    value: object
-    completion: bool = True
-    readback: str | None = None
-    readback_value: object = None
-    """None = the value itself."""
-    tolerance: float | None = None
-    """Absolute; None = the default of the language."""
-    settle: float = 0.0
-    """s to wait after all else."""
-    accept: Accept = NOTHING_MORE
-    """Of the readback."""
-    leaves_invalid: bool | None = None
-    """Whether the put may leave its record INVALID; None = as the channel says, else it is told."""
-
-
 class Attempt:
     """One `Move` under way; knows how far it came, for error texts and clean-up."""
 
@@ -76,9 +56,11 @@ class Attempt:
         """Nothing is looked at yet: see `prepare`."""
         self.move = move
         self.config = config
-        self.channel = view.channel(move.pv)
-        self.readback = view.channel(move.readback) if move.readback else None
-        self.wanted = move.value if move.readback_value is None else move.readback_value
+        put = self.put = move.put
+        self.channel = view.channel(put.pv)
+        self.readback = view.channel(put.readback) if put.readback else None
+        self.accept = accepted(restart=put.accept_restart, invalid=put.accept_invalid)
+        """Of the readback."""
         self.value: Value = 0.0
         self.tolerance = 0.0
         self.before: Reading | None = None
@@ -114,12 +96,12 @@ class Attempt:
     def _tolerance(self, readback: Metadata) -> float:
         if self.move.tolerance is not None:
             return self.move.tolerance
-        return default_tolerance(self.wanted, readback, self.channel.metadata)
+        return default_tolerance(self.move.wanted, readback, self.channel.metadata)
 
     def is_there(self, trust: Trust) -> bool:
         """Whether the readback is where it should be."""
         assert self.readback is not None  # noqa: S101 - asked only with a readback
-        reading = trust.reading(self.readback, self.move.accept)
+        reading = trust.reading(self.readback, self.accept)
         return reading is not self.outdated and self.agrees(reading)
 
     def agrees(self, reading: Reading | None) -> bool:
@@ -129,35 +111,35 @@ class Attempt:
         return (
             reading is not None
             and metadata is not None
-            and meets(Relation.EQUALS, reading.value, self.wanted, metadata, self.tolerance)
+            and meets(Relation.EQUALS, reading.value, self.move.wanted, metadata, self.tolerance)
         )
 
     def reads_so(self, trust: Trust) -> bool:
         """Whether the readback, as it was read last, is where it should be."""
         assert self.readback is not None  # noqa: S101 - asked only with a readback
-        read, accept = self.read, self.move.accept
+        read, accept = self.read, self.accept
         if not isinstance(read, Reading) or trust.is_unconfirmed(self.readback, accept):
             return False
         return (accept.invalid or read.severity is not Severity.INVALID) and self.agrees(read)
 
     def doubt(self, trust: Trust) -> str:
         """Why the readback does not count now; empty where it does, or there is none."""
-        return "" if self.readback is None else trust.doubt(self.readback, self.move.accept)
+        return "" if self.readback is None else trust.doubt(self.readback, self.accept)
 
     def late(self, timeout: float, trust: Trust) -> str:
         """Why it was not done in time: one text for each case of completion × readback."""
-        put = f"{self.move.pv}: put of {_text(self.move.value)}"
+        put = f"{self.put.pv}: put of {_text(self.move.value)}"
         lost = [c.name for c in self.channels if not c.connected]
         if lost and not self.done:
             return f"{put} was held: {', '.join(lost)} did not come back within {spelt(timeout)} s"
         if not self.issued:
             return f"{put} could not begin within {spelt(timeout)} s: an earlier put is outstanding"
-        if self.move.completion and not self.completed:
+        if self.put.completion and not self.completed:
             there = f"; {self._where(trust)}" if self.readback else f"; {seen(self.channel)}"
             return f"{put} got no completion within {spelt(timeout)} s{there}"
         if self.readback is None or self.arrived or self.is_there(trust):
             return f"{put} was done, but did not settle within {spelt(timeout)} s"
-        how = "completed" if self.move.completion else "was written without completion"
+        how = "completed" if self.put.completion else "was written without completion"
         return f"{put} {how}, but its readback did not come within {spelt(timeout)} s: " + (
             self._where(trust)
         )
@@ -166,9 +148,9 @@ class Attempt:
         assert self.readback is not None  # noqa: S101 - asked only with a readback
         band = f" ± {self.tolerance:.4g}" if self.tolerance else ""
         outdated = self.outdated is not None and self.readback.reading is self.outdated
-        doubt = "before the put" if outdated else trust.doubt(self.readback, self.move.accept)
+        doubt = "before the put" if outdated else trust.doubt(self.readback, self.accept)
         where = seen(self.readback, doubt)
-        return f"{where}, wanted {_text(self.wanted)}{band}{self._read_text()}"
+        return f"{where}, wanted {_text(self.move.wanted)}{band}{self._read_text()}"
 
     def _read_text(self) -> str:
         assert self.readback is not None  # noqa: S101 - asked only with a readback
@@ -228,13 +210,13 @@ class Mover:
         """
         attempts = [self._attempt(move, prepared=not hold) for move in moves]
         for move in moves:
-            self._touched.add(move.pv)
+            self._touched.add(move.put.pv)
         try:
             with self._control.step_scope(moving=True, seconds=timeout) as scope:
                 if len(attempts) == 1:
                     await self._run(attempts[0], timeout, scope)
                 else:
-                    works = [(f"set {a.move.pv}", self._run(a, timeout, scope)) for a in attempts]
+                    works = [(f"set {a.put.pv}", self._run(a, timeout, scope)) for a in attempts]
                     await run_all(works)
         except BaseException:  # told, and passed on
             self._tell_orphans(attempts)
@@ -245,9 +227,9 @@ class Mover:
             raise StepTimeoutError("; ".join(a.late(timeout, self._trust) for a in late))
 
     def _attempt(self, move: Move, *, prepared: bool) -> Attempt:
-        config = self._configs.get(self._names.record(move.pv))
+        config = self._configs.get(self._names.record(move.put.pv))
         if config is not None and not config.write:
-            raise PutError(f"{move.pv}: the configuration says write = false")
+            raise PutError(f"{move.put.pv}: the configuration says write = false")
         attempt = Attempt(move, self._view, config)
         if prepared:
             attempt.prepare()
@@ -280,11 +262,11 @@ class Mover:
         if not attempt.prepared:
             return disconnected(attempt.channels)
         if not attempt.issued:
-            age = self._channels.outstanding(attempt.move.pv)
+            age = self._channels.outstanding(attempt.put.pv)
             earlier = age is not None and age > self._clock() - began
-            return [f"{attempt.move.pv}: an earlier put is outstanding"] if earlier else []
+            return [f"{attempt.put.pv}: an earlier put is outstanding"] if earlier else []
         doubt = attempt.doubt(self._trust)
-        return [f"its readback {attempt.move.readback}: {doubt}"] if doubt else []
+        return [f"its readback {attempt.put.readback}: {doubt}"] if doubt else []
 
     async def _once(
         self, attempt: Attempt, timeout: float, scope: StepScope, *, held: bool
@@ -305,12 +287,12 @@ class Mover:
 
     def _look_whether_issued(self, attempt: Attempt, began: float) -> None:
         """A put that waited for an orphan may or may not have gone out before it was ended."""
-        age = self._channels.outstanding(attempt.move.pv)
+        age = self._channels.outstanding(attempt.put.pv)
         if age is not None and age <= self._clock() - began:
             attempt.issued = True
 
     async def _put(self, attempt: Attempt, timeout: float, scope: StepScope) -> None:
-        name, completion = attempt.move.pv, attempt.move.completion
+        name, completion = attempt.put.pv, attempt.put.completion
         if self._control.gives_up or (
             self._control.finalising and self._channels.outstanding(name) is not None
         ):
@@ -338,14 +320,14 @@ class Mover:
         self, attempt: Attempt, before: Reading | None, timeout: float
     ) -> None:
         """An OUT link that leads nowhere fails no put: the record's alarm alone tells."""
-        accept = attempt.move.leaves_invalid
+        accept = attempt.put.leaves_invalid
         if accept is None and attempt.config is not None:
             accept = attempt.config.accept_invalid
         if accept is None:
             self.alarms.watch(attempt.channel, partial(_text, attempt.move.value), before)
         if accept is not False or self._control.gives_up:
             return
-        name = attempt.move.pv
+        name = attempt.put.pv
         reply = (await self._channels.get([name], timeout + 5.0))[name]
         if isinstance(reply, Exception):
             raise reply
@@ -367,7 +349,7 @@ class Mover:
 
         def arrived() -> bool:
             if not readback.connected:
-                text = f"{readback.name}, the readback of {attempt.move.pv}, was lost"
+                text = f"{readback.name}, the readback of {attempt.put.pv}, was lost"
                 raise NotConnectedError(text)
             if asking is not None and asking.done():
                 asking.result()
@@ -392,7 +374,7 @@ class Mover:
     async def _last_look(self, attempt: Attempt) -> None:
         """Before a put is given up for its readback, read that once more: it may post nothing."""
         waits = attempt.readback is not None and not attempt.arrived and attempt.issued
-        if not waits or (attempt.move.completion and not attempt.completed):
+        if not waits or (attempt.put.completion and not attempt.completed):
             return
         if all(channel.connected for channel in attempt.channels):
             await self._read(attempt, _LAST_LOOK)
@@ -404,7 +386,7 @@ class Mover:
         if stop is not None:
             # Also where its step is ended a second time meanwhile.
             work = self._write_stop(attempt, self._names.resolve(stop.pv), stop.value)
-            await unbroken(work, f"stop {attempt.move.pv}")
+            await unbroken(work, f"stop {attempt.put.pv}")
 
     def _stop_of(self, attempt: Attempt) -> StopChannel | None:
         """What ends what a put has begun; a run of an orchestrator below ends by its own START."""
@@ -412,7 +394,7 @@ class Mover:
         if config is not None and (config.stop is not None or not config.stops):
             return config.stop
         starts = starts_runs(attempt.channel.metadata) and attempt.value != 0
-        return StopChannel(attempt.move.pv, 0) if starts else None
+        return StopChannel(attempt.put.pv, 0) if starts else None
 
     async def _write_stop(self, attempt: Attempt, stop: str, wanted: object) -> None:
         try:
@@ -423,10 +405,10 @@ class Mover:
                 timeout=_STOP_TIMEOUT,
                 permit=self._control.permit(stop, stops=True),
             )
-            by = f"a put of {wanted} to it" if stop == attempt.move.pv else stop
-            self._tell(f"{attempt.move.pv} was stopped by {by}", Severity.NO_ALARM)
+            by = f"a put of {wanted} to it" if stop == attempt.put.pv else stop
+            self._tell(f"{attempt.put.pv} was stopped by {by}", Severity.NO_ALARM)
         except OrchestratorError as error:
-            self._tell(f"{attempt.move.pv} could not be stopped: {error}", Severity.MAJOR)
+            self._tell(f"{attempt.put.pv} could not be stopped: {error}", Severity.MAJOR)
 
     @property
     def orphans(self) -> list[str]:
@@ -436,7 +418,7 @@ class Mover:
 
     def _tell_orphans(self, attempts: Sequence[Attempt]) -> None:
         for attempt in attempts:
-            text = "" if attempt.done else self._orphan(attempt.move.pv)
+            text = "" if attempt.done else self._orphan(attempt.put.pv)
             if text:
                 self._tell(text, Severity.MINOR)
 

@@ -9,17 +9,18 @@ from orchestrator.engine.control.control import RunControl, SkipStep
 from orchestrator.engine.control.held import HeldUp
 from orchestrator.engine.control.step_scope import End
 from orchestrator.engine.readings.environment import NOTHING, Environment
-from orchestrator.engine.readings.trust import NOTHING_MORE, Accept, Trust
+from orchestrator.engine.readings.trust import Trust
 from orchestrator.engine.steps.chained import Master, Memory
 from orchestrator.engine.steps.moves import Mover
 from orchestrator.engine.steps.samples import Sampler
-from orchestrator.engine.steps.waits import Condition, Waiter, leave
+from orchestrator.engine.steps.waits import Waiter, leave
 from orchestrator.errors import ExpressionError, OrchestratorError, ReadError
 from orchestrator.language.expressions.expression import Operand
 from orchestrator.language.names import Names
 from orchestrator.language.values.compare import check_limits
 from orchestrator.ports import Channels, Recorder, RunEvents, View
 from orchestrator.types import Reading, Severity, Told
+from orchestrator.verbs.conditions import NOTHING_MORE, Accept, Condition
 
 _TRIES = 3
 """How often a channel is read where puts of other branches end while it is."""
@@ -71,6 +72,11 @@ class Verbs:
         self.waiter = Waiter(view, control, self._trust, environment.reading, self.held)
         self.master = Master(channels, view, control, events.offer, self.tell, memory, self.held)
         self.sampler = Sampler(channels, view, control, recorder, events.offer, self.tell)
+
+    @property
+    def clock(self) -> float:
+        """S on the run's clock, from some beginning."""
+        return self._control.clock
 
     def tell(self, text: str, severity: Severity = Severity.NO_ALARM) -> None:
         """Tell the operator."""

@@ -4,62 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from orchestrator.engine.control.control import RewindRun, RunControl, SkipStep, StopRun
 from orchestrator.engine.control.held import HeldUp
 from orchestrator.engine.control.step_scope import End
 from orchestrator.engine.readings.environment import UnmetError
-from orchestrator.engine.readings.trust import NOTHING_MORE, Accept, Trust, disconnected, seen
+from orchestrator.engine.readings.trust import Trust, disconnected, seen
 from orchestrator.engine.readings.watching import AGE_PERIOD
 from orchestrator.errors import ExpressionError, NotConnectedError, StepTimeoutError
 from orchestrator.language.values.compare import meets
 from orchestrator.language.values.relation import Relation
 from orchestrator.ports import ChannelView, View
 from orchestrator.types import Reading
+from orchestrator.verbs.conditions import NOTHING_MORE, Accept, Condition, How
 
 _NO_EDGE = "it was true with the first value that counted, and only what was false can become true"
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """What a `wait` waits for."""
-
-    text: str
-    """As people read it, for error texts."""
-    channels: tuple[str, ...]
-    """The channels of which an update may change it."""
-    met: Callable[[], bool]
-    """Whether it holds on the world as it is now; raises UnmetError where a value does not count.
-    """
-    accept: Accept = NOTHING_MORE
-    timed: bool = False
-    """It changes by itself as time goes by: it asks for the `age` of a channel."""
-    reads: frozenset[str] = frozenset()
-    """Those of the channels whose readings it needs; of the others it asks only whether they are
-    connected.
-    """
-    begun: Callable[[], Condition] | None = None
-    """Where it counts from a value: what it is from now on, counted from the value now.
-
-    Raises:
-        NotConnectedError: There is no value to count from.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class How:
-    """How a condition has to come true."""
-
-    hold: float = 0.0
-    """s for which it has to hold without a break."""
-    edge: bool = False
-    """It has to become true after the step began."""
-    fail_when_lost: bool = False
-    """A disconnected channel whose reading is needed is an error rather than a reason to wait."""
-    fails_without: frozenset[str] = frozenset()
-    """The same of these channels alone."""
 
 
 _SIMPLY = How()

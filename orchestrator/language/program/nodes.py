@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from orchestrator.language.expressions.expression import Operand
 from orchestrator.language.names import ServerChannels
@@ -268,7 +268,7 @@ class Node:
     """Any step of a program, and the facts that all look at who never run it.
 
     They are looked at before a run: by the check, the estimate of the duration, whoever connects
-    channels. A class without one of the first five is refused when it is made.
+    channels. A class without one of the first six is refused when it is made.
     """
 
     path: Path
@@ -316,6 +316,17 @@ class Node:
         """S that it takes by itself; of a walk at each point. `at_once`: no time at all.
 
         What a loop puts, and what is inside, is not in it.
+        """
+
+    @abstractmethod
+    async def run(self, do: Any) -> None:
+        """Carry it out.
+
+        Args:
+            do: A `verbs.doing.Doing`; in a program a step knows nothing of runs.
+
+        Raises:
+            OrchestratorError: It has failed.
         """
 
     # What few have: here as those have it that have nothing of the kind.
@@ -375,7 +386,7 @@ class Node:
         return self.on_disconnect is OnDisconnect.WAIT
 
 
-_FACTS = ("puts", "reads", "evaluates", "inside", "takes")
+_FACTS = ("puts", "reads", "evaluates", "inside", "takes", "run")
 
 
 # Programs -----------------------------------------------------------------------------------

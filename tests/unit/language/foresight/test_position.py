@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.engine.steps.counting import count_steps
 from orchestrator.errors import InputError
+from orchestrator.language.foresight.counting import count_steps
 from orchestrator.language.foresight.position import Position, parse_position, resolve
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_program

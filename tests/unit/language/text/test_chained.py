@@ -2,9 +2,9 @@
 
 import pytest
 
-from orchestrator.engine.steps.counting import count_steps
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.foresight.checks import check_program
+from orchestrator.language.foresight.counting import count_steps
 from orchestrator.language.foresight.duration import estimate
 from orchestrator.language.foresight.position import parse_position, resolve
 from orchestrator.language.names import Names, ServerChannels

@@ -1,0 +1,274 @@
+"""What a step that is carried out asks of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple, Protocol
+
+from orchestrator.errors import ExpressionError, NotConnectedError
+from orchestrator.language.expressions.operand import Operand, constant_value
+from orchestrator.language.names import ServerChannels
+from orchestrator.language.program.nodes import Another, Node, Put
+from orchestrator.language.values.relation import Relation
+from orchestrator.types import Place, Severity
+from orchestrator.verbs.conditions import Accept, Condition, How
+from orchestrator.verbs.scope import Entry, Scope
+
+
+class Move(NamedTuple):
+    """A put whose values are known."""
+
+    put: Put
+    value: object
+    wanted: object
+    """What its readback must come to."""
+    tolerance: float | None
+    settle: float
+
+
+class Mover(Protocol):
+    """Puts; implemented by `engine.steps.moves`, which says what may be raised."""
+
+    async def set(self, moves: Sequence[Move], timeout: float, *, hold: bool) -> None:
+        """Put all of these at once, and return when all have arrived within `timeout` s."""
+
+
+class Waiter(Protocol):
+    """Waits; implemented by `engine.steps.waits`, which says what may be raised."""
+
+    async def wait(
+        self,
+        condition: Condition,
+        timeout: float | None,
+        how: How,
+        refresh: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Return when a condition has come true, looked at anew first by `refresh`."""
+
+    async def delay(self, seconds: float) -> None:
+        """Return after a time on the run's clock."""
+
+    async def connected(self, names: Sequence[str], timeout: float | None) -> None:
+        """Return when all these channels are connected."""
+
+    def compare(
+        self,
+        name: str,
+        relation: Relation,
+        operand: object,
+        tolerance: float | None,
+        accept: Accept,
+    ) -> Condition:
+        """The condition that a channel relates to a value."""
+
+
+class Sampler(Protocol):
+    """Takes rows; implemented by `engine.steps.samples`, which says what may be raised."""
+
+    async def sample(
+        self, names: Sequence[str], *, fresh: bool, timeout: float, missing_nan: bool, at: Place
+    ) -> None:
+        """Take one row of these channels."""
+
+
+class Servers(Protocol):
+    """Leads sequence servers; implemented by `engine.steps.chained`."""
+
+    async def load(
+        self, loads: Sequence[tuple[ServerChannels, str]], timeout: float, *, hold: bool
+    ) -> None:
+        """Give each its trajectory."""
+
+    async def move(
+        self, at: Mapping[str, tuple[ServerChannels, int]], timeout: float, *, hold: bool
+    ) -> None:
+        """Bring each to an index."""
+
+    def length(self, server: ServerChannels) -> int:
+        """How many items one has loaded."""
+
+    def rest(self) -> None:
+        """Move none of them any more."""
+
+
+class World(Protocol):
+    """Channels, operators and values, as one run has them; implemented by `engine.steps.verbs`."""
+
+    @property
+    def mover(self) -> Mover:
+        """Puts."""
+
+    @property
+    def waiter(self) -> Waiter:
+        """Waits."""
+
+    @property
+    def sampler(self) -> Sampler:
+        """Takes rows."""
+
+    @property
+    def master(self) -> Servers:
+        """Leads sequence servers."""
+
+    @property
+    def clock(self) -> float:
+        """S on the run's clock, which stands while the run is paused."""
+
+    async def evaluate(self, operand: Operand, scope: Mapping[str, object]) -> object:
+        """A value, on channels not older than this run's last completed put."""
+
+    async def refresh(self, names: Iterable[str], timeout: float) -> None:
+        """Make sure that what is known of these channels is not older than that."""
+
+    def until(self, operand: Operand, scope: Mapping[str, object], accept: Accept) -> Condition:
+        """The condition that an expression is true."""
+
+    def outdated(self) -> None:
+        """Something was put: what was read before is older than that."""
+
+    async def ask(self, text: str) -> None:
+        """Pause with a message until resumed."""
+
+    def tell(self, text: str, severity: Severity = Severity.NO_ALARM) -> None:
+        """Tell the operator."""
+
+
+class Course(Protocol):
+    """How a run goes on: steps inside a step; implemented by `engine.steps.interpreter`."""
+
+    async def run(
+        self, nodes: Sequence[Node], scope: Scope, place: Place, entry: Entry | None = None
+    ) -> None:
+        """Run a list of steps in order, in a scope of its own."""
+
+    async def together(self, nodes: Sequence[Node], scope: Scope, place: Place) -> None:
+        """Run steps at the same time."""
+
+    async def sequence(self, another: Another, do: Doing) -> None:
+        """Run another sequence, to the end of its finalisers."""
+
+    async def call(self, name: str, args: Mapping[str, object], timeout: float | None) -> object:
+        """Call a registered function."""
+
+    async def gate(self) -> None:
+        """Stand here before each pass: while the run is paused, or for ever where it ends."""
+
+    async def approach(self, node: Node, place: Place, move: Callable[[], Awaitable[None]]) -> None:
+        """Do what comes before the steps of a pass: it is told and can be skipped as a step."""
+
+    def mark(self, place: Place, scope: Scope) -> None:
+        """A rewind may start again from here."""
+
+    def left_out(self, steps: int) -> None:
+        """So many steps of those foreseen are not run."""
+
+
+class Doing:
+    """One step under way: where it is, the names that hold there, and what it can have done.
+
+    A step's `run` is given one. For most of them `put`, `value`, `number` and `delay` are enough.
+    """
+
+    __slots__ = ("course", "entry", "held", "place", "scope", "world")
+
+    def __init__(
+        self,
+        world: World,
+        course: Course,
+        scope: Scope,
+        place: Place,
+        entry: Entry | None = None,
+        *,
+        held: bool = False,
+    ) -> None:
+        """`entry`: the way back into its middle. `held`: what it needs is waited for if lost."""
+        self.world = world
+        self.course = course
+        self.scope = scope
+        self.place = place
+        self.entry = entry
+        self.held = held
+
+    async def put(self, puts: Iterable[Put], timeout: Operand | float) -> None:
+        """Put to all of these at once; return when all have arrived.
+
+        Args:
+            puts: With the values that they have now.
+            timeout: s for all of them.
+
+        Raises:
+            OrchestratorError: As the step `set`.
+        """
+        moves = [await self._move(put) for put in puts]
+        limit = timeout if isinstance(timeout, float) else await self.number(timeout)
+        try:
+            await self.world.mover.set(moves, limit, hold=self.held)
+        finally:
+            self.world.outdated()
+
+    async def _move(self, put: Put) -> Move:
+        value = await self.world.evaluate(put.value, self.scope)
+        wanted, tolerance = put.readback_value, put.tolerance
+        return Move(
+            put,
+            value,
+            value if wanted is None else await self.world.evaluate(wanted, self.scope),
+            None if tolerance is None else await self.number(tolerance),
+            await self.number(put.settle),
+        )
+
+    async def delay(self, seconds: float) -> None:
+        """Wait for a time; a pause does not count, a skip ends it."""
+        await self.world.waiter.delay(seconds)
+
+    # Values -----------------------------------------------------------------------------------
+
+    async def evaluate(self, operand: Operand) -> object:
+        """A value; a channel that it reads has to be connected now."""
+        return await self.world.evaluate(operand, self.scope)
+
+    async def value(self, operand: Operand) -> object:
+        """A value; with `on_disconnect: wait` its channels are waited for."""
+        if self.held and operand.channels:
+            # First without: what is disconnected may be on a side that does not decide.
+            with suppress(NotConnectedError):
+                return await self.world.evaluate(operand, self.scope)
+            await self.world.waiter.connected(sorted(operand.channels), None)
+        return await self.world.evaluate(operand, self.scope)
+
+    async def truth(self, operand: Operand) -> bool:
+        """The value of a condition."""
+        value = await self.value(operand)
+        if not isinstance(value, bool):
+            raise ExpressionError(f"{operand.text} is {value!r}, neither true nor false")
+        return value
+
+    async def number(self, operand: Operand) -> float:
+        """The value of a field that is a number."""
+        if operand.constant:  # nearly all are
+            value = constant_value(operand)
+        else:
+            value = await self.world.evaluate(operand, self.scope)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ExpressionError(f"{operand.text} has to be a number, not {value!r}")
+        return float(value)
+
+    async def limit(self, operand: Operand | None) -> float | None:
+        """The same of a timeout; None = for ever."""
+        return None if operand is None else await self.number(operand)
+
+    # Steps inside -----------------------------------------------------------------------------
+
+    async def steps(self, nodes: Sequence[Node]) -> None:
+        """Run the steps inside, in order."""
+        if self.entry is not None:
+            self.entry.branch()
+        await self.course.run(nodes, self.scope, self.place, self.entry)
+
+    def inside(self, passes: tuple[int, ...]) -> Doing:
+        """The same step in a pass of its loops, with a scope of its own."""
+        entry, place = self.entry, self.place
+        scope = self.scope.child() if entry is None else entry.scope()
+        at = Place(place.path, (*place.loops, *passes), place.tries)
+        return Doing(self.world, self.course, scope, at, entry, held=self.held)
