@@ -34,6 +34,7 @@ TUTORIAL = ROOT / "docs/tutorials/first-sequence.md"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
     *sorted(p for p in (ROOT / "docs").rglob("*.md") if p.parent.name != "parts"),
 ]
 

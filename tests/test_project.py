@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 
@@ -13,6 +14,7 @@ from ruamel.yaml import YAML
 from tests.pages import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 PYTHONS = [each.split()[-1] for each in PROJECT["classifiers"] if ":: 3." in each]
 
 
@@ -66,3 +68,19 @@ def test_the_hooks_run_what_lint_runs_and_fetch_nothing() -> None:
 def test_every_supported_python_is_tried(file: str) -> None:
     lines = [line for line in (ROOT / file).read_text().splitlines() if not line.startswith("#")]
     assert set(re.findall(r"3\.\d\d", "\n".join(lines))) == set(PYTHONS)
+
+
+# The way in ----------------------------------------------------------------------------------
+
+
+def test_what_contributing_names_is_there() -> None:
+    named = re.findall(r"`([\w.-]+/[\w./-]*|[\w./-]+\.(?:py|md|toml|yaml|txt))`", CONTRIBUTING)
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_contributing_names_every_script() -> None:
+    scripts = [*(ROOT / "scripts").iterdir(), *(ROOT / ".ci").iterdir()]
+    runnable = [file for file in scripts if os.access(file, os.X_OK) and file.is_file()]
+    missing = [str(file.relative_to(ROOT)) for file in runnable if file.name not in CONTRIBUTING]
+    assert missing == []
