@@ -471,7 +471,8 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
             # The channel or its client has gone while the put was under way.
             logger.debug("nobody left to tell of a put", error=repr(error))
         except Exception as error:  # noqa: BLE001 - top of a task
-            if not self.writer.is_closing():  # else uvloop's transport has raised it
+            # One that is closing: raised by uvloop's transport itself (MagicStack/uvloop#506).
+            if not self.writer.is_closing():
                 self._complain("circuit failed", error=repr(error))
                 self.client.close()
         finally:
