@@ -181,7 +181,8 @@ class PythonSteps:
         if operand is None:
             return None
         await self._first_use(operand.channels, operand.links, waits=not way.fails)
-        with suppress(StepTimeoutError):  # its server does not answer: updates will tell
+        # Its server does not answer, or is lost just now: updates will tell.
+        with suppress(StepTimeoutError, NotConnectedError):
             await _anyway(lambda: self._verbs.refresh(operand.channels))
         return self._verbs.until(operand, {}, way.accept)
 

@@ -10,7 +10,7 @@ from orchestrator.engine.python.decorators import sequence
 from orchestrator.engine.python.machine import State, When
 from orchestrator.engine.python.run import Run
 from orchestrator.engine.sequences.registry import Registry
-from orchestrator.types import Command, RunStatus, Verb
+from orchestrator.types import Command, LinkChange, RunStatus, Verb
 
 
 @sequence
@@ -59,6 +59,12 @@ async def cycles(run: Run) -> None:
 
 
 @sequence
+async def reads_anew(run: Run) -> None:
+    await run.set("sim.y", 1)
+    await run.machine({"a": State(when=[When("sim.x > 5", "b")]), "b": State()})
+
+
+@sequence
 async def trusts(run: Run) -> None:
     await run.machine(
         {"a": State(when=[When("sim.x > 1.5", "b", accept_restart=True)]), "b": State()}
@@ -89,6 +95,7 @@ ALL = (
     waits_without_patience,
     waits_for_one_not_seen_yet,
     cycles,
+    reads_anew,
     trusts,
     insists,
     wrong,
@@ -146,6 +153,25 @@ def test_a_machine_takes_the_first_value_after_a_reconnection_where_it_is_told_t
     ended, _, took = lost("trusts", back_at=3.0, then=None)
     assert ended.status is RunStatus.SUCCESS
     assert took == pytest.approx(21, abs=1)
+
+
+def test_a_machine_lives_through_a_loss_while_it_reads_what_may_be_older_than_a_put(play):
+    # The get fails a moment before the news of the loss is there: for the machine it is connected.
+    async def scenario(it):
+        loop = asyncio.get_running_loop()
+        x = it.sim.channels["sim.x"]
+        x.get_takes = 0.5
+        loop.call_later(0.3, setattr, x, "connected", False)
+        loop.call_later(0.8, it.pull.offer, LinkChange("sim.x", False))
+        loop.call_later(2, it.sim.reconnect, "sim.x", 7.0)
+        loop.call_later(3, it.sim.post, "sim.x", 7.0)
+        start(it, "reads_anew")
+        ended = await it.ended()
+        return ended, loop.time() - 1000
+
+    ended, took = play(scenario, registry=REGISTRY)
+    assert ended.status is RunStatus.SUCCESS, ended
+    assert took == pytest.approx(3, abs=0.5)
 
 
 def test_a_machine_that_is_to_fail_fails_with_the_loss_of_that_channel_alone(lost, play):
