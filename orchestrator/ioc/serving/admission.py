@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
+from collections.abc import Awaitable, Callable
 
 from orchestrator.types import ClientLimits
 
 _ALWAYS = 10
 """Unanswered puts that a client may have, however many all have."""
+
+SIGN_OF_LIFE_S = 2.0
+"""s after which a client that waits is told that we are there; libca asks after EPICS_CA_CONN_TMO,
+and gives a server up that does not answer within 5 s."""
 
 
 class PutRoom:
@@ -33,12 +38,18 @@ class PutRoom:
             return f"all_puts = {limits.all_puts}"
         return ""
 
-    async def enter(self, client: object) -> None:
-        """Return when there is room for one more; `leave` follows when it has ended."""
+    async def enter(self, client: object, sign_of_life: Callable[[], Awaitable[None]]) -> None:
+        """Return when there is room for one more; `leave` follows when it has ended.
+
+        Args:
+            client: Whose put it is.
+            sign_of_life: Called each `SIGN_OF_LIFE_S` until then.
+        """
         while self.full(client):
-            room = asyncio.get_running_loop().create_future()
+            room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append((client, room))
-            await room
+            while not (await asyncio.wait({room}, timeout=SIGN_OF_LIFE_S))[0]:
+                await sign_of_life()
         self._unanswered[client] += 1
         self._all += 1
 

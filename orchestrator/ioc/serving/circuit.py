@@ -404,7 +404,8 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
         room = self.context.puts
         if limit := room.full(self):
             self.told_limit(limit, "it is not read on until one of its puts has ended")
-        await room.enter(self)
+        # It is not read on, and so its own echo is not seen: libca would give us up.
+        await room.enter(self, lambda: self._answer(ca.EchoResponse()))
         await self.context.room_for_puts()
         put = Put(
             user=self.client_username or "",

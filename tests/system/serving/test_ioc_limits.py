@@ -20,6 +20,7 @@ from orchestrator.ioc import IocServer, serve
 from orchestrator.ioc.serving.circuit import _SidCounter
 from orchestrator.types import ClientLimits
 from sim_iocs.fleet import Fleet
+from sim_iocs.testing import Client
 
 MANY = 300
 
@@ -98,6 +99,29 @@ async def test_a_client_with_too_many_unanswered_puts_is_not_read_on_until_one_e
         ioc.work.set()
         for _ in range(4):
             await client.receive((ca.WriteNotifyResponse, ca.ReadNotifyResponse))
+
+
+async def test_a_client_that_is_not_read_on_hears_that_we_are_there() -> None:
+    """libca asks by an echo after EPICS_CA_CONN_TMO, and disconnects 5 s later without a sign.
+
+    Its echo stands behind the put that waits for room, and so is not read.
+    """
+    async with limited(puts=2) as (ioc, server):
+        env = {"EPICS_CA_ADDR_LIST": f"127.0.0.1:{server.port}", "EPICS_CA_CONN_TMO": "1"}
+        client = await asyncio.to_thread(Client, env)
+        try:
+            assert await asyncio.to_thread(client.get, "T:other") == 2.0
+            puts = [client.put_later("T:busy", 1) for _ in range(4)]
+            await until(
+                lambda: sum(circuit.figures.puts for circuit in server._context.circuits) == 2
+            )
+            await asyncio.sleep(7.5)
+            assert server.clients == 1
+            ioc.work.set()
+            for put in puts:
+                await asyncio.to_thread(put)  # none has failed with the connection
+        finally:
+            await asyncio.to_thread(client.close)
 
 
 async def test_refused_puts_whose_client_has_left_are_no_lines_in_the_log() -> None:

@@ -7,13 +7,17 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from orchestrator.ioc.serving.admission import PutRoom
+from orchestrator.ioc.serving.admission import SIGN_OF_LIFE_S, PutRoom
 from orchestrator.ioc.serving.complaints import Complaints
 from orchestrator.ioc.serving.turns import A_TURN_S, Budget, Pace, Turns
 from orchestrator.testing import run_virtual
 from orchestrator.types import ClientLimits
 
 HERE = ("10.0.0.1", 1)
+
+
+async def nothing() -> None:
+    """No sign of life."""
 
 
 class Clock:
@@ -109,11 +113,11 @@ def test_a_pace_is_kept_by_waiting_for_the_rest_of_its_period() -> None:
 def test_puts_wait_for_one_of_their_own_client_to_end() -> None:
     async def main() -> None:
         room = PutRoom(ClientLimits(puts=2))
-        await room.enter("a")
-        await room.enter("a")
-        await room.enter("b")
+        await room.enter("a", nothing)
+        await room.enter("a", nothing)
+        await room.enter("b", nothing)
         assert room.full("a") == "puts = 2"
-        third = asyncio.create_task(room.enter("a"))
+        third = asyncio.create_task(room.enter("a", nothing))
         room.leave("b")
         await asyncio.sleep(0)
         assert not third.done()
@@ -128,12 +132,41 @@ def test_where_all_have_too_many_unanswered_each_may_still_have_a_few() -> None:
     async def main() -> None:
         room = PutRoom(ClientLimits(puts=100, all_puts=20))
         for _ in range(20):
-            await room.enter("many")
+            await room.enter("many", nothing)
         assert room.full("many") == "all_puts = 20"
         for _ in range(10):
-            await room.enter("few")
+            await room.enter("few", nothing)
         assert room.full("few") == "all_puts = 20"
         assert room.full("another") == ""
+
+    run_virtual(main())
+
+
+def test_a_client_that_waits_for_room_is_given_signs_of_life_until_there_is() -> None:
+    async def main() -> None:
+        room = PutRoom(ClientLimits(puts=1))
+        signs: list[float] = []
+        now = asyncio.get_running_loop().time
+
+        async def sign() -> None:
+            signs.append(now())
+
+        begun = now()
+        await room.enter("a", sign)
+        waiting = asyncio.create_task(room.enter("a", sign))
+        await asyncio.sleep(3.5 * SIGN_OF_LIFE_S)
+        room.leave("a")
+        await waiting
+        assert [at - begun for at in signs] == pytest.approx(
+            [n * SIGN_OF_LIFE_S for n in (1, 2, 3)]
+        )
+        assert room.unanswered("a") == 1
+        gone = asyncio.create_task(room.enter("a", sign))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait({gone})
+        room.leave("a")
+        assert room.full("a") == "", "who waits no more takes no room"
 
     run_virtual(main())
 
