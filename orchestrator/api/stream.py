@@ -34,15 +34,17 @@ _AROUND = 100
 class Messages:
     """Makes messages of what a service publishes, for one transport."""
 
-    def __init__(self, api: Api, names: Mapping[str, str]) -> None:
+    def __init__(self, api: Api, told: Mapping[str, tuple[str, Value]]) -> None:
         """Made before anything is published.
 
         Args:
             api: Where to listen.
-            names: What each field is called, by field; others are not told.
+            told: What each field is called, and its value until it is published, by field; others
+                are not told of.
         """
         self._api = api
-        self._names = names
+        self._names = {field: name for field, (name, _) in told.items()}
+        self._first = {field: Update(field, value) for field, (_, value) in told.items()}
         self.subscription = api.subscribe(Filter())
         """What waits to be told."""
         self._number = 0
@@ -55,7 +57,7 @@ class Messages:
     def snapshot(self) -> str:
         """All fields as they are now."""
         draft = _Draft(self._names)
-        for update in self._api.snapshot().values():
+        for update in (self._first | dict(self._api.snapshot())).values():
             draft.add(update)
         return draft.text(self._number, 0)
 

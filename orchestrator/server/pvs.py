@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import caproto as ca
@@ -10,6 +11,7 @@ import numpy as np
 import structlog
 from caproto.server import PvpropertyDouble, pvproperty
 
+from orchestrator.api.stream import LONGEST
 from orchestrator.config.access import may_write
 from orchestrator.errors import PutError
 from orchestrator.ioc import CommandPV, CommandTextPV, Group, ReadOnly, TextPV, TextRO
@@ -20,6 +22,12 @@ from orchestrator.server.requests import Requests
 from orchestrator.types import START_UNITS, RunState, RunStatus, Verb
 
 CMD_BYTES = 65536
+UNTOLD = frozenset(
+    {"cmd", "seq", "args"}  # what clients write
+    | {"events", "snapshot_text"}
+    | {"clients", "clients_count", "push_dropped", "tasks"}  # what is known here only
+)
+"""Fields that EVENTS does not tell of."""
 _MOST_LOOPS = 64
 _MOST_TOLD = 1000
 """Clients that are logged: one may claim to be another each time."""
@@ -82,6 +90,17 @@ class _Asked(_Guarded, TextPV):
         """Hand a client's text to the putter; called by caproto."""
         del data_type, metadata, flags
         await self.putter(self, self.taken(data))
+
+
+class _Snapshot(TextRO):
+    """All fields as JSON, made when a client reads it."""
+
+    group: ServicePVs
+
+    async def _read(self, data_type: Any) -> tuple[Any, Any]:
+        self._data["value"] = self.group.snapshot()
+        self._data["timestamp"] = ca.TimeStamp.from_unix_timestamp(time.time())
+        return await super()._read(data_type)
 
 
 def _text(name: str, most: int, doc: str) -> Any:
@@ -188,6 +207,8 @@ class ServicePVs(Group):
 
     def __init__(self, prefix: str, requests: Requests, write_access: Sequence[str] = ()) -> None:
         super().__init__(escaped(prefix), name="service")
+        self.snapshot: Callable[[], str] = str
+        """Makes the text of SNAPSHOT; set by who serves."""
         self.requests = requests
         self.writers = Writers(write_access)
 
@@ -320,6 +341,23 @@ class ServicePVs(Group):
         max_length=_MOST_LOOPS,
         read_only=True,
         doc="Indices of the nested loops, outermost first, from 0.",
+    )
+
+    events = _text(
+        "EVENTS",
+        LONGEST + 1,
+        "What has happened since the post before, at most 20 a second, as JSON: n, the number of "
+        "the post; fields, those PVs of this table that have changed, with their values; alarms, "
+        "the severity and alarm status of those in alarm; events, those of runs; lost, how much "
+        "could not be kept. For programs that follow the service.",
+    )
+    snapshot_text = pvproperty(
+        name="SNAPSHOT",
+        dtype=_Snapshot,
+        value="",
+        max_length=4 * LONGEST,
+        doc="All fields that EVENTS tells of as they are when it is read, and the number of its "
+        "last post: where a program begins, and begins anew when it has missed one.",
     )
 
     queue_len = _int(

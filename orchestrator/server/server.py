@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from orchestrator.api import Api, Filter, Item
+from orchestrator.api.stream import Messages
 from orchestrator.config import Config
 from orchestrator.ioc import IocServer, serve
 from orchestrator.server.clients import client_updates
@@ -25,6 +26,9 @@ _A_TURN_S = 0.002
 
 _CLIENTS_S = 1.0
 """How often the PVs about clients are looked after."""
+
+_EVENTS_S = 0.05
+"""Between two posts of EVENTS: what comes meanwhile is told together."""
 
 _DRAIN_S = 1.0
 """How long stopping waits for what is still to be published."""
@@ -59,6 +63,8 @@ class Server:
         """What is to be shown."""
         self._clock = clock
         self._table = PVTable(config, Requests(api, self.published))
+        self._messages = Messages(api, self._table.told)
+        self._table.service.snapshot = self._messages.snapshot
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[IocServer]:
@@ -75,6 +81,7 @@ class Server:
         ) as ioc:
             ioc.spawn(self._drain(ioc), "push queue to PVs")
             ioc.spawn(self._tell_clients(ioc), "clients")
+            ioc.spawn(self._tell_events(ioc), "events")
             yield ioc
             await self._drained()
 
@@ -107,6 +114,12 @@ class Server:
                     await self._table.publish(update, ioc)
             await asyncio.sleep(_CLIENTS_S)
 
+    async def _tell_events(self, ioc: IocServer) -> None:
+        while True:
+            for text in await self._messages.batch():
+                await self._table.publish(Update("events", text), ioc)
+            await asyncio.sleep(_EVENTS_S)
+
     async def _take(self, item: Item, ioc: IocServer) -> None:
         match item:
             case Update():
@@ -122,5 +135,6 @@ class Server:
         try:
             async with asyncio.timeout(_DRAIN_S):
                 await self.published.idle()
+                await self._messages.subscription.idle()
         except TimeoutError:
             logger.warning("not all was published", waiting=self.published.figures.waiting)

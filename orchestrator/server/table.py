@@ -17,7 +17,7 @@ from orchestrator.ioc import IocServer
 from orchestrator.server.chained import MIRROR_DOC, Row, chained_rows, data_waveform, mirror_name
 from orchestrator.server.lazy import LazyPVs
 from orchestrator.server.mirrors import describe, make_mirror, shape, take_metadata, units_of
-from orchestrator.server.pvs import ServicePVs, escaped
+from orchestrator.server.pvs import UNTOLD, ServicePVs, escaped
 from orchestrator.server.requests import Requests
 from orchestrator.server.stats import Stats
 from orchestrator.server.values import held, mark_invalid, write
@@ -57,6 +57,15 @@ class PVTable:
         self._unfit: set[tuple[str, str]] = set()
         for row in chained_rows(config):
             self._add(row)
+
+    @property
+    def told(self) -> dict[str, tuple[str, Any]]:
+        """Name (without the prefix) and value now of the PVs that EVENTS tells of, by field."""
+        return {
+            field: (pv.pvname.removeprefix(self._prefix), pv.value)
+            for field, pv in self.service.attr_pvdb.items()
+            if field not in UNTOLD
+        }
 
     async def publish(self, update: Update, server: IocServer) -> None:
         """Write one update to its PV; one that does not fit marks the PV INVALID."""
