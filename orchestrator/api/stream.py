@@ -21,7 +21,7 @@ from orchestrator.api.subscription import Filter, Item
 from orchestrator.types import MirrorOpened, Reply, Update, Value
 from orchestrator.types.event_json import event_facts
 
-LONGEST = 1 << 20
+LONGEST = 1 << 19
 """Characters of a message, all of them ASCII."""
 
 _MOST_ELEMENTS = 1000

@@ -45,6 +45,7 @@ async def _send(verb: str, reason: str, target: Which, config: Config) -> int:
 
 async def _now(service: RemoteService, before: object) -> str:
     """What became of it; the message only if it is none that was told before."""
-    now = await service.fresh("STATE", "RUN_NAME", "message")
+    await service.refresh()
+    now = service.values
     text = f"{service.prefix} {now['STATE']}: {now['RUN_NAME']}"
     return f"{text}: {now['message']}" if now["message"] not in ("", before) else text

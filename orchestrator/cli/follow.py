@@ -18,7 +18,6 @@ from orchestrator.cli.keys import keys
 from orchestrator.cli.logs import level_of, set_up_logs
 from orchestrator.cli.remote import RemoteService, reach
 from orchestrator.cli.settings import Chosen, choose, settings
-from orchestrator.cli.translate import FINAL, Translator
 from orchestrator.cli.which import Which, which
 from orchestrator.config import Config
 from orchestrator.display.outcome import show_outcome
@@ -32,6 +31,7 @@ from orchestrator.types import (
     RunEnded,
     RunEvent,
     RunRefused,
+    RunStarted,
     RunState,
     RunStatus,
     Told,
@@ -140,6 +140,66 @@ def retelling(chosen: Chosen, sent: str) -> Callable[[str], str]:
 _PLACE = re.compile(r"\bCMD:(\d+):(\d+)")
 
 
+class Followed:
+    """Which of all that a service tells is of the run that was asked for, and how that ended."""
+
+    def __init__(self, take: Callable[[RunEvent], None], retell: Callable[[str], str]) -> None:
+        """`take` gets the run's events; `retell` makes a user's text of one of the service's."""
+        self._display = take
+        self._retell = retell
+        self._asked = False
+        self.run_id = ""
+        """Known once it has begun."""
+        self.end: RunEnded | None = None
+        self.news = asyncio.Event()
+        """It has ended, or something was missed."""
+
+    def ask(self) -> None:
+        """The next run that begins is the one."""
+        self._asked = True
+
+    def take(self, events: Sequence[RunEvent]) -> None:
+        """Take what a service tells."""
+        for event in events if self._asked else ():
+            self._take(event)
+
+    def _take(self, event: RunEvent) -> None:
+        if isinstance(event, RunStarted) and not self.run_id:
+            self.run_id = event.run_id
+        if self.end is not None or getattr(event, "run_id", "") not in ("", self.run_id):
+            return
+        match event:
+            case RunEnded():
+                self.end = event = replace(event, message=self._retell(event.message))
+                self.news.set()
+            case Told():
+                event = replace(event, text=self._retell(event.text))
+            case _:
+                pass
+        self._display(event)
+
+    def look(self, service: RemoteService) -> None:
+        """Something was missed: see by the fields of the service whether it has ended meanwhile.
+
+        Raises:
+            InputError: It has, and another run has begun: how it ended is not known here.
+        """
+        values = service.values
+        self.run_id = self.run_id or str(values["RUN_ID"])
+        if values["RUN_ID"] != self.run_id:
+            raise InputError(
+                f"{service.prefix}: run {self.run_id} has ended while we heard nothing of it, and "
+                "another one has begun since; its outcome is in the log and data of the service"
+            )
+        if values["BUSY"]:
+            return
+        early = (Cause.INPUT, Cause.NOT_CONNECTED)
+        alarm = service.alarm("STATUS")
+        cause = next((cause for cause in early if cause.alarm == alarm), Cause.DURING)
+        status = RunStatus(str(values["STATUS"]))
+        self._take(RunEnded(self.run_id, status, str(values["message"]), 0, cause))
+
+
 class Follower:
     """One run on a service, from the command to the end."""
 
@@ -147,6 +207,7 @@ class Follower:
         """Nothing is sent yet; `retell` makes a user's text of one of the service's."""
         self._display = display
         self._retell = retell
+        self._followed = Followed(display.take, retell)
         self._pressed = 0
         self._commands: asyncio.Queue[str] = asyncio.Queue()
 
@@ -156,41 +217,47 @@ class Follower:
         Raises:
             NotConnectedError: The service isn't there, or was lost during the run.
         """
-        translator = Translator(self._take)
+        followed = self._followed
         with interrupts(self._press):
-            async with reach(config, target, translator.take) as service:
+            async with reach(config, target, followed.take, followed.news.set) as service:
                 if self._pressed:
                     return RunEnded("", RunStatus.ABORTED, "aborted before it began", 0)
                 if service.values["BUSY"]:
-                    return RunRefused(0, await _busy(service), Cause.DURING)
-                translator.begin()
+                    return RunRefused(0, _busy(service), Cause.DURING)
+                followed.ask()
                 try:
                     await service.command(text)
                 except PutError as error:
                     return RunRefused(0, self._retell(str(error)))
-                return await self._until_ended(service, translator)
+                return await self._until_ended(service)
 
-    async def _until_ended(self, service: RemoteService, translator: Translator) -> RunEnded:
+    async def _until_ended(self, service: RemoteService) -> RunEnded:
         async with asyncio.TaskGroup() as tasks:
             passing = tasks.create_task(self._pass_on(service), name="pass on what is asked")
             try:
                 with keys(self._display, self._ask, is_asked=self._is_paused):
-                    await translator.ended.wait()
+                    lost = await self._ended_or_lost(service)
             finally:
                 passing.cancel()
-        if not service.connected:
+        if lost or self._followed.end is None:
             raise NotConnectedError(
                 f"the service {service.prefix} was lost during the run; if it still runs, so "
                 f"does the sequence: see orchestrator status --server {service.prefix}"
             )
-        final = await service.fresh(*FINAL)
-        end = translator.end(final, service.alarm("STATUS"))
-        return replace(end, message=self._retell(end.message))
+        return self._followed.end
 
-    def _take(self, event: RunEvent) -> None:
-        if isinstance(event, Told):
-            event = replace(event, text=self._retell(event.text))
-        self._display.take(event)
+    async def _ended_or_lost(self, service: RemoteService) -> bool:
+        """Whether the service was lost before the run has ended."""
+        followed = self._followed
+        while followed.end is None:
+            await followed.news.wait()
+            followed.news.clear()
+            if followed.end is None:
+                if not service.connected:
+                    return True
+                await service.refresh()
+                followed.look(service)
+        return False
 
     def _press(self, _count: int, name: str) -> None:
         self._abort(name)
@@ -219,8 +286,8 @@ class Follower:
                 self._display.note(str(error))
 
 
-async def _busy(service: RemoteService) -> str:
-    now = await service.fresh("RUN_NAME", "OWNER", "STATE")
+def _busy(service: RemoteService) -> str:
+    now = service.values
     return (
         f"{service.prefix} is busy with {now['RUN_NAME'] or 'a run'} of {now['OWNER']} "
         f"({now['STATE']}); wait for its end, or stop or abort it"

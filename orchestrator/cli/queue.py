@@ -24,6 +24,10 @@ from orchestrator.device.commands import parse_command
 from orchestrator.display.queue import queue_lines, queue_table
 from orchestrator.errors import InputError, PutError
 from orchestrator.language.text.arguments import parse_assignments
+from orchestrator.types import Accepted, RunEvent
+
+_TOLD_S = 5.0
+"""Within which a service tells what it has accepted; it posts 20 times a second."""
 
 _WAITS = re.compile(r" waits as run (\d+)$")
 
@@ -58,24 +62,21 @@ def submit(
 
 
 async def _submit(config: Config, prefix: str, name: str, text: str, *, as_json: bool) -> int:
-    told: list[str] = []
+    numbers: asyncio.Queue[int] = asyncio.Queue()
 
-    def take(field: str, value: object) -> None:
-        if field == "message":
-            told.append(str(value))
+    def take(events: Sequence[RunEvent]) -> None:
+        for event in events:
+            if isinstance(event, Accepted) and (match := _WAITS.search(event.text)):
+                numbers.put_nowait(int(match[1]))
 
     async with reach(config, which(config, prefix, runs=False), take) as service:
-        told.clear()  # what was said before
         await _command(service, text)
-        told.append(str((await service.fresh("message"))["message"]))
-        # Where it began at once, more may have been said since.
-        number = next((int(m[1]) for m in map(_WAITS.search, told) if m), None)
+        async with asyncio.timeout(_TOLD_S):
+            number = await numbers.get()
         if as_json:
             typer.echo(json.dumps({"name": name, "number": number}))
         else:
-            typer.echo(
-                f"{service.prefix} {name} submitted" + (f" as run {number}" if number else "")
-            )
+            typer.echo(f"{service.prefix} {name} submitted as run {number}")
     return Code.SUCCESS
 
 
@@ -109,7 +110,8 @@ async def _queue(config: Config, prefix: str, command: str, *, as_json: bool) ->
     async with reach(config, which(config, prefix, runs=False)) as service:
         if command:
             await _command(service, command)
-        _show(service.prefix, await service.read_queue(), as_json=as_json)
+            await service.refresh()
+        _show(service.prefix, service.queue, as_json=as_json)
     return Code.SUCCESS
 
 

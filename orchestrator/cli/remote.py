@@ -1,4 +1,4 @@
-"""A service somewhere, over Channel Access: its PVs as they change, and puts to them."""
+"""A service somewhere, over Channel Access: what it tells of itself, and commands to it."""
 
 from __future__ import annotations
 
@@ -7,81 +7,53 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-
-import numpy as np
+from typing import Any
 
 from orchestrator.cas import ANY, server_interfaces, server_port
 from orchestrator.cli.codes import NotThereError
 from orchestrator.cli.which import Which
 from orchestrator.client import Client, configure_environment
 from orchestrator.config import ChainConfig, ChannelConfig, Config
-from orchestrator.display.channels import json_value
 from orchestrator.errors import PutError
-from orchestrator.types import LinkChange, Reading, Severity
+from orchestrator.types import LinkChange, Reading, RunEvent, Severity
+from orchestrator.types.event_json import event_of
 
-_TEXTS = (
-    "CMD",
-    "message",
-    "RUN_ID",
-    "RUN_NAME",
-    "OWNER",
-    "STEP_NAME",
-    "CHAIN:DISCONNECTED",
-    "SEQUENCES",
-    "QUEUE",
-)
-_OTHERS = (
-    "BUSY",
-    "STATE",
-    "STATUS",
-    "STEP",
-    "NSTEPS",
-    "PROGRESS",
-    "ELAPSED",
-    "REMAINING",
-    "HUNG_SEC",
-    "LOOP_INDEX",
-    "DATA:NPTS",
-    "CHAIN:COUNT",
-    "CHAIN:CONNECTED",
-    "QUEUE_LEN",
-    "PAUSE",
-    "STOP",
-    "ABORT",
-    "SKIP",
-)
-FIELDS = (*_TEXTS, *_OTHERS)
+PVS = ("CMD", "EVENTS", "SNAPSHOT")
 """The PVs of a service that we use, without its prefix."""
 
 _ANSWER = 10.0
 """s that a service has to accept or refuse a command."""
 
+Post = Mapping[str, Any]
+"""A post of EVENTS, or a SNAPSHOT; see `orchestrator.api.stream`."""
+
 
 class RemoteService:
-    """Follows a service's PVs; made by `reach`."""
+    """Follows a service by what it posts; made by `reach`."""
 
-    def __init__(self, prefix: str, changed: Callable[[str, object], None]) -> None:
-        """`changed` is called with field and value at each update, and must not raise.
-
-        When the service is lost it is called with the field `""` and False; with True once it
-        is back.
-        """
+    def __init__(
+        self,
+        prefix: str,
+        told: Callable[[list[RunEvent]], None],
+        missed: Callable[[], None],
+    ) -> None:
+        """Nothing is connected yet; see `reach`."""
         self.prefix = prefix
         self.connected = False
-        self._changed = changed
-        self._values: dict[str, object] = {}
-        self._alarms: dict[str, tuple[Severity, int]] = {}
-        self._labels: dict[str, tuple[str, ...]] = {}
-        channels = {
-            field: ChannelConfig(field, f"{prefix}{field}", text=field in _TEXTS)
-            for field in FIELDS
-        }
+        self.values: dict[str, object] = {}
+        """The last values of its fields, as their PVs are called: an enum is its label, an array a
+        list, NaN None."""
+        self._alarms: Mapping[str, Any] = {}
+        self._told = told
+        self._missed = missed
+        self._number: int | None = None
+        self._early: list[Post] = []
+        """Posts that came before the first snapshot."""
+        channels = {name: self._channel(name) for name in PVS}
         self.client = Client(channels, self)
 
-    @property
-    def values(self) -> Mapping[str, object]:
-        """The last values by field: an enum is its label, an array a list, NaN None."""
-        return self._values
+    def _channel(self, name: str) -> ChannelConfig:
+        return ChannelConfig(name, f"{self.prefix}{name}", monitor=name != "SNAPSHOT", text=True)
 
     @property
     def queue(self) -> dict[str, object]:
@@ -89,45 +61,58 @@ class RemoteService:
 
         `left_out` counts those for which the PV had no room.
         """
-        waiting = json.loads(str(self._values.get("QUEUE") or "[]"))
+        waiting = json.loads(str(self.values.get("QUEUE") or "[]"))
         left_out = waiting.pop()["left_out"] if waiting and "left_out" in waiting[-1] else 0
-        held = self._alarms.get("QUEUE", (Severity.NO_ALARM, 0))[0] is not Severity.NO_ALARM
-        return {"held": held, "waiting": waiting, "left_out": left_out}
+        return {"held": "QUEUE" in self._alarms, "waiting": waiting, "left_out": left_out}
 
     def alarm(self, field: str) -> int:
         """The alarm status of a field as it was last told or read."""
-        return self._alarms.get(field, (Severity.NO_ALARM, 0))[1]
+        return int(self._alarms.get(field, (Severity.NO_ALARM.name, 0))[1])
 
     def offer(self, item: Reading | LinkChange) -> None:
         """Take what the client reports; part of its `Offer` port."""
+        if item.channel != "EVENTS":
+            return
         if isinstance(item, LinkChange):
-            self._take_link(item)
-        else:
-            value = self._values[item.channel] = self._plain(item)
-            self._alarms[item.channel] = item.severity, item.status
-            self._changed(item.channel, value)
+            lost = self.connected and not item.connected
+            self.connected = item.connected
+            if lost:
+                self._missed()
+        elif item.value:  # it has posted something
+            self._take(json.loads(str(item.value)))
 
-    def _take_link(self, link: LinkChange) -> None:
-        if link.metadata is not None:
-            self._labels[link.channel] = link.metadata.labels
-        if link.channel == "BUSY" and link.connected != self.connected:
-            self.connected = link.connected
-            self._changed("", link.connected)
+    def _take(self, post: Post) -> None:
+        if self._number is None:
+            self._early.append(post)
+            return
+        behind = post["n"] - self._number
+        if behind <= 0:
+            return  # the snapshot had it, or it is the one from before a reconnection
+        self._number = post["n"]
+        fields, alarms = post.get("fields", {}), post.get("alarms", {})
+        self.values |= fields
+        others = {name: a for name, a in self._alarms.items() if name not in fields}
+        self._alarms = others | dict(alarms)
+        events = map(event_of, post.get("events", ()))
+        self._told([event for event in events if event is not None])
+        if behind > 1 or post.get("lost"):
+            self._missed()
 
-    def _plain(self, reading: Reading) -> object:
-        labels = self._labels.get(reading.channel, ())
-        if isinstance(reading.value, int) and 0 <= reading.value < len(labels):
-            return labels[reading.value]
-        if reading.channel == "LOOP_INDEX":  # one element comes as a number
-            return np.atleast_1d(np.asarray(reading.value)).tolist()
-        return json_value(reading.value)
+    async def refresh(self) -> None:
+        """Read all fields as they are now.
 
-    async def read_queue(self) -> dict[str, object]:
-        """`queue`, as the service has it now."""
-        for reading in (await self.client.get(["QUEUE"], _ANSWER)).values():
-            if isinstance(reading, Reading):
-                self.offer(reading)
-        return self.queue
+        Raises:
+            OrchestratorError: They could not be read.
+        """
+        reading = (await self.client.get(["SNAPSHOT"], _ANSWER))["SNAPSHOT"]
+        if isinstance(reading, Exception):
+            raise reading
+        snapshot = json.loads(str(reading.value))
+        self.values, self._alarms = dict(snapshot["fields"]), snapshot.get("alarms", {})
+        self._number = snapshot["n"] if self._number is None else max(self._number, snapshot["n"])
+        early, self._early = self._early, []
+        for post in early:
+            self._take(post)
 
     async def command(self, text: str) -> None:
         """Write to CMD, and return when it was accepted.
@@ -142,53 +127,45 @@ class RemoteService:
             known = self.client.metadata("CMD")
             if known is not None and not known.writable:
                 raise
-            reason = (await self.fresh("message"))["message"]
+            await self.refresh()
+            reason = self.values["message"]
             raise PutError(f"{self.prefix} refused it: {reason or error}") from error
 
-    async def put(self, field: str, value: int) -> None:
-        """Write a command PV, and return when it was taken.
 
-        Raises:
-            OrchestratorError: It was refused, or did not reach the service.
-        """
-        await self.client.put(field, value, completion=True, timeout=_ANSWER)
-
-    async def fresh(self, *fields: str) -> dict[str, object]:
-        """Read fields from the service; what can't be read has its last value."""
-        readings = await self.client.get(fields, _ANSWER)
-        for field, reading in readings.items():
-            if isinstance(reading, Reading):
-                self._alarms[field] = reading.severity, reading.status
-        return {
-            field: self._plain(reading) if isinstance(reading, Reading) else self._values.get(field)
-            for field, reading in readings.items()
-        }
-
-
-def nothing(_field: str, _value: object) -> None:
+def _nothing(_events: list[RunEvent]) -> None:
     """For those who only read `values`."""
+
+
+def _never_mind() -> None:
+    """For those who read `values` as they are."""
 
 
 @asynccontextmanager
 async def reach(
-    config: Config, target: Which, changed: Callable[[str, object], None] = nothing
+    config: Config,
+    target: Which,
+    told: Callable[[list[RunEvent]], None] = _nothing,
+    missed: Callable[[], None] = _never_mind,
 ) -> AsyncIterator[RemoteService]:
     """Connect to a service or foreground run, for the time of the block.
 
     Args:
         config: Says where to look where the target does not, and for how long.
         target: Which one.
-        changed: See `RemoteService`.
+        told: Is called with what has happened to runs, at each post; must not raise.
+        missed: Is called where posts were missed, or the service was lost: `connected` tells. What
+            is in `values` is as old as the last post until `refresh`.
 
     Raises:
         NotThereError: Not connected within `connect_timeout`.
     """
     _look_for(target, config)
-    service = RemoteService(target.prefix, changed)
+    service = RemoteService(target.prefix, told, missed)
     async with service.client:
-        missing = await service.client.connect(FIELDS, config.ca.connect_timeout)
+        missing = await service.client.connect(PVS, config.ca.connect_timeout)
         if missing:
             raise NotThereError(_not_there(target, missing, config))
+        await service.refresh()
         yield service
 
 
@@ -211,7 +188,7 @@ def _not_there(target: Which, missing: list[str], config: Config) -> str:
     prefix = target.prefix
     if target.run:
         return f"{target.run} is not there: it has ended, or does not answer at {target.address}"
-    found = f"; of its PVs {', '.join(missing)} are missing" if len(missing) < len(FIELDS) else ""
+    found = f"; of its PVs {', '.join(missing)} are missing" if len(missing) < len(PVS) else ""
     colon = f" (with a colon, {prefix}:)" if prefix[-1:].isalnum() else ""
     return (
         f"no service {prefix} connected within {config.ca.connect_timeout:g} s{found}; "

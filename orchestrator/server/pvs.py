@@ -103,8 +103,8 @@ class _Snapshot(TextRO):
         return await super()._read(data_type)
 
 
-def _text(name: str, most: int, doc: str) -> Any:
-    return pvproperty(name=name, dtype=TextRO, value="", max_length=most, doc=doc)
+def _text(name: str, most: int, doc: str, **more: Any) -> Any:
+    return pvproperty(name=name, dtype=TextRO, value="", max_length=most, doc=doc, **more)
 
 
 def _int(name: str, doc: str, units: str = "") -> Any:
@@ -350,12 +350,14 @@ class ServicePVs(Group):
         "the post; fields, those PVs of this table that have changed, with their values; alarms, "
         "the severity and alarm status of those in alarm; events, those of runs; lost, how much "
         "could not be kept. For programs that follow the service.",
+        max_subscription_backlog=20,  # caproto warns of more
     )
     snapshot_text = pvproperty(
         name="SNAPSHOT",
         dtype=_Snapshot,
         value="",
         max_length=4 * LONGEST,
+        max_subscription_backlog=2,
         doc="All fields that EVENTS tells of as they are when it is read, and the number of its "
         "last post: where a program begins, and begins anew when it has missed one.",
     )

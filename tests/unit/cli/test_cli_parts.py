@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,18 @@ from orchestrator.bench import Figure, RowResult
 from orchestrator.cli.bench import table_of
 from orchestrator.cli.codes import Code, NotThereError, code_of_error, code_of_run
 from orchestrator.cli.events import EventLines, event_lines
-from orchestrator.cli.follow import command_text, retelling
+from orchestrator.cli.follow import Followed, command_text, retelling
 from orchestrator.cli.logs import level_of, set_up_logs
+from orchestrator.cli.remote import RemoteService
 from orchestrator.cli.settings import Chosen, choose
-from orchestrator.cli.translate import Translator
 from orchestrator.data import hold_store
 from orchestrator.device.commands import RunText, parse_command
 from orchestrator.errors import CheckError, InputError, NotConnectedError
 from orchestrator.types import (
     Alarm,
     Cause,
-    Progressed,
+    LinkChange,
+    Reading,
     RowTaken,
     RunEnded,
     RunEvent,
@@ -40,9 +42,9 @@ from orchestrator.types import (
     RunState,
     RunStatus,
     StateChanged,
-    StepStarted,
     Told,
 )
+from orchestrator.types.event_json import event_facts
 
 # Exit codes ---------------------------------------------------------------------------------
 
@@ -148,71 +150,80 @@ def test_a_place_in_what_was_sent_is_told_as_the_one_in_the_users_file() -> None
 # Following ----------------------------------------------------------------------------------
 
 
-async def test_a_services_pvs_become_the_events_of_the_run_that_was_begun() -> None:
+class Service(RemoteService):
+    """One of which the test says what it posts."""
+
+    def __init__(self, followed: Followed) -> None:
+        super().__init__("ORCH:", followed.take, followed.news.set)
+
+    def has(self, number: int = 0, **fields: object) -> None:
+        """It is connected, and its snapshot is read."""
+        self.offer(LinkChange("EVENTS", connected=True))
+        self.values, self._number = dict(fields), number
+
+    def post(self, number: int, *events: RunEvent, **more: object) -> None:
+        facts = [event_facts(event) for event in events]
+        text = json.dumps({"n": number, "fields": {}, "events": facts} | more)
+        self.offer(Reading("EVENTS", text, 0.0))
+
+
+def following(*, asked: bool = True) -> tuple[Service, Followed, list[RunEvent]]:
     events: list[RunEvent] = []
-    translator = Translator(events.append)
-    before = {"BUSY": 0, "STATE": "Idle", "message": "old", "STEP_NAME": "old", "RUN_ID": "old"}
-    for field, value in before.items():
-        translator.take(field, value)
-    assert not events
-    translator.begin()
-    run = {"RUN_NAME": "align", "OWNER": "me", "message": "", "NSTEPS": 9, "STEP_NAME": ""}
-    for field, value in {**run, "RUN_ID": "id-1", "BUSY": 1}.items():
-        translator.take(field, value)
-    assert events == [RunStarted("id-1", "align", "me", 0, 9)]
-    events.clear()
-    running = [
-        ("STATE", "Running"),
-        ("STEP_NAME", "steps[0] loop"),
-        ("LOOP_INDEX", [2]),
-        ("PROGRESS", 50.0),
-        ("DATA:NPTS", 4),
-        ("message", "hello"),
-        ("ELAPSED", 1.0),  # what the run says last comes before no such figure
-    ]
-    for name, told in running:
-        translator.take(name, told)
-    assert events[0] == StateChanged(RunState.RUNNING, run_id="id-1")
-    assert events[2] == StepStarted(("steps[0]",), "loop", 0, (2,), run_id="id-1")
-    assert isinstance(events[3], Progressed)
-    assert events[4] == RowTaken({}, (), 4, run_id="id-1")
-    assert events[5] == Told("hello", run_id="id-1")
-    assert not translator.ended.is_set()
-    translator.take("BUSY", 0)
-    assert translator.ended.is_set()
+    followed = Followed(events.append, lambda text: text.replace("CMD", "own.yaml"))
+    service = Service(followed)
+    service.has(BUSY=0, RUN_ID="old", STATUS="Success", message="")
+    if asked:
+        followed.ask()
+    return service, followed, events
 
 
-async def test_what_came_in_front_of_busy_is_told_behind_the_start() -> None:
-    events: list[RunEvent] = []
-    translator = Translator(events.append)
-    translator.take("message", "of the run before")
-    translator.begin()
-    for field, value in {"message": "waiting", "RUN_ID": "id", "BUSY": 1}.items():
-        translator.take(field, value)
-    translator.take("ELAPSED", 0.1)
-    assert events[:2] == [RunStarted("id", "", "", 0, 0), Told("waiting", run_id="id")]
+BEGUN = RunStarted("id-1", "align", "me", 0, 9)
+END = RunEnded("id-1", RunStatus.FAILED, "CMD:1: cold", 0, Cause.INPUT, "data.csv")
 
 
-async def test_the_message_of_a_runs_end_is_told_by_its_outcome_alone() -> None:
-    events: list[RunEvent] = []
-    translator = Translator(events.append)
-    translator.begin()
-    for field, value in {"RUN_ID": "id", "BUSY": 1}.items():
-        translator.take(field, value)
-    for field, value in {"message": "why", "PAUSE": 0, "STATE": "Idle", "STATUS": "Failed"}.items():
-        translator.take(field, value)
-    translator.take("BUSY", 0)
-    assert translator.ended.is_set()
-    assert not any(isinstance(event, Told) for event in events)
+async def test_the_run_that_begins_is_followed_to_its_end_and_no_other_is() -> None:
+    service, followed, events = following()
+    row = RowTaken({}, (1.0,), 4, run_id="id-1")
+    other = Told("of another lane", run_id="id-0")
+    service.post(1, StateChanged(RunState.CHECKING), other, BEGUN, row)
+    assert events == [StateChanged(RunState.CHECKING), BEGUN, row]
+    assert not followed.news.is_set()
+    service.post(2, Told("see CMD:2", run_id="id-1"), END, Told("of the next run"))
+    assert events[3:] == [Told("see own.yaml:2", run_id="id-1"), followed.end]
+    assert followed.end == replace(END, message="own.yaml:1: cold")
+    assert followed.news.is_set()
 
 
-async def test_an_end_before_the_run_began_is_not_its_end() -> None:
-    translator = Translator(lambda _event: None)
-    translator.begin()
-    translator.take("BUSY", 0)
-    assert not translator.ended.is_set()
-    translator.take("", False)
-    assert translator.ended.is_set()
+async def test_what_happened_before_it_was_asked_for_is_none_of_its_own() -> None:
+    service, followed, events = following(asked=False)
+    service.post(1, BEGUN, END)
+    assert (events, followed.end) == ([], None)
+
+
+async def test_a_post_that_the_snapshot_had_already_is_not_taken_twice() -> None:
+    service, _, events = following()
+    service.has(5, BUSY=0)
+    service.post(5, BEGUN)
+    service.post(6, BEGUN)
+    assert events == [BEGUN]
+
+
+async def test_a_post_that_is_missed_is_noticed_and_so_is_what_the_service_has_lost() -> None:
+    service, followed, _ = following()
+    service.post(1, BEGUN)
+    assert not followed.news.is_set()
+    service.post(3, Told("b"))
+    assert followed.news.is_set()
+    followed.news.clear()
+    service.post(4, Told("c"), lost=3)
+    assert followed.news.is_set()
+
+
+async def test_a_service_that_is_lost_is_noticed() -> None:
+    service, followed, _ = following()
+    service.post(1, BEGUN)
+    service.offer(LinkChange("EVENTS", connected=False))
+    assert (service.connected, followed.news.is_set()) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -223,16 +234,25 @@ async def test_an_end_before_the_run_began_is_not_its_end() -> None:
         (Alarm.LINK, Cause.NOT_CONNECTED),
     ],
 )
-async def test_the_alarm_of_status_tells_what_ended_the_run(alarm: Alarm, cause: Cause) -> None:
-    events: list[RunEvent] = []
-    translator = Translator(events.append)
-    final = {"RUN_ID": "id", "STATUS": "Failed", "message": "not connected: a text of any kind"}
-    numbers = {"STEP": 3, "PROGRESS": 50.0, "ELAPSED": 2.5, "DATA:NPTS": 7}
-    end = translator.end({**final, **numbers}, alarm)
-    assert end == RunEnded("id", RunStatus.FAILED, str(final["message"]), 0, cause)
-    assert isinstance(events[0], Progressed)
-    assert (events[0].done, events[0].elapsed) == (3, 2.5)
-    assert events[1] == RowTaken({}, (), 7, run_id="id")
+async def test_an_end_that_was_missed_is_read_from_the_fields(alarm: Alarm, cause: Cause) -> None:
+    service, followed, events = following()
+    fields = {"BUSY": 0, "RUN_ID": "id-1", "STATUS": "Failed", "message": "CMD:1: cold"}
+    alarms = {"STATUS": ["MAJOR", int(alarm)]}
+    service.post(1, BEGUN, fields={"BUSY": 1, "RUN_ID": "id-1"})
+    followed.look(service)
+    assert followed.end is None, "it is still under way"
+    service.post(9, fields=fields, alarms=alarms)
+    followed.look(service)
+    assert followed.end == RunEnded("id-1", RunStatus.FAILED, "own.yaml:1: cold", 0, cause)
+    assert events[-1] == followed.end
+
+
+async def test_an_end_behind_which_another_run_has_begun_is_told_to_be_unknown() -> None:
+    service, followed, _ = following()
+    service.post(1, BEGUN)
+    service.post(9, fields={"BUSY": 1, "RUN_ID": "id-2"})
+    with pytest.raises(InputError, match="id-1 has ended"):
+        followed.look(service)
 
 
 # The lock of a store ------------------------------------------------------------------------
