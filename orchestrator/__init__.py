@@ -1,7 +1,8 @@
 """Runs sequences across several EPICS IOCs, served as process variables.
 
-The names here are what sequences in Python are written with; they are imported when they are
-first asked for, so that the command line starts quickly.
+For sequences in Python: `Run`, `sequence`, `function`, `State`, `When`. For a service inside
+another program: `load_config`, `open_service` and what goes with them. The names are imported when
+they are first asked for, so that the command line starts quickly.
 """
 
 from __future__ import annotations
@@ -11,19 +12,48 @@ from orchestrator.startup.deferred import deferred
 TYPE_CHECKING = False  # typing takes as long as all else before a command hears of Ctrl-C
 
 if TYPE_CHECKING:
+    from orchestrator.api import EVENTS, Api, Caller, Filter, Subscription
+    from orchestrator.config import Config, ServerConfig, load_config
     from orchestrator.engine.python.decorators import function, sequence
     from orchestrator.engine.python.machine import State, When
     from orchestrator.engine.python.run import Run
+    from orchestrator.service import Service, open_service
 
-__all__ = ["Run", "State", "When", "function", "sequence"]
+__all__ = [
+    "EVENTS",
+    "Api",
+    "Caller",
+    "Config",
+    "Filter",
+    "Run",
+    "ServerConfig",
+    "Service",
+    "State",
+    "Subscription",
+    "When",
+    "function",
+    "load_config",
+    "open_service",
+    "sequence",
+]
 
 __getattr__ = deferred(
     __name__,
     {
+        "EVENTS": "api",
+        "Api": "api",
+        "Caller": "api",
+        "Config": "config",
+        "Filter": "api",
         "Run": "engine.python.run",
+        "ServerConfig": "config",
+        "Service": "service",
         "State": "engine.python.machine",
+        "Subscription": "api",
         "When": "engine.python.machine",
         "function": "engine.python.decorators",
+        "load_config": "config",
+        "open_service": "service",
         "sequence": "engine.python.decorators",
     },
 )

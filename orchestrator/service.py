@@ -20,7 +20,7 @@ import structlog
 
 from orchestrator.api import Api, Caller, Filter, Subscription
 from orchestrator.cas import ANY, Serving
-from orchestrator.client import Client
+from orchestrator.client import Client, configure_environment
 from orchestrator.config import ChannelConfig, Config, key_place, names_of, prefix_doubts
 from orchestrator.data import RunStore, hold_store, look_at_store
 from orchestrator.device import Device
@@ -320,6 +320,12 @@ async def open_service(
 ) -> AsyncIterator[Service]:
     """Start a service on the running loop; when the block is left, end it in good order.
 
+        async with open_service(load_config()) as service:
+            outcome = await service.run("scan", args={"points": 5})
+
+    libca reads its environment once a process: one service a process, or several with the same
+    `[ca]` and addresses.
+
     The order of the end: a run under way is aborted and its finalisers run; monitors and libca's
     channels; what was published reaches the clients; the server.
 
@@ -331,6 +337,7 @@ async def open_service(
         OrchestratorError: The configured port can't be had, another service uses the store, or
             the recording can't be made.
     """
+    configure_environment(config)
     for doubt in prefix_doubts(config):
         log.warning(doubt, at=key_place(config, ("prefix",)))
     with _store_of(config, foreground):

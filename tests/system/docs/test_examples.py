@@ -40,6 +40,24 @@ def test_an_example_runs(service: Service, name: str) -> None:
     assert outcome.status == "Success", outcome.message
 
 
+def test_a_service_inside_another_program(fleet: Fleet, tmp_path: Path) -> None:
+    page, file = ROOT / "docs/how-to/embed.md", EXAMPLES / "embed.py"
+    assert f"```python\n{file.read_text()}```" in page.read_text()
+    for name in ("embed.py", "orchestrator.toml", "plans.py"):
+        (tmp_path / name).write_text((EXAMPLES / name).read_text())
+    (tmp_path / "sequences").symlink_to(EXAMPLES / "sequences")
+    with (tmp_path / "out").open("w") as out:
+        command = [sys.executable, "embed.py"]
+        env = os.environ | fleet.env
+        done = subprocess.run(command, env=env, cwd=tmp_path, stdout=out, stderr=out, timeout=60)
+    said = (tmp_path / "out").read_text()
+    assert done.returncode == 0, said
+    events = [line for line in said.splitlines() if line.isidentifier()]
+    assert (events[0], events[-1]) == ("RunStarted", "RunEnded"), said
+    assert re.search(r"^Success .*\.csv$", said, re.MULTILINE), said
+    assert "state: Idle" in said
+
+
 @pytest.mark.parametrize("name", ["scan", IN_PYTHON[0]])
 def test_an_example_runs_by_the_command_that_it_names(
     fleet: Fleet, name: str, tmp_path: Path
