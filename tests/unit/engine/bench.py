@@ -40,8 +40,10 @@ from orchestrator.types import (
     RunStatus,
     Severity,
     StateChanged,
+    StepStarted,
     Update,
     Verb,
+    path_text,
 )
 
 SERVERS = ("stage", "laser")
@@ -54,6 +56,9 @@ SERVER_VALUES: Mapping[str, Any] = {
 }
 SERVER_PVS = tuple(SERVER_VALUES)
 CHANNELS = ("x", "x_rbv", "y", "stop", "shutter", "det", "counts", "fin", "gate", "text", "turns")
+
+_TOLD_BY = 0.3
+"""s by which a step is told, if it still runs then: see `engine.control.report`."""
 
 
 def make_config(
@@ -243,6 +248,12 @@ class Bench:
         self.events: list[object] = []
         self.puts_at_abort: dict[str, int] = {}
         """How many puts to each channel had left when the first abort was accepted."""
+        self.late_steps: list[str] = []
+        """Steps of the body that began after a STOP or ABORT was accepted."""
+        self.steps_in_pauses = 0
+        """How often something began to move while the state was Paused."""
+        self._ending_since: float | None = None
+        self._paused_since: float | None = None
         self._ended: asyncio.Future[RunEnded | RunRefused] | None = None
         wall = lambda: datetime(2026, 1, 31, 14, 25, 1, tzinfo=UTC)  # noqa: E731 - a clock
         names = names_of(config)
@@ -265,9 +276,29 @@ class Bench:
         aborting = isinstance(item, StateChanged) and item.state is RunState.ABORTING
         if aborting and not self.puts_at_abort:
             self.puts_at_abort = {n: len(c.puts) for n, c in self.sim.channels.items()}
+        if isinstance(item, StateChanged):
+            self._note_state(item.state)
+        if isinstance(item, StepStarted) and self._is_late(item):
+            self.late_steps.append(f"{path_text(item.path)} {item.name}")
         if isinstance(item, IndicesSet):
             for server in self.servers.values():
                 server.asked(item.text)
+
+    def _note_state(self, state: RunState) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._paused_since is not None and state is RunState.PAUSING:
+            # A step may go on to its put where the read before it has ended: at that very time.
+            self.steps_in_pauses += now > self._paused_since
+        self._paused_since = now if state is RunState.PAUSED else None
+        if state in (RunState.STOPPING, RunState.ABORTING) and self._ending_since is None:
+            self._ending_since = now
+
+    def _is_late(self, step: StepStarted) -> bool:
+        """Whether a step of the body began when it should not; finalisers put to `text`."""
+        if self._ending_since is None or step.path[0] != "steps" or "finally" in step.path:
+            return False
+        late = asyncio.get_running_loop().time() - self._ending_since
+        return late > _TOLD_BY and not step.name.endswith("sim.text")
 
     async def drain(self) -> None:
         while True:

@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -202,6 +203,45 @@ ends = st.lists(
 )
 
 
+def parted(waits: list[Any]) -> list[Any]:
+    """A branch that stands before its put at 1.5 s; what ends the run reaches it by its parent."""
+    return [{"delay": 0.5}, {"parallel": [{"group": waits}, {"delay": 3}]}]
+
+
+def met(cause: Any, turns: int, verb: Verb) -> tuple[float, Any]:
+    """What lets a put go at 1.5 s, and turns of the loop later what forbids it."""
+    return (1.5, ("meet", turns, cause, ("ask", verb)))
+
+
+def held_put(name: str, turns: int, verb: Verb) -> tuple[list[Any], list[Any]]:
+    """Steps whose put is held until its channel is back, and what happens."""
+    put = {"set": {"pv": name, "value": 1, "timeout": 5}, "on_disconnect": "wait"}
+    events = [(0.2, ("disconnect", name)), met(("reconnect", name), turns, verb)]
+    return parted([put]), events
+
+
+def second_put(name: str, turns: int, verb: Verb) -> tuple[list[Any], list[Any]]:
+    """Steps whose put waits for the one before, and what happens."""
+    late = {"set": {"pv": name, "value": 1, "timeout": 0.4}, "on_error": "continue"}
+    put = {"set": {"pv": name, "value": 2, "timeout": 5}}
+    # The one before ends by itself, at 1.5 s.
+    events = [(0.2, ("slow", name, 1.0)), met(("slow", name, 1.0), turns, verb)]
+    return parted([late, put]), events
+
+
+# The moment at which a put leaves and that at which it is forbidden hardly meet by chance.
+meetings = st.one_of(
+    st.just(([], [])),
+    st.builds(
+        lambda make, name, turns, verb: make(name, turns, verb),
+        st.sampled_from([held_put, second_put]),
+        st.sampled_from(["sim.x", "sim.counts"]),
+        st.integers(0, 8),
+        st.sampled_from([Verb.ABORT, Verb.ABORT, Verb.STOP]),
+    ),
+)
+
+
 @function
 async def work(seconds: float) -> None:
     await asyncio.sleep(seconds)
@@ -303,9 +343,16 @@ REGISTRY = Registry(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(documents, happenings, ends)
-def test_what_always_holds(document: dict[str, Any], more: list[Any], events: list[Any]) -> None:
-    events = [*more, *events]
+@given(documents, happenings, ends, meetings)
+def test_what_always_holds(
+    document: dict[str, Any],
+    more: list[Any],
+    events: list[Any],
+    meeting: tuple[list[Any], list[Any]],
+) -> None:
+    before, meets = meeting
+    document = {**document, "steps": [*before, *document["steps"]]}
+    events = [*more, *events, *meets]
     with TemporaryDirectory() as folder:
         for name, text in SEQUENCES.items():
             Path(folder, f"{name}.yaml").write_text(text)
@@ -355,6 +402,8 @@ def _check(it: Bench, ended: RunEnded, aborts: int) -> None:
         assert sorted(left) == sorted(entered), ended
     assert not Counter(left) - Counter(entered)
     assert it.late_puts() == {}
+    assert it.late_steps == []
+    assert it.steps_in_pauses == 0
     states = {e.state.value for e in it.events if isinstance(e, StateChanged)}
     if "Aborting" not in states and "Stopping" not in states:
         assert ended.status in (RunStatus.SUCCESS, RunStatus.FAILED, RunStatus.TIMEOUT)
@@ -387,9 +436,22 @@ def _happen(it: Bench, happening: tuple[Any, ...], aborts: list[float]) -> None:
         "slow": lambda name, takes: setattr(it.sim.channels[name], "put_takes", takes),
     }
     kind, *args = happening
+    if kind == "meet":
+        turns, first, second = args
+        _happen(it, first, aborts)
+        _in_turns(turns, partial(_happen, it, second, aborts))
+        return
     if args == [Verb.ABORT]:
         aborts.append(0.0)
     act[kind](*args)
+
+
+def _in_turns(turns: int, act: Callable[[], None]) -> None:
+    """Act so many turns of the loop later, without time in between."""
+    if turns:
+        asyncio.get_running_loop().call_soon(_in_turns, turns - 1, act)
+    else:
+        act()
 
 
 def _attend(it: Bench) -> None:
