@@ -23,6 +23,7 @@ from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_program
 from orchestrator.language.text.document import parse
 from orchestrator.language.text.steps import VERBS
+from tests.own_step import configured, step_of_the_page
 from tests.pages import PAGES, ROOT, Block, blocks
 
 EXAMPLES = ROOT / "examples"
@@ -190,9 +191,10 @@ def test_a_decision_tells_its_context_its_consequences_and_what_was_rejected(pag
 
 
 @pytest.mark.parametrize("block", every("yaml"), ids=place)
-def test_sequences_compile(block: Block, names: Names) -> None:
+def test_sequences_compile(block: Block, names: Names, tmp_path: Path) -> None:
     library = Library(EXAMPLES / "sequences", names, load(["plans"], EXAMPLES))
-    compile_program(parse(block.text, block.place), {}, names, library)
+    with configured(tmp_path, lab_steps=step_of_the_page()):
+        compile_program(parse(block.text, block.place), {}, names, library)
 
 
 @pytest.mark.parametrize("block", every("toml"), ids=place)

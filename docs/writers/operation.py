@@ -73,6 +73,7 @@ CONFIG_WORDS: Mapping[str, str] = {
     "IOC's by default.",
     "sequences.directory": "Where sequences are found by name: `NAME.yaml`.",
     "sequences.python": "Python modules whose sequences and functions are known by name.",
+    "sequences.verbs": "Python modules with [steps of your own](../how-to/write-a-step.md).",
     "access.write": "`user@host` that may write our PVs, `*` is any text; empty lets everyone.",
     "store.directory": "Where the data files are written. One service at a time uses it.",
 }

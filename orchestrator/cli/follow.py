@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import orchestrator.verbs  # noqa: F401 - by this the verbs are known
 from orchestrator.cli.codes import code_of_run
 from orchestrator.cli.interrupts import PRESSED, interrupts, raise_interrupts
 from orchestrator.cli.keys import keys
@@ -22,6 +21,7 @@ from orchestrator.cli.which import Which, which
 from orchestrator.config import Config
 from orchestrator.display.outcome import show_outcome
 from orchestrator.display.run import RunDisplay, open_display
+from orchestrator.engine import register_verbs
 from orchestrator.errors import InputError, NotConnectedError, PutError
 from orchestrator.language.text.arguments import bind, parse_assignments
 from orchestrator.language.text.document import parse
@@ -59,6 +59,7 @@ def run(
     """
     set_up_logs(level_of(verbose))
     config = settings(file)
+    register_verbs(config)
     chosen = choose(sequence)
     text = command_text(chosen, arguments)
     target = which(config, prefix, runs=False)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import typer
 
-import orchestrator.verbs  # noqa: F401 - by this the verbs are known
 from orchestrator.cli.codes import Code
+from orchestrator.cli.settings import settings
+from orchestrator.engine import register_verbs
 from orchestrator.language.text.schema import json_schema
 
 
-def schema() -> int:
-    """Print it."""
+def schema(file: Path | None) -> int:
+    """Print it, with the verbs of the configuration.
+
+    Raises:
+        InputError: The configuration is wrong, or one of its verbs.
+    """
+    register_verbs(settings(file))
     typer.echo(json.dumps(json_schema(), indent=2))
     return Code.SUCCESS

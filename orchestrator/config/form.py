@@ -186,6 +186,7 @@ class _Limits(Strict):
 class _Sequences(Strict):
     directory: StrictStr | None = None
     python: tuple[Annotated[StrictStr, AfterValidator(_module)], ...] = ()
+    verbs: tuple[Annotated[StrictStr, AfterValidator(_module)], ...] = ()
 
 
 class _Access(Strict):

@@ -111,6 +111,8 @@ class Config:
     """Directory of `*.yaml`; the file's name is the sequence's."""
     python: tuple[str, ...] = ()
     """Modules with `@sequence` functions, imported when the service starts."""
+    verbs: tuple[str, ...] = ()
+    """Modules with verbs of the user's own, imported before anything is read that uses them."""
     suspend: Mapping[str, Suspend] = field(default_factory=dict)
     """What holds up every run, by name; `program.compile_suspenders` makes conditions of it."""
     store: Path = Path("runs")
@@ -123,6 +125,11 @@ class Config:
     """SHA-256 of that file; empty without one."""
     lines: Mapping[str, int] = field(default_factory=dict)
     """On which line of it a key stands, by path; of those that may be found wrong later."""
+
+    @property
+    def folder(self) -> Path | None:
+        """That of the file."""
+        return None if self.file is None else self.file.parent
 
     @property
     def channels(self) -> dict[str, ChannelConfig]:

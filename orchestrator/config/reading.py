@@ -166,6 +166,7 @@ def _config(parsed: File, file: FilePath) -> Config:
         chain={name: _chain(name, chain) for name, chain in parsed.chain.items()},
         sequences=None if sequences is None else beside(sequences),
         python=parsed.sequences.python,
+        verbs=parsed.sequences.verbs,
         suspend=parsed.suspend,
         store=beside(parsed.store.directory),
         write_access=parsed.access.write,

@@ -1,14 +1,23 @@
-"""The steps of the language, one module each: how it is written, what it becomes, its facts.
+"""The steps of the language, one module each, and all that a step of one's own is made of.
 
-Whoever reads documents imports this: by that the verbs are known.
+Whoever reads documents imports this: by that the verbs are known. A step of one's own is a `Form`,
+what is written, and a `Node`, what it becomes; see docs/how-to/write-a-step.md.
 """
 
+from orchestrator.language.expressions.operand import Operand, constant, reading
+from orchestrator.language.program.form import Form
+from orchestrator.language.program.nodes import NO_STEPS, InOrder, Node, Put, Timing, at_once
+from orchestrator.language.program.scope import Context, not_negative, positive
 from orchestrator.language.text.document import Document
-from orchestrator.language.text.steps import VERBS, register
+from orchestrator.language.text.fields import Amount, AnyValue, OneValue
+from orchestrator.language.text.findings import Strict
+from orchestrator.language.text.steps import VERBS, Steps, register
+from orchestrator.types import Path
 from orchestrator.verbs.ask import AskNode, AskStep
 from orchestrator.verbs.call import CallNode, CallStep
 from orchestrator.verbs.checkpoint import CheckpointNode, CheckpointStep
 from orchestrator.verbs.delay import DelayNode, DelayStep
+from orchestrator.verbs.doing import Doing
 from orchestrator.verbs.group import GroupNode, GroupStep
 from orchestrator.verbs.if_ import IfNode, IfStep
 from orchestrator.verbs.let import LetNode, LetStep
@@ -18,23 +27,31 @@ from orchestrator.verbs.nested import NestedNode, NestedStep
 from orchestrator.verbs.parallel import ParallelNode, ParallelStep
 from orchestrator.verbs.run import RunNode, RunStep
 from orchestrator.verbs.sample import SampleNode, SampleStep
-from orchestrator.verbs.set import SetNode, SetStep
+from orchestrator.verbs.set_ import SetNode, SetStep
 from orchestrator.verbs.trajectories import TrajectoriesNode, TrajectoriesStep
 from orchestrator.verbs.wait import WaitNode, WaitStep
 
 __all__ = [
+    "BUILT_IN",
+    "NO_STEPS",
+    "Amount",
+    "AnyValue",
     "AskNode",
     "AskStep",
     "CallNode",
     "CallStep",
     "CheckpointNode",
     "CheckpointStep",
+    "Context",
     "DelayNode",
     "DelayStep",
+    "Doing",
+    "Form",
     "GroupNode",
     "GroupStep",
     "IfNode",
     "IfStep",
+    "InOrder",
     "LetNode",
     "LetStep",
     "LogNode",
@@ -43,18 +60,33 @@ __all__ = [
     "LoopStep",
     "NestedNode",
     "NestedStep",
+    "Node",
+    "OneValue",
+    "Operand",
     "ParallelNode",
     "ParallelStep",
+    "Path",
+    "Put",
     "RunNode",
     "RunStep",
     "SampleNode",
     "SampleStep",
     "SetNode",
     "SetStep",
+    "Steps",
+    "Strict",
+    "Timing",
     "TrajectoriesNode",
     "TrajectoriesStep",
     "WaitNode",
     "WaitStep",
+    "at_once",
+    "build",
+    "constant",
+    "not_negative",
+    "own_verbs",
+    "positive",
+    "reading",
 ]
 
 BUILT_IN = (
@@ -79,6 +111,11 @@ BUILT_IN = (
 
 for _form in BUILT_IN:
     register(_form)
+
+
+def own_verbs() -> set[str]:
+    """The verbs that are none of ours, as far as they are registered."""
+    return VERBS.keys() - {form.VERB for form in BUILT_IN}
 
 
 def build() -> None:

@@ -117,11 +117,14 @@ def check(
 
 
 @panel.command()
-def schema() -> int:
-    """Print the JSON Schema of sequence documents, for editors and other programs."""
+def schema(config: ConfigFile = None) -> int:
+    """Print the JSON Schema of sequence documents, for editors and other programs.
+
+    With it are the steps of your own that the configuration names.
+    """
     from orchestrator.cli import schema as work
 
-    return work.schema()
+    return work.schema(config)
 
 
 @panel.command()

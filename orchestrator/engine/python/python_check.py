@@ -20,6 +20,7 @@ from orchestrator.language.program.library import PythonSignature
 from orchestrator.language.program.nodes import Another, Program, walk
 from orchestrator.language.text.document import Document, document_of
 from orchestrator.types import path_text
+from orchestrator.verbs import own_verbs
 
 _LOOKED = "it_is_only_looked_at"
 """The name of a function that no library has, and of a sequence: see `_Library`."""
@@ -121,7 +122,7 @@ class _Looking:
         self._known.add(name)
         look = self.look
         look.sequences.append(name)
-        source = read_source(self._library.function(name), arguments, VERBS, When)
+        source = read_source(self._library.function(name), arguments, VERBS | own_verbs(), When)
         look.unseen += source.unseen
         for where, verb in source.not_awaited:
             text = f"run.{verb} is not awaited, and so would do nothing: write `await run.{verb}`"
@@ -156,6 +157,8 @@ class _Looking:
             if step is not None:
                 self._compile(step, call)
         except CheckError as error:
+            if unknown and call.verb in own_verbs():
+                return  # which of its fields have to be known before a run, is known to it alone
             for line in error.findings:
                 text = line.removeprefix(f"{call.where}: ").replace(f"{_STEP}.", "")
                 self.look.findings.append(Finding(Level.ERROR, call.where, (), text))
@@ -214,6 +217,9 @@ def _step(call: VerbCall) -> Mapping[str, object] | None:
     Raises:
         CheckError: It can't be called so.
     """
+    if call.verb in own_verbs():
+        fields = {name.rstrip("_"): _later(value) for name, value in call.fields.items()}
+        return {call.verb: _later(call.args[0]) if call.args else fields}
     signature = _SIGNATURES.get(call.verb)
     if signature is None:
         return None  # Python tells when it runs

@@ -31,9 +31,10 @@ from orchestrator.engine.steps.verbs import Verbs
 from orchestrator.engine.user_code.cleanup import Site, call_site
 from orchestrator.engine.user_code.user_code import UserCode, as_error
 from orchestrator.errors import CallError
-from orchestrator.language.names import Names
+from orchestrator.language.names import Names, suggestion
 from orchestrator.language.values.points import Points, range_points
 from orchestrator.types import Place
+from orchestrator.verbs import own_verbs
 
 _T = TypeVar("_T")
 _Reached: TypeAlias = tuple[tuple[int, ...], dict[str, int]]
@@ -292,6 +293,16 @@ class Run:
             InputError: A state is named that there is not.
         """
         return self._verb("machine", partial(self._machine, states, start))
+
+    def __getattr__(self, verb: str) -> Callable[..., Verb[None]]:
+        """A verb of the user's own: `run.ramp(pv="stage.x", to=5)`, by the fields of its step."""
+        if verb not in own_verbs():
+            raise AttributeError(f"a run has no {verb!r}{suggestion(verb, VERBS | own_verbs())}")
+        return partial(self._own, verb)
+
+    def _own(self, verb: str, *value: object, name: str = "", **fields: Any) -> Verb[None]:
+        given = {key.rstrip("_"): field for key, field in fields.items()}
+        return self._plain(verb, _step(verb, value[0] if value else given, name))
 
     # Values -------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from orchestrator import verbs
 from orchestrator.config import Config, key_place, names_of
+from orchestrator.engine.sequences.own_verbs import register_verbs
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.sequences.registry import Registry, SequenceFunction, load
 from orchestrator.errors import InputError
@@ -34,12 +35,12 @@ def library_of(config: Config) -> Library:
 
 
 def registry_of(config: Config) -> Registry:
-    """What the Python modules of a configuration have marked; imports them.
+    """What the Python modules of a configuration have marked; imports them, and those of its verbs.
 
     Those that can't be are `broken`, each told with the line of the configuration that names it.
     """
-    beside = config.file.parent if config.file is not None else None
-    registry = load(config.python, beside)
+    register_verbs(config)
+    registry = load(config.python, config.folder)
     broken = {}
     for index, name in enumerate(config.python):
         if name in registry.broken:

@@ -68,17 +68,17 @@ def load(modules: Iterable[str], beside: Path | None = None) -> Registry:
 
     Args:
         modules: By their full names.
-        beside: A directory in which they are looked for as well, the configuration's.
+        beside: A folder in which they are looked for as well, the configuration's.
     """
     modules = list(modules)
-    if modules and beside is not None and str(beside) not in sys.path:
-        sys.path.insert(0, str(beside))
+    if modules:
+        look_in(beside)
     found: dict[str, dict[str, FunctionType]] = {"sequence": {}, "function": {}}
     broken: dict[str, str] = {}
     texts: dict[str, str] = {}
     for name in modules:
         try:
-            marked = _marked(_import(name), found)
+            marked = _marked(import_module(name), found)
         except InputError as error:
             broken[name] = str(error)
             continue
@@ -119,7 +119,18 @@ def _marked(
     return own
 
 
-def _import(name: str) -> ModuleType:
+def look_in(folder: Path | None) -> None:
+    """Find the user's modules in a folder as well."""
+    if folder is not None and str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+def import_module(name: str) -> ModuleType:
+    """A module of the user's.
+
+    Raises:
+        InputError: It can't be imported; names the line.
+    """
     try:
         return importlib.import_module(name)
     except KeyboardInterrupt:

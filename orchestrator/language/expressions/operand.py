@@ -118,6 +118,11 @@ def _shared(value: float | str, text: str) -> Operand:
     return Operand(text, lambda _env: value, constant=True)
 
 
+def reading(name: str) -> Operand:
+    """What a channel holds, an enum as its label, by its canonical name."""
+    return Operand(name, lambda env: env.channel(name), channels=frozenset({name}))
+
+
 class _Nothing:
     """The environment of constants: they ask it for nothing."""
 

@@ -15,11 +15,12 @@ from orchestrator.language.program.nodes import (
     Continue,
     Handler,
     Node,
+    NotKnownYet,
     OnDisconnect,
     OnError,
     Retry,
 )
-from orchestrator.language.program.scope import UNKNOWN, Context, not_negative, tries
+from orchestrator.language.program.scope import UNKNOWN, Context, KnownLater, not_negative, tries
 from orchestrator.language.text.steps import BaseStep
 from orchestrator.language.text.steps import Retry as RetryForm
 from orchestrator.types import Path
@@ -39,7 +40,10 @@ def compile_list(steps: tuple[BaseStep, ...], path: Path, context: Context) -> t
 def compile_step(step: BaseStep, path: Path, context: Context) -> Node:
     """One step, with what becomes of its errors."""
     assert isinstance(step, Form)  # noqa: S101 - what is registered is one
-    node = step.compiled(path, context)
+    try:
+        node = step.compiled(path, context)
+    except KnownLater:
+        node = NotKnownYet(*context.head(step, path, step.VERB))
     context.notes.writes.update(node.writes)
     context.notes.reads.update(node.reads)
     if step.on_disconnect is not None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from orchestrator.language.program.nodes import Node
 from orchestrator.language.program.scope import Context
-from orchestrator.language.text.findings import field_texts
 from orchestrator.language.text.steps import BaseStep, written
 from orchestrator.types import Path
 
@@ -53,7 +52,14 @@ class Form(BaseStep):
 
 
 def undocumented(form: type[Form]) -> list[str]:
-    """The class of a form and its fields that have no text below them, from their source."""
-    silent = [] if form.__dict__.get("__doc__") else [form.__name__]
-    texts = field_texts(form)
-    return silent + [f"{form.__name__}.{f}" for f in sorted(written(form)) if f not in texts]
+    """The classes of a form that have no docstring, and the fields without a text below them."""
+    schema = form.model_json_schema()
+    models = {form.__name__: schema, **schema.get("$defs", {})}
+    told = {name: model for name, model in models.items() if "properties" in model}
+    silent = [name for name, model in told.items() if not model.get("description")]
+    return silent + [
+        f"{name}.{field}"
+        for name, model in told.items()
+        for field, own in model["properties"].items()
+        if not own.get("description")
+    ]

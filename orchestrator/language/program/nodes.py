@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from orchestrator.language.expressions.expression import Operand
+from orchestrator.language.expressions.operand import Operand, constant
 from orchestrator.language.names import ServerChannels
 from orchestrator.language.values.relation import Relation
 from orchestrator.types import Path
@@ -18,31 +18,38 @@ if TYPE_CHECKING:
     from orchestrator.language.text.document import Document
 
 
+NO_TIME = constant(0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Put:
-    """One put, and when it counts as arrived."""
+    """One put, and when it counts as arrived; `scope.Context.put` makes one of a channel's name."""
 
     pv: str
     """Canonical name."""
-    value: Operand
-    completion: bool
-    """Whether to wait for the put-callback."""
-    readback: str | None
-    """Canonical name of the channel that must come to the value."""
-    readback_value: Operand | None
-    """What it must come to; None = the value."""
-    tolerance: Operand | None
-    """A float ≥ 0; None = by `compare.default_tolerance`."""
-    settle: Operand
-    """s, a float ≥ 0."""
-    accept_restart: bool
-    """Whether the readback's first value after a reconnection counts."""
     record: str
     """What it is one and the same by, whatever it is called: see `names.record_of`."""
-    accept_invalid: bool
+    value: Operand
+    completion: bool = True
+    """Whether to wait for the put-callback."""
+    readback: str | None = None
+    """Canonical name of the channel that must come to the value."""
+    readback_value: Operand | None = None
+    """What it must come to; None = the value."""
+    tolerance: Operand | None = None
+    """A float ≥ 0; None = by `compare.default_tolerance`."""
+    settle: Operand = NO_TIME
+    """s, a float ≥ 0."""
+    accept_restart: bool = False
+    """Whether the readback's first value after a reconnection counts."""
+    accept_invalid: bool = False
     """Whether a readback with severity INVALID counts."""
-    leaves_invalid: bool | None
+    leaves_invalid: bool | None = None
     """Whether the put may leave its own record INVALID; None = as its channel says, else told."""
+
+    def of(self, value: object) -> Put:
+        """The same with another value."""
+        return replace(self, value=constant(value))
 
 
 # What happens when a step fails or loses a channel ------------------------------------------
@@ -248,6 +255,9 @@ class Timing(Protocol):
     def puts(self, puts: Sequence[Put]) -> float:
         """S until all of these have arrived."""
 
+    def travel(self, put: Put, speed: float) -> float:
+        """S until a channel has come to what is put, at so many of its units per s."""
+
     def number(self, operand: Operand) -> float:
         """A value that is a number of s; where it is not known, that is counted as a guess."""
 
@@ -387,6 +397,24 @@ class Node:
 
 
 _FACTS = ("puts", "reads", "evaluates", "inside", "takes", "run")
+
+
+@dataclass(frozen=True, slots=True)
+class NotKnownYet(Node):
+    """What stands for a step whose channels are known only when the run comes there.
+
+    It is part of what is known of a sub-sequence before its arguments are; never run.
+    """
+
+    puts = ()
+    reads = ()
+    evaluates = ()
+    inside = NO_STEPS
+    takes = at_once
+
+    async def run(self, do: Any) -> None:  # noqa: ARG002 - as all have it
+        """Never called: what is run is compiled with the arguments."""
+        raise AssertionError(f"{self.where}: not known yet")
 
 
 # Programs -----------------------------------------------------------------------------------

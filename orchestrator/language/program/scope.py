@@ -12,6 +12,7 @@ from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand, checked, constant, constant_value
 from orchestrator.language.names import Names
 from orchestrator.language.program.library import SequenceLibrary
+from orchestrator.language.program.nodes import Put
 from orchestrator.language.text.document import Document
 from orchestrator.language.text.steps import BaseStep
 from orchestrator.language.values.operations import Fault, described, whole
@@ -27,6 +28,10 @@ MOST_PASSES = 2**53
 """Beyond, floats can't count one by one."""
 _LABEL = 60
 """Characters of a label that no one gave a name to."""
+
+
+class KnownLater(Exception):  # noqa: N818 - no error: the step is left out, see `compile_step`
+    """A step can't be compiled before the arguments of its sequence are known."""
 
 
 @dataclass(slots=True)
@@ -175,6 +180,17 @@ class Context:
         """The canonical name of a channel; None where it will be known only later."""
         name = self.fixed(path, text)
         return name and self.attempt(path, lambda: self.names.resolve(name), name)
+
+    def put(self, path: Path, text: str, value: Operand) -> Put:
+        """A put to the channel that is named at a path; its other fields by `replace`.
+
+        Raises:
+            KnownLater: Which channel it is, is known only when the run comes there.
+        """
+        name = self.channel(path, text)
+        if name is None:
+            raise KnownLater
+        return Put(name, self.names.record(name), value)
 
     def fixed(self, path: Path, text: str) -> str | None:
         """A text that must be known before the run, in which parameters may stand.

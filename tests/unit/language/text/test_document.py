@@ -7,7 +7,7 @@ from orchestrator.language.text.document import Document, parse
 from orchestrator.language.text.schema import json_schema
 from orchestrator.language.text.tree import read, scalar
 from orchestrator.verbs.loop import Loop
-from orchestrator.verbs.set import SetAll, SetOne
+from orchestrator.verbs.set_ import SetAll, SetOne
 
 ALIGN = """\
 name: align
