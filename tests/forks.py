@@ -26,9 +26,9 @@ from tests.forker import LONGEST
 
 IMPORTED = (
     "orchestrator.config",
-    "orchestrator.cli.app",
-    "orchestrator.cli.commands",
-    "orchestrator.cli.logs",
+    "orchestrator.cli.panels.app",
+    "orchestrator.cli.panels",
+    "orchestrator.cli.terminal.logs",
     "orchestrator.cli.settings",
     "orchestrator.device",
     "orchestrator.display.outcome",

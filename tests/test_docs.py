@@ -14,7 +14,7 @@ import pytest
 import typer
 
 import orchestrator.verbs  # noqa: F401 - by this the verbs are known
-from orchestrator.cli.app import app
+from orchestrator.cli.panels.app import app
 from orchestrator.config import ChainConfig, Config, load_config, names_of
 from orchestrator.data.csv_file import _header
 from orchestrator.engine.sequences.library import Library

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from typer.models import ArgumentInfo, CommandInfo, ParameterInfo
 
 from orchestrator import errors
-from orchestrator.cli.app import app
-from orchestrator.cli.codes import Code
+from orchestrator.cli.panels.app import app
+from orchestrator.cli.terminal.codes import Code
 from orchestrator.client.libca.ca_variables import DEFAULTS
 from orchestrator.config import form
 from orchestrator.ioc.caproto_settings import CAPROTO_SETTINGS

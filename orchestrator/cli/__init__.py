@@ -22,7 +22,7 @@ def main() -> None:
     # Nearly all that an import makes stays: with Python's own settings (700 new objects) the
     # collector looks through it again and again, for a tenth of a command's start.
     gc.set_threshold(50_000, 20, 50)
-    from orchestrator.cli.app import app
+    from orchestrator.cli.panels.app import app
     from orchestrator.display.output import open_missing_streams
 
     open_missing_streams()

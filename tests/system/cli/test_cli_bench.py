@@ -13,8 +13,8 @@ from orchestrator.bench.figures import Figure, RowResult, interleaved, percentil
 from orchestrator.bench.process import BenchError
 from orchestrator.bench.rig import missing
 from orchestrator.bench.rows import Row
-from orchestrator.cli.bench import code_of
-from orchestrator.cli.codes import Code
+from orchestrator.cli.local.bench import code_of
+from orchestrator.cli.terminal.codes import Code
 
 
 @pytest.fixture

@@ -93,7 +93,7 @@ def test_a_command_may_be_started_without_stdout(shell: Shell, command: list[str
     ("command", "moment", "number"),
     [
         (GET, "typer.models", signal.SIGINT),
-        (GET, "orchestrator.cli.guard", signal.SIGINT),
+        (GET, "orchestrator.cli.terminal.guard", signal.SIGINT),
         (GET, "numpy", signal.SIGINT),
         (GET, "aioca", signal.SIGINT),
         (GET, "numpy", signal.SIGTERM),
@@ -151,7 +151,7 @@ def test_an_interrupt_that_has_passed_an_exec_ends_a_command_with_its_exit_code(
     """`python -m` kills itself with SIGINT at its end where a KeyboardInterrupt has passed an exec
     of a text, as when a dataclass is made, even if it was caught since (CPython, pythonrun.c)."""
     (tmp_path / "made.py").write_text(
-        "import typer; from orchestrator.cli.guard import guarded\n"
+        "import typer; from orchestrator.cli.terminal.guard import guarded\n"
         "def command() -> int: exec('raise KeyboardInterrupt')\n"
         "app = typer.Typer(); app.command()(guarded(command)); app()"
     )

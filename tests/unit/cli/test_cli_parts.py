@@ -19,13 +19,13 @@ from rich.console import Console
 from structlog.testing import capture_logs
 
 from orchestrator.bench import Figure, RowResult
-from orchestrator.cli.bench import table_of
-from orchestrator.cli.codes import Code, NotThereError, code_of_error, code_of_run
-from orchestrator.cli.events import EventLines, event_lines
-from orchestrator.cli.follow import Followed, command_text, retelling
-from orchestrator.cli.logs import level_of, set_up_logs
-from orchestrator.cli.remote import RemoteService
+from orchestrator.cli.local.bench import table_of
+from orchestrator.cli.local.event_lines import EventLines, event_lines
+from orchestrator.cli.remote.follow import Followed, command_text, retelling
+from orchestrator.cli.remote.service_client import RemoteService
 from orchestrator.cli.settings import Chosen, choose
+from orchestrator.cli.terminal.codes import Code, NotThereError, code_of_error, code_of_run
+from orchestrator.cli.terminal.logs import level_of, set_up_logs
 from orchestrator.data import hold_store
 from orchestrator.device.commands import RunText, parse_command
 from orchestrator.errors import CheckError, InputError, NotConnectedError

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.keys import Keys
-from orchestrator.cli.which import Which, which
+from orchestrator.cli.remote.which import Which, which
+from orchestrator.cli.terminal.keys import Keys
 from orchestrator.config import Config
 from orchestrator.data import hold_store, look_at_store
 from orchestrator.display.run import RunDisplay

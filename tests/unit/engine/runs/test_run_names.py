@@ -15,7 +15,7 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from orchestrator.cli.logs import set_up_logs
+from orchestrator.cli.terminal.logs import set_up_logs
 from orchestrator.engine.python.decorators import function, sequence
 from orchestrator.engine.python.run import Run
 from orchestrator.engine.sequences.registry import Registry

@@ -1,0 +1,111 @@
+"""`run`: a service for the time of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator import loops
+from orchestrator.api import EVENTS
+from orchestrator.cli.local.sequence import load
+from orchestrator.cli.settings import Chosen, choose, owner, settings
+from orchestrator.cli.terminal.codes import code_of_run
+from orchestrator.cli.terminal.interrupts import PRESSED, interrupts, raise_interrupts
+from orchestrator.cli.terminal.keys import keys
+from orchestrator.cli.terminal.logs import level_of, set_up_logs
+from orchestrator.client import configure_environment
+from orchestrator.config import Config, ServerConfig
+from orchestrator.display.outcome import show_outcome
+from orchestrator.display.run import RunDisplay, open_display
+from orchestrator.engine.sequences.python_program import PythonProgram
+from orchestrator.language.program.nodes import Program, Walk, walk
+from orchestrator.language.text.arguments import parse_assignments
+from orchestrator.service import Service, open_service
+from orchestrator.types import RunEnded, RunRefused, RunStatus, Verb
+
+LOOPBACK = ServerConfig(port=0, interfaces=("127.0.0.1",))
+"""Where an embedded service serves its PVs: for nobody outside, on a free port."""
+
+
+def run(
+    sequence: str,
+    arguments: Sequence[str],
+    file: Path | None,
+    verbose: int,
+    *,
+    as_json: bool,
+) -> int:
+    """Run one sequence with a service of its own.
+
+    Raises:
+        InputError: The configuration, the sequence or its arguments are wrong.
+    """
+    set_up_logs(level_of(verbose))
+    config = settings(file)
+    chosen, args = choose(sequence), parse_assignments(arguments)
+    # What is wrong with the files is told without starting anything.
+    config = replace(config, server=_place(config, load(config, chosen, args)))
+    configure_environment(config)
+    raise_interrupts()
+    with open_display(quiet=as_json) as display:
+        end = loops.run(Embedded(config, display).run(chosen, args))
+    show_outcome(end, display.progress, as_json=as_json, code=code_of_run(end))
+    return code_of_run(end)
+
+
+def _place(config: Config, program: Program | PythonProgram) -> ServerConfig:
+    """Where the service serves: sequence servers have to find the indices that it walks."""
+    if isinstance(program, Program):
+        nodes = walk((*program.steps, *program.finally_))
+        walks = any(isinstance(node.inside, Walk) for node in nodes)
+    else:
+        walks = any(chain.server is not None for chain in config.chain.values())
+    return replace(config.server, master="", name="") if walks else LOOPBACK
+
+
+class Embedded:
+    """One run, from the start of its service to the end of it."""
+
+    def __init__(self, config: Config, display: RunDisplay) -> None:
+        """Nothing is started yet."""
+        self._config = config
+        self._display = display
+        self._service: Service | None = None
+        self._pressed = 0
+
+    async def run(self, chosen: Chosen, args: Mapping[str, object]) -> RunEnded | RunRefused:
+        """Run it; signals abort it, each harder than the one before.
+
+        Raises:
+            OrchestratorError: The service could not be started.
+        """
+        with interrupts(self._press):
+            async with open_service(self._config, foreground=chosen.name) as service:
+                service.listen(self._display.take, EVENTS)
+                if self._pressed:
+                    return RunEnded("", RunStatus.ABORTED, "aborted before it began", 0)
+                self._service = service
+                with keys(self._display, self._ask):
+                    return await service.run(
+                        chosen.name,
+                        text=chosen.text,
+                        origin=chosen.origin,
+                        args=args,
+                        owner=owner(),
+                    )
+
+    def _press(self, _count: int, name: str) -> None:
+        self._abort(name)
+
+    def _ask(self, verb: Verb) -> None:
+        if verb is Verb.ABORT:
+            self._abort("the key q")
+        elif self._service is not None:
+            self._service.control(verb, by=owner())
+
+    def _abort(self, reason: str) -> None:
+        self._pressed += 1
+        self._display.note(PRESSED[min(self._pressed, len(PRESSED)) - 1])
+        if self._service is not None:
+            self._service.control(Verb.ABORT, reason)

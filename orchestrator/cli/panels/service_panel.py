@@ -1,0 +1,164 @@
+"""What talks to a running service or foreground run: `status` to `queue`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.panels.options import (
+    Arguments,
+    ConfigFile,
+    ForegroundRun,
+    Json,
+    Server,
+    Verbose,
+)
+from orchestrator.cli.panels.panel import Panel
+from orchestrator.cli.terminal.guard import error_as_json
+
+panel = Panel("A running service or run")
+
+
+@panel.command(error_as_json)
+def status(
+    server: Server = "",
+    run: ForegroundRun = "",
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it until Ctrl-C.")] = False,
+    as_json: Json = False,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Show what the service does, how its last run ended, and which channels it has.
+
+    Like the other commands here, it finds a foreground `orchestrator run` of the same folder.
+    """
+    from orchestrator.cli.remote import show_status as work
+
+    return work.status(server, run, config, verbose, watch=watch, as_json=as_json)
+
+
+@panel.command()
+def pause(
+    server: Server = "",
+    run: ForegroundRun = "",
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Pause the run; what is in flight is awaited."""
+    from orchestrator.cli.remote import run_commands
+
+    return run_commands.send("pause", "", server, run, config, verbose)
+
+
+@panel.command()
+def resume(
+    server: Server = "",
+    run: ForegroundRun = "",
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Go on with a paused run."""
+    from orchestrator.cli.remote import run_commands
+
+    return run_commands.send("resume", "", server, run, config, verbose)
+
+
+@panel.command()
+def stop(
+    server: Server = "",
+    run: ForegroundRun = "",
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """End the run at its next boundary; its finalisers run."""
+    from orchestrator.cli.remote import run_commands
+
+    return run_commands.send("stop", "", server, run, config, verbose)
+
+
+@panel.command()
+def abort(
+    reason: Annotated[
+        list[str] | None, typer.Argument(metavar="REASON", help="Why.", show_default=False)
+    ] = None,
+    server: Server = "",
+    run: ForegroundRun = "",
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Interrupt the run at once; its finalisers run. Again: harder."""
+    from orchestrator.cli.remote import run_commands
+
+    return run_commands.send("abort", " ".join(reason or []), server, run, config, verbose)
+
+
+@panel.command()
+def skip(
+    server: Server = "",
+    run: ForegroundRun = "",
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Interrupt the step that runs and go on with the next."""
+    from orchestrator.cli.remote import run_commands
+
+    return run_commands.send("skip", "", server, run, config, verbose)
+
+
+@panel.command()
+def answer(
+    server: Server = "",
+    run: ForegroundRun = "",
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Answer the question of a step `ask`: the run goes on."""
+    from orchestrator.cli.remote import run_commands
+
+    return run_commands.send("answer", "", server, run, config, verbose)
+
+
+@panel.command(error_as_json)
+def submit(
+    sequence: Annotated[
+        str, typer.Argument(metavar="SEQUENCE", help="The name of a sequence of the service.")
+    ],
+    arguments: Arguments = None,
+    server: Server = "",
+    as_json: Json = False,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Put a run into the queue of a service; it begins when those before it have ended well.
+
+    Does not wait for it. What can't be run is refused at once, with exit code 2.
+    """
+    from orchestrator.cli.remote import queue_commands as work
+
+    return work.submit(sequence, arguments or [], server, config, verbose, as_json=as_json)
+
+
+@panel.command(error_as_json)
+def queue(
+    action: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ACTION",
+            help="list, start, hold, clear, remove N, or move N POSITION (1 = the next one).",
+            show_default="list",
+        ),
+    ] = None,
+    server: Server = "",
+    as_json: Json = False,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Show or change the runs that wait.
+
+    A run that does not succeed stays in front and holds the others: start tries it again, remove
+    and start goes on without it. hold lets the run under way end and begins no other.
+    """
+    from orchestrator.cli.remote import queue_commands as work
+
+    return work.queue(action or ["list"], server, config, verbose, as_json=as_json)

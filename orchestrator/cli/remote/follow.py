@@ -1,0 +1,295 @@
+"""`run --server`: hand a sequence to a running service, and follow it over Channel Access."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.cli.remote.service_client import RemoteService, reach
+from orchestrator.cli.remote.which import Which, which
+from orchestrator.cli.settings import Chosen, choose, settings
+from orchestrator.cli.terminal.codes import code_of_run
+from orchestrator.cli.terminal.interrupts import PRESSED, interrupts, raise_interrupts
+from orchestrator.cli.terminal.keys import keys
+from orchestrator.cli.terminal.logs import level_of, set_up_logs
+from orchestrator.config import Config
+from orchestrator.display.outcome import show_outcome
+from orchestrator.display.run import RunDisplay, open_display
+from orchestrator.engine import register_verbs
+from orchestrator.errors import InputError, NotConnectedError, PutError
+from orchestrator.language.text.arguments import bind, parse_assignments
+from orchestrator.language.text.document import parse
+from orchestrator.language.text.tree import read
+from orchestrator.types import (
+    Cause,
+    RunEnded,
+    RunEvent,
+    RunRefused,
+    RunStarted,
+    RunState,
+    RunStatus,
+    Told,
+    Verb,
+)
+
+_MOST = 65535
+"""Bytes that CMD takes."""
+
+
+def run(
+    sequence: str,
+    arguments: Sequence[str],
+    prefix: str,
+    file: Path | None,
+    verbose: int,
+    *,
+    as_json: bool,
+) -> int:
+    """Run one sequence on the service with this prefix.
+
+    Raises:
+        InputError: The configuration, the sequence or its arguments are wrong.
+        NotConnectedError: The service isn't there, or was lost during the run.
+    """
+    set_up_logs(level_of(verbose))
+    config = settings(file)
+    register_verbs(config)
+    chosen = choose(sequence)
+    text = command_text(chosen, arguments)
+    target = which(config, prefix, runs=False)
+    raise_interrupts()
+    with open_display(quiet=as_json) as display:
+        follower = Follower(display, retelling(chosen, text))
+        end = asyncio.run(follower.run(config, target, text))
+    show_outcome(end, display.progress, as_json=as_json, code=code_of_run(end))
+    return code_of_run(end)
+
+
+def command_text(chosen: Chosen, arguments: Sequence[str]) -> str:
+    """What is written to CMD: `run NAME k=v`, or the document with the arguments put in.
+
+    Raises:
+        InputError: The document or the arguments are wrong, or it is too long.
+    """
+    args = parse_assignments(arguments)
+    if not chosen.text:
+        return shlex.join(
+            ["run", chosen.name, *(f"{name}={value}" for name, value in args.items())]
+        )
+    text = json.dumps(_with_defaults(chosen, args))
+    if len(text.encode()) > _MOST:
+        raise InputError(f"{chosen.origin}: too long for CMD, which takes {_MOST} bytes as JSON")
+    return text
+
+
+def _with_defaults(chosen: Chosen, args: dict[str, str]) -> object:
+    values = bind(parse(chosen.text, chosen.origin), args)
+    tree = read(chosen.text, chosen.origin).value
+    assert isinstance(tree, dict)  # noqa: S101 - `parse` has seen to it
+    parameters = dict(tree.get("parameters", {}))
+    for name in args:
+        given = parameters[name]
+        fields = given if isinstance(given, dict) else {"default": given}
+        parameters[name] = {**fields, "default": values[name]}
+    named = {"name": chosen.name, **tree}
+    return _json(named | ({"parameters": parameters} if parameters else {}))
+
+
+def _json(value: object) -> object:
+    """JSON has no NaN; where a document means one (`missing`), its word does as well."""
+    match value:
+        case dict():
+            return {key: _json(inner) for key, inner in value.items()}
+        case list():
+            return [_json(inner) for inner in value]
+        case float() if not math.isfinite(value):
+            return str(value)
+        case _:
+            return value
+
+
+def retelling(chosen: Chosen, sent: str) -> Callable[[str], str]:
+    """Puts the places of the user's file for those of the JSON that was sent of it.
+
+    Args:
+        chosen: The sequence, and the file that it came from.
+        sent: What the service got, on one line.
+    """
+    if not chosen.text:
+        return str
+    ours, theirs = read(chosen.text, chosen.origin), read(sent, "CMD")
+    places = {
+        place: own[path]
+        for own, given in ((ours.positions, theirs.positions), (ours.keys, theirs.keys))
+        for path, place in given.items()
+        if path in own
+    }
+
+    def place(match: re.Match[str]) -> str:
+        found = places.get((int(match[1]), int(match[2])))
+        return f"{chosen.origin}:{found[0]}:{found[1]}" if found else chosen.origin
+
+    return lambda text: _PLACE.sub(place, text)
+
+
+_PLACE = re.compile(r"\bCMD:(\d+):(\d+)")
+
+
+class Followed:
+    """Which of all that a service tells is of the run that was asked for, and how that ended."""
+
+    def __init__(self, take: Callable[[RunEvent], None], retell: Callable[[str], str]) -> None:
+        """`take` gets the run's events; `retell` makes a user's text of one of the service's."""
+        self._display = take
+        self._retell = retell
+        self._asked = False
+        self.run_id = ""
+        """Known once it has begun."""
+        self.end: RunEnded | None = None
+        self.news = asyncio.Event()
+        """It has ended, or something was missed."""
+
+    def ask(self) -> None:
+        """The next run that begins is the one."""
+        self._asked = True
+
+    def take(self, events: Sequence[RunEvent]) -> None:
+        """Take what a service tells."""
+        for event in events if self._asked else ():
+            self._take(event)
+
+    def _take(self, event: RunEvent) -> None:
+        if isinstance(event, RunStarted) and not self.run_id:
+            self.run_id = event.run_id
+        if self.end is not None or getattr(event, "run_id", "") not in ("", self.run_id):
+            return
+        match event:
+            case RunEnded():
+                self.end = event = replace(event, message=self._retell(event.message))
+                self.news.set()
+            case Told():
+                event = replace(event, text=self._retell(event.text))
+            case _:
+                pass
+        self._display(event)
+
+    def look(self, service: RemoteService) -> None:
+        """Something was missed: see by the fields of the service whether it has ended meanwhile.
+
+        Raises:
+            InputError: It has, and another run has begun: how it ended is not known here.
+        """
+        values = service.values
+        self.run_id = self.run_id or str(values["RUN_ID"])
+        if values["RUN_ID"] != self.run_id:
+            raise InputError(
+                f"{service.prefix}: run {self.run_id} has ended while we heard nothing of it, and "
+                "another one has begun since; its outcome is in the log and data of the service"
+            )
+        if values["BUSY"]:
+            return
+        early = (Cause.INPUT, Cause.NOT_CONNECTED)
+        alarm = service.alarm("STATUS")
+        cause = next((cause for cause in early if cause.alarm == alarm), Cause.DURING)
+        status = RunStatus(str(values["STATUS"]))
+        self._take(RunEnded(self.run_id, status, str(values["message"]), 0, cause))
+
+
+class Follower:
+    """One run on a service, from the command to the end."""
+
+    def __init__(self, display: RunDisplay, retell: Callable[[str], str] = str) -> None:
+        """Nothing is sent yet; `retell` makes a user's text of one of the service's."""
+        self._display = display
+        self._retell = retell
+        self._followed = Followed(display.take, retell)
+        self._pressed = 0
+        self._commands: asyncio.Queue[str] = asyncio.Queue()
+
+    async def run(self, config: Config, target: Which, text: str) -> RunEnded | RunRefused:
+        """Send it and follow it; signals abort that run, each harder than the one before.
+
+        Raises:
+            NotConnectedError: The service isn't there, or was lost during the run.
+        """
+        followed = self._followed
+        with interrupts(self._press):
+            async with reach(config, target, followed.take, followed.news.set) as service:
+                if self._pressed:
+                    return RunEnded("", RunStatus.ABORTED, "aborted before it began", 0)
+                if service.values["BUSY"]:
+                    return RunRefused(0, _busy(service), Cause.DURING)
+                followed.ask()
+                try:
+                    await service.command(text)
+                except PutError as error:
+                    return RunRefused(0, self._retell(str(error)))
+                return await self._until_ended(service)
+
+    async def _until_ended(self, service: RemoteService) -> RunEnded:
+        async with asyncio.TaskGroup() as tasks:
+            passing = tasks.create_task(self._pass_on(service), name="pass on what is asked")
+            try:
+                with keys(self._display, self._ask, is_asked=self._is_paused):
+                    lost = await self._ended_or_lost(service)
+            finally:
+                passing.cancel()
+        if lost or self._followed.end is None:
+            raise NotConnectedError(
+                f"the service {service.prefix} was lost during the run; if it still runs, so "
+                f"does the sequence: see orchestrator status --server {service.prefix}"
+            )
+        return self._followed.end
+
+    async def _ended_or_lost(self, service: RemoteService) -> bool:
+        """Whether the service was lost before the run has ended."""
+        followed = self._followed
+        while followed.end is None:
+            await followed.news.wait()
+            followed.news.clear()
+            if followed.end is None:
+                if not service.connected:
+                    return True
+                await service.refresh()
+                followed.look(service)
+        return False
+
+    def _press(self, _count: int, name: str) -> None:
+        self._abort(name)
+
+    def _is_paused(self) -> bool:
+        """Whether there may be a question; the service knows."""
+        return self._display.progress.run.state is RunState.PAUSED
+
+    def _ask(self, verb: Verb) -> None:
+        if verb is Verb.ABORT:
+            self._abort("the key q")
+        else:
+            self._commands.put_nowait(verb.value)
+
+    def _abort(self, how: str) -> None:
+        self._pressed += 1
+        self._display.note(PRESSED[min(self._pressed, len(PRESSED)) - 1])
+        self._commands.put_nowait(f"abort {shlex.quote(how)}")
+
+    async def _pass_on(self, service: RemoteService) -> None:
+        while True:
+            command = await self._commands.get()
+            try:
+                await service.command(command)
+            except (PutError, NotConnectedError) as error:
+                self._display.note(str(error))
+
+
+def _busy(service: RemoteService) -> str:
+    now = service.values
+    return (
+        f"{service.prefix} is busy with {now['RUN_NAME'] or 'a run'} of {now['OWNER']} "
+        f"({now['STATE']}); wait for its end, or stop or abort it"
+    )

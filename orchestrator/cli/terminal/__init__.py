@@ -1,0 +1,1 @@
+"""What every command shares: its errors and exit code, signals, keys, logs."""
