@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 from orchestrator.config import ChannelConfig, StopChannel
@@ -282,7 +283,7 @@ class Mover:
             await self._await_readback(attempt, timeout)
             attempt.arrived = True
         if attempt.move.settle:
-            await asyncio.sleep(attempt.move.settle)
+            await self._settle(attempt)
         attempt.done = True
 
     def _look_whether_issued(self, attempt: Attempt, began: float) -> None:
@@ -363,6 +364,18 @@ class Mover:
             if asking is not None:
                 end(asking)
                 await until_done([asking])
+
+    async def _settle(self, attempt: Attempt) -> None:
+        """Wait while it settles; what is lost meanwhile is nobody knows where."""
+        links = [(channel, channel.links) for channel in attempt.channels]
+
+        def lost() -> list[str]:
+            return [c.name for c, before in links if not c.connected or c.links != before]
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(attempt.move.settle):
+                await until(self._view, [c.name for c, _ in links], lambda: bool(lost()))
+            raise NotConnectedError(f"{lost()[0]} was lost while {attempt.put.pv} settled")
 
     async def _read(self, attempt: Attempt, timeout: float) -> None:
         """Ask the readback's server; as with the put, the step's scope ends it in time."""

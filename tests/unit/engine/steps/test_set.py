@@ -659,3 +659,30 @@ def test_an_arrival_in_silence_still_settles(run):
     ended, _ = run(READ_BACK % ", settle: 1", before=lambda it: deadband(it, after=3.0))
     assert ended.status is RunStatus.TIMEOUT
     assert "was done, but did not settle within 5 s" in ended.message
+
+
+@pytest.mark.parametrize("name", ["sim.x", "sim.x_rbv"])
+def test_what_is_lost_while_it_settles_is_nobody_knows_where(run, name):
+    def loses(it):
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.5, it.sim.post, "sim.x_rbv", 1.0)
+        loop.call_later(1, it.sim.disconnect, name)
+        loop.call_later(1, it.sim.reconnect, name, 1.0)
+
+    ended, it = run(READ_BACK % ", settle: 3", before=loses)
+    assert ended.status is RunStatus.FAILED
+    assert f"{name} was lost while sim.x settled" in ended.message
+
+
+def test_a_held_set_that_is_lost_while_it_settles_is_done_again(run):
+    def loses(it):
+        it.sim.channels["sim.x"].on_put = lambda *_: it.sim.post("sim.x_rbv", 1.0)
+        loop = asyncio.get_running_loop()
+        loop.call_later(1, it.sim.disconnect, "sim.x")
+        loop.call_later(2, it.sim.reconnect, "sim.x", 0.0)
+
+    text = READ_BACK % ", settle: 2"
+    ended, it = run(text.replace("}}", "}, on_disconnect: wait}", 1), before=loses)
+    assert ended.status is RunStatus.SUCCESS, ended
+    assert [value for _, value, _ in it.sim.channels["sim.x"].puts] == [1, 1]
+    assert took(it) == pytest.approx(4.0, abs=0.1)
