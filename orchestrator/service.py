@@ -320,8 +320,16 @@ async def open_service(
 ) -> AsyncIterator[Service]:
     """Start a service on the running loop; when the block is left, end it in good order.
 
-        async with open_service(load_config()) as service:
-            outcome = await service.run("scan", args={"points": 5})
+    >>> import asyncio
+    >>> from dataclasses import replace
+    >>> from orchestrator import ServerConfig, load_config, open_service
+    >>> async def main() -> None:
+    ...     loopback = ServerConfig(port=0, interfaces=("127.0.0.1",))
+    ...     async with open_service(replace(load_config(None), server=loopback)) as service:
+    ...         outcome = await service.run(text="steps: [log: Hello]")
+    ...         print(outcome.status)
+    >>> asyncio.run(main())
+    Success
 
     libca reads its environment once a process: one service a process, or several with the same
     `[ca]` and addresses.

@@ -32,7 +32,20 @@ class _Question:
 
 
 class Api:
-    """The door of one service."""
+    """The door of one service.
+
+    >>> import asyncio
+    >>> from orchestrator import Caller, Config, ServerConfig, open_service
+    >>> from orchestrator.types import Command, Verb
+    >>> config = Config(server=ServerConfig(port=0, interfaces=("127.0.0.1",)))
+    >>> async def main() -> None:
+    ...     async with open_service(config) as service:
+    ...         command = Command(Verb.COMMAND, text="ping")
+    ...         reply = await service.api.ask(command, Caller("me@here"))
+    ...         print(reply.error or "accepted")
+    >>> asyncio.run(main())
+    accepted
+    """
 
     def __init__(self, pull: Offer[Command], keep_all: frozenset[str] = frozenset()) -> None:
         """Made by the service.

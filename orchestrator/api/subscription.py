@@ -19,7 +19,12 @@ MOST_WAITING = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a listener wants to be told of."""
+    """What a listener wants to be told of.
+
+    >>> from orchestrator import Filter
+    >>> Filter(channels=True, events=False)
+    Filter(fields=True, channels=True, events=False)
+    """
 
     fields: bool = True
     """Values of the service's own fields (`Update` without a key)."""
@@ -48,13 +53,19 @@ class Subscription:
 
     It delays nobody: where the listener does not take its items, newer ones replace older ones as
     far as they can be merged (`queues.push_queue`), and beyond `most` the oldest are dropped and
-    counted. An example:
+    counted. Reading it ends when it, or the service, is closed and all has been taken.
 
-        with service.api.subscribe(EVENTS) as events:
-            async for event in events:
-                print(event)
-
-    The loop ends when the subscription, or the service, is closed and all has been taken.
+    >>> import asyncio
+    >>> from orchestrator import EVENTS, Config, ServerConfig, open_service
+    >>> config = Config(server=ServerConfig(port=0, interfaces=("127.0.0.1",)))
+    >>> async def main() -> None:
+    ...     async with open_service(config) as service:
+    ...         with service.api.subscribe(EVENTS) as events:
+    ...             await service.run(text="steps: [log: Hello]")
+    ...         kinds = [type(event).__name__ async for event in events]
+    ...         print(kinds[0], "…", kinds[-1])
+    >>> asyncio.run(main())
+    RunStarted … RunEnded
     """
 
     def __init__(
