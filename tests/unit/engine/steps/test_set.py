@@ -669,7 +669,7 @@ def test_what_is_lost_while_it_settles_is_nobody_knows_where(run, name):
         loop.call_later(1, it.sim.disconnect, name)
         loop.call_later(1, it.sim.reconnect, name, 1.0)
 
-    ended, it = run(READ_BACK % ", settle: 3", before=loses)
+    ended, _ = run(READ_BACK % ", settle: 3", before=loses)
     assert ended.status is RunStatus.FAILED
     assert f"{name} was lost while sim.x settled" in ended.message
 
