@@ -20,6 +20,7 @@ import ast
 import hashlib
 import os
 import random
+import re
 import resource
 import shutil
 import subprocess
@@ -347,13 +348,24 @@ class Bench:
         return self._failed(tests, cpu=cpu)
 
     def _reaching(self, change: Change) -> list[str]:
-        """The tests that run a statement; of what is run at the import, those of the module."""
+        """The tests that run a statement.
+
+        Of what is run at the import, as constants are, those of the module and of all that name it
+        in an import.
+        """
         lines = self._lines.get(change.file, {})
         first, last = self._statement(change)
         own = {test for line in range(first, last + 1) for test in lines.get(line, ())}
         if own or any(line in lines for line in range(first, last + 1)) is False:
             return sorted(own)
-        return sorted({test for tests in lines.values() for test in tests})
+        module = change.file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        files = [change.file, *(f for f in self._lines if self._imports(f, module))]
+        return sorted(
+            {test for f in files for tests in self._lines.get(f, {}).values() for test in tests}
+        )
+
+    def _imports(self, file: str, module: str) -> bool:
+        return re.search(rf"\b{re.escape(module)}\b", (self.root / file).read_text()) is not None
 
     def _statement(self, change: Change) -> tuple[int, int]:
         """The lines of the innermost statement, or of its head, around a change."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,7 +15,7 @@ class _Seldom:
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
         self._loop = asyncio.get_running_loop()
-        self._last = -PERIOD
+        self._last = -math.inf
         self._held: str | None = None
         self._between = 0
         self._timer: asyncio.TimerHandle | None = None

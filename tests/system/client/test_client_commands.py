@@ -5,6 +5,7 @@ import asyncio
 from client_iocs import Ioc, Victim
 
 from orchestrator.client import get_values, info, monitor, put_values
+from orchestrator.config import ChannelConfig
 from orchestrator.errors import NotConnectedError, PutError
 from orchestrator.types import LinkChange, NativeType, Reading
 
@@ -98,3 +99,23 @@ async def test_monitor_gives_every_update_and_tells_what_is_missing_or_lost(
             got.append(update)
     assert [type(update) for update in got] == [LinkChange, Reading, LinkChange]
     assert got[2] == LinkChange("NO:SUCH:PV", connected=False)
+
+
+async def test_a_put_that_leaves_its_record_invalid_is_told_as_its_channel_has_it(
+    c_ioc: Ioc,
+) -> None:
+    pv, well = c_ioc.prefix + "FRAIL", c_ioc.prefix + "DONE"
+    channels = {
+        name: ChannelConfig(name, pv, accept_invalid=accept)
+        for name, accept in {"t.told": None, "t.fails": False, "t.silent": True}.items()
+    }
+    for completion in (True, False):
+        told, fails, silent, fine = [
+            (await put_values({name: "1"}, channels=channels, completion=completion))[0]
+            for name in (*channels, well)
+        ]
+        assert (told.error, fine.error, silent.error) == (None, None, None)
+        assert "its record is in INVALID alarm (HIGH)" in told.warning
+        assert (silent.warning, fine.warning) == ("", "")
+        assert isinstance(fails.error, PutError)
+        assert "written, but its record is in INVALID alarm" in str(fails.error)

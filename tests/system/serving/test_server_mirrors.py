@@ -344,3 +344,14 @@ async def test_stopping_publishes_what_waits_first() -> None:
         await service.ioc.room()
     assert pvs["ORCH:STEP"].value == 99
     assert stopped.ended
+
+
+async def test_loop_indices_are_none_before_the_first_loop_and_clients_are_counted() -> None:
+    async with serving() as service:
+        client = await service.clients.aioca("""
+            say((await caget("ORCH:LOOP_INDEX")).tolist())
+            camonitor("ORCH:CLIENTS:COUNT", lambda v: v and say(int(v)))
+            await told()
+        """)
+        await says(client, [[]], [1])
+        await client.tell()

@@ -8,8 +8,10 @@ from functools import partial
 
 import pytest
 
+from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.python.decorators import function
 from orchestrator.engine.sequences.registry import Registry
+from orchestrator.testing import run_virtual
 from orchestrator.types import RunStatus, Verb
 from tests.unit.engine.bench import at_iteration
 
@@ -369,3 +371,57 @@ def test_suspenders_of_a_sub_sequence_let_go_though_an_end_comes_twice(play, tmp
         [1.0],
         ["Aborting", "Idle"],
     )
+
+
+def test_an_abort_is_no_try_that_has_failed(play):
+    """The function makes an error of it: nothing waits for the next try, or tells of it."""
+
+    @function
+    async def deaf() -> None:
+        try:
+            await asyncio.sleep(99)
+        except asyncio.CancelledError:
+            raise ValueError("never heard of it") from None
+
+    async def scenario(it):
+        later(1, it.ask, Verb.ABORT)
+        call = "{call: {function: deaf}, on_error: {retry: 3, delay: 30}}"
+        ended = await it.run(f"steps: [{call}, {MOVE}]{FINALLY}")
+        told = [message for message in it.values("message") if "try 1" in message]
+        return result(it, ended), asyncio.get_running_loop().time() - 1000, told
+
+    registry = Registry(functions={"deaf": deaf})
+    assert play(scenario, registry=registry) == (ABORTED, pytest.approx(1.0), [])
+
+
+def test_a_finaliser_that_raises_a_cancellation_of_its_own_drops_none_before_a_third_abort(play):
+    @function
+    async def gives_up() -> None:
+        raise asyncio.CancelledError
+
+    async def scenario(it):
+        for at in (1, 2):
+            later(at, it.ask, Verb.ABORT)
+        last = "{call: {function: gives_up}}, {set: {pv: sim.fin, value: 1}}"
+        ended = await it.run(f"steps: [{{delay: 9}}]\nfinally: [{{delay: 3}}, {last}]")
+        return result(it, ended)
+
+    assert play(scenario, registry=Registry(functions={"gives_up": gives_up})) == ABORTED
+
+
+@pytest.mark.parametrize("aborts", [0, 1, 2, 3])
+def test_a_finaliser_s_put_may_leave_until_a_third_abort(aborts):
+    async def look():
+        control = RunControl(lambda _state: None)
+        control.begin()
+        with control.cleaning_up():
+            permit = control.permit("sim.fin")
+        for _ in range(aborts):
+            control.abort()
+        permit()
+
+    if aborts < 3:
+        run_virtual(look())
+        return
+    with pytest.raises(asyncio.CancelledError):
+        run_virtual(look())

@@ -74,6 +74,7 @@ def make_records(variant: str) -> None:
     # A put-callback to SLOW.A completes ODLY later.
     records.calcout("SLOW", CALC="A", ODLY=0.3, OUT=f"{OPTIONS.prefix}DONE PP")
     records.ao("DONE", VAL=0, PINI="YES")
+    records.ao("FRAIL", VAL=0, PINI="YES", HIGH=1, HSV="INVALID")
 
 
 def main() -> None:

@@ -202,6 +202,18 @@ def test_values_that_come_before_the_metadata_of_a_new_connection_are_held(rig) 
     assert rig(scenario) == (["lost"], ["back", "7.0?", 8.0, 9.0])
 
 
+def test_an_update_that_can_t_be_taken_makes_the_value_invalid(rig) -> None:
+    """What was there before is not what the IOC has now."""
+
+    async def scenario(it):
+        await it.there()
+        it.link._take_value(("no", "sample"))
+        [bad] = it.offered
+        return math.isnan(bad.value), bad.severity
+
+    assert rig(scenario) == (True, Severity.INVALID)
+
+
 @pytest.mark.parametrize("number", [MOST_HELD - 1, MOST_HELD])
 def test_held_values_are_bounded_then_it_is_announced_with_the_metadata_it_had(rig, number) -> None:
     async def scenario(it):

@@ -99,6 +99,11 @@ def test_plain_values_are_those_of_the_core_schema(text: str, value: object) -> 
     assert type(scalar(text)) is type(value)
 
 
+def test_quotes_are_proposed_only_where_text_is_expected() -> None:
+    [told] = findings("steps:\n  - set: {pv: a:b, value: 1, completion: 5}\n")
+    assert told.endswith("expected true or false, got the number 5")
+
+
 def test_quotes_make_text_of_anything() -> None:
     assert read("a: '1'\nb: \"true\"\nc: '~'\nd: |-\n  5\n", "f").value == {
         "a": "1",
@@ -273,6 +278,7 @@ def test_a_mistake_is_told_with_its_place_and_what_would_be_right(text: str, tol
         ("wait: {until: 'a:b', pv: a:b, timeout: 1}", "'until' stands alone"),
         ("wait: {pv: a:b, above: 1, tolerance: 1, timeout: 1}", "'tolerance' does nothing with"),
         ("wait: {pv: a:b, between: [1], timeout: 1}", "takes two values, not 1"),
+        ("wait: {pv: a:b, between: [1, 2, 3], timeout: 1}", "takes two values, not 3"),
         ("wait: {pv: a:b, in: 3, timeout: 1}", "wait.in: expected a list"),
         ("wait: {pv: a:b, in: [], timeout: 1}", "wait.in: is empty; give at least one value"),
         ("wait: {pv: a:b, increase_buy: 3, timeout: 1}", "did you mean 'increase_by'?"),

@@ -112,6 +112,8 @@ def test_an_index_beyond_it_is_told_with_what_there_is(index: int) -> None:
         ("linear(start=0, start=1, end=3, step=1)", "'start' is given twice"),
         ("linear(start=0, 10, 1, 2)", "linear, at character 24: name this argument"),
         ("linear(start=nan, end=10, step=1)", "'start' has to be a number, not 'nan'"),
+        (f"linear(start=0, end={'x' * 40}, step=1)", f"not '{'x' * 40}'"),
+        (f"linear(start=0, end={'x' * 41}, step=1)", f"not '{'x' * 39}…'"),
         ("linear(start=0, end=inf, step=1)", "at character 21: 'end'"),
         ("linear(start=0, end=1e999, step=1)", "finite"),
         ("linear(start=0, end=1e308, step=1e-300)", "allowed"),
