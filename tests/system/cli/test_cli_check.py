@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cli_rig import Shell, serving
 
+import orchestrator.verbs  # noqa: F401 - by this the verbs are known
 from orchestrator.language.text.schema import json_schema
 from sim_iocs.fleet import Fleet, Member
 from sim_iocs.testing import Client
