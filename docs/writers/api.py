@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 import orchestrator
-from orchestrator import ioc
+from orchestrator import ioc, verbs
 from writers.markdown import code, part, words_of
 from writers.objects import fields, members, prose, signature
 
@@ -22,6 +22,30 @@ KIT = {
     "Other IOCs, masters and threads": (*("Monitor", "SequenceServer", "SubGroup", "ThreadQueue"),),
 }
 """Public names of the kit in the order in which they are told; the others have their own page."""
+
+STEPS = {
+    "Form": (),
+    "Strict": (),
+    "Context": (
+        *("put", "channel", "value", "amount", "timeout", "text", "operand", "head", "attempt"),
+        *("find", "warn"),
+    ),
+    "Node": (
+        *("puts", "reads", "evaluates", "inside", "takes", "run"),
+        *("waits", "binds", "samples", "calls", "marks", "names"),
+    ),
+    "Put": None,
+    "Operand": (),
+    "InOrder": (),
+    "Timing": None,
+    "Doing": ("put", "delay", "value", "number", "truth", "limit", "evaluate", "steps", "inside"),
+    "reading": None,
+    "constant": None,
+    "positive": None,
+    "not_negative": None,
+    "at_once": None,
+}
+"""What a step of one's own is made of, and which of its members; None = all."""
 
 DEVICES = (
     *("Device", "DeviceGroup", "Queued", "Direct", "Read", "Published", "Remote", "Sample"),
@@ -46,12 +70,19 @@ def api() -> Iterator[str]:
         yield from (f"**{title}**", "")
         for name in names:
             yield from _entry(name, getattr(ioc, name))
+    yield from _of_devices()
+    yield from ("## `orchestrator.verbs`", "", *part("own-steps"), "")
+    for name, wanted in STEPS.items():
+        yield from _entry(name, getattr(verbs, name), wanted)
+
+
+def _of_devices() -> Iterator[str]:
     links = ", ".join(code(name) for name in DEVICES)
     yield from (f"**[Devices](device.md)**: {links}.", "")
-    yield "`GroupFactory` is the type of what `run_ioc` runs."
+    yield from ("`GroupFactory` is the type of what `run_ioc` runs.", "")
 
 
-def _entry(name: str, owner: object) -> Iterator[str]:
+def _entry(name: str, owner: object, wanted: tuple[str, ...] | None = None) -> Iterator[str]:
     if not isinstance(owner, type):
         call = signature(owner) if inspect.isroutine(owner) else ""
         yield from (f"### {code(f'{name}{call}')}", "", *prose(owner))
@@ -59,7 +90,7 @@ def _entry(name: str, owner: object) -> Iterator[str]:
     yield from (f"### {code(name)}", "", *prose(owner))
     if "Args:" in words_of(owner.__init__) and name not in _GIVEN:
         yield from (code(f"{name}{signature(owner.__init__)}"), "", *prose(owner.__init__))
-    if dataclasses.is_dataclass(owner) or issubclass(owner, Enum):
+    if wanted is None and (dataclasses.is_dataclass(owner) or issubclass(owner, Enum)):
         yield from fields(owner)
-    else:
-        yield from members(owner, inner=_INNER)
+    if not issubclass(owner, Enum):
+        yield from members(owner, wanted, _INNER)
