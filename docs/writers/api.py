@@ -83,9 +83,11 @@ def _of_devices() -> Iterator[str]:
 
 
 def _entry(name: str, owner: object, wanted: tuple[str, ...] | None = None) -> Iterator[str]:
+    if inspect.isroutine(owner):
+        yield from (f"### {code(f'{name}{signature(owner)}')}", "", *prose(owner))
+        return
     if not isinstance(owner, type):
-        call = signature(owner) if inspect.isroutine(owner) else ""
-        yield from (f"### {code(f'{name}{call}')}", "", *prose(owner))
+        yield from (f"### {code(name)}", "", code(repr(owner)), "")
         return
     yield from (f"### {code(name)}", "", *prose(owner))
     if "Args:" in words_of(owner.__init__) and name not in _GIVEN:
