@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.types import Controlled, RunEnded, RunStatus, StateChanged, Verb
+from orchestrator.types import Control, Controlled, RunEnded, RunStatus, StateChanged, Verb
 
 FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}]"
 
@@ -402,6 +402,35 @@ def test_who_answers_a_question_is_told(play):
         return it.values("message")[-1]
 
     assert play(scenario) == "resumed by op@console"
+
+
+@pytest.mark.parametrize(
+    ("verb", "status"),
+    [
+        (Verb.RESUME, "Paused"),
+        (Verb.SKIP, "Paused"),
+        (Verb.ABORT, "Aborted"),
+        (Verb.STOP, "Stopped"),
+    ],
+)
+def test_what_was_asked_of_a_run_that_has_ended_lets_no_other_go_on(play, verb, status):
+    """Asked for while the end of the run before is on its way; to end one is always right."""
+
+    async def scenario(it):
+        it.start("steps: [{delay: 9}]")
+        it.ask(Verb.PAUSE)
+        await asyncio.sleep(1)
+        it.requests.offer(Control(verb, run_id="the run before"))
+        await asyncio.sleep(20)
+        shown = it.values("state")[-1] if it.values("busy")[-1] else it.values("status")[-1]
+        it.ask(Verb.ABORT)
+        await asyncio.sleep(1)
+        return shown, it.values("message")
+
+    shown, messages = play(scenario)
+    assert shown == status
+    late = f"{verb} was asked of the run the run before, which has ended"
+    assert (late in messages) is (status == "Paused")
 
 
 def test_control_that_is_refused_is_not_told_as_done(play):

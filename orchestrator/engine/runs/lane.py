@@ -1,0 +1,258 @@
+"""A lane: runs one sequence at a time, and passes on what operators ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from orchestrator.engine.control.control import RunControl
+from orchestrator.engine.runs.header import Loaded, load
+from orchestrator.engine.runs.queue import RunQueue
+from orchestrator.engine.runs.runner import Outcome, RunContext, Runner, ended
+from orchestrator.errors import InputError
+from orchestrator.ports import Store
+from orchestrator.task_context import enter_run
+from orchestrator.types import (
+    Accepted,
+    Cause,
+    Control,
+    Controlled,
+    QueueRequest,
+    RunEnded,
+    RunLoading,
+    RunRefused,
+    RunRequest,
+    RunStarted,
+    RunState,
+    RunStatus,
+    Severity,
+    StateChanged,
+    Told,
+    Verb,
+)
+
+log = structlog.get_logger(__name__)
+
+_GOES_ON = (Verb.RESUME, Verb.SKIP)
+"""What has a run go on is for the run of which it was asked. What holds or ends one is obeyed by
+the next one too: who asks for that wants what moves to stand still."""
+
+
+class Lane:
+    """Runs what it is asked for, then what waits in its queue, one after the other."""
+
+    def __init__(self, context: RunContext, store: Store, new_id: Callable[[], str]) -> None:
+        """`new_id` gives each run its id."""
+        self._context = context
+        self._events = context.events
+        self._store = store
+        self._new_id = new_id
+        self._control: RunControl | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._queue = RunQueue()
+        self._turn = asyncio.Event()
+        self._arranging = asyncio.Lock()
+        self._closing = False
+        self._runner: Runner | None = None
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """The channels that a run under way needs."""
+        return frozenset() if self._runner is None else self._runner.needed
+
+    async def close(self, reason: str, grace: float) -> None:
+        """End a run under way: its finalisers get `grace` s, then completions are given up."""
+        self._closing = True
+        running, control = self._running, self._control
+        for _ in range(3):
+            if running is None or control is None or running.done():
+                return
+            self._events.offer(Controlled(Verb.ABORT, reason=reason, run_id=control.run_id))
+            control.abort(reason)
+            await asyncio.wait({running}, timeout=grace)
+
+    def begin(self, tasks: asyncio.TaskGroup, request: RunRequest) -> None:
+        """Start a run, in a task of its own."""
+        if not self._is_free():
+            # The device reserves the engine for one run at a time; this is its second line.
+            self._events.offer(RunRefused(request.request, "another run is under way"))
+            return
+        control = self._control = RunControl(lambda state: self._tell_state(control, state))
+        name = f"run {request.name or request.origin}"
+        self._running = tasks.create_task(self._serve(request, control), name=name)
+
+    def _tell_state(self, control: RunControl, state: RunState) -> None:
+        self._events.offer(StateChanged(state, run_id=control.run_id))
+
+    def obey(self, item: Control) -> None:
+        """Do what is asked of the run under way; harmless where there is none."""
+        control = self._control
+        if control is None:
+            return
+        refused = _too_late(item, control) or _obey(item, control)
+        if refused:
+            self._events.offer(Told(refused, Severity.MINOR, run_id=control.run_id))
+        else:
+            run_id = control.run_id
+            self._events.offer(Controlled(item.verb, item.by, item.reason, run_id=run_id))
+
+    # The queue of runs ------------------------------------------------------------------------
+
+    async def advance(self, tasks: asyncio.TaskGroup) -> None:
+        """Start what waits, one after the other, as long as nothing else runs."""
+        while True:
+            await self._turn.wait()
+            self._turn.clear()
+            if self._closing or not self._is_free():
+                continue
+            request = self._queue.take()
+            if request is not None:
+                self.begin(tasks, request)
+                self._events.offer(RunLoading(request.name))
+
+    async def arrange(self, item: QueueRequest) -> None:
+        """Change the queue."""
+        try:
+            async with self._arranging:  # in the order asked: to load one may take long
+                text = await self._arranged(item)
+        except InputError as error:
+            self._events.offer(RunRefused(item.request, str(error)))
+            return
+        except Exception as error:  # the top of a task: a fault of ours must not end the service
+            log.exception("the queue could not be changed", action=item.action)
+            text = f"internal error: {type(error).__name__}: {error}"
+            self._events.offer(RunRefused(item.request, text))
+            return
+        self._events.offer(self._queue.changed)
+        self._events.offer(Accepted(item.request, text))
+        self._turn.set()
+
+    async def _arranged(self, item: QueueRequest) -> str:
+        queue = self._queue
+        match item.action:
+            case "submit":
+                assert item.run is not None  # noqa: S101 - a submission brings it
+                await self._load(item.run)  # what can't be run is refused now, not at its turn
+                submitted = queue.submit(item.run)
+                return f"{submitted.name} waits as run {submitted.number}"
+            case "clear":
+                return f"{queue.clear()} waiting runs were removed"
+            case "remove":
+                return f"{queue.remove(item.number).name} was removed"
+            case "move":
+                return f"{queue.move(item.number, item.position).name} was moved"
+            case "start":
+                queue.held, queue.autostart = False, True
+                return "waiting runs are started"
+            case "hold":
+                queue.autostart = False
+                return "no waiting run is started"
+
+    # Runs -------------------------------------------------------------------------------------
+
+    def _is_free(self) -> bool:
+        return self._running is None or self._running.done()
+
+    async def _load(self, request: RunRequest) -> Loaded:
+        digest = self._context.config.digest
+        try:
+            return await asyncio.to_thread(load, self._context.library, request, digest)
+        except (InputError, asyncio.CancelledError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # neither a fault of ours nor user code ends the service
+            log.exception("a sequence could not be loaded", name=request.name)
+            raise InputError(_internal(error)) from error
+
+    async def _serve(self, request: RunRequest, control: RunControl) -> None:
+        try:
+            try:
+                await self._run(request, control, await self._load(request))
+            except InputError as error:
+                self._refuse(request, str(error))
+        finally:
+            self._control = None
+            # Not before this task has ended: until then the engine is not free.
+            asyncio.get_running_loop().call_soon(self._turn.set)
+
+    def _refuse(self, request: RunRequest, reason: str) -> None:
+        if request.always_a_run:
+            run_id = self._new_id()
+            owner, number = request.owner, request.request
+            self._started(RunStarted(run_id, request.name, owner, number, 0))
+            self._ended(RunEnded(run_id, RunStatus.FAILED, reason, number, Cause.INPUT))
+        else:
+            self._events.offer(RunRefused(request.request, reason))
+
+    async def _run(self, request: RunRequest, control: RunControl, loaded: Loaded) -> None:
+        """Run it, from its first event to its last.
+
+        Raises:
+            InputError: It could not begin; no event was told.
+        """
+        run_id, name = self._new_id(), loaded.program.name or request.name
+        try:
+            header = loaded.header(run_id, request, self._context.view, self._context.wall())
+            recorder = self._store.open(header)
+            runner = self._runner = Runner(self._context, control, recorder, loaded.program)
+        except Exception as error:
+            log.exception("a run could not begin", name=name)
+            raise InputError(_internal(error)) from error
+        control.run_id = run_id
+        enter_run(run_id)
+        outcome = Outcome(RunStatus.ABORTED, Cause.DURING, ["cancelled: the service ended"])
+        self._started(RunStarted(run_id, name, request.owner, request.request, runner.steps))
+        self._tell_state(control, control.state)
+        try:
+            outcome = await runner.run()
+            fault = await recorder.close(outcome.status)
+            if fault:
+                outcome.texts.append(fault)
+                if outcome.status is RunStatus.SUCCESS:
+                    outcome.status = RunStatus.FAILED
+        except Exception as error:  # noqa: BLE001 - the top of a run: the service goes on
+            outcome.broken(error)
+        finally:
+            self._runner = None
+            self._ended(ended(run_id, request.request, outcome, recorder.file))
+
+    def _started(self, event: RunStarted) -> None:
+        # The queue gets shorter after BUSY, so that work left is seen at every moment.
+        self._events.offer(event)
+        self._events.offer(self._queue.changed)
+
+    def _ended(self, event: RunEnded) -> None:
+        # … and shows what did not succeed before BUSY goes to 0.
+        self._queue.ended(event.status, event.message)
+        self._events.offer(self._queue.changed)
+        self._events.offer(event)
+
+
+def _too_late(item: Control, control: RunControl) -> str:
+    """Why it is not done: the run of which it was asked has ended, and this is the next one."""
+    if item.verb in _GOES_ON and item.run_id not in ("", control.run_id):
+        return f"{item.verb} was asked of the run {item.run_id}, which has ended"
+    return ""
+
+
+def _obey(item: Control, control: RunControl) -> str:
+    """Do it; returns why not, or an empty text."""
+    match item.verb:
+        case Verb.PAUSE:
+            return control.pause()
+        case Verb.RESUME:
+            control.resume(item.by)
+        case Verb.STOP:
+            control.stop(item.by)
+        case Verb.ABORT:
+            control.abort(item.reason, item.by)
+        case Verb.SKIP:
+            return control.skip()
+        case _:
+            log.error("a verb that is no control", verb=item.verb)
+    return ""
+
+
+def _internal(error: BaseException) -> str:
+    return f"internal error: {type(error).__name__}: {error}"
