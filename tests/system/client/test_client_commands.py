@@ -119,3 +119,18 @@ async def test_a_put_that_leaves_its_record_invalid_is_told_as_its_channel_has_i
         assert (silent.warning, fine.warning) == ("", "")
         assert isinstance(fails.error, PutError)
         assert "written, but its record is in INVALID alarm" in str(fails.error)
+
+
+async def test_a_start_is_waited_for_only_if_that_is_asked_for(py_ioc: Ioc) -> None:
+    """It completes at the end of its run, but is refused at once."""
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    (answer,) = await put_values({py_ioc.prefix + "START": "20"}, completion=False)
+    assert (answer.error, clock() - began < 15) == (None, True)
+
+
+async def test_a_start_that_is_waited_for_has_ended(py_ioc: Ioc) -> None:
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    (answer,) = await put_values({py_ioc.prefix + "START": "1.2"}, completion=True)
+    assert (answer.error, clock() - began >= 1.2) == (None, True)

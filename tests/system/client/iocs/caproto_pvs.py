@@ -37,6 +37,8 @@ class Pvs(PVGroup):
     late = pvproperty(name="LATE", value=1.0, units="mm")
     release = pvproperty(name="RELEASE", value=0)
     reads = pvproperty(name="READS", value=0, units="reads")
+    start = pvproperty(name="START", value=0.0)
+    message = pvproperty(name="message", value="", max_length=100)
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -73,6 +75,11 @@ class Pvs(PVGroup):
     @picky.putter
     async def picky(self, instance, value):
         raise ValueError("not that")
+
+    @start.putter
+    async def start(self, instance, value):
+        """As that of a service: completes when its run has ended, after as many seconds."""
+        await asyncio.sleep(value)
 
     @slow.putter
     async def slow(self, instance, value):

@@ -79,6 +79,14 @@ def test_an_empty_array_is_sent_to_an_array_only(native: NativeType) -> None:
         outgoing("x", np.array([]), native, 1)
 
 
+def test_a_text_is_sent_as_characters_to_an_array_of_them_only() -> None:
+    """What else takes a text makes of it what it can: a menu its choice, a CHAR its number."""
+    native, sent = outgoing("x", "Open", NativeType.CHAR, 5)
+    assert (native, bytes(sent)) == (NativeType.CHAR, b"Open\0")
+    for kind, count in ((NativeType.CHAR, 1), (NativeType.ENUM, 1), (NativeType.SHORT, 5)):
+        assert outgoing("x", "65", kind, count)[0] is NativeType.STRING
+
+
 def test_no_texts_are_sent_as_an_empty_array_of_text() -> None:
     native, sent = outgoing("x", (), NativeType.STRING, 5)
     assert (native, sent.size) == (NativeType.STRING, 0)

@@ -332,6 +332,16 @@ def test_one_that_is_to_be_waited_for_is_loaded_once_it_is_back() -> None:
     assert it.servers["stage"].text == "[0, 1, 2]"
 
 
+def test_a_load_that_fails_without_a_reason_is_told_as_the_put_that_failed() -> None:
+    def refuse(it: Bench) -> None:
+        it.sim.channels["stage.CMD"].refuses = "no"
+
+    _, ended = play(f"[{LOAD}]", (0.0, refuse))
+    assert ended.status is RunStatus.FAILED
+    assert "stage.CMD: put of" in ended.message
+    assert "refused: no" in ended.message
+
+
 def test_a_load_that_fails_is_told_with_the_reason_that_comes_after_its_failure() -> None:
     """A server's putter raises: the put fails, ACK and message come a moment later."""
 

@@ -48,6 +48,7 @@ def test_one_without_index_is_walked_by_its_ack() -> None:
         "there is no stage.INDEX (stage:stage.INDEX): an index of stage counts as reached"
         in told(it)
     )
+    assert "no laser.INDEX" not in told(it)  # it has one
 
 
 def test_one_with_cmd_and_ack_alone_is_walked_too() -> None:

@@ -406,6 +406,14 @@ def test_a_bomb_of_aliases_is_refused() -> None:
     assert "repeats by * included" in findings(text)[0]
 
 
+def test_a_document_may_have_100_000_values() -> None:
+    """The document, its list, and what stands in that."""
+    text = f"a: [{','.join(['x'] * 99_998)}]"
+    assert len(read(text, "f").value["a"]) == 99_998
+    [told] = findings(f"a: [{','.join(['x'] * 99_999)}]")
+    assert "more than 100,000 values" in told
+
+
 @given(st.text(alphabet="abc:-[]{}'\"#&*!|>%@ \n\t,?01.$()=", max_size=60))
 def test_any_text_is_a_document_or_told_as_an_error_of_ours(text: str) -> None:
     told = "document:"
