@@ -173,6 +173,8 @@ class Metadata:
     """Whether CHAR is delivered as text."""
     nul: bool = False
     """Whether a text needs the last byte for its NUL: a record's long string (`REC.DESC$`)."""
+    of_alarm: bool = False
+    """Whether it tells of the alarm itself (`REC.STAT`, `REC.SEVR`): true also in INVALID alarm."""
     record: str = ""
     """The type of its record (`ai`, `mbbo`); empty where the server was not asked."""
 

@@ -49,6 +49,9 @@ Outgoing: TypeAlias = tuple[NativeType, Any]
 # From libca -------------------------------------------------------------------------------------
 
 
+_OF_ALARM = frozenset({"STAT", "SEVR", "AMSG", "NSTA", "NSEV", "NAMSG", "ACKS", "ACKT", "UDF"})
+
+
 def bad_reading(name: str, received: float) -> Reading:
     """What stands for an update that could not be read; without a stamp, as none came."""
     return Reading(name, math.nan, 0.0, Severity.INVALID, Alarm.READ, received=received)
@@ -83,7 +86,17 @@ def metadata_of(channel: Any, details: Details | None, *, text_from: int) -> Met
         host=cadef.ca_host_name(channel),
         text=is_text(native, count, text_from),
         nul=is_long_string(channel.name),
+        of_alarm=is_of_alarm(channel.name),
     )
+
+
+def is_of_alarm(pv: str) -> bool:
+    """Whether it is a field of a record that tells of its alarm (EPICS dbCommon.dbd).
+
+    The alarm of the record comes with each of its fields, and says that the value is not to be
+    trusted. What is asked here is the alarm.
+    """
+    return pv.rpartition(".")[2].rstrip("$") in _OF_ALARM and "." in pv
 
 
 def is_text(native: int, count: int, text_from: int) -> bool:

@@ -34,7 +34,7 @@ class Trust:
             return "disconnected"
         if reading is None:
             return "no value yet"
-        if reading.severity is Severity.INVALID and not accept.invalid:
+        if not is_usable(channel, reading, accept):
             cause = f" ({alarm_name(reading.status)})" if reading.status else ""
             return f"its alarm is INVALID{cause}"
         if reading.unconfirmed and not (accept.restart or self._is_confirmed(channel)):
@@ -50,6 +50,13 @@ class Trust:
 
     def _is_confirmed(self, channel: ChannelView) -> bool:
         return self._confirmed.get(channel.name) == channel.links
+
+
+def is_usable(channel: ChannelView, reading: Reading, accept: Accept) -> bool:
+    """Whether the alarm of a reading lets it count: INVALID does where it is what was asked for."""
+    if reading.severity is not Severity.INVALID or accept.invalid:
+        return True
+    return channel.metadata is not None and channel.metadata.of_alarm
 
 
 def disconnected(channels: Iterable[ChannelView]) -> list[str]:

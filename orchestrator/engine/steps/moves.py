@@ -16,6 +16,7 @@ from orchestrator.engine.control.step_scope import End, StepScope
 from orchestrator.engine.readings.trust import (
     Trust,
     disconnected,
+    is_usable,
     seen,
     shown,
 )
@@ -121,7 +122,7 @@ class Attempt:
         read, accept = self.read, self.accept
         if not isinstance(read, Reading) or trust.is_unconfirmed(self.readback, accept):
             return False
-        return (accept.invalid or read.severity is not Severity.INVALID) and self.agrees(read)
+        return is_usable(self.readback, read, accept) and self.agrees(read)
 
     def doubt(self, trust: Trust) -> str:
         """Why the readback does not count now; empty where it does, or there is none."""

@@ -161,12 +161,15 @@ def test_an_index_without_label_fails_nothing_and_is_mirrored(rig: Rig) -> None:
 
 
 def test_what_an_ioc_knows_by_text_is_compared_and_put_as_text(rig: Rig) -> None:
-    """.STAT has 22 choices, of which Channel Access lists 16: UDF is none of these."""
+    """.STAT has 22 choices, of which Channel Access lists 16: UDF is none of these.
+
+    It is the alarm, and so true in one that is INVALID.
+    """
     rig.client.put("SIM:REC:LongOut.UDF", 1)
     rig.client.put("SIM:REC:LongOut.PROC", 1)
     text = """
         steps:
-          - wait: {pv: SIM:REC:LongOut.STAT, equals: UDF, accept_invalid: true, timeout: 5}
+          - wait: {pv: SIM:REC:LongOut.STAT, equals: UDF, timeout: 5}
           - if: "pv('SIM:REC:LongOut.STAT') != 'UDF'"
             then: [{set: {pv: rec.string, value: no UDF}}]
             else: [{set: {pv: rec.string, value: is UDF}}]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from orchestrator.client.channels.put_lane import brief
-from orchestrator.client.libca.dbr import outgoing, outgoing_number
+from orchestrator.client.libca.dbr import is_of_alarm, outgoing, outgoing_number
 from orchestrator.errors import PutError
 from orchestrator.types import NativeType, Value
 
@@ -101,3 +101,20 @@ def test_long_values_are_shortened_in_messages() -> None:
     assert brief("x" * 100) == "'" + "x" * 56 + "…"
     assert brief(np.zeros(7)) == "7 elements"
     assert brief(1.5) == "1.5"
+
+
+@pytest.mark.parametrize(
+    ("pv", "tells"),
+    [
+        ("A:X.STAT", True),
+        ("A:X.SEVR", True),
+        ("A:X.AMSG$", True),
+        ("A:X.UDF", True),
+        ("A:X", False),
+        ("A:X.VAL", False),
+        ("STAT", False),
+        ("ORCH:STAT", False),
+    ],
+)
+def test_fields_that_tell_of_the_alarm_are_known_by_their_name(pv: str, tells: bool) -> None:
+    assert is_of_alarm(pv) is tells

@@ -352,3 +352,20 @@ def test_a_wait_counts_from_no_value_that_may_be_older_than_the_last_put(play):
     acts = ((20, posting(1.0)),)
     status, _ = after_a_put(play, step, get_takes=math.inf, acts=acts)
     assert status is RunStatus.TIMEOUT
+
+
+@pytest.mark.parametrize("of_alarm", [True, False])
+def test_what_tells_of_the_alarm_is_true_in_one_that_is_invalid(play, of_alarm):
+    """As REC.STAT does."""
+
+    async def scenario(it):
+        metadata = Metadata(NativeType.DOUBLE, of_alarm=of_alarm)
+        it.sim.add("sim.counts", 0.0, metadata=metadata)
+        later(1, it.sim.post, "sim.counts", 17.0, Severity.INVALID, 17)
+        steps = "{wait: {pv: sim.counts, equals: 17, timeout: 5}}, "
+        steps += "{wait: {until: sim.counts == 17, timeout: 5}}, "
+        steps += "{set: {pv: sim.x, value: 17, readback: sim.counts, timeout: 5}}"
+        ended = await it.run(f"steps: [{steps}]")
+        return ended.status
+
+    assert play(scenario) is (RunStatus.SUCCESS if of_alarm else RunStatus.TIMEOUT)
