@@ -8,6 +8,7 @@ from typing import Any
 from caproto import MAX_ENUM_STRING_SIZE, MAX_UNITS_SIZE, ChannelAlarm, ChannelChar
 from caproto.server import PVGroup
 
+from orchestrator.ioc.pvs.decimal import heed_precision
 from orchestrator.ioc.serving.ioc_server import IocServer
 
 
@@ -28,6 +29,9 @@ class Group(PVGroup):  # type: ignore[misc] # caproto is untyped
     otherwise; caproto's own default is latin-1 (caproto/caproto#120). Arrays of CHAR stay as they
     are: they may hold any bytes. `TextPV` is the one for text.
 
+    A number that is given a `precision` has as many digits where a client reads it as text, as
+    that of a record has; caproto gives as many as Python shows.
+
     >>> from caproto.server import pvproperty
     >>> from orchestrator.ioc import Group, TextPV, TextRO
     >>> class Lamp(Group):
@@ -45,8 +49,11 @@ class Group(PVGroup):  # type: ignore[misc] # caproto is untyped
         self.alarms = _Alarms(ChannelAlarm)
         super()._create_pvdb()
         for attr, prop in self._pvs_.items():
-            if "." not in attr and "string_encoding" not in (prop.pvspec.cls_kwargs or {}):
+            given = prop.pvspec.cls_kwargs or {}
+            if "." not in attr and "string_encoding" not in given:
                 _take_utf8(self.attr_pvdb[attr])
+            if "." not in attr and "precision" in given:
+                heed_precision(self.attr_pvdb[attr])
 
 
 def _take_utf8(channel: Any) -> None:

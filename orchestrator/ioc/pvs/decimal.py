@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 
 import caproto as ca
@@ -40,17 +42,29 @@ def record_text(value: float, precision: int, *, single: bool = False) -> str:
 class PreciseText:
     """Mixed in before a DOUBLE or FLOAT channel: as text it has as many digits as `precision`.
 
-    caproto gives as many as Python shows.
+    caproto gives as many as Python shows. `heed_precision` is for a channel that is made already.
     """
 
     async def _read(self, data_type: Any) -> tuple[Any, Any]:
-        data_type = ca.ChannelType(data_type)
-        special = (ca.ChannelType.STSACK_STRING, ca.ChannelType.CLASS_NAME)
-        if data_type in special or ca.native_type(data_type) != ca.ChannelType.STRING:
-            return await super()._read(data_type)  # type: ignore[misc,no-any-return] # caproto's
-        pv: Any = self
-        value = pv._data["value"]  # noqa: SLF001 - it is ours
-        single = pv.data_type == ca.ChannelType.FLOAT
-        numbers = [value] if pv.max_length == 1 else list(value)
-        texts = [record_text(float(n), pv.precision, single=single).encode() for n in numbers]
-        return await metadata_for(self, data_type), texts
+        return await _read(self, super()._read, data_type)  # type: ignore[misc] # caproto's
+
+
+def heed_precision(channel: Any) -> None:
+    """Give a channel as text with as many digits as its `precision`, if it is DOUBLE or FLOAT."""
+    is_decimal = isinstance(channel, ca.ChannelDouble | ca.ChannelFloat)
+    if is_decimal and not isinstance(channel, PreciseText):
+        channel._read = partial(_read, channel, channel._read)  # noqa: SLF001 - caproto's one place
+
+
+async def _read(
+    pv: Any, otherwise: Callable[[Any], Awaitable[tuple[Any, Any]]], data_type: Any
+) -> tuple[Any, Any]:
+    data_type = ca.ChannelType(data_type)
+    special = (ca.ChannelType.STSACK_STRING, ca.ChannelType.CLASS_NAME)
+    if data_type in special or ca.native_type(data_type) != ca.ChannelType.STRING:
+        return await otherwise(data_type)
+    value = pv._data["value"]  # noqa: SLF001 - what caproto converts too
+    single = pv.data_type == ca.ChannelType.FLOAT
+    numbers = list(value) if isinstance(value, Iterable) else [value]
+    texts = [record_text(float(n), pv.precision, single=single).encode() for n in numbers]
+    return await metadata_for(pv, data_type), texts

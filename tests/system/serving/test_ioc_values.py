@@ -216,3 +216,18 @@ async def test_a_client_that_wants_no_updates_is_not_kept_waiting_for_them() -> 
         assert isinstance(await client.receive(kinds, timeout=0.9), ca.WriteNotifyResponse)
         await client.send(ca.EventsOnRequest())
         assert (await client.receive(kinds)).data.tolist() == [2.0]
+
+
+async def test_a_number_read_as_text_has_the_digits_of_its_precision() -> None:
+    """As one of a record has; without one it is as it was."""
+    async with small_ioc() as (ioc, _, clients):
+        client = await clients.aioca("""
+            say([str(v) for v in await caget(["T:number", "T:other"], datatype=str)])
+            camonitor("T:number", lambda v: say(str(v)), datatype=str)
+            await told()
+        """)
+        assert await client.said() == [["1.000", "2.0"]]
+        assert await client.said() == ["1.000"]
+        await ioc.number.write(2.71828)
+        assert await client.said() == ["2.718"]
+        await client.tell()
