@@ -1,0 +1,1 @@
+"""Faults of chained IOCs at each moment of a run, and what becomes of the run."""
