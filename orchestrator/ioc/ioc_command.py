@@ -7,7 +7,8 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -19,8 +20,12 @@ from orchestrator.faults import Lines, reply
 from orchestrator.ioc.group import Group
 from orchestrator.ioc.serving.fault_injection import Faults
 from orchestrator.ioc.serving.ioc_server import serve
+from orchestrator.line_writer import LineWriter, spare
 
 log = structlog.get_logger(__name__)
+
+_LAST_LINES_S = 2.0
+"""s that the last lines of the log may take at the end."""
 
 GroupFactory = Callable[..., Any]
 """Makes a PVGroup: called with `prefix=` and `macros=`."""
@@ -60,15 +65,15 @@ def run_ioc(
         The exit code: 0 stopped as asked, 1 could not run.
     """
     options = _parse(argv, default_prefix, desc, dict(macros or {}))
-    _set_up_logs(options)
-    try:
-        ioc = group(prefix=options.prefix, macros=options.macros)
-        if options.list_pvs:
-            _print(*ioc.pvdb)
-        loops.run(_serve_until_stopped(ioc, options))
-    except OrchestratorError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    with _background_logs(options) as write:
+        try:
+            ioc = group(prefix=options.prefix, macros=options.macros)
+            if options.list_pvs:
+                _print(*ioc.pvdb)
+            loops.run(_serve_until_stopped(ioc, options, write))
+        except OrchestratorError as error:
+            write(f"{error}\n")
+            return 1
     return 0
 
 
@@ -115,16 +120,39 @@ def _parse(
     return options
 
 
-def _set_up_logs(options: argparse.Namespace) -> None:
+class _Log:
+    """The log as a file, whose lines a thread writes: a reader who stands still stops no IOC."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        self.write = writer.offer
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+
+@contextmanager
+def _background_logs(options: argparse.Namespace) -> Iterator[Callable[[str], None]]:
+    """Log to stderr, as stdout is READY's; gives the function that writes there."""
+    stderr = sys.stderr.fileno()
+    writer = LineWriter(stderr, "{:,} lines dropped here: nobody read the log\n".format)
+    stream: Any = _Log(writer)
     level = logging.ERROR if options.quiet else logging.WARNING - 10 * min(options.verbose, 2)
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=level, format=form, stream=stream)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),  # stdout is READY's
+        logger_factory=structlog.WriteLoggerFactory(stream),
     )
+    try:
+        yield writer.offer
+    finally:
+        if not writer.close(_LAST_LINES_S):
+            spare(stderr)
 
 
-async def _serve_until_stopped(ioc: Any, options: argparse.Namespace) -> None:
+async def _serve_until_stopped(
+    ioc: Any, options: argparse.Namespace, write: Callable[[str], None]
+) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -139,7 +167,7 @@ async def _serve_until_stopped(ioc: Any, options: argparse.Namespace) -> None:
         log.info("serving", port=server.port, loop=loops.name_of_loop())
         # Where its environment has moved it is told in any case: who looks for it must not guess.
         if (line := server.where.line(server.port)) and not options.quiet:
-            sys.stderr.write(f"{line}\n")
+            write(f"{line}\n")
         _print(f"READY port={server.port}")
         await stopped.wait()
 

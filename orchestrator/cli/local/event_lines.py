@@ -16,8 +16,8 @@ from typing import Any
 
 import structlog
 
-from orchestrator.cli.terminal.line_writer import LineWriter
 from orchestrator.errors import InputError
+from orchestrator.line_writer import LineWriter
 from orchestrator.types import Progressed, QueueChanged, RunEvent, StepStarted, path_text
 
 log = structlog.get_logger(__name__)

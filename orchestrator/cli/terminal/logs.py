@@ -12,7 +12,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import Processor
 
-from orchestrator.cli.terminal.line_writer import LineWriter, spare
+from orchestrator.line_writer import LineWriter, spare
 from orchestrator.task_context import add_place
 
 _TRACEBACKS = structlog.processors.ExceptionRenderer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import socket
@@ -192,6 +193,43 @@ async def test_run_ioc_that_is_to_stop_with_a_stdin_that_has_no_end_stops_at_onc
         ioc = await made.run(*nothing, sys.executable, "-c", IOC, *options)
         assert await ioc.end() == 0
         assert ioc.errors == ""
+
+
+TALKATIVE = """
+import logging, sys
+from orchestrator.ioc import Group, run_ioc
+from caproto.server import pvproperty
+class Talkative(Group):
+    x = pvproperty(value=1.0, name="x")
+    @x.putter
+    async def x(self, pv, value):
+        for _ in range(3000):
+            logging.getLogger("lamp").warning("y" * 1000)
+sys.exit(run_ioc(Talkative, default_prefix="D:", desc="talkative"))
+"""
+
+
+async def test_an_ioc_whose_log_nobody_reads_goes_on(tmp_path: Path) -> None:
+    """A terminal stopped by Ctrl-S, a hung journald: a write to it would wait for ever."""
+    log = tmp_path / "log"
+    os.mkfifo(log)
+    unread = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    async with clients(0) as made:
+        there = ["/bin/sh", "-c", f'exec "$0" "$@" 2>{log}', sys.executable, "-c", TALKATIVE]
+        ioc = await made.run(*there, "--port", "0", "--interfaces", "127.0.0.1")
+        port = int((await ioc.line()).removeprefix("READY port="))
+        async with clients(port) as others:
+            client = await others.aioca("""
+                for value in (2.0, 3.0, 4.0):
+                    await caput("D:x", value, wait=True)
+                    say(await caget("D:x"))
+            """)
+            assert [await client.said() for _ in range(3)] == [[2.0], [3.0], [4.0]]
+        text = os.read(unread, 10_000)
+        ioc.signal(signal.SIGTERM)
+        assert await ioc.end() == 0
+    os.close(unread)
+    assert b"WARNING lamp: yyy" in text
 
 
 async def test_run_ioc_on_a_taken_port_says_so_in_a_line() -> None:

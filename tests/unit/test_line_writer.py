@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.local.event_lines import event_lines
-from orchestrator.cli.terminal.line_writer import LineWriter, spare
+from orchestrator.line_writer import LineWriter, spare
 from orchestrator.types import Told
 
 LINE = "x" * 99 + "\n"
