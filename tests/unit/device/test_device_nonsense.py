@@ -194,6 +194,13 @@ def test_a_run_whose_end_can_t_be_shown_as_it_is_has_ended_for_everybody(odd: An
     assert taken.reply(2) is None, "b is asked for, not refused"
 
 
+@pytest.mark.parametrize("odd", [None, object()], ids=name_of)
+def test_a_run_whose_beginning_can_t_be_shown_as_it_is_has_begun_for_everybody(odd: Any) -> None:
+    taken = examined(Command(Verb.START, 1, text="a"), RunStarted("id", odd, odd, 1, odd))
+    assert taken.values("status")[-1] == "Undefined"
+    assert (taken.values("start")[-1], taken.values("busy")[-1]) == (1, 1)
+
+
 def test_a_watcher_that_fails_keeps_nobody_from_being_told() -> None:
     told: list[object] = []
 

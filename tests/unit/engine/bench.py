@@ -108,13 +108,15 @@ class MemoryRecorder:
 
     fails: Exception | None = None
     """What `close` raises."""
+    fault: str = ""
+    """What `close` tells of rows that are lost."""
 
     async def close(self, status: RunStatus) -> str:
         await asyncio.sleep(0)
         if self.fails is not None:
             raise self.fails
         self.closed.append(status)
-        return ""
+        return self.fault
 
 
 class MemoryStore:
@@ -125,12 +127,14 @@ class MemoryStore:
         self.recorders: list[MemoryRecorder] = []
         self.fails: dict[str, Exception] = {}
         """What `open` and `close` raise."""
+        self.fault = ""
+        """What `close` tells."""
 
     def open(self, header: RunHeader) -> MemoryRecorder:
         self.headers.append(header)
         if "open" in self.fails:
             raise self.fails["open"]
-        self.recorders.append(MemoryRecorder(fails=self.fails.get("close")))
+        self.recorders.append(MemoryRecorder(fails=self.fails.get("close"), fault=self.fault))
         return self.recorders[-1]
 
 

@@ -435,3 +435,15 @@ def test_a_put_that_was_done_counts_though_its_step_failed_or_is_not_over(play):
         return [e.text for e in it.events if isinstance(e, Told) and "sim" not in e.text]
 
     assert play(scenario) == ["failed 5", "meanwhile 6"]
+
+
+@pytest.mark.parametrize("limit", [9, -1])
+def test_a_run_whose_rows_are_lost_is_no_success(play, limit):
+    async def scenario(it):
+        it.store.fault = "3 rows are lost: no space left on the disk"
+        step = f"{{wait: {{pv: sim.x, below: {limit}, timeout: 1}}}}"
+        return await it.run(f"steps: [{step}]")
+
+    ended = play(scenario)
+    assert ended.status is (RunStatus.FAILED if limit == 9 else RunStatus.TIMEOUT)
+    assert "3 rows are lost" in ended.message
