@@ -21,8 +21,8 @@ from sim_iocs.testing.outcome import Event
 from sim_iocs.testing.polling import until
 
 _TRACES = re.compile(r'Traceback|"exception"|internal error|never retrieved|was destroyed')
-_NAMED = re.compile(rf"\bd\.(sp|rbv|take|seq)\b|{PREFIX}|: d is disconnected|\bd, index")
-"""A message names a channel of the victim; of a sequence server, the server."""
+_NAMED = re.compile(r"\bd\.(sp|rbv|take|seq)\b|: d is disconnected|\bd, index")
+"""A message names a channel of the victim by its alias; of a sequence server, the server."""
 _MOST_LINES = 100
 """That one cell may add to the service's log."""
 _GIVE_UP_S = 15.0
@@ -221,7 +221,7 @@ def _judged(bed: Testbed, run: _Run, cell: Cell, ended: Event) -> list[str]:
     found = []
     if status not in allowed:
         found.append(f"{status} where {' or '.join(allowed)} was expected")
-    if status not in ("Success", "Stopped") and not _NAMED.search(message):
+    if status not in ("Success", "Stopped") and not _names_it(message):
         found.append("the message names no PV of it")
     finals = 11 if cell.moment == "run" else 1
     if bed.finals != (finals if run.entered else 0):
@@ -246,3 +246,7 @@ def _judged_log(text: str) -> list[str]:
         kinds = {json.loads(line).get("event", "") for line in lines if line.startswith("{")}
         found.append(f"{len(lines)} lines of log: {', '.join(sorted(kinds))}"[:300])
     return found
+
+
+def _names_it(message: str) -> bool:
+    return PREFIX in message or _NAMED.search(message) is not None
