@@ -18,8 +18,9 @@ from orchestrator.engine.runs.preflight import Preflight
 from orchestrator.engine.sequences.library import Library
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.errors import NotConnectedError
-from orchestrator.language.foresight.checks import Finding, Level, check_program, check_suspenders
+from orchestrator.language.foresight.checks import check_program, check_suspenders
 from orchestrator.language.foresight.duration import Estimate, estimate
+from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.language.program.compiler import compile_suspenders
 from orchestrator.language.program.nodes import Program, Suspender
 from orchestrator.queues import MergeQueue, pull_queue

@@ -22,8 +22,9 @@ from orchestrator.client.parsing import parse_value
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import InputError, OrchestratorError, PutError, StepTimeoutError
 from orchestrator.language.names import record_of
-from orchestrator.language.values.compare import check_limits, index_or_label, meets
-from orchestrator.language.values.relation import Relation
+from orchestrator.language.values.conditions import Relation, meets
+from orchestrator.language.values.conversion import index_or_label
+from orchestrator.language.values.limits import check_limits
 from orchestrator.queues import MergeQueue
 from orchestrator.types import (
     Alarm,

@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 from orchestrator.errors import PutError
-from orchestrator.language.values.compare import as_label
+from orchestrator.language.values.conversion import as_label
 from orchestrator.language.values.number_types import held, is_whole
 from orchestrator.language.values.operations import Fault
 from orchestrator.types import Metadata, NativeType, Value

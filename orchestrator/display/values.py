@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
-from orchestrator.language.values.compare import DIGITS
+from orchestrator.language.values.conditions import DIGITS
 from orchestrator.language.values.number_types import shortest
 from orchestrator.types import LinkChange, Metadata, NativeType, Reading, Value, alarm_name
 

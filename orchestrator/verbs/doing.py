@@ -10,7 +10,7 @@ from orchestrator.errors import ExpressionError, NotConnectedError
 from orchestrator.language.expressions.operand import Operand, constant_value
 from orchestrator.language.names import ServerChannels
 from orchestrator.language.program.nodes import Another, Node, Put
-from orchestrator.language.values.relation import Relation
+from orchestrator.language.values.conditions import Relation
 from orchestrator.types import Place, Severity
 from orchestrator.verbs.conditions import Accept, Condition, How
 from orchestrator.verbs.scope import Entry, Scope

@@ -24,7 +24,7 @@ from orchestrator.language.program.nodes import (
 from orchestrator.language.program.scope import Context, not_negative, some, two
 from orchestrator.language.text.fields import Amount, AnyValue, OneValue, Several, WaitTimeout
 from orchestrator.language.text.findings import Strict
-from orchestrator.language.values.relation import Relation
+from orchestrator.language.values.conditions import Relation
 from orchestrator.types import Path
 from orchestrator.verbs.conditions import Condition, How, accepted
 from orchestrator.verbs.doing import Doing

@@ -13,7 +13,7 @@ from orchestrator.config import CaConfig, ChainConfig, ChannelConfig, Config, na
 from orchestrator.dryrun import DryRun, dry_run, offline
 from orchestrator.engine.sequences.library import Library
 from orchestrator.engine.sequences.registry import load
-from orchestrator.language.foresight.checks import Level
+from orchestrator.language.foresight.verdicts import Level
 from orchestrator.language.text.suspend import Suspend
 from orchestrator.testing import run_virtual
 from orchestrator.types import NativeType, RunRequest

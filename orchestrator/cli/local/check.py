@@ -23,8 +23,8 @@ from orchestrator.engine import Library, library_of
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.errors import InputError
 from orchestrator.language.expressions.template import as_text
-from orchestrator.language.foresight.checks import Finding, Level
 from orchestrator.language.foresight.counting import count_steps
+from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.language.program.nodes import Program
 from orchestrator.language.text.arguments import parse_assignments
 

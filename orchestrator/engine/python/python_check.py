@@ -13,7 +13,7 @@ from orchestrator.engine.sequences.library import Library
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.errors import CheckError
 from orchestrator.language.expressions.operand import constant_value
-from orchestrator.language.foresight.checks import Finding, Level
+from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_program
 from orchestrator.language.program.library import PythonSignature

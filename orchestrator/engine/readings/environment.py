@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from orchestrator.engine.readings.trust import Trust
 from orchestrator.errors import ExpressionError, NotConnectedError, OrchestratorError
-from orchestrator.language.values.compare import unknown_label
+from orchestrator.language.values.conversion import unknown_label
 from orchestrator.language.values.number_types import shortest
 from orchestrator.language.values.operations import Fault
 from orchestrator.ports import View

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from orchestrator.engine.readings.environment import NOTHING
 from orchestrator.engine.readings.trust import shown
 from orchestrator.errors import told_at
-from orchestrator.language.foresight.checks import Finding, Level
+from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.language.program.nodes import Program, Put, walk
-from orchestrator.language.values.compare import default_tolerance, is_within
+from orchestrator.language.values.conditions import default_tolerance, is_within
 from orchestrator.ports import ChannelView, View
 from orchestrator.types import Metadata, NativeType, Severity, path_text
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from orchestrator.config import ChannelConfig
 from orchestrator.engine.runs.second_finding import at_its_step, two_servers
 from orchestrator.errors import CheckError, NotConnectedError, told_at
-from orchestrator.language.foresight.checks import Finding, Level, check_program
+from orchestrator.language.foresight.checks import check_program
+from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.language.names import Names
 from orchestrator.language.program.nodes import Node, Program, Walk, walk
 from orchestrator.ports import Channels, ChannelView, View

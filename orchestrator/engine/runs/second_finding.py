@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.errors import told_at
-from orchestrator.language.foresight.checks import Finding, Level
+from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.language.program.nodes import Program, walk
 from orchestrator.types import path_text
 

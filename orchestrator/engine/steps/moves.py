@@ -30,13 +30,9 @@ from orchestrator.errors import (
     StepTimeoutError,
 )
 from orchestrator.language.names import Names
-from orchestrator.language.values.compare import (
-    as_channel_value,
-    check_limits,
-    default_tolerance,
-    meets,
-)
-from orchestrator.language.values.relation import Relation
+from orchestrator.language.values.conditions import Relation, default_tolerance, meets
+from orchestrator.language.values.conversion import as_channel_value
+from orchestrator.language.values.limits import check_limits
 from orchestrator.ports import Channels, ChannelView, View
 from orchestrator.timers import spelt
 from orchestrator.types import START_UNITS, Metadata, Reading, Severity, Value

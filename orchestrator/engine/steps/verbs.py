@@ -17,7 +17,7 @@ from orchestrator.engine.steps.waits import Waiter, leave
 from orchestrator.errors import ExpressionError, OrchestratorError, ReadError
 from orchestrator.language.expressions.expression import Operand
 from orchestrator.language.names import Names
-from orchestrator.language.values.compare import check_limits
+from orchestrator.language.values.limits import check_limits
 from orchestrator.ports import Channels, Recorder, RunEvents, View
 from orchestrator.types import Reading, Severity, Told
 from orchestrator.verbs.conditions import NOTHING_MORE, Accept, Condition

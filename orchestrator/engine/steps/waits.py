@@ -14,8 +14,7 @@ from orchestrator.engine.readings.environment import UnmetError
 from orchestrator.engine.readings.trust import Trust, disconnected, seen
 from orchestrator.engine.readings.watching import AGE_PERIOD
 from orchestrator.errors import ExpressionError, NotConnectedError, StepTimeoutError
-from orchestrator.language.values.compare import meets
-from orchestrator.language.values.relation import Relation
+from orchestrator.language.values.conditions import Relation, meets
 from orchestrator.ports import ChannelView, View
 from orchestrator.types import Reading
 from orchestrator.verbs.conditions import NOTHING_MORE, Accept, Condition, How

@@ -6,7 +6,7 @@ have at each step (see `reach`), and looks what the channels would make of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import TypeAlias
@@ -14,8 +14,6 @@ from typing import TypeAlias
 from orchestrator.errors import CheckError, OrchestratorError
 from orchestrator.language.expressions.intervals import Interval
 from orchestrator.language.expressions.operand import Operand
-from orchestrator.language.foresight.endless import bound_inside, can_change, is_meant
-from orchestrator.language.foresight.labels import misspelt
 from orchestrator.language.foresight.reach import UNSURE, Case, Reach, operands_of
 from orchestrator.language.foresight.satisfiable import never_equals, never_meets
 from orchestrator.language.foresight.verdicts import Finding, Findings, Level
@@ -34,21 +32,19 @@ from orchestrator.language.program.nodes import (
     Together,
     Walk,
     While,
+    operands_in,
     walk,
 )
 from orchestrator.language.text.arguments import bind_parameters
-from orchestrator.language.values.compare import (
+from orchestrator.language.values.conditions import Relation, next_is_within
+from orchestrator.language.values.conversion import (
     as_channel_value,
-    check_limits,
     index_or_label,
-    is_allowed,
-    next_is_within,
     not_quite,
+    unknown_label,
 )
-from orchestrator.language.values.relation import Relation
+from orchestrator.language.values.limits import check_limits, is_allowed
 from orchestrator.types import Metadata, NativeType, path_text
-
-__all__ = ["Finding", "Level", "MetadataOf", "check_program", "check_suspenders"]
 
 _EQUALITIES = (Relation.EQUALS, Relation.NOT, Relation.IN)
 MetadataOf: TypeAlias = Callable[[str], Metadata | None]
@@ -83,7 +79,7 @@ def check_suspenders(
     return [
         Finding(Level.ERROR, suspender.where, (), f"suspend.{suspender.name}: {text}")
         for suspender in suspenders
-        for text in misspelt(suspender, metadata)
+        for text in _misspelt(suspender, metadata)
     ]
 
 
@@ -135,7 +131,7 @@ class _Checker:
 
     def _node(self, node: Node, reach: Reach) -> bool:
         """One step; whether it never ends."""
-        for text in misspelt(node, self._metadata):
+        for text in _misspelt(node, self._metadata):
             self.found.error(node, text)
         if isinstance(node.on_error, Handler):
             self._list(node.on_error.body, reach)
@@ -290,9 +286,9 @@ class _Checker:
 
     def _unchanging(self, node: Node, passes: Passes, condition: Operand, reach: Reach) -> None:
         """A `while` that no pass can change: a loop that never ends, or has no passes at all."""
-        if is_meant(condition) or can_change(condition, walk((*passes.steps, *self._beside))):
+        if _is_meant(condition) or _can_change(condition, walk((*passes.steps, *self._beside))):
             return
-        names = ", ".join(sorted(bound_inside(condition, passes)))
+        names = ", ".join(sorted(_bound_inside(condition, passes)))
         hint = f": what its body binds as {names} ends with each pass" if names else ""
         text = f"no pass can change `{condition.text}`{hint}; once begun, it never ends"
         sure = [case for case in reach.cases(condition) if case.value is True]
@@ -416,3 +412,59 @@ def _always(condition: Operand, reach: Reach) -> bool:
 
 def _fails(condition: Operand, reach: Reach) -> bool:
     return any(case.failed for case in reach.cases(condition))
+
+
+def _misspelt(of: Node | Suspender, metadata: Callable[[str], Metadata | None]) -> Iterator[str]:
+    """What is wrong with the comparisons of a step or suspender, those of steps inside it left out.
+
+    A comparison of an enum with a text that none of its values can be is never true, in silence:
+    it is told before the run and, where a channel is known only then, when it is evaluated
+    (`Operand.evaluate`).
+
+    Args:
+        of: The step or suspender.
+        metadata: What is known of a channel.
+    """
+    for operand in operands_in(of):
+        for channel, text in sorted(operand.compared):
+            if wrong := unknown_label(channel, text, metadata(channel)):
+                yield f"`{operand.text}`: {wrong}"
+
+
+# Loops that no pass can end: nothing that their `while` reads can change while they run.
+
+
+def _can_change(condition: Operand, meanwhile: Iterable[Node]) -> bool:
+    """Whether a condition may be another one after a pass.
+
+    Channels are changed by others too, and time goes by. A name is bound once for the rest of its
+    list, and what a body binds is gone after the pass. Samples are taken by steps alone.
+
+    Args:
+        condition: Of a `while`.
+        meanwhile: All steps that may run between two looks at it.
+    """
+    if condition.channels or condition.links or condition.timed:
+        return True
+    return bool(condition.data) and any(_samples(node, condition.data) for node in meanwhile)
+
+
+def _samples(node: Node, wanted: frozenset[str]) -> bool:
+    if isinstance(node.inside, Another) and node.inside.known is None:
+        return True  # a Python sequence, or one that is not known yet
+    return not wanted.isdisjoint(node.samples)
+
+
+def _is_meant(condition: Operand) -> bool:
+    """Whether it is written so that it never changes: `true`, a parameter, or not a parameter."""
+    return condition.constant and condition.text.removeprefix("not ").isidentifier()
+
+
+def _bound_inside(condition: Operand, passes: Passes) -> frozenset[str]:
+    """Names of a condition that a loop's passes bind, which are gone after each."""
+    bound = {passes.variable}
+    for node in walk(passes.steps):
+        bound.update(name for name, _ in node.binds)
+        if isinstance(node.inside, Passes):
+            bound.add(node.inside.variable)
+    return condition.variables & bound

@@ -25,7 +25,7 @@ from orchestrator.language.program.nodes import (
     Walk,
     While,
 )
-from orchestrator.language.values.relation import Relation
+from orchestrator.language.values.conditions import Relation
 
 MOST_STEPS = 20_000
 """Steps that are simulated one by one; passes of loops beyond count as the mean of those before."""

@@ -5,16 +5,10 @@ from __future__ import annotations
 import math
 
 from orchestrator.errors import InputError
-from orchestrator.language.values.compare import (
-    STRING_BYTES,
-    default_tolerance,
-    is_within,
-    label_index,
-    unknown_label,
-)
+from orchestrator.language.values.conditions import Relation, default_tolerance, is_within
+from orchestrator.language.values.conversion import STRING_BYTES, label_index, unknown_label
 from orchestrator.language.values.number_types import INT_RANGES, as_float
 from orchestrator.language.values.operations import described, is_sequence, plain
-from orchestrator.language.values.relation import Relation
 from orchestrator.types import Metadata, NativeType
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from orchestrator.language.expressions.operand import Operand, constant
 from orchestrator.language.names import ServerChannels
-from orchestrator.language.values.relation import Relation
+from orchestrator.language.values.conditions import Relation
 from orchestrator.types import Path
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from orchestrator.language.program.nodes import (
     walk,
 )
 from orchestrator.language.text.document import parse
-from orchestrator.language.values.relation import Relation
+from orchestrator.language.values.conditions import Relation
 from orchestrator.verbs import (
     AskNode,
     CheckpointNode,

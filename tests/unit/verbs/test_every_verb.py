@@ -12,8 +12,9 @@ import pytest
 from orchestrator.config import names_of
 from orchestrator.engine.runs.preflight import Preflight
 from orchestrator.engine.sequences.registry import Registry
-from orchestrator.language.foresight.checks import Finding, check_program
+from orchestrator.language.foresight.checks import check_program
 from orchestrator.language.foresight.duration import estimate
+from orchestrator.language.foresight.verdicts import Finding
 from orchestrator.language.program.compiler import compile_program
 from orchestrator.language.program.form import Form, undocumented
 from orchestrator.language.program.library import PythonSignature

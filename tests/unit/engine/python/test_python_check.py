@@ -13,7 +13,8 @@ from orchestrator.config import ChainConfig, ChannelConfig, Config, names_of
 from orchestrator.engine.python.python_check import Look, look_at
 from orchestrator.engine.sequences.library import Library
 from orchestrator.engine.sequences.registry import Registry, load
-from orchestrator.language.foresight.checks import Finding, Level, check_program
+from orchestrator.language.foresight.checks import check_program
+from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.types import Limits, Metadata, NativeType, RunRequest
 
 _numbers = count()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from orchestrator.language.expressions.intervals import Interval, interval_of
 from orchestrator.language.foresight import reach
-from orchestrator.language.foresight.checks import Finding, Level, check_program
+from orchestrator.language.foresight.checks import check_program
+from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_program
 from orchestrator.language.program.library import PythonSignature

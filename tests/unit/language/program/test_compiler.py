@@ -8,7 +8,7 @@ from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_program
 from orchestrator.language.program.nodes import Count, Listed, Program, Range, walk
 from orchestrator.language.text.document import document_of, parse
-from orchestrator.language.values.relation import Relation
+from orchestrator.language.values.conditions import Relation
 from orchestrator.verbs import (
     DelayNode,
     IfNode,

@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 
 from orchestrator.errors import InputError, PutError
-from orchestrator.language.values.compare import (
-    as_channel_value,
-    check_limits,
-    default_tolerance,
-    index_or_label,
-    is_within,
-    meets,
-)
-from orchestrator.language.values.relation import Relation
+from orchestrator.language.values.conditions import Relation, default_tolerance, is_within, meets
+from orchestrator.language.values.conversion import as_channel_value, index_or_label
+from orchestrator.language.values.limits import check_limits
 from orchestrator.types import Limits, Metadata, NativeType, Value
 
 DOUBLE = Metadata(NativeType.DOUBLE)

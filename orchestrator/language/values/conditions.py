@@ -1,4 +1,4 @@
-"""Values of sequences against values of channels: conversion, limits, tolerance, conditions.
+"""Whether a channel's value is what a sequence asks for: relations, and tolerances.
 
 Pure functions; whether a reading may count at all (disconnected, INVALID, unconfirmed) is decided
 by who calls them.
@@ -7,237 +7,40 @@ by who calls them.
 from __future__ import annotations
 
 import math
+from enum import StrEnum
 
 import numpy as np
 
-from orchestrator.errors import InputError, PutError
-from orchestrator.language.values.number_types import (
-    FLOAT_ROUNDING,
-    held,
-    held_array,
-    is_whole,
-    rounded,
-)
-from orchestrator.language.values.operations import Fault, described, is_sequence, numbers, plain
-from orchestrator.language.values.relation import Relation
-from orchestrator.types import Metadata, NativeType, Value, decoded, encoded
+from orchestrator.errors import InputError
+from orchestrator.language.values.conversion import label_index, unknown_label
+from orchestrator.language.values.number_types import FLOAT_ROUNDING, is_whole, rounded
+from orchestrator.language.values.operations import described, is_sequence, plain
+from orchestrator.types import Metadata, NativeType, Value, decoded
 
-STRING_BYTES = 39
-"""Bytes of a DBR_STRING, without its closing NUL (EPICS db_access.h, MAX_STRING_SIZE = 40)."""
 DIGITS = range(1, 16)
 """A precision that says how exact a number is. EPICS takes any int16 for PREC, and has 0 where
 nobody gave one: ± 0.5 would then pass for the rounding of a readback."""
-_LABEL_BITS = 64
-"""A label has at most 25 characters (EPICS db_access.h, MAX_ENUM_STRING_SIZE)."""
 _LESS_THAN_HALF = 0.49
 """Of the distance between two whole numbers."""
 _SLACK = 1e-12
 """Relative; what decimals lose in binary must not put 0.305 beyond 0.3 ± 0.005."""
 
 
-# Into the channel's own terms ---------------------------------------------------------------
+class Relation(StrEnum):
+    """What `wait` compares by; named as its fields."""
 
-
-def as_channel_value(value: object, metadata: Metadata, name: str = "") -> Value:
-    """A value of a sequence as its channel takes it, in the terms of `types.Value`.
-
-    Args:
-        value: As an expression or a document gives it.
-        metadata: The channel's.
-        name: The channel, for messages.
-
-    Raises:
-        PutError: The channel can't hold it; says what it can.
-    """
-    value = plain(value)
-    try:
-        if metadata.native is NativeType.ENUM and metadata.count == 1:
-            if isinstance(value, str) and metadata.menu and value not in metadata.labels:
-                return _string(value)  # its server may know it
-            return _enum_index(value, metadata)
-        if isinstance(value, int | float):  # nearly all are
-            return _number(value, metadata)
-        if isinstance(value, str):
-            return _text(value, metadata)
-        if is_sequence(value):
-            return _array(value, metadata)
-    except Fault as fault:
-        raise PutError(f"{name}: {fault}" if name else str(fault)) from fault
-    raise PutError(f"{name}: {described(value)} can't be put".removeprefix(": "))
-
-
-def label_index(value: object, metadata: Metadata) -> int:
-    """The index that a label or an index stands for.
-
-    Raises:
-        InputError: It is neither; lists the labels.
-    """
-    try:
-        return _enum_index(plain(value), metadata)
-    except Fault as fault:
-        raise InputError(str(fault)) from fault
-
-
-def unknown_label(name: str, text: str, metadata: Metadata | None) -> str:
-    """Why a text equals no value of a channel; empty where it may, as far as is known."""
-    if metadata is None or metadata.native is not NativeType.ENUM or not metadata.labels:
-        return ""
-    if text in metadata.labels or metadata.menu or _is_unlabelled(text, metadata):
-        return ""
-    return f"{described(text)} is none of the labels of {name}; {_listed(metadata.labels)}"
-
-
-def _is_unlabelled(text: str, metadata: Metadata) -> bool:
-    """Whether a text is the digits of an index that has no label, as such an enum is worded."""
-    if not (text.isdecimal() and text.isascii() and len(text) <= 5):
-        return False
-    return int(text) < 2**16 and metadata.label(int(text)) == text
-
-
-def _enum_index(value: object, metadata: Metadata) -> int:
-    labels = metadata.labels
-    if (label := as_label(value, labels)) is not None:
-        return labels.index(label)
-    if isinstance(value, int) and not isinstance(value, bool):
-        # Without labels a server keeps 16 states (EPICS db_access.h, MAX_ENUM_STATES).
-        if 0 <= value < (2**16 if metadata.menu else len(labels) or 16):
-            return value
-        raise Fault(f"{value} is no index of it; {_listed(labels)}")
-    quoted = ""
-    if isinstance(value, float) and repr(value) in labels:
-        quoted = f" (a label that is a number needs quotes: '{value!r}')"
-    raise Fault(f"{described(value)} is none of its labels{quoted}; {_listed(labels)}")
-
-
-def as_label(value: object, labels: tuple[str, ...]) -> str | None:
-    """The label that a text is, or that a whole number is exactly the text of; None = it is none.
-
-    The 5 of a document, of Python and of a command line is one thing: where an enum has a label 5,
-    that one.
-    """
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < _LABEL_BITS:
-        value = str(int(value))
-    return value if isinstance(value, str) and value in labels else None
-
-
-def index_or_label(value: object, metadata: Metadata | None) -> str:
-    """How a number is taken that could be an index as well as a label; empty where it is but one.
-
-    Args:
-        value: As a sequence gives it, or as a command line does: a text in digits counts too.
-        metadata: The channel's; None = not known.
-    """
-    if metadata is None or metadata.native is not NativeType.ENUM:
-        return ""
-    text = str(plain(value)) if not isinstance(value, bool) else ""
-    labels = metadata.labels
-    if not text.isascii() or not text.isdigit() or text not in labels:
-        return ""
-    index = int(text)
-    if index >= len(labels) or labels[index] == text:
-        return ""
-    return (
-        f"{text} is taken as the label {text!r}, which has the index {labels.index(text)}; "
-        f"the index {text} is the label {labels[index]!r}"
-    )
-
-
-def not_quite(value: object, metadata: Metadata | None) -> str:
-    """Why a channel has only a neighbour of a whole number; empty where it has just this one."""
-    if metadata is None or metadata.native not in (NativeType.DOUBLE, NativeType.FLOAT):
-        return ""
-    value = plain(value)
-    if not isinstance(value, int):
-        return ""
-    try:
-        held(value, metadata.native)
-    except Fault as fault:
-        return str(fault)
-    return ""
-
-
-def _listed(labels: tuple[str, ...]) -> str:
-    if not labels:
-        return "it has no labels, so that only an index can be given"
-    return "they are " + ", ".join(f"{i} = {label}" for i, label in enumerate(labels))
-
-
-def _text(value: str, metadata: Metadata) -> Value:
-    size = len(encoded(value))
-    match metadata.native:
-        case NativeType.STRING if size > STRING_BYTES:
-            raise Fault(f"a text of {size} bytes; a DBR_STRING holds {STRING_BYTES}: {value!r}")
-        case NativeType.STRING:
-            return value
-        case NativeType.CHAR if metadata.count > 1 or metadata.text:
-            # A text that fills an array needs no NUL; one of a record does, which would be cut.
-            if size > metadata.count - metadata.nul:
-                most = metadata.count - metadata.nul
-                raise Fault(f"a text of {size} bytes; the array holds {most}")
-            return value
-        case _:
-            raise Fault(f"takes a number, not {described(value)}")
-
-
-def _number(value: float, metadata: Metadata) -> Value:
-    if metadata.native is NativeType.STRING:
-        raise Fault(f"takes text, not {described(value)}; put it into quotes")
-    return held(value, metadata.native)
-
-
-def _array(value: object, metadata: Metadata) -> Value:
-    items = value if isinstance(value, list) else numbers(value)
-    if len(items) > metadata.count:
-        raise Fault(f"{described(value)} is longer than its {metadata.count} elements")
-    if not len(items) and metadata.count == 1:
-        # EPICS would do nothing, and succeed.
-        raise Fault("an empty list, where it takes one value")
-    match metadata.native:
-        case NativeType.STRING:
-            return tuple(_string(item) for item in items)
-        case NativeType.ENUM:
-            return np.array([_enum_index(plain(item), metadata) for item in items])
-        case native:
-            return held_array(value, native)
-
-
-def _string(item: object) -> str:
-    if isinstance(item, str) and len(item.encode()) <= STRING_BYTES:
-        return item
-    raise Fault(f"takes texts of at most {STRING_BYTES} bytes, not {described(item)}")
-
-
-def check_limits(value: Value, metadata: Metadata, name: str) -> None:
-    """Refuse a number beyond the control limits; equal limits mean none.
-
-    An array's are not looked at: they tell what to display (EPICS record reference, waveform:
-    HOPR, LOPR), and neither C IOCs nor caproto's keep its elements within them.
-
-    Raises:
-        PutError: It lies outside (NaN does); names value, limits and PV.
-    """
-    limits = metadata.control
-    is_text = metadata.native in (NativeType.STRING, NativeType.ENUM) or isinstance(value, str)
-    if not limits.are_set or is_text or metadata.count > 1:
-        return
-    for item in np.atleast_1d(value).tolist():
-        if not is_allowed(item, metadata):
-            units = f" {metadata.units}" if metadata.units else ""
-            raise PutError(
-                f"{name}: {item:.10g}{units} is outside its limits, "
-                f"{limits.low:.10g} … {limits.high:.10g}{units}"
-            )
-
-
-def is_allowed(value: float, metadata: Metadata) -> bool:
-    """Whether a number lies within the control limits, as far as the channel can tell.
-
-    A FLOAT's limits are FLOATs themselves: 0.7 is not beyond one of 0.7, which reads 0.699999988.
-    """
-    native, limits = metadata.native, metadata.control
-    if not limits.are_set:
-        return True
-    return rounded(limits.low, native) <= rounded(value, native) <= rounded(limits.high, native)
+    EQUALS = "equals"
+    NOT = "not"
+    ABOVE = "above"
+    AT_LEAST = "at_least"
+    BELOW = "below"
+    AT_MOST = "at_most"
+    BETWEEN = "between"
+    IN = "in"
+    INCREASE_BY = "increase_by"
+    """At or above the value when the step began plus the operand."""
+    DECREASE_BY = "decrease_by"
+    """At or below the value when the step began minus the operand."""
 
 
 # Tolerance ----------------------------------------------------------------------------------
@@ -250,7 +53,7 @@ def default_tolerance(
     *,
     float32: bool = False,
 ) -> float:
-    """How far off a channel may be where no tolerance is given (interface.md, «Values»).
+    """How far off a channel may be where no tolerance is given.
 
     | channel            | tolerance                                                           |
     | ------------------ | ------------------------------------------------------------------- |
