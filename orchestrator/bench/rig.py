@@ -31,6 +31,7 @@ class Channel:
     """Without prefix; also its alias."""
     mirror: bool = True
     buffer: int = 0
+    keep_all: bool = False
 
 
 class Rig:
@@ -96,7 +97,7 @@ class Rig:
         """A configuration file for the service that serves on the port of this name."""
         text = "".join(
             f'channels.{c.pv} = {{ pv = "{c.pv}", mirror = {str(c.mirror).lower()}, '
-            f"buffer = {c.buffer} }}\n"
+            f"buffer = {c.buffer}, keep_all = {str(c.keep_all).lower()} }}\n"
             for c in channels
         )
         chain = f'[chain.b]\nprefix = "{PREFIX}"\n{text}' if channels else ""
