@@ -30,6 +30,7 @@ class LineWriter:
         dropped: Callable[[int], str],
         failed: Callable[[OSError], None] = lambda _error: None,
         most_waiting: int = _MOST_WAITING,
+        encoding: str = "utf-8",
     ) -> None:
         """The thread begins with the first line.
 
@@ -40,21 +41,24 @@ class LineWriter:
             failed: Called once, in the thread, when nothing can be written any more (a full disk,
                 a reader who has gone); from then on lines are dropped in silence.
             most_waiting: Bytes that may wait.
+            encoding: Of the lines; what it has not is written as Python's escapes.
         """
         self._fd = fd
         self._told = dropped
         self._failed = failed
         self._most = most_waiting
+        self._encoding = encoding
         self._news = threading.Condition()
         self._lines: deque[bytes] = deque()
         self._waiting = 0
+        self._unwritten = 0
         self._dropped = 0
         self._ends = False
         self._thread: threading.Thread | None = None
 
     def offer(self, line: str) -> None:
         """Take a line, with its end, at once; from any thread."""
-        text = line.encode("utf-8", "backslashreplace")
+        text = self._encoded(line)
         with self._news:
             if self._ends or self._waiting + len(text) > self._most:
                 self._dropped += 1
@@ -66,8 +70,13 @@ class LineWriter:
                 self._thread.start()
             self._news.notify()
 
-    def close(self, grace: float) -> bool:
-        """Write what waits, for `grace` s at most; whether all is written."""
+    def drain(self, grace: float) -> bool:
+        """Wait until all is written, for `grace` s at most; whether it is."""
+        with self._news:
+            return self._news.wait_for(lambda: not self._unwritten, grace)
+
+    def close(self, grace: float | None) -> bool:
+        """Write what waits, for `grace` s at most (None = as long as it takes); whether it is."""
         with self._news:
             self._ends = True
             self._news.notify()
@@ -76,23 +85,31 @@ class LineWriter:
         self._thread.join(grace)
         return not self._thread.is_alive()
 
+    def _encoded(self, line: str) -> bytes:
+        return line.encode(self._encoding, "backslashreplace")
+
     def _append(self, text: bytes) -> None:
         self._lines.append(text)
         self._waiting += len(text)
+        self._unwritten += len(text)
 
     def _tell_dropped(self) -> None:
         count, self._dropped = self._dropped, 0
         if count:
-            self._append(self._told(count).encode())
+            self._append(self._encoded(self._told(count)))
 
     def _run(self) -> None:
         try:
             while piece := self._next():
                 self._write(piece)
+                with self._news:
+                    self._unwritten -= len(piece)
+                    self._news.notify_all()
         except OSError as error:
             with self._news:
-                self._most = 0
+                self._most = self._unwritten = 0
                 self._lines.clear()
+                self._news.notify_all()
             self._failed(error)
 
     def _next(self) -> bytes:

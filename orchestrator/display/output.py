@@ -25,10 +25,15 @@ def unread() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        leave_stdout()
-        if not isinstance(error, BrokenPipeError):
-            with suppress(OSError):  # stderr may be the same file
-                print(f"stdout: {error.strerror}: no more is shown", file=sys.stderr)  # noqa: T201
+        tell_unwritten(error)
+
+
+def tell_unwritten(error: OSError) -> None:
+    """Write nothing more to stdout, and say why if its reader has not just gone."""
+    leave_stdout()
+    if not isinstance(error, BrokenPipeError):
+        with suppress(OSError):  # stderr may be the same file
+            print(f"stdout: {error.strerror}: no more is shown", file=sys.stderr)  # noqa: T201
 
 
 def open_missing_streams() -> None:

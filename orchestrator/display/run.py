@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,6 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.display.background import background_stdout
 from orchestrator.display.output import unread
 from orchestrator.display.progress import RunProgress
 from orchestrator.types import (
@@ -92,15 +94,19 @@ def open_display(*, quiet: bool = False) -> Iterator[RunDisplay]:
     """
     if quiet:
         yield RunDisplay()
-    elif sys.stdout.isatty():
-        display = LiveDisplay(Screen(highlight=False))
+        return
+    with background_stdout() as file:
+        given: Any = file  # as far as rich needs a file
+        if not sys.stdout.isatty():
+            yield PlainDisplay(Screen(file=given, highlight=False, soft_wrap=True))
+            return
+        hand_over = file.hand_over if file is not None else sys.stdout.flush
+        display = LiveDisplay(Screen(file=given, highlight=False), hand_over)
         display.show()
         try:
             yield display
         finally:
             display.hide()
-    else:
-        yield PlainDisplay(Screen(highlight=False, soft_wrap=True))
 
 
 class PlainDisplay(RunDisplay):
@@ -150,9 +156,11 @@ class PlainDisplay(RunDisplay):
 class LiveDisplay(RunDisplay):
     """A few lines that are redrawn, and above them what was told."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, hand_over: Callable[[], None]) -> None:
+        """`hand_over` lets what was drawn be there, before the terminal is somebody else's."""
         super().__init__()
         self._console = console
+        self._hand_over = hand_over
         self._live: Live | None = None
         self._spinner = Spinner("dots")
         self._hint = ""
@@ -189,6 +197,7 @@ class LiveDisplay(RunDisplay):
         live, self._live = self._live, None
         if live is not None:
             live.stop()
+            self._hand_over()
 
     @unread()
     def show(self) -> None:

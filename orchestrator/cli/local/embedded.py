@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from orchestrator.cli.settings import Chosen, choose, owner, settings
 from orchestrator.cli.terminal.codes import code_of_run
 from orchestrator.cli.terminal.interrupts import PRESSED, interrupts, raise_interrupts
 from orchestrator.cli.terminal.keys import keys
-from orchestrator.cli.terminal.logs import level_of, set_up_logs
+from orchestrator.cli.terminal.logs import background_logs, level_of, set_up_logs
 from orchestrator.client import configure_environment
 from orchestrator.config import Config, ServerConfig
 from orchestrator.display.outcome import show_outcome
@@ -41,14 +43,17 @@ def run(
     Raises:
         InputError: The configuration, the sequence or its arguments are wrong.
     """
-    set_up_logs(level_of(verbose))
+    level = level_of(verbose)
+    set_up_logs(level)
     config = settings(file)
     chosen, args = choose(sequence), parse_assignments(arguments)
     # What is wrong with the files is told without starting anything.
     config = replace(config, server=_place(config, load(config, chosen, args)))
     configure_environment(config)
     raise_interrupts()
-    with open_display(quiet=as_json) as display:
+    # A live display keeps the log's lines above itself, and writes them as it writes its own.
+    live = sys.stdout.isatty() and not as_json
+    with nullcontext() if live else background_logs(level), open_display(quiet=as_json) as display:
         end = loops.run(Embedded(config, display).run(chosen, args))
     show_outcome(end, display.progress, as_json=as_json, code=code_of_run(end))
     return code_of_run(end)

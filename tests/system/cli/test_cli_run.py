@@ -1,12 +1,13 @@
 """run, embedded: outcomes, exit codes, and what is said of each kind of mistake."""
 
 import signal
+import subprocess
 from importlib.metadata import version
 
 import pytest
-from cli_rig import Shell
+from cli_rig import COMMAND, Shell
 
-from sim_iocs.testing import Client
+from sim_iocs.testing import Client, until
 
 TARGET = 7.375
 """Where no other test of the session sends the motor."""
@@ -260,3 +261,21 @@ def test_check_offline_tells_what_a_sequence_would_use_and_all_findings(shell: S
 
 def test_a_traceback_is_shown_with_v(shell: Shell) -> None:
     assert "Traceback" in shell.run("run", "nofile.yaml", "-v").err
+
+
+def test_a_run_whose_display_nobody_reads_goes_on(shell: Shell, client: Client) -> None:
+    """A terminal stopped by Ctrl-S: its log, its messages, and what it does are no business of it.
+
+    The whole of it comes when somebody reads again.
+    """
+    lines = f"- loop: {{count: 200}}\n  do: [{{log: {'x' * 4000}}}]\n"
+    shell.write("seq.yaml", f"steps:\n{lines}- set: {{pv: stage.x, value: 2.5, timeout: 60}}\n")
+    client.put("SIM:STAGE:X", 0)
+    command = [*COMMAND, "run", "seq.yaml"]
+    with subprocess.Popen(
+        command, env=shell.env, cwd=shell.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        until(lambda: client.get("SIM:STAGE:X") == 2.5, 60)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert out.decode().count("x" * 4000) == 200
