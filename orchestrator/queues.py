@@ -15,29 +15,13 @@ from orchestrator.types import (
     RowTaken,
     StepStarted,
     Update,
+    fields,
 )
 
 T = TypeVar("T")
 
-EDGE_FIELDS = frozenset(
-    {
-        "start",
-        "busy",
-        "state",
-        "status",
-        "ack",
-        "run_id",
-        "data_npts",
-        "queue_len",
-        "index",
-        "nested_indices",
-    }
-)
+EDGE_FIELDS = frozenset(field for field in fields.ALL if field.edge)
 """Fields of which clients wait for the edges: never merged."""
-
-
-_MIRROR = "mon"
-"""The field of a mirror's values."""
 
 _LATEST = (StepStarted, RowTaken, Progressed)
 """Events of which the newest of a run tells all that those before it did."""
@@ -89,7 +73,7 @@ class Merged(Generic[T]):
         elif key in self._items:
             del self._items[key]
             self._merged += 1
-            if isinstance(item, Update) and item.field == _MIRROR:
+            if isinstance(item, Update) and item.field == fields.MON:
                 self._merged_mirrors += 1
         self._items[key] = item
         if len(self._items) > self._most:
@@ -179,7 +163,7 @@ def push_queue(keep_all: frozenset[str] = frozenset()) -> MergeQueue[Any]:
             return (type(item), item.run_id) if isinstance(item, _LATEST) else None
         if item.field in EDGE_FIELDS:
             return None
-        if item.field == _MIRROR and item.key in keep_all and len(queue) < _MOST_KEPT:
+        if item.field == fields.MON and item.key in keep_all and len(queue) < _MOST_KEPT:
             return None
         return (item.field, item.key)
 

@@ -33,6 +33,7 @@ from orchestrator.server import Server
 from orchestrator.types import (
     Command,
     EngineItem,
+    Field,
     PullItem,
     RunEnded,
     RunEvent,
@@ -43,6 +44,8 @@ from orchestrator.types import (
     Tick,
     Told,
     Verb,
+    fields,
+    run_of,
 )
 
 log = structlog.get_logger(__name__)
@@ -369,7 +372,7 @@ async def _hand_over(subscription: Subscription, take: Listener) -> None:
         try:
             take(item)
         except Exception:  # the top of a callback: no run ends because nobody could be told
-            kind, run = type(item).__name__, getattr(item, "run_id", "")
+            kind, run = type(item).__name__, run_of(item)
             log.exception("an event could not be told", kind=kind, run=run)
 
 
@@ -379,14 +382,14 @@ def _followed(config: Config) -> dict[str, ChannelConfig]:
     return {pv: ChannelConfig(pv, pv, keep_all=True, text=True, write=False)} if pv else {}
 
 
-def _figures(pull: QueueFigures, push: QueueFigures, rate: float) -> dict[str, float]:
+def _figures(pull: QueueFigures, push: QueueFigures, rate: float) -> dict[Field, float]:
     return {
-        "pull_len": pull.waiting,
-        "pull_max": pull.most,
-        "pull_merged": pull.merged,
-        "pull_rate": rate,
-        "push_len": push.waiting,
-        "push_max": push.most,
-        "push_merged": push.merged,
-        "push_merged_mon": push.merged_mirrors,
+        fields.PULL_LEN: pull.waiting,
+        fields.PULL_MAX: pull.most,
+        fields.PULL_MERGED: pull.merged,
+        fields.PULL_RATE: rate,
+        fields.PUSH_LEN: push.waiting,
+        fields.PUSH_MAX: push.most,
+        fields.PUSH_MERGED: push.merged,
+        fields.PUSH_MERGED_MON: push.merged_mirrors,
     }

@@ -32,8 +32,7 @@ def pvs() -> Iterator[str]:
 
 
 def _pv(row: ReferenceRow) -> tuple[str, str, str, str]:
-    kind = "double waveform (`buffer`)" if row.name.endswith(":BUF") else row.type
-    return code(row.name), kind, row.units, row.doc
+    return code(row.name), row.type, row.units, row.doc
 
 
 # Steps ----------------------------------------------------------------------------------------

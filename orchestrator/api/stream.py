@@ -18,10 +18,10 @@ import numpy as np
 
 from orchestrator.api.door import Api
 from orchestrator.api.subscription import Filter, Item
-from orchestrator.types import MirrorOpened, Reply, Update, Value
+from orchestrator.types import Field, MirrorOpened, Reply, Update, Value, fields
 from orchestrator.types.event_json import event_facts
 
-LONGEST = 1 << 19
+LONGEST = fields.EVENTS.most
 """Characters of a message, all of them ASCII."""
 
 _MOST_ELEMENTS = 1000
@@ -34,17 +34,16 @@ _AROUND = 100
 class Messages:
     """Makes messages of what a service publishes, for one transport."""
 
-    def __init__(self, api: Api, told: Mapping[str, tuple[str, Value]]) -> None:
+    def __init__(self, api: Api, told: Iterable[Field]) -> None:
         """Made before anything is published.
 
         Args:
             api: Where to listen.
-            told: What each field is called, and its value until it is published, by field; others
-                are not told of.
+            told: The fields that are told of.
         """
         self._api = api
-        self._names = {field: name for field, (name, _) in told.items()}
-        self._first = {field: Update(field, value) for field, (_, value) in told.items()}
+        self._names = {field: field.name for field in told}
+        self._first = {field: Update(field, field.first) for field in self._names}
         self.subscription = api.subscribe(Filter())
         """What waits to be told."""
         self._number = 0
@@ -81,7 +80,7 @@ class Messages:
 class _Draft:
     """A message while it is made, of texts of JSON."""
 
-    names: Mapping[str, str]
+    names: Mapping[Field, str]
     fields: dict[str, str] = field(default_factory=dict)
     alarms: dict[str, str] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)

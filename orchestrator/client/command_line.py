@@ -27,6 +27,7 @@ from orchestrator.language.values.conversion import index_or_label
 from orchestrator.language.values.limits import check_limits
 from orchestrator.queues import MergeQueue
 from orchestrator.types import (
+    Access,
     Alarm,
     LinkChange,
     Metadata,
@@ -35,17 +36,24 @@ from orchestrator.types import (
     Severity,
     Value,
     alarm_name,
+    fields,
 )
 
 Channels: TypeAlias = Mapping[str, ChannelConfig]
 
 _NONE: Channels = MappingProxyType({})
 
+
+def _asking(*, text: bool) -> str:
+    """The names of the fields by which something is asked, as a pattern has them."""
+    asks = [field for field in fields.ALL if field.access is Access.ASK]
+    return "|".join(field.name for field in asks if field.metadata.text is text)
+
+
 _COMMAND = re.compile(
-    r"(?P<prefix>.*)(CMD|Nested_Indices|(?<!\.)(START|PAUSE|STOP|ABORT|SKIP))"  # no record's field
+    rf"(?P<prefix>.*)({_asking(text=True)}|(?<!\.)({_asking(text=False)}))"  # no record's field
 )
 """PVs of a service, or a sequence server, that put-callback completes once they are accepted."""
-_START = "START"
 _BESIDE = 0.3
 """s in which a PV answers that is served where another one has just done so."""
 _REFUSES = 0.5
@@ -252,7 +260,7 @@ async def _command(
     A put without callback is told nothing. With one, what is refused fails at once; START
     completes only at the end of the run, which nobody has asked to wait for.
     """
-    starts = client.pv(name).endswith(_START) and not wait
+    starts = client.pv(name).endswith(fields.START.name) and not wait
     limit = min(timeout, _REFUSES) if starts else timeout
     error = await _put(client, name, value, completion=True, timeout=limit)
     if starts and isinstance(error, StepTimeoutError):

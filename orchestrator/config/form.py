@@ -12,7 +12,7 @@ from orchestrator.config.model import CaConfig
 from orchestrator.language.names import SCHEME
 from orchestrator.language.text.findings import Strict, expected
 from orchestrator.language.text.suspend import Suspend, SuspenderName
-from orchestrator.types import ClientLimits
+from orchestrator.types import ClientLimits, fields
 
 
 def _pv_text(text: str) -> str:
@@ -71,7 +71,7 @@ def _module(text: str) -> str:
 def _master(text: str) -> str:
     """A master's prefix, or the full name of its `Nested_Indices`."""
     pv = _pv_text(text).removeprefix(SCHEME)
-    return f"{pv}Nested_Indices" if pv.endswith((":", ".")) else pv
+    return f"{pv}{fields.NESTED_INDICES.name}" if pv.endswith((":", ".")) else pv
 
 
 def _user_at_host(text: str) -> str:

@@ -23,7 +23,7 @@ from orchestrator.config.model import (
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.names import SCHEME, ServerChannels, plain_pv, suggestion
 from orchestrator.language.text.findings import validate
-from orchestrator.types import ClientLimits, NativeType, Path, path_text
+from orchestrator.types import ClientLimits, Field, NativeType, Path, fields, path_text
 
 DEFAULT_FILE = FilePath("orchestrator.toml")
 """Read where it is there and no other is named."""
@@ -192,18 +192,16 @@ def _server_channels(ioc: str, full: str, prefix: str) -> dict[str, ChannelConfi
     """The channels of a sequence server: with the prefix `seq.` they are `stage.seq.CMD` …."""
     inner = [word for word in re.split(r"[^A-Za-z0-9_]+", prefix) if word]
     base = ".".join([ioc, *inner])
-    options: dict[str, dict[str, Any]] = {
-        "CMD": {"mirror": False, "text": True},
+    options: dict[Field, dict[str, Any]] = {
+        fields.CMD: {"mirror": False, "text": True},
         # Of these every update counts: an acknowledgement is its edge.
-        "ACK": {"write": False, "keep_all": True},
-        "message": {"write": False, "text": True},
-        "values": {"write": False},
-        "INDEX": {"write": False, "keep_all": True},
+        fields.ACK: {"write": False, "keep_all": True},
+        fields.MESSAGE: {"write": False, "text": True},
+        fields.VALUES: {"write": False},
+        fields.INDEX: {"write": False, "keep_all": True},
     }
-    return {
-        f"{base}.{pv}": ChannelConfig(f"{base}.{pv}", full + pv, **more)
-        for pv, more in options.items()
-    }
+    named = {f"{base}.{field.name}": (field.name, more) for field, more in options.items()}
+    return {alias: ChannelConfig(alias, full + pv, **more) for alias, (pv, more) in named.items()}
 
 
 def _channel(alias: str, prefix: str, channel: Channel) -> ChannelConfig:

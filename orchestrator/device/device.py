@@ -57,6 +57,8 @@ from orchestrator.types import (
     Told,
     Update,
     Verb,
+    fields,
+    run_of,
 )
 
 Decision: TypeAlias = PushItem | EngineItem
@@ -209,7 +211,7 @@ class Device:
         try:
             yield from decisions
         except Exception as error:  # noqa: BLE001 - the top of an item: the next one is taken
-            channel, run = getattr(item, "channel", ""), str(getattr(item, "run_id", ""))
+            channel, run = getattr(item, "channel", ""), run_of(item)
             self._failed(type(item).__name__, error, channel=channel, run=run)
             reason = f"internal error: {type(error).__name__}: {error}"
             if isinstance(item, Command):
@@ -230,7 +232,7 @@ class Device:
     def _take_command(self, command: Command) -> Iterator[Decision]:
         match command.verb:
             case Verb.COMMAND:
-                yield Update("ack", 0)
+                yield Update(fields.ACK, 0)
                 if command.refused:
                     yield from self._refuse(command, command.refused)
                 else:
@@ -271,22 +273,22 @@ class Device:
         """Somebody wrote Nested_Indices: show it to the servers, of which we may be one."""
         reserved = self._lane.reserved
         if not reserved:
-            yield Update("ack", 0)
+            yield Update(fields.ACK, 0)
         try:
             indices = parse_indices(command.text)
             if reserved and self._walkable & indices.servers.keys():
                 raise InputError(f"Nested_Indices: {self._lane.busy_with}, and may walk it")
         except InputError as error:
-            yield Update("ack", 0)
+            yield Update(fields.ACK, 0)
             yield from self._refuse(replace(command, verb=Verb.COMMAND), str(error))
             return
-        yield Update("nested_indices", indices.text)
+        yield Update(fields.NESTED_INDICES, indices.text)
         if command.request:
             yield Reply(command.request)
         if not self._served.master and self._served.is_asked(indices):
             yield from self._reserving(self._served.take(indices.text))
         elif not reserved:  # else ACK is that of the run, if it is one of an index
-            yield Update("ack", 1)
+            yield Update(fields.ACK, 1)
 
     def _reserving(self, decisions: Iterable[Decision]) -> Iterator[Decision]:
         """The same; where a run is among them, the lane is reserved for it."""
@@ -309,7 +311,7 @@ class Device:
             args=args if isinstance(args, dict | str) else {},
             owner=command.owner,
             always_a_run=start,
-            how=command.how or ("START" if start else "CMD"),
+            how=command.how or (fields.START if start else fields.CMD).name,
         )
         self._lane.reserve(command.request)
         self._asked[command.request] = command.verb
@@ -332,21 +334,21 @@ class Device:
             by, run_id = command.owner, self._lane.running_id
             yield Control(control.verb, control.reason, by, run_id)
         else:
-            yield Update("pause", 0)
+            yield Update(fields.PAUSE, 0)
             if control.verb in (Verb.RESUME, Verb.PAUSE, Verb.SKIP, Verb.STOP):
                 yield self._remark(f"nothing is running to {control.verb}")
         yield from self._accept(command)
 
     def _accept(self, command: Command) -> Iterator[Decision]:
         if command.verb is Verb.COMMAND and not self._served.moving:
-            yield Update("ack", 1)
+            yield Update(fields.ACK, 1)
         if command.request:
             yield Reply(command.request)
 
     def _remark(self, text: str) -> Update:
         """The message about a control that came too late: why the run has ended stays in it."""
         why, severity, status = self._lane.run.outcome
-        return Update("message", f"{why}; {text}" if why else text, "", severity, status)
+        return Update(fields.MESSAGE, f"{why}; {text}" if why else text, "", severity, status)
 
     def _refuse(
         self,
@@ -356,9 +358,9 @@ class Device:
         late: bool = False,
         cause: Cause = Cause.INPUT,
     ) -> Iterator[Decision]:
-        yield self._remark(reason) if late else Update("message", reason)
+        yield self._remark(reason) if late else Update(fields.MESSAGE, reason)
         if command.verb is Verb.COMMAND and not self._served.moving:
-            yield Update("ack", 0, severity=Severity.MAJOR, status=Alarm.WRITE)
+            yield Update(fields.ACK, 0, severity=Severity.MAJOR, status=Alarm.WRITE)
         if command.request:
             yield Reply(command.request, reason, RunRefused(command.request, reason, cause))
 
@@ -373,13 +375,13 @@ class Device:
                 if self._asked.get(event.request) is Verb.COMMAND:
                     del self._asked[event.request]
                     if not self._served.moving:
-                        yield Update("ack", 1)
+                        yield Update(fields.ACK, 1)
                     yield Reply(event.request)
             case RunRefused():
                 yield from self._take_refusal(event)
             case Accepted():
                 verb = self._asked.pop(event.request, Verb.COMMAND)
-                yield Update("message", event.text)
+                yield Update(fields.MESSAGE, event.text)
                 yield from self._accept(Command(verb, event.request))
             case RunEnded():
                 if self._asked.pop(event.request, None) is not None:

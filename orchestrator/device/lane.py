@@ -13,6 +13,7 @@ from orchestrator.types import (
     RunStarted,
     Told,
     reduce,
+    run_of,
 )
 
 
@@ -91,5 +92,5 @@ class LaneState:
                 pass
 
     def _is_of_the_former(self, event: RunEvent) -> bool:
-        run_id = getattr(event, "run_id", "")
+        run_id = run_of(event)
         return run_id != "" and run_id == self.former.run_id and run_id != self.run.run_id

@@ -10,6 +10,7 @@ from orchestrator.config import Config
 from orchestrator.device.world import ChannelState, World
 from orchestrator.types import (
     Alarm,
+    IocStatus,
     LinkChange,
     MirrorOpened,
     PushItem,
@@ -17,6 +18,7 @@ from orchestrator.types import (
     Severity,
     Tick,
     Update,
+    fields,
 )
 
 _NAMES_LENGTH = 60_000
@@ -55,8 +57,8 @@ class Mirrors:
 
     def first_updates(self) -> Iterator[PushItem]:
         """The chain before anything has connected."""
-        yield Update("chain_count", len(self._monitored))
-        yield Update("chain_connected", 0)
+        yield Update(fields.CHAIN_COUNT, len(self._monitored))
+        yield Update(fields.CHAIN_CONNECTED, 0)
         for ioc in self._sizes:
             yield self._ioc_status(ioc)
 
@@ -97,7 +99,7 @@ class Mirrors:
             return []
         return [
             Update(
-                "mon",
+                fields.MON,
                 reading.value,
                 reading.channel,
                 reading.severity,
@@ -128,7 +130,8 @@ class Mirrors:
             self._opened.add(change.channel)
             yield MirrorOpened(change.channel, change.metadata)
         elif not change.connected and state.reading is not None:
-            yield Update("mon", state.reading.value, change.channel, Severity.INVALID, Alarm.LINK)
+            lost = Severity.INVALID, Alarm.LINK
+            yield Update(fields.MON, state.reading.value, change.channel, *lost)
 
     def _chain(self, ioc: str, change: LinkChange) -> Iterator[PushItem]:
         self._down_changed = True
@@ -143,23 +146,25 @@ class Mirrors:
             self._up[ioc] -= 1
             if self._up[ioc] == 0:
                 self._was_lost.add(ioc)
-        yield Update("chain_connected", sum(self._up.values()))
+        yield Update(fields.CHAIN_CONNECTED, sum(self._up.values()))
         yield self._ioc_status(ioc)
         # Not all that are configured: one that never was there would hide every return.
         if self._up[ioc] == self._most_up[ioc] and ioc in self._was_lost:
             self._was_lost.remove(ioc)
             self._reconnects[ioc] += 1
-            yield Update("chain_reconnects", self._reconnects[ioc], ioc)
+            yield Update(fields.CHAIN_RECONNECTS, self._reconnects[ioc], ioc)
         if len(self._down) <= _NAMED_AT_ONCE:
             yield self._disconnected()
 
     def _ioc_status(self, ioc: str) -> Update:
         up, size = self._up[ioc], self._sizes[ioc]
         if up == size or self._is_whole_without(ioc):
-            return Update("chain_status", "Connected", ioc)
+            return Update(fields.CHAIN_STATUS, IocStatus.CONNECTED.value, ioc)
         if up == 0:
-            return Update("chain_status", "Disconnected", ioc, Severity.INVALID, Alarm.LINK)
-        return Update("chain_status", "Partial", ioc, Severity.MINOR, Alarm.LINK)
+            status, severity = IocStatus.DISCONNECTED, Severity.INVALID
+        else:
+            status, severity = IocStatus.PARTIAL, Severity.MINOR
+        return Update(fields.CHAIN_STATUS, status.value, ioc, severity, Alarm.LINK)
 
     def _is_whole_without(self, ioc: str) -> bool:
         """Whether all of it is connected but what has never been."""
@@ -172,8 +177,8 @@ class Mirrors:
 
         Each buffer's statistics are computed when they are asked for.
         """
-        yield Update("heartbeat", tick.beat)
-        yield Update("loop_lag", tick.lag)
+        yield Update(fields.HEARTBEAT, tick.beat)
+        yield Update(fields.LOOP_LAG, tick.lag)
         for name, value in tick.figures.items():
             yield Update(name, value)
         if self._down_changed:
@@ -186,20 +191,20 @@ class Mirrors:
         down = [name for name in self._down if name not in absent]
         severity = Severity.INVALID if down else Severity.NO_ALARM
         status = Alarm.LINK if down else Alarm.NO_ALARM
-        return Update("chain_disconnected", _names(down), "", severity, status)
+        return Update(fields.CHAIN_DISCONNECTED, _names(down), "", severity, status)
 
     def _buffers(self, period: float) -> Iterator[PushItem]:
         for name in self._buffered:
             count = self._buffers_changed.pop(name, 0)
-            yield Update("mon_rate", count / period, name)
+            yield Update(fields.MON_RATE, count / period, name)
             buffer = self._world.channel(name).buffer
             if count and buffer is not None:
                 window = buffer.window().copy()
-                yield Update("mon_buf", window, name)
+                yield Update(fields.MON_BUF, window, name)
                 with np.errstate(all="ignore"):  # an IOC may have infinities
                     mean, deviation = float(np.mean(window)), float(np.std(window))
-                yield Update("mon_mean", mean, name)
-                yield Update("mon_std", deviation, name)
+                yield Update(fields.MON_MEAN, mean, name)
+                yield Update(fields.MON_STD, deviation, name)
 
 
 def _names(names: Collection[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from orchestrator.device.mirrors import Mirrors
-from orchestrator.types import Command, PullItem, Reply, Tick, Update, Verb
+from orchestrator.types import Command, PullItem, Reply, Tick, Update, Verb, fields
 
 log = structlog.get_logger(__name__)
 
@@ -98,8 +98,8 @@ class News:
             match decision:
                 case Reply(error=error) if error:
                     refused = error
-                case Update(field="message", value=str(text)):  # of one that changes nothing too
-                    refused = refused or text
+                case Update(field=fields.MESSAGE, value=str(text)):
+                    refused = refused or text  # of one that changes nothing too
                 case _:
                     pass
         if refused:

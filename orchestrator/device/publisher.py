@@ -14,6 +14,7 @@ from orchestrator.types import (
     Accepted,
     Alarm,
     Controlled,
+    Field,
     IndicesSet,
     Progressed,
     PushItem,
@@ -34,62 +35,58 @@ from orchestrator.types import (
     Told,
     Update,
     Value,
+    fields,
 )
 
 _EVERY_POINT = 1000
 """Up to here DATA:* is posted at every point; beyond, at the pulse: a column costs its length."""
 
-_MOST_LOOPS = 64
-"""Indices that LOOP_INDEX holds; of deeper nesting it shows the outermost."""
-
-_MOST_TEXT = 65535
-"""Bytes that QUEUE and SEQUENCES hold."""
-
 
 Shown: TypeAlias = Callable[[RunSnapshot], Value]
 
-SHOWN: Mapping[str, Shown] = {
-    "run_id": lambda run: run.run_id,
-    "run_name": lambda run: run.name,
-    "owner": lambda run: run.owner,
-    "start": lambda run: int(run.is_running),
-    "busy": lambda run: int(run.is_running),
-    "state": lambda run: run.state.value,
-    "pause": lambda run: int(run.is_paused),
-    "status": lambda run: run.status.value,
-    "message": lambda run: run.message.text,
-    "nsteps": lambda run: run.steps,
-    "step": lambda run: run.done,
-    "step_name": lambda run: run.step_text,
-    "loop_index": lambda run: np.array(run.loops[:_MOST_LOOPS], dtype=np.int64),
-    "progress": lambda run: run.figures.percent,
-    "elapsed": lambda run: run.figures.elapsed,
-    "remaining": lambda run: run.figures.remaining,
-    "hung_sec": lambda run: run.figures.hung,
-    "values": lambda run: np.array(() if run.row is None else run.row.row),
-    "data_npts": lambda run: run.points,
-    "nested_indices": lambda run: run.indices,
+SHOWN: Mapping[Field, Shown] = {
+    fields.RUN_ID: lambda run: run.run_id,
+    fields.RUN_NAME: lambda run: run.name,
+    fields.OWNER: lambda run: run.owner,
+    fields.START: lambda run: int(run.is_running),
+    fields.BUSY: lambda run: int(run.is_running),
+    fields.STATE: lambda run: run.state.value,
+    fields.PAUSE: lambda run: int(run.is_paused),
+    fields.STATUS: lambda run: run.status.value,
+    fields.MESSAGE: lambda run: run.message.text,
+    fields.NSTEPS: lambda run: run.steps,
+    fields.STEP: lambda run: run.done,
+    fields.STEP_NAME: lambda run: run.step_text,
+    fields.LOOP_INDEX: lambda run: np.array(run.loops[: fields.LOOP_INDEX.most], dtype=np.int64),
+    fields.PROGRESS: lambda run: run.figures.percent,
+    fields.ELAPSED: lambda run: run.figures.elapsed,
+    fields.REMAINING: lambda run: run.figures.remaining,
+    fields.HUNG_SEC: lambda run: run.figures.hung,
+    fields.VALUES: lambda run: np.array(() if run.row is None else run.row.row),
+    fields.DATA_NPTS: lambda run: run.points,
+    fields.NESTED_INDICES: lambda run: run.indices,
 }
 """What each PV of a lane shows of its run."""
 
-_FIGURES = ("step", "progress", "elapsed", "remaining", "hung_sec")
+_FIGURES = (fields.STEP, fields.PROGRESS, fields.ELAPSED, fields.REMAINING, fields.HUNG_SEC)
 _AT_FIRST = (
-    "run_name", "owner", "message", "nsteps", *_FIGURES, "step_name", "loop_index",
-)  # fmt: skip
+    *(fields.RUN_NAME, fields.OWNER, fields.MESSAGE, fields.NSTEPS),
+    *(*_FIGURES, fields.STEP_NAME, fields.LOOP_INDEX),
+)
 """Posted first when a run starts; between these and those after them, columns are cleared."""
-_STARTED = ("data_npts", "status", "run_id", "start", "busy")
-_ENDED = ("state", "status", "start", "busy")
+_STARTED = (fields.DATA_NPTS, fields.STATUS, fields.RUN_ID, fields.START, fields.BUSY)
+_ENDED = (fields.STATE, fields.STATUS, fields.START, fields.BUSY)
 """Posted last when it ends; the order is part of the contract."""
-_ENTERED = ("step", "step_name", "loop_index")
+_ENTERED = (fields.STEP, fields.STEP_NAME, fields.LOOP_INDEX)
 
 
-def shown(field: str, run: RunSnapshot) -> Update:
+def shown(field: Field, run: RunSnapshot) -> Update:
     """What a PV shows of a run."""
     value = SHOWN[field](run)
     match field:
-        case "message":
+        case fields.MESSAGE:
             return Update(field, value, "", run.message.severity, run.message.status)
-        case "status":
+        case fields.STATUS:
             return Update(field, value, "", run.severity, run.alarm)
     return Update(field, value)
 
@@ -108,7 +105,8 @@ class RunPublisher:
 
     def sequences(self, names: Iterable[str]) -> Update:
         """The names that can be run."""
-        return Update("sequences", _fitting(names, lambda count: f"… and {count} more"))
+        text = _fitting(fields.SEQUENCES, names, lambda count: f"… and {count} more")
+        return Update(fields.SEQUENCES, text)
 
     def take(self, event: RunEvent, run: RunSnapshot) -> Iterator[PushItem]:
         """The updates of one event, in order; `run` is the lane's, after it."""
@@ -120,16 +118,16 @@ class RunPublisher:
             case RowTaken():
                 yield from self._took_row(run)
             case StateChanged():
-                yield shown("state", run)
+                yield shown(fields.STATE, run)
                 yield from self._pause(run)
             case StepStarted():
                 yield from _of(run, _ENTERED)
             case Told() | Controlled():
-                yield shown("message", run)
+                yield shown(fields.MESSAGE, run)
             case Progressed():
                 yield from _of(run, _FIGURES)
             case IndicesSet():
-                yield shown("nested_indices", run)
+                yield shown(fields.NESTED_INDICES, run)
             case QueueChanged():
                 yield from _queued(event)
             case RunRefused() | Accepted() | RunLoading():
@@ -144,19 +142,19 @@ class RunPublisher:
         alarm = Severity.MAJOR, Alarm.STATE
         match event:
             case RunStarted():
-                yield Update("status", RunStatus.UNDEFINED.value)
-                yield Update("start", 1)
-                yield Update("busy", 1)
+                yield Update(fields.STATUS, RunStatus.UNDEFINED.value)
+                yield Update(fields.START, 1)
+                yield Update(fields.BUSY, 1)
             case RunEnded():
                 self._late = False
                 yield from self._pause(run)
-                yield Update("state", RunState.IDLE.value)
-                yield Update("status", RunStatus.FAILED.value, "", *alarm)
-                yield Update("start", 0)
-                yield Update("busy", 0)
+                yield Update(fields.STATE, RunState.IDLE.value)
+                yield Update(fields.STATUS, RunStatus.FAILED.value, "", *alarm)
+                yield Update(fields.START, 0)
+                yield Update(fields.BUSY, 0)
             case _:
                 pass
-        yield Update("message", reason, "", *alarm)
+        yield Update(fields.MESSAGE, reason, "", *alarm)
 
     def take_tick(self, run: RunSnapshot) -> Iterator[PushItem]:
         """The columns that were held back since the last pulse."""
@@ -167,7 +165,7 @@ class RunPublisher:
         self._late = False
         yield from _of(run, _AT_FIRST)
         for name in self._columns:
-            yield Update("data", np.zeros(0), name)
+            yield Update(fields.DATA, np.zeros(0), name)
         self._columns = ()
         yield from _of(run, _STARTED)
 
@@ -175,17 +173,17 @@ class RunPublisher:
         if self._late:
             yield from self._data(run)
         if run.told is run.ended:  # else what was told last stays
-            yield shown("message", run)
+            yield shown(fields.MESSAGE, run)
         yield from self._pause(run)
         yield from _of(run, _ENDED)
 
     def _pause(self, run: RunSnapshot) -> Iterator[PushItem]:
         if run.is_paused != self._paused:
             self._paused = run.is_paused
-            yield shown("pause", run)
+            yield shown(fields.PAUSE, run)
 
     def _took_row(self, run: RunSnapshot) -> Iterator[PushItem]:
-        yield shown("values", run)
+        yield shown(fields.VALUES, run)
         self._late = True
         if run.points <= _EVERY_POINT:
             yield from self._data(run)
@@ -194,12 +192,12 @@ class RunPublisher:
         self._late = False
         self._columns = tuple(name for name in run.columns if name in self._known)
         for name in self._columns:
-            yield Update("data", run.columns[name], name)
-        yield shown("data_npts", run)
+            yield Update(fields.DATA, run.columns[name], name)
+        yield shown(fields.DATA_NPTS, run)
 
 
-def _of(run: RunSnapshot, fields: Iterable[str]) -> Iterator[Update]:
-    return (shown(field, run) for field in fields)
+def _of(run: RunSnapshot, posted: Iterable[Field]) -> Iterator[Update]:
+    return (shown(field, run) for field in posted)
 
 
 def _queued(event: QueueChanged) -> Iterator[PushItem]:
@@ -211,16 +209,16 @@ def _queued(event: QueueChanged) -> Iterator[PushItem]:
         | ({"ended": r.ended} if r.ended else {})
         for r in event.waiting
     ]
-    text = _fitting(runs, lambda count: {"left_out": count})
-    yield Update("queue", text, severity=severity, status=alarm)
-    yield Update("queue_len", len(runs), severity=severity, status=alarm)
+    text = _fitting(fields.QUEUE, runs, lambda count: {"left_out": count})
+    yield Update(fields.QUEUE, text, severity=severity, status=alarm)
+    yield Update(fields.QUEUE_LEN, len(runs), severity=severity, status=alarm)
 
 
-def _fitting(items: Iterable[object], rest: Callable[[int], object]) -> str:
-    """A JSON list that a PV holds: of the items, or of the first ones and `rest` of a number."""
+def _fitting(field: Field, items: Iterable[object], rest: Callable[[int], object]) -> str:
+    """A JSON list that a field holds: of the items, or of the first ones and `rest` of a number."""
     texts = [json.dumps(item) for item in items]  # ASCII: as many bytes
-    if sum(map(len, texts)) + 2 * len(texts) > _MOST_TEXT:
-        room = _MOST_TEXT - len(json.dumps([rest(len(texts))]))
+    if sum(map(len, texts)) + 2 * len(texts) > field.most:
+        room = field.most - len(json.dumps([rest(len(texts))]))
         fits = sum(size <= room for size in accumulate(len(text) + 2 for text in texts))
         texts[fits:] = [json.dumps(rest(len(texts) - fits))]
     return f"[{', '.join(texts)}]"

@@ -26,6 +26,7 @@ from orchestrator.types import (
     RunStatus,
     Severity,
     Update,
+    fields,
 )
 
 Decision: TypeAlias = PushItem | RunRequest
@@ -122,7 +123,7 @@ class Served:
 
     def _arrived(self, job: _Load | _Move) -> Iterator[Decision]:
         if isinstance(job, _Move):
-            yield Update("ack", 0)
+            yield Update(fields.ACK, 0)
         if len(self._jobs) >= _MOST_WAITING:
             reason = f"{_MOST_WAITING:,} trajectories and indices wait already"
             yield _told(reason)
@@ -152,10 +153,10 @@ class Served:
     def _load(self, command: Command) -> Iterator[Decision]:
         self._trajectory = parse_trajectory(command.text)  # a bad one leaves the one loaded
         self._taken = None
-        yield Update("index", np.array(NO_INDEX, dtype=np.int32))
-        yield Update("values", np.array(self._trajectory.numbers))
+        yield Update(fields.INDEX, np.array(NO_INDEX, dtype=np.int32))
+        yield Update(fields.VALUES, np.array(self._trajectory.numbers))
         if self._trajectory.remark:
-            yield Update("message", self._trajectory.remark)
+            yield Update(fields.MESSAGE, self._trajectory.remark)
         yield from self._acknowledge()
         if command.request:
             yield Reply(command.request)
@@ -191,7 +192,7 @@ class Served:
             return
         self._running = None
         if isinstance(event, RunEnded) and event.status is RunStatus.SUCCESS:
-            yield Update("index", np.array((move.seq, move.index), dtype=np.int32))
+            yield Update(fields.INDEX, np.array((move.seq, move.index), dtype=np.int32))
             yield from self._acknowledge()
         else:
             status = event.status.value if isinstance(event, RunEnded) else "refused"
@@ -202,17 +203,17 @@ class Served:
 
     def _acknowledge(self) -> Iterator[Decision]:
         if not self._jobs:
-            yield Update("ack", 1)
+            yield Update(fields.ACK, 1)
 
     def _failed(self, job: _Load | _Move, reason: str) -> Iterator[Decision]:
         yield _told(reason)
         if isinstance(job, _Move):
             self._taken = None  # the same one may be tried again
         if not self._jobs:
-            yield Update("ack", 0, severity=Severity.MAJOR, status=Alarm.STATE)
+            yield Update(fields.ACK, 0, severity=Severity.MAJOR, status=Alarm.STATE)
         if isinstance(job, _Load) and job.command.request:
             yield Reply(job.command.request, reason)
 
 
 def _told(reason: str) -> Update:
-    return Update("message", reason, severity=Severity.MAJOR, status=Alarm.STATE)
+    return Update(fields.MESSAGE, reason, severity=Severity.MAJOR, status=Alarm.STATE)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from rich.table import Table
 from rich.text import Text
 
 from orchestrator.display.progress import duration
 from orchestrator.display.queue import queue_text
+from orchestrator.types import Field, fields
 
 _STYLES = {
     "Running": "green",
@@ -45,50 +47,58 @@ def status_table(facts: Mapping[str, object]) -> Table:
 
 
 def _head(facts: Mapping[str, object]) -> str:
+    of = partial(_value, facts)
     head = f"{facts['prefix']} {_state(facts)}"
-    if facts["BUSY"]:
-        head += f" {facts['RUN_NAME']} {_number(facts, 'PROGRESS'):.0f} % {facts['STEP_NAME']}"
+    if of(fields.BUSY):
+        percent = _number(facts, fields.PROGRESS)
+        head += f" {of(fields.RUN_NAME)} {percent:.0f} % {of(fields.STEP_NAME)}"
     return head.rstrip()
 
 
 def _state(facts: Mapping[str, object]) -> Text:
-    state = str(facts["STATE"]) if facts["connected"] else "lost"
+    state = str(_value(facts, fields.STATE)) if facts["connected"] else "lost"
     return Text(state, style=_STYLES.get(state, ""))
 
 
 def _rows(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    if facts["RUN_ID"]:
-        yield "run", f"{facts['RUN_NAME']} {facts['RUN_ID']} by {facts['OWNER']}"
-        yield from _busy_rows(facts) if facts["BUSY"] else _ended_rows(facts)
-        yield "points", f"{facts['DATA:NPTS']}"
-    if facts["message"]:
-        yield "message", str(facts["message"])
-    if text := queue_text(facts["QUEUE"]):
+    of = partial(_value, facts)
+    if of(fields.RUN_ID):
+        yield "run", f"{of(fields.RUN_NAME)} {of(fields.RUN_ID)} by {of(fields.OWNER)}"
+        yield from _busy_rows(facts) if of(fields.BUSY) else _ended_rows(facts)
+        yield "points", f"{of(fields.DATA_NPTS)}"
+    if of(fields.MESSAGE):
+        yield "message", str(of(fields.MESSAGE))
+    if text := queue_text(of(fields.QUEUE)):
         yield "queue", text
-    yield "channels", f"{facts['CHAIN:CONNECTED']} of {facts['CHAIN:COUNT']} connected"
-    if missing := str(facts["CHAIN:DISCONNECTED"] or ""):
+    yield "channels", f"{of(fields.CHAIN_CONNECTED)} of {of(fields.CHAIN_COUNT)} connected"
+    if missing := str(of(fields.CHAIN_DISCONNECTED) or ""):
         yield "missing", missing if len(missing) < _LONG else f"{missing[:_LONG]} …"
-    if isinstance(names := facts["SEQUENCES"], list) and names:
+    if isinstance(names := of(fields.SEQUENCES), list) and names:
         yield "sequences", ", ".join(names)
 
 
 def _busy_rows(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    steps = f"{facts['STEP']} of {facts['NSTEPS']}" if facts["NSTEPS"] else f"{facts['STEP']}"
-    yield "progress", f"{_number(facts, 'PROGRESS'):.0f} %, {steps} steps"
-    index = facts["LOOP_INDEX"]
+    of, number = partial(_value, facts), partial(_number, facts)
+    known = f" of {of(fields.NSTEPS)}" if of(fields.NSTEPS) else ""
+    yield "progress", f"{number(fields.PROGRESS):.0f} %, {of(fields.STEP)}{known} steps"
+    index = of(fields.LOOP_INDEX)
     loops = f" (index {', '.join(map(str, index))})" if isinstance(index, list) and index else ""
-    yield "step", f"{facts['STEP_NAME']}{loops}"
-    yield "elapsed", duration(_number(facts, "ELAPSED"))
-    if facts["REMAINING"] is not None:
-        yield "remaining", duration(_number(facts, "REMAINING"))
-    yield "hung", f"{duration(_number(facts, 'HUNG_SEC'))} since anything moved"
+    yield "step", f"{of(fields.STEP_NAME)}{loops}"
+    yield "elapsed", duration(number(fields.ELAPSED))
+    if of(fields.REMAINING) is not None:
+        yield "remaining", duration(number(fields.REMAINING))
+    yield "hung", f"{duration(number(fields.HUNG_SEC))} since anything moved"
 
 
 def _ended_rows(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    yield "outcome", str(facts["STATUS"])
-    yield "took", duration(_number(facts, "ELAPSED"))
+    yield "outcome", str(_value(facts, fields.STATUS))
+    yield "took", duration(_number(facts, fields.ELAPSED))
 
 
-def _number(facts: Mapping[str, object], field: str) -> float:
-    value = facts[field]
+def _value(facts: Mapping[str, object], field: Field) -> object:
+    return facts[field.name]
+
+
+def _number(facts: Mapping[str, object], field: Field) -> float:
+    value = _value(facts, field)
     return float(value) if isinstance(value, int | float) else 0.0

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from orchestrator.replay.codec import Json
 from orchestrator.replay.index import RunRecord, take_outcome
+from orchestrator.types import fields
 
 COMPARED = ("put", "call", "row", "event", "pv")
 _LATE = 0.3
@@ -156,7 +157,7 @@ class Comparison:
 
 def _starts(out: _Out) -> bool:
     event = out.line.get("event") or {}
-    return "!RunStarted" in event or out.line.get("pv") == ["start", 1]
+    return "!RunStarted" in event or out.line.get("pv") == [fields.START, 1]
 
 
 def _essence(line: Mapping[str, Json]) -> str:

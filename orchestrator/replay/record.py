@@ -38,6 +38,7 @@ from orchestrator.types import (
     StepStarted,
     Tick,
     Update,
+    fields,
 )
 
 log = structlog.get_logger(__name__)
@@ -47,7 +48,7 @@ Line = dict[str, Any]
 
 ENDING = "the service ends"
 """Why a run under way is aborted at the end."""
-EDGES = frozenset({"start", "busy", "state", "status", "ack"})
+EDGES = frozenset({fields.START, fields.BUSY, fields.STATE, fields.STATUS, fields.ACK})
 """Fields whose every value is written down, to be compared."""
 UNTOLD = (Controlled, Progressed, RowTaken, RunLoading, StepStarted)
 """Events that follow from the clock and from what else is written down."""
@@ -286,7 +287,7 @@ class Watched:
     def offer(self, item: PushItem) -> None:
         """As a queue does."""
         if isinstance(item, Update) and item.field in EDGES:
-            self._note({"pv": [item.field, item.value]})
+            self._note({"pv": [str(item.field), item.value]})
         self._push.offer(item)
 
 

@@ -12,85 +12,70 @@ import numpy as np
 from orchestrator.config import ChannelConfig, Config
 from orchestrator.server.mirrors import backlog, make_mirror
 from orchestrator.server.pvs import ReadOnlyDouble, ReadOnlyEnum, ReadOnlyInteger
-from orchestrator.types import Alarm, Metadata, Severity
-
-CHAIN_STATES = ("Disconnected", "Partial", "Connected")
-
-_FIRST_POINTS = 100_000
-"""What DATA:* can hold at first; it grows tenfold when it is full."""
-
-MIRROR_DOC = (
-    "Mirror of the channel: its value, time, alarm, labels, units, precision and limits; "
-    "LINK/INVALID when it is lost. Appears when the channel first connects."
-)
+from orchestrator.types import Alarm, Field, Metadata, NativeType, Severity, fields
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One PV that belongs to a chained IOC or channel."""
 
-    field: str
-    """An `Update`'s field."""
+    field: Field
     key: str
-    """An `Update`'s key: the IOC or the channel."""
+    """The IOC or the channel that it is of."""
     name: str
     channel: Any
-    """None: made when somebody asks for it (`data`: 10,000 of them take a second)."""
-    doc: str
+    """None: made when somebody asks for it (`DATA`: 10,000 of them take a second)."""
 
 
 def chained_rows(config: Config) -> Iterator[Row]:
     """The PVs of all chained IOCs and channels that are known before anything connects."""
     for ioc in config.chain.values():
-        base = f"{config.prefix}CHAIN:{ioc.name}"
-        status = ReadOnlyEnum(
-            value=CHAIN_STATES[0],
-            enum_strings=CHAIN_STATES,
-            alarm=ca.ChannelAlarm(status=int(Alarm.LINK), severity=int(Severity.INVALID)),
-        )
-        doc = "How many of its channels are connected: none (INVALID), some (MINOR), all."
-        yield Row("chain_status", ioc.name, f"{base}:STATUS", status, doc)
-        doc = "Times that it came back."
-        yield Row("chain_reconnects", ioc.name, f"{base}:RECONNECTS", ReadOnlyInteger(value=0), doc)
+        lost = ca.ChannelAlarm(status=int(Alarm.LINK), severity=int(Severity.INVALID))
+        yield _row(config, fields.CHAIN_STATUS, ioc.name, alarm=lost)
+        yield _row(config, fields.CHAIN_RECONNECTS, ioc.name)
         for channel in ioc.channels.values():
-            yield from _channel_rows(config.prefix, channel)
-
-
-def mirror_name(prefix: str, alias: str) -> str:
-    """The name of a channel's mirror."""
-    return _name(prefix, "MON", alias)
+            yield from _channel_rows(config, channel)
 
 
 def data_waveform(length: int, units: str | bytes = "", precision: int | None = None) -> Any:
     """A waveform for samples that can hold `length` of them, and ten times as many next time."""
-    most = _FIRST_POINTS
+    most = fields.DATA.most
     while most < length:
         most *= 10
     return _waveform(most, units, precision)
 
 
-def _name(prefix: str, kind: str, alias: str) -> str:
-    # A dot would begin a field.
-    return f"{prefix}{kind}:{alias.replace('.', ':')}"
+def row(prefix: str, field: Field, key: str, channel: Any) -> Row:
+    """The row of a PV that is made already, or later (None)."""
+    return Row(field, key, f"{prefix}{field.pv(key)}", channel)
 
 
-def _channel_rows(prefix: str, channel: ChannelConfig) -> Iterator[Row]:
+def _row(config: Config, field: Field, key: str, **more: Any) -> Row:
+    return row(config.prefix, field, key, _made(field, **more))
+
+
+def _channel_rows(config: Config, channel: ChannelConfig) -> Iterator[Row]:
     key = channel.name
-    mirrored = mirror_name(prefix, key)
     if channel.type is not None and channel.mirror and channel.monitor:
         known = Metadata(channel.type, channel.count, text=channel.text)
-        yield Row("mon", key, mirrored, make_mirror(known), MIRROR_DOC)
+        yield row(config.prefix, fields.MON, key, make_mirror(known))
     if channel.buffer and channel.monitor:
         buffer = _waveform(max(channel.buffer, 2))
-        yield Row("mon_buf", key, f"{mirrored}:BUF", buffer, "Its last values, oldest first.")
-        mean = ReadOnlyDouble(value=np.nan, precision=6)
-        yield Row("mon_mean", key, f"{mirrored}:MEAN", mean, "Mean of its last values.")
-        std = ReadOnlyDouble(value=np.nan, precision=6)
-        yield Row("mon_std", key, f"{mirrored}:STD", std, "Standard deviation of them.")
-        rate = ReadOnlyDouble(value=0.0, precision=1, units="1/s")
-        yield Row("mon_rate", key, f"{mirrored}:RATE", rate, "Updates a second.")
-    doc = "Its samples in the current or last run; grows point by point."
-    yield Row("data", key, _name(prefix, "DATA", key), None, doc)
+        yield row(config.prefix, fields.MON_BUF, key, buffer)
+        for field in (fields.MON_MEAN, fields.MON_STD, fields.MON_RATE):
+            yield _row(config, field, key)
+    yield row(config.prefix, fields.DATA, key, None)
+
+
+def _made(field: Field, **more: Any) -> Any:
+    known = field.metadata
+    match known.native:
+        case NativeType.ENUM:
+            return ReadOnlyEnum(value=field.first, enum_strings=known.labels, **more)
+        case NativeType.DOUBLE:
+            more |= {"precision": known.precision, "units": known.units}
+            return ReadOnlyDouble(value=field.first, **more)
+    return ReadOnlyInteger(value=field.first, **more)
 
 
 def _waveform(most: int, units: str | bytes = "", precision: int | None = None) -> Any:

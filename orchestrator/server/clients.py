@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.ioc import IocServer
-from orchestrator.types import ClientFigures, Update
+from orchestrator.types import ClientFigures, Update, fields
 
 _MOST_BYTES = 65_000
 """Of the text; a PV holds 65,536."""
@@ -20,10 +20,10 @@ _SUMMED = ("posts", "delivered", "merged", "dropped", "waiting")
 
 def client_updates(server: IocServer) -> Iterator[Update]:
     """What the PVs about clients are to show now."""
-    yield Update("clients_count", server.clients)
-    yield Update("push_dropped", server.dropped % 2**31)
-    yield Update("tasks", len(asyncio.all_tasks()))
-    yield Update("clients", clients_text(server.client_figures))
+    yield Update(fields.CLIENTS_COUNT, server.clients)
+    yield Update(fields.PUSH_DROPPED, server.dropped % 2**31)
+    yield Update(fields.TASKS, len(asyncio.all_tasks()))
+    yield Update(fields.CLIENTS, clients_text(server.client_figures))
 
 
 def clients_text(figures: Iterable[ClientFigures]) -> str:

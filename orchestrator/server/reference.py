@@ -1,15 +1,15 @@
-"""What PVs there are: for `--list-pvs` and for the reference page, from the code that serves."""
+"""What PVs there are: for `--list-pvs` and for the reference page."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from orchestrator.api import EVENTS, Api
-from orchestrator.config import ChainConfig, ChannelConfig, Config
+from orchestrator.config import Config
 from orchestrator.queues import request_queue
-from orchestrator.server.chained import MIRROR_DOC, mirror_name
 from orchestrator.server.requests import Requests
 from orchestrator.server.table import PVTable
+from orchestrator.types import Field, fields
 
 
 class ReferenceRow(NamedTuple):
@@ -30,16 +30,13 @@ def pv_names(config: Config) -> list[str]:
 
 def reference() -> list[ReferenceRow]:
     """Every PV of the service, in the order of its declaration."""
-    channel = ChannelConfig("{ioc}.{channel}", "", buffer=1)
-    chain = {"{ioc}": ChainConfig("{ioc}", "", channels={channel.name: channel})}
-    table = _table(Config(prefix="", chain=chain))
-    rows = [
-        ReferenceRow(name, _type(pv), getattr(pv, "units", ""), pv.__doc__ or "")
-        for name, pv in ((name, table.pvdb[name]) for name in table.pvdb)
+    of_the_process = [
+        ReferenceRow(name, pv.data_type.name.lower(), getattr(pv, "units", ""), pv.__doc__ or "")
+        for name, pv in _table(Config(prefix="")).pvdb.items()
+        if name.startswith("STATS:")
     ]
-    mirror = ReferenceRow(mirror_name("", channel.name), "as the channel", "", MIRROR_DOC)
-    first_of_channel = next(i for i, row in enumerate(rows) if row.name.startswith("MON:"))
-    return [*rows[:first_of_channel], mirror, *rows[first_of_channel:]]
+    ours = [ReferenceRow(f.name, type_text(f), f.metadata.units, f.meaning) for f in fields.ALL]
+    return [*ours, *of_the_process]
 
 
 def _table(config: Config) -> PVTable:
@@ -47,10 +44,14 @@ def _table(config: Config) -> PVTable:
     return PVTable(config, Requests(api, api.subscribe(EVENTS)))
 
 
-def _type(pv: Any) -> str:
-    kind = pv.data_type.name.lower()
-    if kind == "char":
-        return f"long string ({pv.max_length})"
-    if kind == "enum":
-        return f"enum ({', '.join(pv.enum_strings)})"
-    return f"{kind} waveform ({pv.max_length})" if pv.max_length > 1 else str(kind)
+def type_text(field: Field) -> str:
+    """The type of a field's PV as clients see it."""
+    known = field.metadata
+    if field == fields.MON:
+        return "as the channel"
+    if known.text:
+        return f"long string ({known.count})"
+    if known.labels:
+        return f"enum ({', '.join(known.labels)})"
+    kind = known.native.name.lower()
+    return kind if known.count == 1 else f"{kind} waveform ({known.count or '`buffer`'})"

@@ -14,9 +14,10 @@ from orchestrator.api.stream import Messages
 from orchestrator.config import Config
 from orchestrator.ioc import IocServer, serve
 from orchestrator.server.clients import client_updates
+from orchestrator.server.pvs import OWN
 from orchestrator.server.requests import Requests
 from orchestrator.server.table import PVTable
-from orchestrator.types import MirrorOpened, Reply, Update
+from orchestrator.types import Access, MirrorOpened, Reply, Update, fields
 
 _BATCH = 200
 """Items published before other tasks have their turn; some 20 µs each."""
@@ -29,6 +30,13 @@ _CLIENTS_S = 1.0
 
 _EVENTS_S = 0.05
 """Between two posts of EVENTS: what comes meanwhile is told together."""
+
+_UNTOLD = {
+    *(field for field in OWN if field.access is Access.KEEP),
+    *(fields.CMD, fields.EVENTS, fields.SNAPSHOT),
+    *(fields.CLIENTS, fields.CLIENTS_COUNT, fields.PUSH_DROPPED, fields.TASKS),
+}
+"""Fields that EVENTS does not tell of: what clients write, and what is known here only."""
 
 _DRAIN_S = 1.0
 """How long stopping waits for what is still to be published."""
@@ -63,8 +71,8 @@ class Server:
         """What is to be shown."""
         self._clock = clock
         self._table = PVTable(config, Requests(api, self.published))
-        self._messages = Messages(api, self._table.told)
-        self._table.service.snapshot = self._messages.snapshot
+        self._messages = Messages(api, [field for field in OWN if field not in _UNTOLD])
+        self._table.service.read_snapshot = self._messages.snapshot
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[IocServer]:
@@ -117,7 +125,7 @@ class Server:
     async def _tell_events(self, ioc: IocServer) -> None:
         while True:
             for text in await self._messages.batch():
-                await self._table.publish(Update("events", text), ioc)
+                await self._table.publish(Update(fields.EVENTS, text), ioc)
             await asyncio.sleep(_EVENTS_S)
 
     async def _take(self, item: Item, ioc: IocServer) -> None:

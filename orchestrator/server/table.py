@@ -14,16 +14,16 @@ import structlog
 from orchestrator.config import Config
 from orchestrator.errors import InputError
 from orchestrator.ioc import IocServer
-from orchestrator.server.chained import MIRROR_DOC, Row, chained_rows, data_waveform, mirror_name
+from orchestrator.server.chained import Row, chained_rows, data_waveform, row
 from orchestrator.server.lazy import LazyPVs
 from orchestrator.server.mirrors import describe, make_mirror, shape, take_metadata, units_of
-from orchestrator.server.pvs import UNTOLD, ServicePVs, escaped
+from orchestrator.server.pvs import ServicePVs, escaped
 from orchestrator.server.requests import Requests
 from orchestrator.server.stats import Stats
 from orchestrator.server.values import held, mark_invalid, write
-from orchestrator.types import Alarm, Metadata, MirrorOpened, Severity, Update
+from orchestrator.types import Alarm, Field, Metadata, MirrorOpened, Severity, Update, fields
 
-_WITH_UNITS = ("mon_buf", "mon_mean", "mon_std", "data")
+_WITH_UNITS = (fields.MON_BUF, fields.MON_MEAN, fields.MON_STD, fields.DATA)
 """Fields whose PVs are in the units of their channel."""
 
 logger = structlog.get_logger(__name__)
@@ -51,21 +51,12 @@ class PVTable:
         self.pvdb = LazyPVs()
         self.pvdb.update(self.service.pvdb)
         self.pvdb.update(Stats(escaped(f"{config.prefix}STATS:"), root=self).pvdb)
-        self._names: dict[tuple[str, str], str] = {}
+        self._names: dict[tuple[Field, str], str] = {}
         self._known: dict[str, Metadata] = {}
-        self._beyond: set[tuple[str, str]] = set()
-        self._unfit: set[tuple[str, str]] = set()
-        for row in chained_rows(config):
-            self._add(row)
-
-    @property
-    def told(self) -> dict[str, tuple[str, Any]]:
-        """Name (without the prefix) and value now of the PVs that EVENTS tells of, by field."""
-        return {
-            field: (pv.pvname.removeprefix(self._prefix), pv.value)
-            for field, pv in self.service.attr_pvdb.items()
-            if field not in UNTOLD
-        }
+        self._beyond: set[tuple[Field, str]] = set()
+        self._unfit: set[tuple[Field, str]] = set()
+        for one in chained_rows(config):
+            self._add(one)
 
     async def publish(self, update: Update, server: IocServer) -> None:
         """Write one update to its PV; one that does not fit marks the PV INVALID."""
@@ -74,7 +65,7 @@ class PVTable:
             logger.debug("no PV for an update", field=update.field, key=update.key)
             return
         try:
-            if update.field == "data" and np.size(update.value) > channel.max_length:
+            if update.field == fields.DATA and np.size(update.value) > channel.max_length:
                 channel = await self._grow(update, channel, server)
             await write(channel, self._held(channel, update))
             self._unfit.discard((update.field, update.key))
@@ -101,7 +92,7 @@ class PVTable:
         await self._describe(opened)
         if opened.channel not in self._mirrored:
             return
-        name = mirror_name(self._prefix, opened.channel)
+        name = f"{self._prefix}{fields.MON.pv(opened.channel)}"
         former = self._mirrored[opened.channel]
         self._mirrored[opened.channel] = opened.metadata
         if former is not None and shape(former) == shape(opened.metadata):
@@ -110,11 +101,11 @@ class PVTable:
             await server.replace_pv(name, self._make_mirror(opened))
         else:
             mirror = self._make_mirror(opened)
-            self._add(Row("mon", opened.channel, name, mirror, MIRROR_DOC))
+            self._add(row(self._prefix, fields.MON, opened.channel, mirror))
 
     def _held(self, channel: Any, update: Update) -> Update:
         """The same; a number of ours beyond 32 bits is shown as the largest one, in alarm."""
-        if update.field == "mon" or not isinstance(channel, ca.ChannelInteger):
+        if update.field == fields.MON or not isinstance(channel, ca.ChannelInteger):
             return update  # a mirror shows what the channel has, or is INVALID
         value = held(update.value)
         if value is update.value:
@@ -130,27 +121,27 @@ class PVTable:
     def _make_mirror(self, opened: MirrorOpened) -> Any:
         return make_mirror(opened.metadata, keep_all=opened.channel in self._keep_all)
 
-    def _channel(self, field: str, key: str) -> Any:
+    def _channel(self, field: Field, key: str) -> Any:
         if key:
             return self.pvdb.get(self._names.get((field, key), ""))
         return self.service.attr_pvdb.get(field)
 
-    def _add(self, row: Row) -> None:
-        if row.name in self.pvdb:
-            raise InputError(f"two PVs would be named {row.name}: rename {row.key}")
-        if row.channel is None:
-            self.pvdb.later(row.name, partial(self._make_data, row))
+    def _add(self, new: Row) -> None:
+        if new.name in self.pvdb:
+            raise InputError(f"two PVs would be named {new.name}: rename {new.key}")
+        if new.channel is None:
+            self.pvdb.later(new.name, partial(self._make_data, new.key))
         else:
-            row.channel.__doc__ = row.doc
-            self.pvdb[row.name] = row.channel
-        self._names[row.field, row.key] = row.name
+            new.channel.__doc__ = new.field.meaning
+            self.pvdb[new.name] = new.channel
+        self._names[new.field, new.key] = new.name
 
-    def _make_data(self, row: Row) -> Any:
-        known = self._known.get(row.key)
+    def _make_data(self, alias: str) -> Any:
+        known = self._known.get(alias)
         channel = data_waveform(0)
         if known is not None:
             channel = data_waveform(0, units_of(known), known.precision)
-        channel.__doc__ = row.doc
+        channel.__doc__ = fields.DATA.meaning
         return channel
 
     async def _grow(self, update: Update, channel: Any, server: IocServer) -> Any:

@@ -17,7 +17,9 @@ from orchestrator.types.events import (
     StateChanged,
     StepStarted,
     Told,
+    run_of,
 )
+from orchestrator.types.fields import Access, Field
 from orchestrator.types.header import RunHeader, SourceText
 from orchestrator.types.items import (
     Control,
@@ -47,6 +49,7 @@ from orchestrator.types.values import (
     START_UNITS,
     Alarm,
     Array,
+    IocStatus,
     Limits,
     LinkChange,
     Metadata,
@@ -64,6 +67,7 @@ __all__ = [
     "START_UNITS",
     "STATUS_SEVERITY",
     "Accepted",
+    "Access",
     "Alarm",
     "Array",
     "Cause",
@@ -73,7 +77,9 @@ __all__ = [
     "Control",
     "Controlled",
     "EngineItem",
+    "Field",
     "IndicesSet",
+    "IocStatus",
     "Latin1",
     "Limits",
     "LinkChange",
@@ -119,4 +125,5 @@ __all__ = [
     "encoded",
     "path_text",
     "reduce",
+    "run_of",
 ]

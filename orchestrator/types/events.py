@@ -194,3 +194,8 @@ RunEvent: TypeAlias = (
     | IndicesSet
     | RunEnded
 )
+
+
+def run_of(item: object) -> str:
+    """The id of the run that an event is about; empty where it is about none, or is no event."""
+    return str(getattr(item, "run_id", ""))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from orchestrator.types.events import RunEnded, RunEvent, RunRefused
+from orchestrator.types.fields import Field
 from orchestrator.types.runs import Command, Verb
 from orchestrator.types.values import LinkChange, Metadata, Reading, Severity, Value
 
@@ -23,8 +24,8 @@ class Tick:
     """s by which the loop was late."""
     period: float = 1.0
     """s since the pulse before."""
-    figures: Mapping[str, float] = field(default_factory=dict)
-    """Queue statistics by field name (`pull_len` …)."""
+    figures: Mapping[Field, float] = field(default_factory=dict)
+    """Queue statistics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ PullItem: TypeAlias = Reading | LinkChange | Command | RunEvent | Tick | Sequenc
 class Update:
     """A new value for one PV of the service. Nobody changes one."""
 
-    field: str
-    """The PVGroup attribute: `busy`, `message`, `mon`, `data` …; never a PV name."""
+    field: Field
+    """Of which: `fields.BUSY`, `fields.MON` …."""
     value: Value
     """As in the table of `Value`; an enum is its label."""
     key: str = ""

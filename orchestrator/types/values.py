@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -208,6 +208,17 @@ class Reading:
     """The loop's clock when it reached us, s; what `age()` counts from."""
     nanoseconds: int | None = None
     """The stamp's part below a second, exactly: a float holds but 240 ns of today's time."""
+
+
+class IocStatus(StrEnum):
+    """How many of the monitored channels of a chained IOC are connected."""
+
+    DISCONNECTED = "Disconnected"
+    """None."""
+    PARTIAL = "Partial"
+    """Some."""
+    CONNECTED = "Connected"
+    """All."""
 
 
 @dataclass(frozen=True, slots=True)

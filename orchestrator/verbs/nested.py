@@ -20,7 +20,7 @@ from orchestrator.language.text.fields import Amount
 from orchestrator.language.text.findings import Strict, expected
 from orchestrator.language.text.steps import Steps
 from orchestrator.language.values.operations import described
-from orchestrator.types import Path
+from orchestrator.types import Path, fields
 from orchestrator.verbs.doing import Doing, Servers
 from orchestrator.verbs.trajectories import server_of
 
@@ -130,7 +130,7 @@ class NestedNode(Node):
 
     puts = ()
     evaluates = ()
-    claims = ("Nested_Indices",)  # there is one
+    claims = (fields.NESTED_INDICES.name,)  # there is one
 
     @property
     def reads(self) -> tuple[str, ...]:

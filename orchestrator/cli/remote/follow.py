@@ -36,10 +36,9 @@ from orchestrator.types import (
     RunStatus,
     Told,
     Verb,
+    fields,
+    run_of,
 )
-
-_MOST = 65535
-"""Bytes that CMD takes."""
 
 
 def run(
@@ -83,8 +82,10 @@ def command_text(chosen: Chosen, arguments: Sequence[str]) -> str:
             ["run", chosen.name, *(f"{name}={value}" for name, value in args.items())]
         )
     text = json.dumps(_with_defaults(chosen, args))
-    if len(text.encode()) > _MOST:
-        raise InputError(f"{chosen.origin}: too long for CMD, which takes {_MOST} bytes as JSON")
+    if len(text.encode()) > fields.CMD.most:
+        raise InputError(
+            f"{chosen.origin}: too long for CMD, which takes {fields.CMD.most} bytes as JSON"
+        )
     return text
 
 
@@ -95,8 +96,8 @@ def _with_defaults(chosen: Chosen, args: dict[str, str]) -> object:
     parameters = dict(tree.get("parameters", {}))
     for name in args:
         given = parameters[name]
-        fields = given if isinstance(given, dict) else {"default": given}
-        parameters[name] = {**fields, "default": values[name]}
+        form = given if isinstance(given, dict) else {"default": given}
+        parameters[name] = {**form, "default": values[name]}
     named = {"name": chosen.name, **tree}
     return _json(named | ({"parameters": parameters} if parameters else {}))
 
@@ -123,7 +124,7 @@ def retelling(chosen: Chosen, sent: str) -> Callable[[str], str]:
     """
     if not chosen.text:
         return str
-    ours, theirs = read(chosen.text, chosen.origin), read(sent, "CMD")
+    ours, theirs = read(chosen.text, chosen.origin), read(sent, fields.CMD.name)
     places = {
         place: own[path]
         for own, given in ((ours.positions, theirs.positions), (ours.keys, theirs.keys))
@@ -167,7 +168,7 @@ class Followed:
     def _take(self, event: RunEvent) -> None:
         if isinstance(event, RunStarted) and not self.run_id:
             self.run_id = event.run_id
-        if self.end is not None or getattr(event, "run_id", "") not in ("", self.run_id):
+        if self.end is not None or run_of(event) not in ("", self.run_id):
             return
         match event:
             case RunEnded():
@@ -185,20 +186,19 @@ class Followed:
         Raises:
             InputError: It has, and another run has begun: how it ended is not known here.
         """
-        values = service.values
-        self.run_id = self.run_id or str(values["RUN_ID"])
-        if values["RUN_ID"] != self.run_id:
+        self.run_id = self.run_id or str(service.value(fields.RUN_ID))
+        if service.value(fields.RUN_ID) != self.run_id:
             raise InputError(
                 f"{service.prefix}: run {self.run_id} has ended while we heard nothing of it, and "
                 "another one has begun since; its outcome is in the log and data of the service"
             )
-        if values["BUSY"]:
+        if service.value(fields.BUSY):
             return
         early = (Cause.INPUT, Cause.NOT_CONNECTED)
-        alarm = service.alarm("STATUS")
+        alarm = service.alarm(fields.STATUS)
         cause = next((cause for cause in early if cause.alarm == alarm), Cause.DURING)
-        status = RunStatus(str(values["STATUS"]))
-        self._take(RunEnded(self.run_id, status, str(values["message"]), 0, cause))
+        status = RunStatus(str(service.value(fields.STATUS)))
+        self._take(RunEnded(self.run_id, status, str(service.value(fields.MESSAGE)), 0, cause))
 
 
 class Follower:
@@ -223,7 +223,7 @@ class Follower:
             async with reach(config, target, followed.take, followed.news.set) as service:
                 if self._pressed:
                     return RunEnded("", RunStatus.ABORTED, "aborted before it began", 0)
-                if service.values["BUSY"]:
+                if service.value(fields.BUSY):
                     return RunRefused(0, _busy(service), Cause.DURING)
                 followed.ask()
                 try:
@@ -288,8 +288,8 @@ class Follower:
 
 
 def _busy(service: RemoteService) -> str:
-    now = service.values
+    name = service.value(fields.RUN_NAME) or "a run"
     return (
-        f"{service.prefix} is busy with {now['RUN_NAME'] or 'a run'} of {now['OWNER']} "
-        f"({now['STATE']}); wait for its end, or stop or abort it"
+        f"{service.prefix} is busy with {name} of {service.value(fields.OWNER)} "
+        f"({service.value(fields.STATE)}); wait for its end, or stop or abort it"
     )

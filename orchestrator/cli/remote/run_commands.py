@@ -15,6 +15,7 @@ from orchestrator.cli.terminal.codes import Code
 from orchestrator.cli.terminal.guard import complain
 from orchestrator.cli.terminal.logs import level_of, set_up_logs
 from orchestrator.config import Config
+from orchestrator.types import fields
 
 _HARMLESS = ("stop", "abort")
 """What is no failure where nothing runs: afterwards nothing runs."""
@@ -34,10 +35,10 @@ def send(verb: str, reason: str, prefix: str, run: str, file: Path | None, verbo
 
 async def _send(verb: str, reason: str, target: Which, config: Config) -> int:
     async with reach(config, target) as service:
-        if not service.values["BUSY"]:
+        if not service.value(fields.BUSY):
             complain(f"{service.prefix} nothing is running to {verb}")
             return Code.SUCCESS if verb in _HARMLESS else Code.FAILED
-        before = service.values["message"]
+        before = service.value(fields.MESSAGE)
         await service.command(f"{verb} {shlex.quote(reason)}" if reason else verb)
         typer.echo(await _now(service, before))
         return Code.SUCCESS
@@ -46,6 +47,7 @@ async def _send(verb: str, reason: str, target: Which, config: Config) -> int:
 async def _now(service: RemoteService, before: object) -> str:
     """What became of it; the message only if it is none that was told before."""
     await service.refresh()
-    now = service.values
-    text = f"{service.prefix} {now['STATE']}: {now['RUN_NAME']}"
-    return f"{text}: {now['message']}" if now["message"] not in ("", before) else text
+    state, name = service.value(fields.STATE), service.value(fields.RUN_NAME)
+    message = service.value(fields.MESSAGE)
+    text = f"{service.prefix} {state}: {name}"
+    return f"{text}: {message}" if message not in ("", before) else text

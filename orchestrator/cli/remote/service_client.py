@@ -15,10 +15,11 @@ from orchestrator.cli.terminal.codes import NotThereError
 from orchestrator.client import Client, configure_environment
 from orchestrator.config import ChainConfig, ChannelConfig, Config
 from orchestrator.errors import PutError
-from orchestrator.types import LinkChange, Reading, RunEvent, Severity
+from orchestrator.types import Field, LinkChange, Reading, RunEvent, Severity, fields
 from orchestrator.types.event_json import event_of
 
-PVS = ("CMD", "EVENTS", "SNAPSHOT")
+_USED = (fields.CMD, fields.EVENTS, fields.SNAPSHOT)
+PVS = tuple(field.name for field in _USED)
 """The PVs of a service that we use, without its prefix."""
 
 _ANSWER = 10.0
@@ -53,7 +54,12 @@ class RemoteService:
         self.client = Client(channels, self)
 
     def _channel(self, name: str) -> ChannelConfig:
-        return ChannelConfig(name, f"{self.prefix}{name}", monitor=name != "SNAPSHOT", text=True)
+        follows = name != fields.SNAPSHOT.name
+        return ChannelConfig(name, f"{self.prefix}{name}", monitor=follows, text=True)
+
+    def value(self, field: Field) -> Any:
+        """The last value of a field."""
+        return self.values[field.name]
 
     @property
     def queue(self) -> dict[str, object]:
@@ -61,17 +67,17 @@ class RemoteService:
 
         `left_out` counts those for which the PV had no room.
         """
-        waiting = json.loads(str(self.values.get("QUEUE") or "[]"))
+        waiting = json.loads(str(self.values.get(fields.QUEUE.name) or "[]"))
         left_out = waiting.pop()["left_out"] if waiting and "left_out" in waiting[-1] else 0
-        return {"held": "QUEUE" in self._alarms, "waiting": waiting, "left_out": left_out}
+        return {"held": fields.QUEUE.name in self._alarms, "waiting": waiting, "left_out": left_out}
 
-    def alarm(self, field: str) -> int:
+    def alarm(self, field: Field) -> int:
         """The alarm status of a field as it was last told or read."""
-        return int(self._alarms.get(field, (Severity.NO_ALARM.name, 0))[1])
+        return int(self._alarms.get(field.name, (Severity.NO_ALARM.name, 0))[1])
 
     def offer(self, item: Reading | LinkChange) -> None:
         """Take what the client reports; part of its `Offer` port."""
-        if item.channel != "EVENTS":
+        if item.channel != fields.EVENTS.name:
             return
         if isinstance(item, LinkChange):
             lost = self.connected and not item.connected
@@ -104,7 +110,7 @@ class RemoteService:
         Raises:
             OrchestratorError: They could not be read.
         """
-        reading = (await self.client.get(["SNAPSHOT"], _ANSWER))["SNAPSHOT"]
+        [reading] = (await self.client.get([fields.SNAPSHOT.name], _ANSWER)).values()
         if isinstance(reading, Exception):
             raise reading
         snapshot = json.loads(str(reading.value))
@@ -122,13 +128,13 @@ class RemoteService:
             OrchestratorError: It did not reach the service, or was not answered.
         """
         try:
-            await self.client.put("CMD", text, completion=True, timeout=_ANSWER)
+            await self.client.put(fields.CMD.name, text, completion=True, timeout=_ANSWER)
         except PutError as error:
-            known = self.client.metadata("CMD")
+            known = self.client.metadata(fields.CMD.name)
             if known is not None and not known.writable:
                 raise
             await self.refresh()
-            reason = self.values["message"]
+            reason = self.value(fields.MESSAGE)
             raise PutError(f"{self.prefix} refused it: {reason or error}") from error
 
 

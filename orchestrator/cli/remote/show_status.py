@@ -21,29 +21,30 @@ from orchestrator.cli.terminal.interrupts import interrupts
 from orchestrator.cli.terminal.logs import level_of, set_up_logs
 from orchestrator.config import Config
 from orchestrator.display.status import status_lines, status_table
+from orchestrator.types import fields
 
 _SHOWN = (
-    "STATE",
-    "STATUS",
-    "BUSY",
-    "message",
-    "RUN_NAME",
-    "RUN_ID",
-    "OWNER",
-    "STEP",
-    "NSTEPS",
-    "STEP_NAME",
-    "LOOP_INDEX",
-    "PROGRESS",
-    "ELAPSED",
-    "REMAINING",
-    "HUNG_SEC",
-    "DATA:NPTS",
-    "CHAIN:COUNT",
-    "CHAIN:CONNECTED",
-    "CHAIN:DISCONNECTED",
-    "QUEUE_LEN",
-    "SEQUENCES",
+    fields.STATE,
+    fields.STATUS,
+    fields.BUSY,
+    fields.MESSAGE,
+    fields.RUN_NAME,
+    fields.RUN_ID,
+    fields.OWNER,
+    fields.STEP,
+    fields.NSTEPS,
+    fields.STEP_NAME,
+    fields.LOOP_INDEX,
+    fields.PROGRESS,
+    fields.ELAPSED,
+    fields.REMAINING,
+    fields.HUNG_SEC,
+    fields.DATA_NPTS,
+    fields.CHAIN_COUNT,
+    fields.CHAIN_CONNECTED,
+    fields.CHAIN_DISCONNECTED,
+    fields.QUEUE_LEN,
+    fields.SEQUENCES,
 )
 _PERIOD = 0.2
 """s between two looks of `--watch`."""
@@ -112,9 +113,10 @@ def _shower(live: Live | None, *, as_json: bool) -> Callable[[Mapping[str, objec
 def _facts(service: RemoteService, *, connected: bool) -> dict[str, object]:
     values = service.values
     facts: dict[str, object] = {"prefix": service.prefix, "connected": connected}
-    facts |= {field: values.get(field) for field in _SHOWN}
-    facts["SEQUENCES"] = json.loads(str(values.get("SEQUENCES") or "[]"))
-    facts["QUEUE"] = service.queue
+    facts |= {field.name: values.get(field.name) for field in _SHOWN}
+    sequences = fields.SEQUENCES.name
+    facts[sequences] = json.loads(str(values.get(sequences) or "[]"))
+    facts[fields.QUEUE.name] = service.queue
     return facts
 
 

@@ -14,6 +14,7 @@ from structlog.typing import Processor
 
 from orchestrator.line_writer import LineWriter, spare
 from orchestrator.task_context import add_place
+from orchestrator.types import Access, fields
 
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
@@ -27,7 +28,7 @@ _GROUPS = ("orchestrator.server.stats", "orchestrator.server.pvs")
 """caproto logs each write of a group's PV, the heartbeat's too, by the group's module and name."""
 
 _CIRCUITS = logging.getLogger("caproto.circ")
-_COMMANDS = ("CMD", "START", "PAUSE", "STOP", "ABORT", "SKIP", "Nested_Indices", "ANSWER")
+_COMMANDS = tuple(field.name for field in fields.ALL if field.access is Access.ASK)
 _REFUSALS = 20
 """Refused puts that are logged in a minute."""
 

@@ -21,7 +21,7 @@ from orchestrator.language.text.arguments import bind_parameters
 from orchestrator.language.text.document import Document, parse
 from orchestrator.language.text.json_text import read_json
 from orchestrator.types import Path as StepPath
-from orchestrator.types import RunRequest, SourceText
+from orchestrator.types import RunRequest, SourceText, fields
 
 RunFunction: TypeAlias = Callable[[Callable[..., object], Mapping[str, object]], Awaitable[object]]
 """Calls a function where user code runs."""
@@ -84,7 +84,7 @@ class Library:
             arguments = _with_first(arguments, request, self._signature(request.name).parameters)
             return self.python_program(request.name, arguments)
         if request.text:
-            document = parse(request.text, request.origin or "CMD")
+            document = parse(request.text, request.origin or fields.CMD.name)
         else:
             document = self.document(request.name)
         arguments = _with_first(arguments, request, document.parameters)
@@ -204,7 +204,7 @@ def _arguments(args: Mapping[str, object] | str) -> Mapping[str, object]:
         return args
     if not args.strip():
         return {}
-    parsed = read_json(args, "ARGS")
+    parsed = read_json(args, fields.ARGS.name)
     if not isinstance(parsed, dict):
         given = args if len(args) <= 80 else f"{args[:80]}…"
         raise InputError(f'ARGS must be a JSON object like {{"points": 5}}, not {given!r}')

@@ -21,7 +21,7 @@ from orchestrator.language.text.indices import LARGEST, NO_INDEX, Indices
 from orchestrator.language.text.trajectory import parse_trajectory
 from orchestrator.ports import Channels, View
 from orchestrator.timers import spelt
-from orchestrator.types import IndicesSet, Severity
+from orchestrator.types import IndicesSet, Severity, fields
 
 _REASON = 1.0
 """s that the reason of a refusal may take to arrive after the refusal itself."""
@@ -238,7 +238,7 @@ class Master:
         servers = [move.server for move in moves]
         await self._connected(servers, hold=hold)
         await self._load_again(moves, timeout)
-        self._control.permit("Nested_Indices")()  # it moves the servers, as a put would
+        self._control.permit(fields.NESTED_INDICES.name)()  # it moves the servers, as a put would
         for move in moves:
             move.asked()
         self._ask(seq, moves)
@@ -249,7 +249,7 @@ class Master:
             loaded = await self._load_again(moves, timeout)
             if not loaded:
                 return
-            self._control.permit("Nested_Indices")()
+            self._control.permit(fields.NESTED_INDICES.name)()
             # The same once more: a repetition for those that have reached it, but for those
             # without INDEX, which know of no seq.
             self._ask(seq, [move for move in moves if move in loaded or not move.blind])

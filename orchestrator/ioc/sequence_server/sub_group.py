@@ -39,6 +39,7 @@ from orchestrator.language.text.trajectory import (
     Trajectory,
     parse_trajectory,
 )
+from orchestrator.types import fields
 
 MOST_JOBS = 1_000
 """Indices and commands that may wait for the move under way; what comes beyond is refused."""
@@ -71,7 +72,7 @@ class SubGroup(CaprotoSubGroup):  # type: ignore[misc] # caproto is untyped
 
 def master_pv(master: str) -> str:
     """The full name of a master's `Nested_Indices`, from its prefix or that name itself."""
-    return f"{master}Nested_Indices" if master.endswith((":", ".")) else master
+    return f"{master}{NESTED_INDICES}" if master.endswith((":", ".")) else master
 
 
 class SequenceServer(Group):
@@ -92,7 +93,7 @@ class SequenceServer(Group):
     """
 
     cmd = pvproperty(
-        name="CMD",
+        name=fields.CMD.name,
         dtype=CommandTextPV,
         value="",
         max_length=MOST_TEXT + 1,
@@ -100,7 +101,7 @@ class SequenceServer(Group):
         "completes when it is loaded, and fails where it is none.",
     )
     ack = pvproperty(
-        name="ACK",
+        name=fields.ACK.name,
         value=0,
         read_only=True,
         upper_ctrl_limit=1,
@@ -109,10 +110,14 @@ class SequenceServer(Group):
         "MAJOR when that failed.",
     )
     message = pvproperty(
-        name="message", dtype=TextRO, value="", max_length=4096, doc="Why something failed."
+        name=fields.MESSAGE.name,
+        dtype=TextRO,
+        value="",
+        max_length=4096,
+        doc="Why something failed.",
     )
     values = pvproperty(
-        name="values",
+        name=fields.VALUES.name,
         dtype=float,
         value=np.array([np.nan, np.nan]),
         max_length=MOST_ITEMS,
@@ -121,7 +126,7 @@ class SequenceServer(Group):
         doc="The trajectory; NaN for items that are no numbers.",
     )
     index = pvproperty(
-        name="INDEX",
+        name=fields.INDEX.name,
         dtype=int,
         value=list(NO_INDEX),
         max_length=2,
@@ -355,7 +360,7 @@ class SequenceServer(Group):
         what = f"index {index} (seq {seq})"
         try:
             name, value = self._request(index, text)
-            self.io_get_queue.offer({"INDEX": [seq, index]})
+            self.io_get_queue.offer({fields.INDEX.name: [seq, index]})
             shown = partial(self._post, self.index, [seq, index])
             told = await self._hand(name, value, what, shown)
         except InputError as error:
@@ -501,7 +506,7 @@ class SequenceServer(Group):
 
     def _channel(self, name: str) -> Any:
         """The PV of a name: of this group, of the IOC, or in full. ACK and INDEX are ours alone."""
-        if name in ("message", "values"):
+        if name in (fields.MESSAGE.name, fields.VALUES.name):
             return self.attr_pvdb[name]
         group = self.parent
         while group is not None:

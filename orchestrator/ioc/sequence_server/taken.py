@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
 
-CMD = "CMD"
-NESTED_INDICES = "Nested_Indices"
-ACK = "ACK"
+from orchestrator.types import fields
+
+CMD, NESTED_INDICES, ACK = fields.CMD.name, fields.NESTED_INDICES.name, fields.ACK.name
 
 
 class IndicesText(str):

@@ -18,10 +18,11 @@ from orchestrator.language.names import suggestion
 from orchestrator.language.text.json_text import check_depth
 from orchestrator.language.values.operations import described
 from orchestrator.language.values.points import range_points
+from orchestrator.types import fields
 
-MOST_ITEMS = 10_000
+MOST_ITEMS = fields.VALUES.most
 """More are refused; `values`, which shows them, is as long."""
-MOST_TEXT = 65_535
+MOST_TEXT = fields.CMD.most
 """Bytes of a trajectory's text; `CMD`, which takes it, is as long."""
 
 Scalar: TypeAlias = bool | int | float | str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields as fields_of
 from typing import Any, get_args
 
 import numpy as np
@@ -30,11 +30,11 @@ from orchestrator.types import (
     Told,
     Update,
     Verb,
+    fields,
 )
 from orchestrator.types.event_json import event_facts, event_kind, event_of
 
-NAMES = {"busy": "BUSY", "state": "STATE", "progress": "PROGRESS", "loop_index": "LOOP_INDEX"}
-FIRST = {"busy": 0, "state": "Idle", "progress": 0.0, "loop_index": np.zeros(0)}
+TOLD = (fields.BUSY, fields.STATE, fields.PROGRESS, fields.LOOP_INDEX)
 
 BEFORE = {"BUSY": 0, "STATE": "Idle", "PROGRESS": 0.0, "LOOP_INDEX": []}
 
@@ -44,7 +44,7 @@ def told(*items: PushItem, most: int | None = None) -> tuple[list[dict[str, Any]
 
     async def listen() -> tuple[list[str], str]:
         api = Api(request_queue())
-        messages = Messages(api, {field: (NAMES[field], FIRST[field]) for field in NAMES})
+        messages = Messages(api, TOLD)
         if most is not None:
             messages.subscription._most = most
         for item in items:
@@ -134,7 +134,7 @@ OF_TYPE: dict[str, st.SearchStrategy[Any]] = {
 @pytest.mark.parametrize("kind", get_args(RunEvent), ids=event_kind)
 @given(data=st.data())
 def test_every_event_can_be_read_back(kind: type[RunEvent], data: st.DataObject) -> None:
-    event = kind(**{f.name: data.draw(OF_TYPE[str(f.type)]) for f in fields(kind)})
+    event = kind(**{f.name: data.draw(OF_TYPE[str(f.type)]) for f in fields_of(kind)})
     text = json.dumps(event_facts(event), allow_nan=False)
     again = event_of(json.loads(text))
     assert type(again) is kind
@@ -144,7 +144,7 @@ def test_every_event_can_be_read_back(kind: type[RunEvent], data: st.DataObject)
 
 
 def _values(event: RunEvent) -> Iterable[object]:
-    names = (f.name for f in fields(event) if f.name not in ("request", "columns"))
+    names = (f.name for f in fields_of(event) if f.name not in ("request", "columns"))
     return [getattr(event, name) for name in names]
 
 

@@ -1,6 +1,12 @@
+import numpy as np
+
+from orchestrator.api import EVENTS, Api
 from orchestrator.config import ChainConfig, ChannelConfig, Config
+from orchestrator.queues import request_queue
 from orchestrator.server import pv_names, reference
-from orchestrator.types import NativeType
+from orchestrator.server.requests import Requests
+from orchestrator.server.table import PVTable
+from orchestrator.types import Limits, NativeType, fields
 
 
 def test_every_pv_has_words_and_what_is_measured_has_units() -> None:
@@ -16,6 +22,35 @@ def test_the_reference_names_what_belongs_to_any_ioc_and_channel() -> None:
     assert types["MON:{ioc}:{channel}"] == "as the channel"
     assert types["CHAIN:{ioc}:STATUS"] == "enum (Disconnected, Partial, Connected)"
     assert types["CMD"] == "long string (65536)"
+
+
+def test_what_is_served_is_what_the_catalogue_says() -> None:
+    """Type, unit, words, limits and first value of every field, as clients read them."""
+    channels = {"s.x": ChannelConfig("s.x", "X", buffer=7)}
+    api = Api(request_queue())
+    config = Config(prefix="", chain={"s": ChainConfig("s", "", channels=channels)})
+    pvdb = PVTable(config, Requests(api, api.subscribe(EVENTS))).pvdb
+    for field in fields.ALL:
+        if field == fields.MON:
+            continue  # comes with its channel
+        key = "s" if field.is_of_ioc else "s.x" if field.is_of_channel else ""
+        pv, known = pvdb[field.pv(key)], field.metadata
+        most = 7 if field == fields.MON_BUF else known.count
+        assert (pv.data_type.name, pv.max_length) == (known.native.name, most), field
+        assert pv.__doc__ == field.meaning
+        assert np.array_equal(pv.value, field.first, equal_nan=not known.text and not known.labels)
+        if known.labels:
+            assert pv.enum_strings == known.labels
+        elif not known.text:
+            assert pv.units == known.units
+            assert (pv.lower_ctrl_limit, pv.upper_ctrl_limit) == limits(known.control)
+            assert (pv.lower_disp_limit, pv.upper_disp_limit) == limits(known.display)
+        if known.precision is not None:
+            assert pv.precision == known.precision
+
+
+def limits(known: Limits) -> tuple[float, float]:
+    return known.low, known.high
 
 
 def test_names_that_are_known_before_a_channel_connects_have_no_mirror_of_unknown_type() -> None:

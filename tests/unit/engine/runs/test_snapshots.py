@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.config import ChainConfig, ChannelConfig, Config
 from orchestrator.device import Device
+from orchestrator.device.publisher import SHOWN, shown
 from orchestrator.types import (
     Accepted,
     Command,
@@ -32,6 +33,7 @@ from orchestrator.types import (
     Told,
     Update,
     Verb,
+    fields,
     reduce,
 )
 from tests.unit.engine.bench import Bench
@@ -78,6 +80,13 @@ def reduced(*events) -> RunSnapshot:
     for event in events:
         run = reduce(run, event)
     return run
+
+
+def test_before_the_first_run_a_snapshot_shows_what_the_pvs_show_at_first() -> None:
+    for field in SHOWN.keys() - {fields.VALUES, fields.REMAINING}:  # NaN, where nothing is known
+        first = shown(field, RunSnapshot())
+        assert np.array_equal(first.value, field.first), field  # type: ignore[arg-type]
+        assert not first.severity
 
 
 def test_a_snapshot_is_never_changed() -> None:
