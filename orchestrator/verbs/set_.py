@@ -42,6 +42,8 @@ def _one_or_all(value: object) -> str:
 class SetStep(Form, verb="set"):
     """Put values to channels."""
 
+    VARIES = frozenset({"value"})
+
     set: Annotated[
         Annotated[SetOne, Tag("<one>")] | Annotated[SetAll, Tag("<all>")],
         Discriminator(_one_or_all),

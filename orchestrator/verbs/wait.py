@@ -127,6 +127,8 @@ def _attribute(field: str) -> str:
 class WaitStep(Form, verb="wait"):
     """Wait for a condition."""
 
+    VARIES = frozenset({"equals", "not", "above", "at_least", "below", "at_most"})
+
     wait: Wait
     """Driven by monitors, never by polling."""
 

@@ -13,7 +13,7 @@ from orchestrator.engine.steps.verbs import Verbs
 from orchestrator.engine.user_code.cleanup import Site
 from orchestrator.errors import NotConnectedError, OrchestratorError, StepTimeoutError
 from orchestrator.language.expressions.expression import Operand
-from orchestrator.language.program.nodes import Program
+from orchestrator.language.program.compiler import StepCall
 from orchestrator.types import Place
 from orchestrator.verbs import NestedNode
 from orchestrator.verbs.conditions import Condition, How, accepted
@@ -83,17 +83,17 @@ class PythonSteps:
 
     async def step(
         self,
-        program: Program,
+        call: StepCall,
         site: Site,
         place: Place,
         values: Mapping[str, object] = NO_VALUES,
     ) -> Mapping[str, object]:
         """Carry out a step with the values of names in it; those, and what it has bound."""
-        (node,) = program.steps
-        await self.prepare(program)
+        node = call.node
+        await self.prepare(call)
         scope = Scope(values)
         try:
-            await self._interpreter.run_here(program.steps, scope, place)
+            await self._interpreter.run_here((node,), scope, place)
         except OrchestratorError as error:
             if error.place.startswith(f"{node.where}: {site.short} "):  # the same line twice
                 error.place = f"{node.where}: {node.label}"
@@ -101,11 +101,9 @@ class PythonSteps:
         self._boundary()
         return scope
 
-    async def prepare(self, program: Program) -> None:
+    async def prepare(self, call: StepCall) -> None:
         """Make sure of the channels of a step that are used for the first time."""
-        (node,) = program.steps
-        used = program.reads | program.writes
-        await self._first_use(used, program.links, waits=node.waits_for_channels)
+        await self._first_use(call.used, call.links, waits=call.node.waits_for_channels)
 
     async def value(self, operand: Operand) -> object:
         """The value of an expression."""
@@ -188,11 +186,11 @@ class PythonSteps:
 
     # Sequence servers ---------------------------------------------------------------------------
 
-    async def walk(self, program: Program) -> Walk:
+    async def walk(self, call: StepCall) -> Walk:
         """Begin to walk the indices of sequence servers."""
-        (node,) = program.steps
+        node = call.node
         assert isinstance(node, NestedNode)  # noqa: S101 - it is what was compiled
-        await self.prepare(program)
+        await self.prepare(call)
         master = self._verbs.master
         return Walk(node, points_of(node.levels, master), master.rest)
 

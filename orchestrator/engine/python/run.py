@@ -26,7 +26,7 @@ from orchestrator.engine.control.concurrently import run_all
 from orchestrator.engine.control.control import RewindRun, RunControl, StopRun
 from orchestrator.engine.python.machine import Machine, State, When
 from orchestrator.engine.python.python_steps import PythonSteps, Walk, Way
-from orchestrator.engine.python.verb_calls import VALUE, VerbCalls, plain
+from orchestrator.engine.python.verb_calls import VerbCalls, plain
 from orchestrator.engine.steps.verbs import Verbs
 from orchestrator.engine.user_code.cleanup import Site, call_site
 from orchestrator.engine.user_code.user_code import UserCode, as_error
@@ -153,11 +153,7 @@ class Run:
         """Put a value; `fields` are those of the step `set`: readback, tolerance and so on."""
         if isinstance(value, np.generic):  # the points of numpy's linspace, mostly
             value = plain(value)
-        if type(value) in (int, float) and fields.keys().isdisjoint(_COMMON):  # nearly always
-            fields["timeout"] = timeout
-            return self._verb("set", partial(self._set, pv, value, name, fields))
-        step = _step("set", {"pv": pv, "value": value, "timeout": timeout, **fields}, name)
-        return self._plain("set", step)
+        return self._plain("set", {"pv": pv, "value": value, "timeout": timeout, **fields}, name)
 
     def set_all(
         self, values: Mapping[str, object], *, timeout: float = 10.0, name: str = "", **fields: Any
@@ -165,9 +161,8 @@ class Run:
         """Put several values, started together and awaited together; `fields` hold for each."""
         common = {key: fields.pop(key) for key in _COMMON if key in fields}
         each = [{"pv": pv, "value": value, **fields} for pv, value in values.items()]
-        return self._plain(
-            "set_all", _step("set", {"all": each, "timeout": timeout, **common}, name)
-        )
+        given = {"all": each, "timeout": timeout, **common}
+        return self._plain("set", given, name, what="set_all")
 
     def wait(self, pv: str, *, timeout: float | None, name: str = "", **fields: Any) -> Verb[None]:
         """Wait for a channel: `equals`, `above` … and the other fields of the step `wait`.
@@ -176,19 +171,19 @@ class Run:
         """
         given = {key.rstrip("_"): value for key, value in fields.items()}
         limit = "none" if timeout is None else timeout
-        return self._plain("wait", _step("wait", {"pv": pv, "timeout": limit, **given}, name))
+        return self._plain("wait", {"pv": pv, "timeout": limit, **given}, name)
 
     def until(
         self, expression: str, *, timeout: float | None, name: str = "", **fields: Any
     ) -> Verb[None]:
         """Wait until an expression of the language is true."""
         limit = "none" if timeout is None else timeout
-        step = _step("wait", {"until": expression, "timeout": limit, **fields}, name)
-        return self._plain("until", step)
+        given = {"until": expression, "timeout": limit, **fields}
+        return self._plain("wait", given, name, what="until")
 
     def delay(self, seconds: float, *, name: str = "") -> Verb[None]:
         """Wait for a time."""
-        return self._plain("delay", _step("delay", seconds, name))
+        return self._plain("delay", seconds, name)
 
     def sample(
         self,
@@ -209,26 +204,26 @@ class Run:
             fields["missing"] = missing
         if on_disconnect is not None:
             fields["on_disconnect"] = on_disconnect
-        return self._plain("sample", _step("sample", fields, name))
+        return self._plain("sample", fields, name)
 
     def log(self, text: str) -> Verb[None]:
         """Tell the operator. The text is taken as it is."""
-        return self._plain("log", {"log": _literal(text)})
+        return self._plain("log", _literal(text))
 
     def ask(self, text: str) -> Verb[None]:
         """Pause with a message until resumed."""
-        return self._plain("ask", {"ask": _literal(text)})
+        return self._plain("ask", _literal(text))
 
     def checkpoint(self, name: str = "") -> Verb[None]:
         """Mark this place as the step does; Python sequences never rewind."""
-        return self._plain("checkpoint", {"checkpoint": name} if name else "checkpoint")
+        return self._plain("checkpoint", name)
 
     def call(self, function: str, *, timeout: float | None = None, **args: object) -> Verb[object]:
         """Call a registered function and give what it returns."""
         fields: dict[str, object] = {"function": function, "args": args, "as": "result"}
         if timeout is not None:
             fields["timeout"] = timeout
-        return self._verb("call", partial(self._call, {"call": fields}))
+        return self._verb("call", partial(self._call, fields))
 
     def trajectories(
         self,
@@ -239,8 +234,8 @@ class Run:
         **fields: Any,
     ) -> Verb[None]:
         """Load sequence servers, all at once, each with a trajectory."""
-        step = {"servers": dict(servers), "timeout": timeout, **fields}
-        return self._plain("trajectories", _step("trajectories", step, name))
+        given = {"servers": dict(servers), "timeout": timeout, **fields}
+        return self._plain("trajectories", given, name)
 
     def nested(
         self,
@@ -255,18 +250,17 @@ class Run:
         Gives the index of each server by its name, once all of them are there.
         """
         given = list(over) if isinstance(over, tuple) else over
-        step: dict[str, object] = {"nested": {"over": given, "timeout": timeout}, **fields}
-        if name:
-            step["name"] = name
+        step = {"over": given, "timeout": timeout, **fields}
         return _Points(
             partial(self._verb, "nested"),
-            partial(self._walk, step),
+            partial(self._walk, step, name),
             self._move,
             lambda walk: self._code.room.to_home(walk.close),
         )
 
-    async def _walk(self, step: Mapping[str, object], site: Site) -> Walk:
-        return await self._cross(site, partial(self._steps.walk, self._calls.step(site, step)))
+    async def _walk(self, fields: Mapping[str, object], name: str, site: Site) -> Walk:
+        call, _ = self._calls.step(site, "nested", fields, name)
+        return await self._cross(site, partial(self._steps.walk, call))
 
     async def _move(self, site: Site, walk: Walk, around: tuple[int, ...]) -> _Reached | None:
         at = Place(self._place.path, around, self._place.tries)
@@ -274,7 +268,7 @@ class Run:
 
     def run(self, sequence: str, **args: object) -> Verb[None]:
         """Run another sequence within this run, a document or a Python one."""
-        return self._plain("run", {"run": {"sequence": sequence, "args": args}})
+        return self._plain("run", {"sequence": sequence, "args": args})
 
     def parallel(self, *branches: Coroutine[Any, Any, object]) -> Verb[None]:
         """Run verbs at the same time: `await run.parallel(run.set(…), run.set(…))`.
@@ -302,7 +296,7 @@ class Run:
 
     def _own(self, verb: str, *value: object, name: str = "", **fields: Any) -> Verb[None]:
         given = {key.rstrip("_"): field for key, field in fields.items()}
-        return self._plain(verb, _step(verb, value[0] if value else given, name))
+        return self._plain(verb, value[0] if value else given, name)
 
     # Values -------------------------------------------------------------------------------------
 
@@ -346,27 +340,20 @@ class Run:
     def _verb(self, what: str, begin: Callable[[Site], Coroutine[Any, Any, _T]]) -> Verb[_T]:
         return Verb(what, begin, self._forgotten.append)
 
-    def _plain(self, what: str, step: Mapping[str, object] | str) -> Verb[None]:
-        """A verb that gives nothing."""
-        return self._verb(what, partial(self._do, step))
+    def _plain(self, verb: str, fields: object, name: str = "", *, what: str = "") -> Verb[None]:
+        """A verb that gives nothing; `what`: what it is called in Python, if not as the step."""
+        return self._verb(what or verb, partial(self._do, verb, fields, name))
 
     def _at(self) -> Place:
         return Place(self._place.path, _loops.get(), self._place.tries)
 
-    async def _do(self, step: Mapping[str, object] | str, site: Site) -> None:
-        program = self._calls.step(site, step)
-        await self._cross(site, partial(self._steps.step, program, site, self._at()))
+    async def _do(self, verb: str, fields: object, name: str, site: Site) -> None:
+        call, values = self._calls.step(site, verb, fields, name)
+        await self._cross(site, partial(self._steps.step, call, site, self._at(), values))
 
-    async def _set(
-        self, pv: str, value: object, name: str, fields: Mapping[str, Any], site: Site
-    ) -> None:
-        program = self._calls.put(site, pv, name, fields)
-        values = {VALUE: value}
-        await self._cross(site, partial(self._steps.step, program, site, self._at(), values))
-
-    async def _call(self, step: Mapping[str, object], site: Site) -> object:
-        program = self._calls.step(site, step)
-        bound = await self._cross(site, partial(self._steps.step, program, site, self._at()))
+    async def _call(self, fields: Mapping[str, object], site: Site) -> object:
+        call, values = self._calls.step(site, "call", fields)
+        bound = await self._cross(site, partial(self._steps.step, call, site, self._at(), values))
         return bound.get("result")
 
     async def _value(self, expression: str, site: Site) -> Any:
@@ -498,16 +485,6 @@ class _Points(AsyncIterator[dict[str, int]]):
         self._close()
         if self._walk is not None:
             self._end(self._walk)
-
-
-def _step(verb: str, fields: object, name: str) -> dict[str, object]:
-    """A step as a document has it."""
-    step: dict[str, object] = {verb: fields}
-    if name:
-        step["name"] = name
-    if isinstance(fields, dict):
-        step |= {key: fields.pop(key) for key in _COMMON if key in fields}
-    return step
 
 
 def _looping(passes: Iterable[tuple[tuple[int, ...], _T]]) -> Iterator[_T]:

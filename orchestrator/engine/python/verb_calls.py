@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from dataclasses import replace
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from orchestrator.engine.user_code.cleanup import Site
-from orchestrator.language.expressions.expression import Operand, compile_expression
+from orchestrator.language.expressions.expression import compile_expression
+from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.names import Names
-from orchestrator.language.program.compiler import compile_verb_call
+from orchestrator.language.program.compiler import StepCall, compile_call
 from orchestrator.language.program.library import SequenceLibrary
-from orchestrator.language.program.nodes import Program
-from orchestrator.language.text.document import document_of
+from orchestrator.language.text.document import step_of
+from orchestrator.language.text.steps import VERBS, BaseStep
 from orchestrator.types import Path
-from orchestrator.verbs import SetNode
 
 _MOST = 500
 """Compiled calls that are kept of one sequence: more come from arguments that always differ."""
-
-
-VALUE = "value"
-"""The name that a value is given by, where a step is compiled without it."""
-_GIVEN = Operand(VALUE, lambda env: env.variable(VALUE), variables=frozenset({VALUE}))
+_BESIDE = ("name", "on_disconnect")
+"""Arguments of a verb that are fields beside it."""
 
 
 class VerbCalls:
@@ -37,52 +35,50 @@ class VerbCalls:
         self._names = names
         self._library = library
         self._around = around
-        self._programs: OrderedDict[Hashable, Program] = OrderedDict()
+        self._calls: OrderedDict[Hashable, StepCall] = OrderedDict()
         self._expressions: dict[str, Operand] = {}
 
-    def step(self, site: Site, step: Mapping[str, object] | str) -> Program:
-        """A step, as a document would have it.
+    def step(
+        self, site: Site, verb: str, fields: object, name: str = ""
+    ) -> tuple[StepCall, Mapping[str, object]]:
+        """A step, and the values of the names in it.
+
+        Args:
+            site: Where it is called.
+            verb: The step's.
+            fields: What stands at the verb, with `on_disconnect` among it.
+            name: The step's.
 
         Raises:
             CheckError: It is wrong.
         """
-        key = _hashable((site.file, site.line, _frozen(step)))
-        known = None if key is None else self._programs.get(key)
-        if known is not None:
-            return known
-        return self._keep(key, self._compiled(site, step))
+        values: dict[str, object] = {}
+        if isinstance(fields, dict):
+            for field, variable, written in _varying(VERBS[verb]):
+                given = fields.get(field)
+                if type(given) in (int, float):
+                    values[variable], fields[field] = given, written
+        key = _key(site, verb, name, fields)
+        known = None if key is None else self._calls.get(key)
+        return known or self._keep(key, self._compiled(site, verb, fields, name, values)), values
 
-    def put(self, site: Site, pv: str, name: str, fields: Mapping[str, Any]) -> Program:
-        """A `set` of one channel; its value is the name `VALUE`, which differs from call to call.
-
-        Raises:
-            CheckError: It is wrong.
-        """
-        types = tuple(map(type, fields.values()))  # 1, 1.0 and True are equal
-        key = _hashable((site.file, site.line, pv, name, *fields.items(), types))
-        known = None if key is None else self._programs.get(key)
-        if known is not None:
-            return known
-        step: dict[str, object] = {"set": {"pv": pv, "value": 0, **fields}}
-        program = self._compiled(site, {**step, "name": name} if name else step)
-        (node,) = program.steps
-        assert isinstance(node, SetNode)  # noqa: S101 - it is what was compiled
-        (target,) = node.targets
-        own = replace(node, targets=(replace(target, value=_GIVEN),))
-        return self._keep(key, replace(program, steps=(own,)))
-
-    def _compiled(self, site: Site, step: Mapping[str, object] | str) -> Program:
-        document = document_of({"steps": [plain(step)]}, site.where or f"{self._sequence} (Python)")
+    def _compiled(
+        self, site: Site, verb: str, fields: object, name: str, values: Mapping[str, object]
+    ) -> StepCall:
+        origin = site.where or f"{self._sequence} (Python)"
+        own, beside = plain(fields), {"name": name}
+        if isinstance(own, dict):
+            beside |= {key: own.pop(key) for key in _BESIDE[1:] if key in own}
+        step = step_of(verb, own, beside, origin)
         base = (*self._around, site.short or self._sequence)
-        return compile_verb_call(document, self._names, self._library, base)
+        return compile_call(step, self._names, self._library, base, origin, values)
 
-    def _keep(self, key: Hashable | None, program: Program) -> Program:
-        if key is None:
-            return program
-        self._programs[key] = program
-        if len(self._programs) > _MOST:
-            self._programs.popitem(last=False)
-        return program
+    def _keep(self, key: Hashable | None, call: StepCall) -> StepCall:
+        if key is not None:
+            self._calls[key] = call
+            if len(self._calls) > _MOST:
+                self._calls.popitem(last=False)
+        return call
 
     def expression(self, text: str) -> Operand:
         """An expression.
@@ -98,6 +94,13 @@ class VerbCalls:
         return known
 
 
+@cache
+def _varying(form: type[BaseStep]) -> tuple[tuple[str, str, str], ...]:
+    """Fields whose numbers differ, the name by which each comes, and how that is written."""
+    names = [(field, f"given_{field}") for field in sorted(form.VARIES)]
+    return tuple((field, name, f"$({name})") for field, name in names)
+
+
 def plain(value: Any) -> Any:
     """Numpy's numbers and arrays as Python's."""
     if isinstance(value, Mapping):
@@ -107,13 +110,22 @@ def plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
-def _hashable(key: Hashable) -> Hashable | None:
+def _key(site: Site, verb: str, name: str, fields: object) -> Hashable | None:
     """What tells a call from others; None where it is made of what can't be compared."""
+    flat: Hashable
+    if isinstance(fields, dict):  # mostly of numbers and texts
+        flat = (*fields, *fields.values(), *map(type, fields.values()))
+    else:
+        flat = (fields, type(fields))
     try:
-        hash(key)
+        hash(flat)
     except TypeError:
-        return None
-    return key
+        flat = _frozen(fields)
+    key = (site.file, site.line, verb, name, flat)
+    with suppress(TypeError):
+        hash(key)
+        return key
+    return None
 
 
 def _frozen(value: object) -> Hashable:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
+from typing import NamedTuple
 
 from pydantic import PrivateAttr
 
@@ -11,11 +12,12 @@ from orchestrator.errors import CheckError
 from orchestrator.language.names import Names, suggestion
 from orchestrator.language.program.compiling import compile_step
 from orchestrator.language.program.library import NONE, SequenceLibrary
-from orchestrator.language.program.nodes import Program, Suspender, walk
+from orchestrator.language.program.nodes import Node, Program, Suspender, walk
 from orchestrator.language.program.scope import Context, Notes, Shared
 from orchestrator.language.program.sequences import compile_document, compile_suspend
 from orchestrator.language.text.arguments import bind
 from orchestrator.language.text.document import Document
+from orchestrator.language.text.steps import BaseStep
 from orchestrator.language.text.suspend import Suspend
 from orchestrator.types import Path
 
@@ -67,44 +69,52 @@ def compile_program(
     return program
 
 
-def compile_verb_call(
-    document: Document, names: Names, library: SequenceLibrary, base: Path
-) -> Program:
-    """Make a program of a document's only step: a verb that a Python sequence calls.
+class StepCall(NamedTuple):
+    """A step by itself: a verb that a Python sequence calls."""
+
+    node: Node
+    used: frozenset[str]
+    """Canonical names of the channels that it reads or writes."""
+    links: frozenset[str]
+    """Those of which it asks by `connected(…)`."""
+
+
+def compile_call(
+    step: BaseStep,
+    names: Names,
+    library: SequenceLibrary,
+    base: Path,
+    origin: str,
+    variables: Iterable[str] = (),
+) -> StepCall:
+    """Compile a step by itself.
 
     Args:
-        document: Has no parameters.
+        step: As it is called.
         names: The channels that there are.
         library: What it may run and call.
         base: The path that the step has.
+        origin: Where it is called, for messages.
+        variables: Names in it whose values come with each call.
 
     Raises:
-        CheckError: Everything that is wrong, with the document's origin.
+        CheckError: Everything that is wrong, with the origin.
     """
     notes = Notes()
+    document = Document.model_construct(steps=(), parameters={}).locate(origin, {})
     context = Context(
         document,
         names,
         notes,
         Shared(library),
         {},
+        variables=frozenset(variables),
         base=base,
-        running=((document.origin, document),),
+        running=((origin, document),),
     )
-    (step,) = document.steps
     node = compile_step(step, (), context)
     _refuse(notes)
-    return Program(
-        name="",
-        description="",
-        arguments={},
-        steps=(node,),
-        finally_=(),
-        reads=frozenset(notes.reads),
-        writes=frozenset(notes.writes),
-        links=frozenset(notes.links),
-        origin=document.origin,
-    )
+    return StepCall(node, frozenset(notes.reads | notes.writes), frozenset(notes.links))
 
 
 def compile_suspenders(

@@ -17,8 +17,8 @@ from orchestrator.language.text.fields import (
     OrValue,
     WaitTimeout,
 )
-from orchestrator.language.text.findings import Mistake, Strict, validate
-from orchestrator.language.text.steps import VERBS, Steps
+from orchestrator.language.text.findings import Strict, validate
+from orchestrator.language.text.steps import VERBS, BaseStep, Steps
 from orchestrator.language.text.suspend import Suspend, SuspenderName
 from orchestrator.language.values.operations import described
 from orchestrator.types import Path, path_text
@@ -167,22 +167,40 @@ def _lost_its_verb(about: Path, told: Collection[Path]) -> bool:
     return any(path[:-1] == about and path[-1] in VERBS for path in told if path)
 
 
+def step_of(verb: str, fields: object, beside: Mapping[str, object], origin: str) -> BaseStep:
+    """A step from data that are no text: one that a Python sequence calls.
+
+    Args:
+        verb: The step's.
+        fields: What stands at the verb.
+        beside: What stands beside it.
+        origin: Where it is called.
+
+    Raises:
+        CheckError: All that is wrong, a line each, after `origin`.
+    """
+    step, mistakes = validate(VERBS[verb], {verb: fields, **beside})
+    if mistakes:
+        raise CheckError([f"{origin}: {_in_step(m.path, m.text)}" for m in mistakes])
+    return cast(BaseStep, step)
+
+
 def document_of(value: Mapping[str, object], origin: str) -> Document:
-    """A document from data that are no text: a step that a Python sequence calls.
+    """A document from data that are no text.
 
     Raises:
         CheckError: All that is wrong, a line each, after `origin`.
     """
     document, mistakes = validate(Document, value)
     if mistakes:
-        raise CheckError([f"{origin}: {_in_step(mistake)}" for mistake in mistakes])
+        # Behind `steps[0]`: such documents have one step that somebody has written.
+        raise CheckError([f"{origin}: {_in_step(m.path[2:], m.text)}" for m in mistakes])
     return cast(Document, document).locate(origin, {})
 
 
-def _in_step(mistake: Mistake) -> str:
-    """A mistake in a document's only step: of a field's value with the field in front."""
-    field = mistake.path[2:]  # behind `steps[0]`
-    return f"{path_text(field)}: {mistake.text}" if len(field) > 1 else mistake.text
+def _in_step(field: Path, text: str) -> str:
+    """A mistake in a step: of a field's value with the field in front."""
+    return f"{path_text(field)}: {text}" if len(field) > 1 else text
 
 
 def _nearest(positions: Mapping[Path, tree.Position], path: Path) -> tree.Position:

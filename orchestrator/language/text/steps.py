@@ -98,6 +98,9 @@ class BaseStep(Strict):
     """What the verb stands for where it is all of the step, as in `- checkpoint`; empty: it can't.
     """
 
+    VARIES: ClassVar[frozenset[str]] = frozenset()
+    """Fields whose numbers differ from call to call in Python: compiled once for all of them."""
+
     name: StrictStr = ""
     """How progress and messages call it; parameters may stand in it."""
     on_error: OnError = "abort"
