@@ -16,13 +16,12 @@ from orchestrator.engine.readings.environment import in_words
 from orchestrator.engine.runs.consistency import inconsistent
 from orchestrator.engine.runs.preflight import Preflight
 from orchestrator.engine.sequences.library import Library
-from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.errors import NotConnectedError
 from orchestrator.language.foresight.checks import check_program, check_suspenders
 from orchestrator.language.foresight.duration import Estimate, estimate
 from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.language.program.compiler import compile_suspenders
-from orchestrator.language.program.nodes import Program, Suspender
+from orchestrator.language.program.nodes import Runnable, Suspender
 from orchestrator.queues import MergeQueue, pull_queue
 from orchestrator.types import EngineItem, PullItem, PushItem
 
@@ -55,7 +54,7 @@ class _Nowhere:
 
 async def dry_run(
     config: Config,
-    program: Program | PythonProgram,
+    program: Runnable,
     speeds: Mapping[str, float],
     library: Library,
 ) -> DryRun:
@@ -74,7 +73,7 @@ async def dry_run(
 
 def offline(
     config: Config,
-    program: Program | PythonProgram,
+    program: Runnable,
     speeds: Mapping[str, float],
     library: Library,
 ) -> DryRun:
@@ -83,15 +82,9 @@ def offline(
     found = [*look.findings]
     for verb in look.verbs:
         found += verb.told(check_program(verb.program))
-    python = _own(program, look)
-    if isinstance(program, PythonProgram):
-        return DryRun(_once(found), python=python)
     found = [*check_program(program), *found]
+    python = look if look.sequences else None
     return DryRun(_once(found), duration=estimate(program, speeds, {}), python=python)
-
-
-def _own(program: Program | PythonProgram, look: Look) -> Look | None:
-    return look if isinstance(program, PythonProgram) or look.sequences else None
 
 
 def _once(findings: Iterable[Finding]) -> list[Finding]:
@@ -124,9 +117,7 @@ class _Chain:
             finally:
                 device.cancel()
 
-    async def look(
-        self, program: Program | PythonProgram, look: Look, speeds: Mapping[str, float]
-    ) -> DryRun:
+    async def look(self, program: Runnable, look: Look, speeds: Mapping[str, float]) -> DryRun:
         where = partial(key_place, self._config)
         configured = compile_suspenders(self._config.suspend, names_of(self._config), where)
         suspenders = (*configured, *program.suspend)
@@ -137,7 +128,7 @@ class _Chain:
             others = tasks.create_task(self._missing(sorted(perhaps)), name="connect the others")
             missing = await self._missing(sorted(used))
         await self._pull.idle()
-        findings = await self._findings(program) if isinstance(program, Program) else []
+        findings = await self._findings(program)
         for verb in look.verbs:
             findings += verb.told(await self._findings(verb.program))
         for suspender in suspenders:
@@ -148,10 +139,11 @@ class _Chain:
             text = f"{lost} (used where it may not come to)"
             findings.append(Finding(Level.WARNING, program.name, (), text))
         values = self._values(program)
-        duration = estimate(program, speeds, values) if isinstance(program, Program) else Estimate()
-        return DryRun(_once(findings), missing, duration, _own(program, look))
+        duration = estimate(program, speeds, values)
+        python = look if look.sequences else None
+        return DryRun(_once(findings), missing, duration, python)
 
-    async def _findings(self, program: Program) -> list[Finding]:
+    async def _findings(self, program: Runnable) -> list[Finding]:
         return [
             *await self._preflight.findings(program),
             *inconsistent(program, self._device.world),
@@ -193,7 +185,7 @@ class _Chain:
     def _misspelt(self, suspenders: Iterable[Suspender]) -> list[Finding]:
         return check_suspenders(suspenders, lambda name: self._device.world.channel(name).metadata)
 
-    def _values(self, program: Program | PythonProgram) -> dict[str, object]:
+    def _values(self, program: Runnable) -> dict[str, object]:
         """What the channels hold now, of those that have told."""
         states = [self._device.world.channel(n) for n in program.reads | program.writes]
         return {

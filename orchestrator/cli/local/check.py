@@ -20,12 +20,11 @@ from orchestrator.client import configure_environment
 from orchestrator.config import Config, names_of
 from orchestrator.dryrun import DryRun, dry_run, offline
 from orchestrator.engine import Library, library_of
-from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.errors import InputError
 from orchestrator.language.expressions.template import as_text
 from orchestrator.language.foresight.counting import count_steps
 from orchestrator.language.foresight.verdicts import Finding, Level
-from orchestrator.language.program.nodes import Program
+from orchestrator.language.program.nodes import Runnable
 from orchestrator.language.text.arguments import parse_assignments
 
 _MOST_UNSEEN = 20
@@ -69,7 +68,7 @@ def check(
 
 def _live(
     config: Config,
-    program: Program | PythonProgram,
+    program: Runnable,
     speeds: Mapping[str, float],
     library: Library,
 ) -> DryRun:
@@ -110,7 +109,7 @@ def _speeds(texts: Sequence[str], config: Config) -> dict[str, float]:
 # For people -----------------------------------------------------------------------------------
 
 
-def _tell(sequence: str, program: Program | PythonProgram, found: DryRun) -> None:
+def _tell(sequence: str, program: Runnable, found: DryRun) -> None:
     for finding in found.findings:
         colour = "red" if finding.level is Level.ERROR else "yellow"
         typer.secho(finding.line(), fg=colour, err=True)
@@ -120,18 +119,18 @@ def _tell(sequence: str, program: Program | PythonProgram, found: DryRun) -> Non
         typer.echo("\n".join(_facts(program, sequence, found)))
 
 
-def _facts(program: Program | PythonProgram, sequence: str, found: DryRun) -> list[str]:
+def _facts(program: Runnable, sequence: str, found: DryRun) -> list[str]:
     name = program.name or sequence
     unseen = found.python.unseen if found.python is not None else ()
     facts = [f"not all can be seen: {name}" if unseen else f"OK: {name}"]
     if program.arguments:
         values = (f"{name}={as_text(value)}" for name, value in program.arguments.items())
         facts.append(f"parameters: {' '.join(values)}")
-    if isinstance(program, Program):
+    if program.is_known:
         facts.append(f"steps: {_steps(program) or 'not known before it runs'}")
     facts += [f"writes: {_listed(_writes(program, found))}"]
     facts += [f"reads: {_listed(_reads(program, found))}"]
-    if isinstance(program, Program):
+    if program.is_known:
         facts.append(f"takes: {found.duration}")
     return [*facts, *_python_facts(found)]
 
@@ -149,16 +148,16 @@ def _python_facts(found: DryRun) -> list[str]:
     return facts + (["known only when it runs:", *lines] if lines else [])
 
 
-def _writes(program: Program | PythonProgram, found: DryRun) -> frozenset[str]:
+def _writes(program: Runnable, found: DryRun) -> frozenset[str]:
     return program.writes | (found.python.writes if found.python is not None else frozenset())
 
 
-def _reads(program: Program | PythonProgram, found: DryRun) -> frozenset[str]:
+def _reads(program: Runnable, found: DryRun) -> frozenset[str]:
     return program.reads | (found.python.reads if found.python is not None else frozenset())
 
 
-def _steps(program: Program) -> int | None:
-    return count_steps((*program.steps, *program.finally_))
+def _steps(program: Runnable) -> int | None:
+    return count_steps(program.all_steps)
 
 
 def _listed(names: Collection[str]) -> str:
@@ -175,9 +174,7 @@ def show_no_check(sequence: str, texts: Sequence[str], code: int) -> None:
     typer.echo(json.dumps(told, indent=1))
 
 
-def _json(
-    sequence: str, program: Program | PythonProgram, found: DryRun, code: Code
-) -> dict[str, object]:
+def _json(sequence: str, program: Runnable, found: DryRun, code: Code) -> dict[str, object]:
     findings = [{"level": f.level.value, "where": f.where, "text": f.text} for f in found.findings]
     facts: dict[str, object] = {
         "sequence": program.name or sequence,
@@ -191,7 +188,7 @@ def _json(
     facts["reads"] = sorted(_reads(program, found))
     if found.python is not None:
         facts["not_seen"] = list(found.python.unseen)
-    if isinstance(program, PythonProgram):
+    if not program.is_known:
         return facts
     return facts | {
         "steps": _steps(program),

@@ -20,8 +20,7 @@ from orchestrator.client import configure_environment
 from orchestrator.config import Config, ServerConfig
 from orchestrator.display.outcome import show_outcome
 from orchestrator.display.run import RunDisplay, open_display
-from orchestrator.engine.sequences.python_program import PythonProgram
-from orchestrator.language.program.nodes import Program, Walk, walk
+from orchestrator.language.program.nodes import Runnable, Walk, walk
 from orchestrator.language.text.arguments import parse_assignments
 from orchestrator.service import Service, open_service
 from orchestrator.types import RunEnded, RunRefused, RunStatus, Verb
@@ -59,10 +58,10 @@ def run(
     return code_of_run(end)
 
 
-def _place(config: Config, program: Program | PythonProgram) -> ServerConfig:
+def _place(config: Config, program: Runnable) -> ServerConfig:
     """Where the service serves: sequence servers have to find the indices that it walks."""
-    if isinstance(program, Program):
-        nodes = walk((*program.steps, *program.finally_))
+    if program.is_known:
+        nodes = walk(program.all_steps)
         walks = any(isinstance(node.inside, Walk) for node in nodes)
     else:
         walks = any(chain.server is not None for chain in config.chain.values())

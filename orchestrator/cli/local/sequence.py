@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from orchestrator.cli.settings import Chosen
 from orchestrator.config import Config
 from orchestrator.engine import Library, library_of
-from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.errors import InputError
-from orchestrator.language.program.nodes import Program
+from orchestrator.language.program.nodes import Runnable
 from orchestrator.types import RunRequest
 
 
 def load(
     config: Config, chosen: Chosen, args: Mapping[str, object], library: Library | None = None
-) -> Program | PythonProgram:
+) -> Runnable:
     """Parse, bind and compile a sequence; `library`: the configuration's, where it is there.
 
     Raises:

@@ -19,8 +19,10 @@ _PROGRESS_PERIOD = 0.25
 class Reporter:
     """Counts the steps of one run and tells of them."""
 
-    def __init__(self, events: RunEvents, control: RunControl, steps: int) -> None:
-        """`steps`: how many there will be, 0 = not known."""
+    def __init__(
+        self, events: RunEvents, control: RunControl, steps: int, look: Callable[[], None]
+    ) -> None:
+        """`steps`: how many there will be, 0 = not known; `look` is called from time to time."""
         self._events = events
         self._control = control
         self._steps = steps
@@ -31,8 +33,7 @@ class Reporter:
         self._path: Path = ()
         self._label = ""
         self.done = 0
-        self.look: Callable[[], None] = lambda: None
-        """Called from time to time while it reports; set by who made this."""
+        self._look = look
 
     @property
     def where(self) -> str:
@@ -83,7 +84,7 @@ class Reporter:
             if self._untold is not None:
                 self._tell_step(self._clock())
             self._events.offer(self.progress())
-            self.look()
+            self._look()
 
     def _tell_step(self, now: float) -> None:
         assert self._untold is not None  # noqa: S101 - asked only then

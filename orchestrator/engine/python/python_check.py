@@ -10,14 +10,13 @@ from orchestrator.engine.python.machine import When
 from orchestrator.engine.python.python_source import UNKNOWN, VerbCall, read_source
 from orchestrator.engine.python.run import VERBS, Run
 from orchestrator.engine.sequences.library import Library
-from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.errors import CheckError
 from orchestrator.language.expressions.operand import constant_value
 from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_program
 from orchestrator.language.program.library import PythonSignature
-from orchestrator.language.program.nodes import Another, Program, walk
+from orchestrator.language.program.nodes import Another, Program, Runnable, walk
 from orchestrator.language.text.document import Document, document_of
 from orchestrator.types import path_text
 from orchestrator.verbs import own_verbs
@@ -85,7 +84,7 @@ class Look:
         return frozenset().union(*(verb.program.writes for verb in self.verbs))
 
 
-def look_at(program: PythonProgram | Program, names: Names, library: Library) -> Look:
+def look_at(program: Runnable, names: Names, library: Library) -> Look:
     """Read a sequence's source and compile the verbs in it, as far as they are written down.
 
     Nothing of it is run. A verb of which the channel is known and the value is not is compiled
@@ -93,10 +92,9 @@ def look_at(program: PythonProgram | Program, names: Names, library: Library) ->
     well; of a document these alone.
     """
     looking = _Looking(names, library)
-    if isinstance(program, PythonProgram):
+    if not program.is_known:
         looking.sequence(program.name, program.arguments)
-    else:
-        looking.those_run_by(program)
+    looking.those_run_by(program)
     look = looking.look
     return replace(
         look,
@@ -130,9 +128,9 @@ class _Looking:
         for call in source.calls + source.conditions:
             self._call(call)
 
-    def those_run_by(self, program: Program) -> None:
+    def those_run_by(self, program: Runnable) -> None:
         """The Python sequences that the steps of a program run."""
-        for node in walk((*program.steps, *program.finally_)):
+        for node in walk(program.all_steps):
             inside = node.inside
             if isinstance(inside, Another) and inside.document is None:
                 if inside.sequence == _LOOKED:

@@ -8,20 +8,20 @@ from orchestrator.engine.readings.environment import NOTHING
 from orchestrator.engine.readings.trust import shown
 from orchestrator.errors import told_at
 from orchestrator.language.foresight.verdicts import Finding, Level
-from orchestrator.language.program.nodes import Program, Put, walk
+from orchestrator.language.program.nodes import Put, Runnable, walk
 from orchestrator.language.values.conditions import default_tolerance, is_within
 from orchestrator.ports import ChannelView, View
 from orchestrator.types import Metadata, NativeType, Severity, path_text
 
 
-def inconsistent(program: Program, view: View) -> Iterator[Finding]:
+def inconsistent(program: Runnable, view: View) -> Iterator[Finding]:
     """Readbacks that are not where their setpoint is, count in other units, or are INVALID.
 
     Each pair is told once, at the first step that has it. A readback with a value of its own to
     come to is not compared with the setpoint.
     """
     told = set()
-    for node in walk(program.steps + program.finally_):
+    for node in walk(program.all_steps):
         for put in node.puts:
             if put.readback is None or (put.pv, put.readback) in told:
                 continue

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from importlib.metadata import version
 
 from orchestrator.engine.sequences.library import Library
-from orchestrator.engine.sequences.python_program import PythonProgram
-from orchestrator.language.program.nodes import Another, Program, walk
+from orchestrator.language.program.nodes import Another, Runnable, walk
 from orchestrator.ports import View
 from orchestrator.types import RunHeader, RunRequest, SourceText
 
@@ -20,7 +19,7 @@ from orchestrator.types import RunHeader, RunRequest, SourceText
 class Loaded:
     """A program as it was read and compiled, with what of its run is known by then."""
 
-    program: Program | PythonProgram
+    program: Runnable
     sources: tuple[SourceText, ...]
     """See `RunHeader`."""
     versions: Mapping[str, str]
@@ -65,12 +64,10 @@ def _packages() -> Mapping[str, str]:
     return {"orchestrator": version("ioc-orchestrator"), "python": python}
 
 
-def _sources(
-    program: Program | PythonProgram, name: str, library: Library
-) -> tuple[SourceText, ...]:
+def _sources(program: Runnable, name: str, library: Library) -> tuple[SourceText, ...]:
     """See `RunHeader.sources`; what a Python sequence runs is not known before it does."""
     found: dict[tuple[str, str], SourceText] = {}
-    for node in walk((*program.steps, *program.finally_)):
+    for node in walk(program.all_steps):
         match node.inside:
             case Another(sequence=inner, document=None):
                 found["run", inner] = library.python_source(inner)
@@ -80,12 +77,11 @@ def _sources(
                 pass
         for function in node.calls:
             found["call", function] = library.function_source(function)
-    if isinstance(program, PythonProgram):
-        return (library.python_source(program.name), *found.values())
-    return (SourceText(name, program.text, program.origin), *found.values())
+    own = replace(program.source(library), name=name)
+    return (own, *found.values())
 
 
-def sampled(program: Program | PythonProgram) -> tuple[str, ...]:
+def sampled(program: Runnable) -> tuple[str, ...]:
     """The channels that a program is known to sample, in the order of the document."""
-    nodes = walk((*program.steps, *program.finally_))
+    nodes = walk(program.all_steps)
     return tuple(dict.fromkeys(name for node in nodes for name in node.samples))

@@ -11,7 +11,7 @@ from orchestrator.errors import CheckError, NotConnectedError, told_at
 from orchestrator.language.foresight.checks import check_program
 from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.language.names import Names
-from orchestrator.language.program.nodes import Node, Program, Walk, walk
+from orchestrator.language.program.nodes import Node, Runnable, Walk, walk
 from orchestrator.ports import Channels, ChannelView, View
 from orchestrator.types import Metadata, path_text
 
@@ -45,7 +45,7 @@ class Preflight:
             for name in (server.index, server.message, server.values)
         )
 
-    async def check(self, program: Program) -> list[str]:
+    async def check(self, program: Runnable) -> list[str]:
         """All channels connected and writable, all values such as their channels take.
 
         Returns:
@@ -55,6 +55,8 @@ class Preflight:
             NotConnectedError: Channels are not connected in time; names them all.
             CheckError: Findings, each with its line.
         """
+        if not program.is_known:
+            return []
         used = program.reads | program.writes
         self.used.update(program.links)
         await self._channels.connect(sorted(program.links - used), 0.0)
@@ -65,7 +67,7 @@ class Preflight:
             raise CheckError(errors)
         return [finding.line() for finding in found]
 
-    async def findings(self, program: Program) -> list[Finding]:
+    async def findings(self, program: Runnable) -> list[Finding]:
         """What is wrong, or probably not meant, as far as the channels have told of themselves."""
         used = program.reads | program.writes
         texts = await self.doubled(sorted(used))
@@ -89,7 +91,7 @@ class Preflight:
         if texts := await self.doubled(names):
             raise CheckError(list(texts.values()))
 
-    def _found(self, program: Program, known: Mapping[str, Metadata | None]) -> list[Finding]:
+    def _found(self, program: Runnable, known: Mapping[str, Metadata | None]) -> list[Finding]:
         found = check_program(program, known.get)
         nodes = (*walk(program.steps), *walk(program.finally_))
         denied = [finding for node in nodes for finding in self._denied(node)]

@@ -35,7 +35,7 @@ from orchestrator.errors import (
 )
 from orchestrator.language.foresight.counting import count_steps
 from orchestrator.language.names import Names
-from orchestrator.language.program.nodes import Program, Suspender
+from orchestrator.language.program.nodes import Runnable, Suspender
 from orchestrator.ports import Channels, Recorder, RunEvents, View
 from orchestrator.types import Cause, Place, RunEnded, RunStatus, Severity
 from orchestrator.verbs.scope import Entry, Scope
@@ -113,7 +113,7 @@ class Runner:
         context: RunContext,
         control: RunControl,
         recorder: Recorder,
-        program: Program | PythonProgram,
+        program: Runnable,
     ) -> None:
         """`control` may have been asked for a stop already."""
         self._context = context
@@ -121,8 +121,7 @@ class Runner:
         self._recorder = recorder
         self._program = program
         self._outcome = Outcome()
-        self.steps = count_steps((*program.steps, *program.finally_)) or 0
-        self._reporter = Reporter(context.events, control, self.steps)
+        self.steps = count_steps(program.all_steps) or 0
         verbs = Verbs(
             context.config,
             context.names,
@@ -134,7 +133,7 @@ class Runner:
             context.memory,
         )
         self._verbs = verbs
-        self._reporter.look = verbs.held.look
+        self._reporter = Reporter(context.events, control, self.steps, verbs.held.look)
         self._preflight = Preflight(
             context.channels,
             context.view,
@@ -152,9 +151,9 @@ class Runner:
             verbs.held,
         )
         calls = Calls(context.library, control, self._connect, verbs.tell, context.rooms)
-        self._interpreter = Interpreter(verbs, control, self._reporter, calls)
-        self._interpreter.run_python = self._run_python
-        self._interpreter.watching = self._suspenders.watching
+        self._interpreter = Interpreter(
+            verbs, control, self._reporter, calls, self.python, self._suspenders.watching
+        )
 
     @property
     def needed(self) -> frozenset[str]:
@@ -198,7 +197,7 @@ class Runner:
                 async with self._suspenders.watching(self._guards):
                     self._control.begin()
                     with self._interpreter.timed(self._program.timeout):
-                        await self._steps()
+                        await self._program.run(self)
         except StopRun:
             log.debug("stopped at a boundary")
         except (asyncio.CancelledError, KeyboardInterrupt):
@@ -208,18 +207,15 @@ class Runner:
         except BaseException as error:  # noqa: BLE001 - the top of a run: the service goes on
             self._outcome.broken(error)
 
-    async def _steps(self) -> None:
-        """The steps, from the start; after a rewind from the last checkpoint."""
+    async def document(self, program: Runnable) -> None:
+        """Run the steps of a document, from the start; after a rewind from the last checkpoint."""
         entry: Entry | None = None
         rewinds = 0
-        if isinstance(self._program, PythonProgram):
-            await self._run_python(self._program, Place())
-            return
-        scope = self._interpreter.root = Scope(self._program.arguments)
+        scope = self._interpreter.root = Scope(program.arguments)
         while True:
             try:
                 place = Place(tries=(rewinds + 1,) if rewinds else ())
-                await self._interpreter.run(self._program.steps, scope, place, entry)
+                await self._interpreter.run(program.steps, scope, place, entry)
             except RewindRun:
                 mark = self._interpreter.current
                 rewinds += 1
@@ -231,7 +227,7 @@ class Runner:
             else:
                 return
 
-    async def _run_python(self, program: PythonProgram, place: Place) -> None:
+    async def python(self, program: PythonProgram, place: Place) -> None:
         """Run a Python sequence, as the run or as a step of its, in a room of its own."""
         context, control, name = self._context, self._control, program.name
         failed = self._interpreter.failed_finalisers.append
@@ -254,9 +250,8 @@ class Runner:
     async def _check(self) -> None:
         context = self._context
         await context.channels.connect(sorted(watched_by(self._guards)), 0.0)
-        if isinstance(self._program, Program):
-            for warning in await self._preflight.check(self._program):
-                self._verbs.tell(warning, Severity.MINOR)
+        for warning in await self._preflight.check(self._program):
+            self._verbs.tell(warning, Severity.MINOR)
         await self._preflight.one_server(sorted(watched_by(self._guards)))
 
     async def _connect(self, names: Sequence[str]) -> None:

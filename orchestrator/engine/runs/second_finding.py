@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.errors import told_at
 from orchestrator.language.foresight.verdicts import Finding, Level
-from orchestrator.language.program.nodes import Program, walk
+from orchestrator.language.program.nodes import Runnable, walk
 from orchestrator.types import path_text
 
 
@@ -14,9 +14,9 @@ def two_servers(name: str, pv: str, servers: tuple[str, str]) -> str:
     return f"{name}: two servers have the PV {pv}, {here} and {other}; stop one"
 
 
-def at_its_step(program: Program, name: str, text: str) -> Finding:
+def at_its_step(program: Runnable, name: str, text: str) -> Finding:
     """An error of a channel, at the first step that names it."""
-    nodes = walk(program.steps + program.finally_)
+    nodes = walk(program.all_steps)
     user = next((node for node in nodes if name in node.names), None)
     if user is None:
         return Finding(Level.ERROR, program.origin, (), text)

@@ -16,7 +16,7 @@ from orchestrator.errors import InputError
 from orchestrator.language.names import Names, suggestion
 from orchestrator.language.program.compiler import compile_program
 from orchestrator.language.program.library import PythonSignature
-from orchestrator.language.program.nodes import Program
+from orchestrator.language.program.nodes import Program, Runnable
 from orchestrator.language.text.arguments import bind_parameters
 from orchestrator.language.text.document import Document, parse
 from orchestrator.language.text.json_text import read_json
@@ -73,7 +73,7 @@ class Library:
         """The names that can be run, sorted. Reads the directory."""
         return tuple(sorted({*self._registry.sequences, *self.files()}))
 
-    def load(self, request: RunRequest) -> Program | PythonProgram:
+    def load(self, request: RunRequest) -> Runnable:
         """The program of a request. Reads a file and computes: not for the event loop.
 
         Raises:
@@ -109,7 +109,7 @@ class Library:
         signature = self._signature(name)
         arguments = bind_parameters(name, signature.parameters, values)
         function = self._registry.sequences[name]
-        return PythonProgram(name, signature.description, arguments, function)
+        return PythonProgram(name, signature.description, arguments, function=function)
 
     def function(self, name: str) -> SequenceFunction:
         """The function that is the Python sequence of that name."""

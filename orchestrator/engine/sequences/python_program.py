@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from orchestrator.engine.sequences.registry import SequenceFunction
-from orchestrator.language.expressions.operand import Operand
-from orchestrator.language.program.nodes import Node, Suspender
+from orchestrator.language.program.nodes import Runnable
+from orchestrator.types import Place, SourceText
 
 
 @dataclass(frozen=True, slots=True)
-class PythonProgram:
+class PythonProgram(Runnable):
     """The counterpart of `Program`: what it does is known only to itself."""
 
-    name: str
-    description: str
-    arguments: Mapping[str, object]
-    function: SequenceFunction
-    steps: tuple[Node, ...] = ()
-    finally_: tuple[Node, ...] = ()
-    suspend: tuple[Suspender, ...] = ()
-    timeout: Operand | None = None
-    reads: frozenset[str] = frozenset()
-    """As of a `Program`; here not known before it runs."""
-    writes: frozenset[str] = frozenset()
-    links: frozenset[str] = frozenset()
-    warnings: tuple[str, ...] = ()
+    function: SequenceFunction = field(kw_only=True)
+    is_known = False
+
+    def source(self, library: Any) -> SourceText:
+        """Its module, as it was imported."""
+        source: SourceText = library.python_source(self.name)
+        return source
+
+    async def run(self, runner: Any) -> None:
+        """The function, in a room of its own."""
+        await runner.python(self, Place())

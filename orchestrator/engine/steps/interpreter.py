@@ -40,16 +40,26 @@ log = structlog.get_logger(__name__)
 class Interpreter:
     """Executes nodes; knows where it is, and says so."""
 
-    def __init__(self, verbs: Verbs, control: RunControl, reporter: Reporter, calls: Calls) -> None:
-        """One interpreter a run."""
+    def __init__(
+        self,
+        verbs: Verbs,
+        control: RunControl,
+        reporter: Reporter,
+        calls: Calls,
+        run_python: Callable[[PythonProgram, Place], Awaitable[None]],
+        watching: Callable[[Sequence[Suspender]], AbstractAsyncContextManager[None]],
+    ) -> None:
+        """One interpreter a run.
+
+        `run_python` runs a Python sequence within this run; `watching` is around the steps of a
+        document with suspenders.
+        """
         self._verbs = verbs
         self._control = control
         self._reporter = reporter
         self._calls = calls
-        self.run_python: Callable[[PythonProgram, Place], Awaitable[None]]
-        """Runs a Python sequence within this run; set by who made this."""
-        self.watching: Callable[[Sequence[Suspender]], AbstractAsyncContextManager[None]]
-        """Around the steps of a document with suspenders; set likewise."""
+        self._run_python = run_python
+        self._watching = watching
         self.entered = False
         self.tolerated = 0
         self.root: Scope | None = None
@@ -200,7 +210,7 @@ class Interpreter:
         place, entry = do.place, do.entry
         if another.document is None:
             program = self._calls.python(another.sequence, values)
-            await self.run_python(program, place)
+            await self._run_python(program, place)
             return
         document = await self._calls.program(another, place.path, values)
         inner = Scope(document.arguments, do.scope)
@@ -214,7 +224,7 @@ class Interpreter:
         began = self._began[here] = self._control.clock if began is None else began
         way_out: BaseException | None = None
         try:
-            async with self.watching(guards):
+            async with self._watching(guards):
                 with self.timed(document.timeout, began):
                     await self.run(document.steps, inner, place, entry)
         except BaseException as error:  # raised again behind the finalisers

@@ -28,6 +28,7 @@ from orchestrator.language.program.nodes import (
     Passes,
     Program,
     Put,
+    Runnable,
     Suspender,
     Together,
     Walk,
@@ -51,7 +52,7 @@ MetadataOf: TypeAlias = Callable[[str], Metadata | None]
 """A channel's metadata by its canonical name; None where it is not known."""
 
 
-def check_program(program: Program, metadata: MetadataOf = lambda _name: None) -> list[Finding]:
+def check_program(program: Runnable, metadata: MetadataOf = lambda _name: None) -> list[Finding]:
     """Everything that is wrong or probably not meant, in the order of the document.
 
     - Values outside limits, labels that an enum has not, readbacks that can never be reached: of
@@ -99,7 +100,7 @@ class _Checker:
         self._beside: tuple[Node, ...] = ()
         """The branches of the outermost `parallel` around a step: what may run at the same time."""
 
-    def program(self, program: Program, reach: Reach) -> bool:
+    def program(self, program: Runnable, reach: Reach) -> bool:
         """A program and its finalisers; whether its steps never end."""
         around = self._marked
         # No way leads back into finalisers.

@@ -19,8 +19,8 @@ from orchestrator.language.program.nodes import (
     InOrder,
     Node,
     Passes,
-    Program,
     Put,
+    Runnable,
     Together,
     Walk,
     While,
@@ -92,7 +92,7 @@ def _clock(seconds: float) -> str:
 
 
 def estimate(
-    program: Program, speeds: Mapping[str, float], start: Mapping[str, object]
+    program: Runnable, speeds: Mapping[str, float], start: Mapping[str, object]
 ) -> Estimate:
     """How long a program takes if nothing fails and all puts arrive.
 
@@ -103,7 +103,7 @@ def estimate(
             value is not known arrives at once the first time.
     """
     simulation = _Simulation(speeds, dict(start))
-    seconds = simulation.run((*program.steps, *program.finally_), {})
+    seconds = simulation.run(program.all_steps, {})
     return Estimate(seconds, **simulation.counts)
 
 

@@ -61,7 +61,7 @@ def resolve(program: Program, position: Position) -> Node:
     Raises:
         InputError: There is no such step, its loops are others, or one has fewer passes.
     """
-    nodes = {node.path: node for node in walk(program.steps + program.finally_)}
+    nodes = {node.path: node for node in walk(program.all_steps)}
     node = nodes.get(position.path)
     if node is None:
         raise InputError(f"{position}: {_missing(program, position.path, nodes)}")

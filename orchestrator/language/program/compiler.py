@@ -161,7 +161,7 @@ def _refuse(notes: Notes) -> None:
 
 def _check_samples(program: Program, notes: Notes) -> None:
     """An expression may only ask for samples of channels that some step takes."""
-    nodes = walk(program.steps + program.finally_)
+    nodes = walk(program.all_steps)
     sampled = {channel for node in nodes for channel in node.samples}
     for name, (position, line) in notes.data.items():
         if name not in sampled and not notes.open_ended:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from orchestrator.language.expressions.operand import Operand, constant
 from orchestrator.language.names import ServerChannels
 from orchestrator.language.values.conditions import Relation
-from orchestrator.types import Path
+from orchestrator.types import Path, SourceText
 
 if TYPE_CHECKING:
     from orchestrator.language.text.document import Document
@@ -228,7 +228,7 @@ class Another:
     @property
     def steps(self) -> tuple[Node, ...]:
         """As far as they are known, its finalisers at the end."""
-        return () if self.known is None else self.known.steps + self.known.finally_
+        return () if self.known is None else self.known.all_steps
 
 
 Inside: TypeAlias = InOrder | Together | Either | Passes | Walk | Another
@@ -440,22 +440,22 @@ class Suspender:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
-    """A document, its arguments and the known channels made into one thing that can be run."""
+class Runnable:
+    """What a run carries out: the program of a document, or a sequence in Python."""
 
     name: str
     description: str
     arguments: Mapping[str, object]
     """Every parameter's value."""
-    steps: tuple[Node, ...]
-    finally_: tuple[Node, ...]
-    reads: frozenset[str]
+    steps: tuple[Node, ...] = ()
+    finally_: tuple[Node, ...] = ()
+    reads: frozenset[str] = frozenset()
     """Canonical names of all channels whose readings it needs, readbacks and samples included."""
-    writes: frozenset[str]
+    writes: frozenset[str] = frozenset()
     """Canonical names of all channels that it puts to."""
-    links: frozenset[str]
+    links: frozenset[str] = frozenset()
     """Those of which it asks by `connected(…)`; they need not be there when it starts."""
-    origin: str
+    origin: str = ""
     """The file that it was read from."""
     warnings: tuple[str, ...] = ()
     """What is probably not meant, with file, line and column: a loop that misses its end."""
@@ -463,8 +463,41 @@ class Program:
     """The document's own; not those of the configuration."""
     timeout: Operand | None = None
     """s for all of `steps`, a float > 0; None = for ever."""
+
+    @property
+    def all_steps(self) -> tuple[Node, ...]:
+        """Its steps and its finalisers."""
+        return self.steps + self.finally_
+
+    @property
+    @abstractmethod
+    def is_known(self) -> bool:
+        """Whether its steps are known before it runs; those of a Python sequence are not."""
+
+    @abstractmethod
+    def source(self, library: Any) -> SourceText:
+        """How it is written; `library` knows that of what was not read from a text."""
+
+    @abstractmethod
+    async def run(self, runner: Any) -> None:
+        """Carry it out by what suits it of `runner`: `document`, `python`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program(Runnable):
+    """A document, its arguments and the known channels made into one thing that can be run."""
+
     text: str = ""
     """The document as it is written; empty for one that was made from data."""
+    is_known = True
+
+    def source(self, library: Any) -> SourceText:  # noqa: ARG002 - its text is here
+        """Its text."""
+        return SourceText(self.name, self.text, self.origin)
+
+    async def run(self, runner: Any) -> None:
+        """Its steps."""
+        await runner.document(self)
 
 
 def children(node: Node) -> tuple[Node, ...]:
@@ -492,5 +525,5 @@ def _operands(value: object) -> Iterator[Operand]:
     elif isinstance(value, tuple):
         for item in value:
             yield from _operands(item)
-    elif is_dataclass(value) and not isinstance(value, Node | Program):
+    elif is_dataclass(value) and not isinstance(value, Node | Runnable):
         yield from operands_in(value)

@@ -102,7 +102,7 @@ def test_the_check_of_python_knows_it(tmp_path: Path) -> None:
     names = names_of(make_config())
     library = Library(None, names, Registry({"beyond": beyond}))
     with configured(tmp_path, lab_steps=RAMP):
-        look = look_at(PythonProgram("beyond", "", {"to": 6.0}, beyond), names, library)
+        look = look_at(PythonProgram("beyond", "", {"to": 6.0}, function=beyond), names, library)
         limited = Metadata(NativeType.DOUBLE, control=Limits(-5, 5))
         every = [v.told(check_program(v.program, lambda _: limited)) for v in look.verbs]
         found = [finding.text for told in every for finding in told]
