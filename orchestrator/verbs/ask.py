@@ -21,7 +21,6 @@ class AskStep(Form, verb="ask"):
     """What `message` shows; text as in `log`."""
 
     def compiled(self, path: Path, context: Context) -> AskNode:
-        """See `Form`."""
         return AskNode(
             *context.head(self, path, f"ask {template.as_text(self.ask)}"),
             text=context.text((*path, "ask"), self.ask),
@@ -41,9 +40,7 @@ class AskNode(Node):
     inside = NO_STEPS
 
     def takes(self, known: Timing) -> float:
-        """As long as the operator likes."""
         return known.count("questions")
 
     async def run(self, do: Doing) -> None:
-        """Ask."""
         await do.world.ask(str(await do.value(self.text)))

@@ -51,7 +51,6 @@ class CallStep(Form, verb="call"):
     """A blocking function runs in a thread."""
 
     def compiled(self, path: Path, context: Context) -> CallNode:
-        """See `Form`."""
         here = (*path, "call")
         call = self.call
         functions = context.shared.library.functions()
@@ -88,20 +87,16 @@ class CallNode(Node):
 
     @property
     def binds(self) -> tuple[tuple[str, Operand | None], ...]:
-        """The name of its result."""
         return () if self.variable is None else ((self.variable, None),)
 
     @property
     def calls(self) -> tuple[str, ...]:
-        """Its function."""
         return (self.function,)
 
     def takes(self, known: Timing) -> float:
-        """As long as the function likes."""
         return known.count("calls")
 
     async def run(self, do: Doing) -> None:
-        """Call it."""
         args = {name: await do.evaluate(operand) for name, operand in self.args}
         timeout = await do.limit(self.timeout)
         try:

@@ -22,7 +22,6 @@ class CheckpointStep(Form, verb="checkpoint"):
     """Its name; a checkpoint without one is just `- checkpoint`."""
 
     def compiled(self, path: Path, context: Context) -> CheckpointNode:
-        """See `Form`."""
         name = context.fixed((*path, "checkpoint"), self.checkpoint) or ""
         return CheckpointNode(*context.head(self, path, f"checkpoint {name}".rstrip()), name=name)
 
@@ -42,5 +41,4 @@ class CheckpointNode(Node):
     marks = True
 
     async def run(self, do: Doing) -> None:
-        """From now on a rewind starts here."""
         do.course.mark(do.place, do.scope)

@@ -20,7 +20,6 @@ class DelayStep(Form, verb="delay"):
     """s; a pause does not count, a skip ends it."""
 
     def compiled(self, path: Path, context: Context) -> DelayNode:
-        """See `Form`."""
         return DelayNode(
             *context.head(self, path, f"delay {self.delay}"),
             seconds=context.amount((*path, "delay"), self.delay, not_negative),
@@ -40,13 +39,10 @@ class DelayNode(Node):
 
     @property
     def evaluates(self) -> tuple[Operand, ...]:
-        """Its time."""
         return (self.seconds,)
 
     def takes(self, known: Timing) -> float:
-        """Just so long."""
         return known.number(self.seconds)
 
     async def run(self, do: Doing) -> None:
-        """Wait."""
         await do.delay(await do.number(self.seconds))

@@ -20,7 +20,6 @@ class GroupStep(Form, verb="group"):
     """The steps; `name`, `on_error` and `on_disconnect` are of all of them together."""
 
     def compiled(self, path: Path, context: Context) -> GroupNode:
-        """See `Form`."""
         body = compile_list(self.group, (*path, "group"), context)
         return GroupNode(*context.head(self, path, "group"), body=body)
 
@@ -38,9 +37,7 @@ class GroupNode(Node):
 
     @property
     def inside(self) -> InOrder:
-        """Its body."""
         return InOrder(self.body)
 
     async def run(self, do: Doing) -> None:
-        """Run them."""
         await do.steps(self.body)

@@ -30,7 +30,6 @@ class IfStep(Form, verb="if"):
     """Where it is false."""
 
     def compiled(self, path: Path, context: Context) -> IfNode:
-        """See `Form`."""
         condition = context.operand((*path, "if"), template.compile_condition, self.if_)
         return IfNode(
             *context.head(self, path, f"if {str(self.if_).removeprefix('=')}"),
@@ -55,12 +54,10 @@ class IfNode(Node):
 
     @property
     def evaluates(self) -> tuple[Operand, ...]:
-        """Its condition."""
         return (self.condition,)
 
     @property
     def inside(self) -> Either:
-        """Its lists."""
         return Either(self.condition, self.then, self.else_)
 
     async def run(self, do: Doing) -> None:

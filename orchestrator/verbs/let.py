@@ -25,7 +25,6 @@ class LetStep(Form, verb="let"):
     completed put."""
 
     def compiled(self, path: Path, context: Context) -> LetNode:
-        """See `Form`."""
         bindings = []
         inner = context
         for name, value in self.let.items():
@@ -51,10 +50,8 @@ class LetNode(Node):
 
     @property
     def binds(self) -> tuple[tuple[str, Operand | None], ...]:
-        """Its names."""
         return self.bindings
 
     async def run(self, do: Doing) -> None:
-        """Bind them."""
         for name, operand in self.bindings:
             do.scope[name] = await do.value(operand)

@@ -20,7 +20,6 @@ class LogStep(Form, verb="log"):
     """Text, with `$(name)` of names and of channels; goes to the log and to `message`."""
 
     def compiled(self, path: Path, context: Context) -> LogNode:
-        """See `Form`."""
         return LogNode(
             *context.head(self, path, "log"), text=context.text((*path, "log"), self.log)
         )
@@ -40,5 +39,4 @@ class LogNode(Node):
     takes = at_once
 
     async def run(self, do: Doing) -> None:
-        """Tell it."""
         do.world.tell(str(await do.value(self.text)))

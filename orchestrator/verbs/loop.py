@@ -129,7 +129,6 @@ class LoopStep(Form, verb="loop"):
     """The steps of each pass."""
 
     def compiled(self, path: Path, context: Context) -> LoopNode:
-        """See `Form`."""
         here = (*path, "loop")
         loop = self.loop
         points = _points(loop, here, context)
@@ -220,12 +219,10 @@ class LoopNode(Node):
 
     @property
     def puts(self) -> tuple[Put, ...]:
-        """Its positioner, where it has one."""
         return () if self.target is None else (self.target,)
 
     @property
     def inside(self) -> Passes:
-        """Its passes."""
         return Passes(self.points, self.variable, self.body)
 
     async def run(self, do: Doing) -> None:

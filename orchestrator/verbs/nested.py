@@ -88,7 +88,6 @@ class NestedStep(Form, verb="nested"):
     """The steps at each point; LOOP_INDEX has a number for each server."""
 
     def compiled(self, path: Path, context: Context) -> NestedNode:
-        """See `Form`."""
         here = (*path, "nested")
         levels = []
         for name, indices in self.nested.over.items():
@@ -134,7 +133,6 @@ class NestedNode(Node):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """All that a server tells by."""
         return tuple(name for level in self.levels for name in level.server.told)
 
     @property
@@ -144,7 +142,6 @@ class NestedNode(Node):
 
     @property
     def inside(self) -> Walk:
-        """Its points."""
         return Walk(self.levels, self.body)
 
     @property

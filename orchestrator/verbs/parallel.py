@@ -21,7 +21,6 @@ class ParallelStep(Form, verb="parallel"):
     and is the error told. No two may put to one channel."""
 
     def compiled(self, path: Path, context: Context) -> ParallelNode:
-        """See `Form`."""
         here = (*path, "parallel")
         branches = [compile_step(s, (*here, i), context) for i, s in enumerate(self.parallel)]
         return ParallelNode(*context.head(self, path, "parallel"), branches=tuple(branches))
@@ -41,11 +40,9 @@ class ParallelNode(Node):
 
     @property
     def inside(self) -> Together:
-        """Its branches."""
         return Together(self.branches)
 
     async def run(self, do: Doing) -> None:
-        """Run them."""
         if any(inner.marks for inner in walk(self.branches)):
             do.course.mark(do.place, do.scope)  # all of it begins again: no way leads into a branch
         await do.course.together(self.branches, do.scope, do.place)

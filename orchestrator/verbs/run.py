@@ -41,7 +41,6 @@ class RunStep(Form, verb="run"):
     """A document or a Python sequence; none may run itself, not even by way of others."""
 
     def compiled(self, path: Path, context: Context) -> RunNode | GroupNode:
-        """See `Form`."""
         here = (*path, "run")
         args = arguments(self.run.args, here, context)
         name = context.fixed(here, self.run.sequence)
@@ -89,7 +88,6 @@ class RunNode(Node):
 
     @property
     def inside(self) -> Another:
-        """The sequence."""
         return Another(self.sequence, self.args, self.document, self.program, self.known)
 
     def takes(self, known: Timing) -> float:
@@ -97,5 +95,4 @@ class RunNode(Node):
         return 0.0 if self.known is not None else known.count("calls")
 
     async def run(self, do: Doing) -> None:
-        """Run it."""
         await do.course.sequence(self.inside, do)

@@ -17,7 +17,7 @@ from pydantic import (
 
 from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.program.form import Form
-from orchestrator.language.program.nodes import NO_STEPS, Node, Timing
+from orchestrator.language.program.nodes import NO_STEPS, Node, a_round_trip
 from orchestrator.language.program.scope import Context, positive
 from orchestrator.language.text.fields import Amount, OrText
 from orchestrator.language.text.findings import Strict
@@ -73,7 +73,6 @@ class SampleStep(Form, verb="sample"):
     """Each value with its own timestamp and severity; there is a row only if all answer."""
 
     def compiled(self, path: Path, context: Context) -> SampleNode:
-        """See `Form`."""
         if isinstance(self.sample, Sample):
             sample, here = self.sample, (*path, "sample", "channels")
         else:
@@ -124,23 +123,17 @@ class SampleNode(Node):
     puts = ()
     evaluates = ()
     inside = NO_STEPS
+    takes = a_round_trip
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Its channels."""
         return self.channels
 
     @property
     def samples(self) -> tuple[str, ...]:
-        """The same."""
         return self.channels
 
-    def takes(self, known: Timing) -> float:  # noqa: ARG002 - a fact of every step
-        """A round trip."""
-        return 0.0
-
     async def run(self, do: Doing) -> None:
-        """Take the row."""
         timeout = await do.number(self.timeout)
         began = do.world.clock
         if do.held:

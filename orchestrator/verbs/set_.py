@@ -52,7 +52,6 @@ class SetStep(Form, verb="set"):
     timeout. Limits and write access are looked at first."""
 
     def compiled(self, path: Path, context: Context) -> SetNode:
-        """See `Form`."""
         here = (*path, "set")
         if isinstance(self.set, SetAll):
             given = [_target(t, (*here, "all", i), context) for i, t in enumerate(self.set.all)]
@@ -93,13 +92,10 @@ class SetNode(Node):
 
     @property
     def puts(self) -> tuple[Put, ...]:
-        """Its targets."""
         return self.targets
 
     def takes(self, known: Timing) -> float:
-        """Until the last of them has arrived."""
         return known.puts(self.targets)
 
     async def run(self, do: Doing) -> None:
-        """Put."""
         await do.put(self.targets, self.timeout)

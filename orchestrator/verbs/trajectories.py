@@ -13,7 +13,7 @@ from orchestrator.language.expressions.operand import Operand, checked, constant
 from orchestrator.language.expressions.template import joined
 from orchestrator.language.names import ServerChannels
 from orchestrator.language.program.form import Form
-from orchestrator.language.program.nodes import NO_STEPS, Node, Timing
+from orchestrator.language.program.nodes import NO_STEPS, Node, a_round_trip
 from orchestrator.language.program.scope import UNKNOWN, Context, positive
 from orchestrator.language.text.fields import Amount, Scalar
 from orchestrator.language.text.findings import Strict, expected
@@ -71,7 +71,6 @@ class TrajectoriesStep(Form, verb="trajectories"):
     """Written to `CMD` of each, and waited for until each has acknowledged it."""
 
     def compiled(self, path: Path, context: Context) -> TrajectoriesNode:
-        """See `Form`."""
         here = (*path, "trajectories")
         loads = []
         for name, given in self.trajectories.servers.items():
@@ -146,33 +145,25 @@ class TrajectoriesNode(Node):
 
     puts = ()
     inside = NO_STEPS
+    takes = a_round_trip
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """All that a server tells by."""
         return tuple(name for server, _ in self.loads for name in server.told)
 
     @property
     def writes(self) -> tuple[str, ...]:
-        """The commands."""
         return tuple(server.cmd for server, _ in self.loads)
 
     @property
     def claims(self) -> tuple[str, ...]:
-        """The same."""
         return self.writes
 
     @property
     def evaluates(self) -> tuple[Operand, ...]:
-        """The trajectories."""
         return tuple(operand for _, operand in self.loads)
 
-    def takes(self, known: Timing) -> float:  # noqa: ARG002 - a fact of every step
-        """A round trip."""
-        return 0.0
-
     async def run(self, do: Doing) -> None:
-        """Load them."""
         texts = [(server, str(await do.evaluate(operand))) for server, operand in self.loads]
         timeout = await do.number(self.timeout)
         try:

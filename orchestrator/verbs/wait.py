@@ -133,7 +133,6 @@ class WaitStep(Form, verb="wait"):
     """Driven by monitors, never by polling."""
 
     def compiled(self, path: Path, context: Context) -> WaitNode | GroupNode:
-        """See `Form`."""
         here = (*path, "wait")
         wait = self.wait
         comparison = until = None
@@ -203,25 +202,20 @@ class WaitNode(Node):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """What it compares."""
         return () if self.comparison is None else (self.comparison.pv,)
 
     @property
     def waits(self) -> Awaited:
-        """Its condition."""
         return Awaited(self.comparison, self.until, self.timeout, self.hold)
 
     def takes(self, known: Timing) -> float:
-        """Until its condition has held for as long as it has to."""
         return known.wait(self.waits) + known.number(self.hold)
 
     @property
     def waits_for_channels(self) -> bool:
-        """By default."""
         return self.on_disconnect is not OnDisconnect.FAIL
 
     async def run(self, do: Doing) -> None:
-        """Wait until it has come true."""
         timeout = await do.limit(self.timeout)
         how = How(
             hold=await do.number(self.hold),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from orchestrator.engine.python.machine import When
 from orchestrator.engine.python.python_source import UNKNOWN, VerbCall, read_source
 from orchestrator.engine.python.run import VERBS, Run
+from orchestrator.engine.python.verb_calls import as_step
 from orchestrator.engine.sequences.library import Library
 from orchestrator.errors import CheckError
 from orchestrator.language.expressions.operand import constant_value
@@ -215,20 +217,24 @@ def _step(call: VerbCall) -> Mapping[str, object] | None:
     Raises:
         CheckError: It can't be called so.
     """
-    if call.verb in own_verbs():
-        fields = {name.rstrip("_"): _later(value) for name, value in call.fields.items()}
-        return {call.verb: _later(call.args[0]) if call.args else fields}
     signature = _SIGNATURES.get(call.verb)
+    if signature is None and call.verb in own_verbs():
+        signature = _OWN
     if signature is None:
         return None  # Python tells when it runs
     bind = signature.bind if call.complete else signature.bind_partial
     try:
-        named = dict(bind(None, *call.args, **call.fields).arguments)
+        given = bind(None, *call.args, **call.fields)
     except TypeError as error:
         raise CheckError([f"run.{call.verb}: {error}"]) from error
-    named.pop("self", None)
-    named |= named.pop("fields", {})
-    return _form(call.verb, named)
+    if call.verb in _NO_STEPS:
+        return _NO_STEPS[call.verb](given.arguments)
+    own = [*signature.parameters.values()][1:]
+    if not all(_fill(given, parameter, complete=call.complete) for parameter in own):
+        return None
+    asked = _Asked()
+    getattr(asked, call.verb)(*given.args[1:], **given.kwargs)
+    return asked.step
 
 
 _SIGNATURES = {
@@ -236,88 +242,84 @@ _SIGNATURES = {
 } | {"When": inspect.signature(When.__init__)}
 
 
-def _form(verb: str, given: dict[str, object]) -> Mapping[str, object] | None:
-    match verb:
-        case "set" | "wait":
-            return None if given.get("pv") in (None, UNKNOWN) else {verb: _fields(verb, given)}
-        case "set_all":
-            return _all(given)
-        case "until":
-            expression = given.pop("expression", UNKNOWN)
-            fields = _fields(verb, given)
-            return None if expression is UNKNOWN else {"wait": {"until": expression, **fields}}
-        case "value" | "When":
-            expression = given.get("expression", given.get("condition", UNKNOWN))
-            return {"let": {"looked_at": expression}} if isinstance(expression, str) else None
-        case "sample":
-            channels = [c for c in _several(given.get("channels")) if c is not UNKNOWN]
-            return {"sample": channels} if channels else None
-        case "data":
-            return {"sample": [given["channel"]]} if _is_text(given, "channel") else None
-        case "linspace" | "arange":
-            return _loop(verb, given)
-        case "delay":
-            return {"delay": _later(given.get("seconds"))}
-        case "call" | "run":
-            return _called(verb, given)
-        case _:
-            return _chained(verb, given)
+def _as_own(self: Run, *value: object, **fields: object) -> None:
+    """How a verb of the user's own is called."""
 
 
-def _fields(verb: str, given: Mapping[str, object]) -> dict[str, object]:
-    """The fields of a `set` or a `wait`."""
-    fields = {
-        (name if verb == "set" else name.rstrip("_")): _later(value)
-        for name, value in given.items()
-        if name != "name" and not (name in _FIXED and value is UNKNOWN)
-    }
-    if fields.get("timeout", 0) is None:
-        fields["timeout"] = "none"
-    if verb != "set":
-        fields.setdefault("timeout", "none")
-    return fields
+_OWN = inspect.signature(_as_own)
 
 
-def _all(given: dict[str, object]) -> Mapping[str, object] | None:
-    values, timeout = given.pop("values", UNKNOWN), given.pop("timeout", 10.0)
-    if not isinstance(values, dict) or not values:
+class _Asked(Run):
+    """A run whose verbs note which step they would be, and do nothing."""
+
+    def __init__(self) -> None:
+        self.step: dict[str, object] | None = None
+
+    def _begins(self, begin: Any, verb: str, fields: object, name: str = "") -> Any:
+        del name  # findings are told by what it does
+        inside = {"do": [{"delay": 0}]} if verb == "nested" else {}
+        self.step = {**as_step(verb, fields), **inside}
+        return begin
+
+    def _verb(self, what: str, begin: Any) -> Any:
+        """Nothing that would have to be awaited."""
+
+
+def _fill(given: inspect.BoundArguments, parameter: inspect.Parameter, *, complete: bool) -> bool:
+    """Put something else in place of what is not known of an argument; whether that can be."""
+    name, arguments = parameter.name, given.arguments
+    value = arguments.get(name, parameter.default)
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        several = arguments.get(name, ())
+        known = arguments[name] = tuple(item for item in several if item is not UNKNOWN)
+        return bool(known) or (complete and not several)
+    if parameter.kind is parameter.VAR_KEYWORD:
+        own = arguments.get(name, {}).items()
+        arguments[name] = {n: _later(v) for n, v in own if v is not UNKNOWN or n not in _FIXED}
+    elif isinstance(value, dict):
+        arguments[name] = {key: _later(item) for key, item in value.items()}
+    elif value is UNKNOWN or value is parameter.empty:
+        if parameter.annotation not in _AMOUNTS:
+            arguments.pop(name, None)
+            return parameter.default is not parameter.empty
+        arguments[name] = _later(UNKNOWN)
+    return True
+
+
+_AMOUNTS = ("float", "float | None", "object")
+"""Annotations of arguments whose value need not be known before a step runs."""
+
+
+# What is no step: looked at as one that needs the same.
+
+
+def _expression(given: Mapping[str, object]) -> Mapping[str, object] | None:
+    text = given.get("expression", given.get("condition"))
+    return {"let": {"looked_at": text}} if isinstance(text, str) else None
+
+
+def _data(given: Mapping[str, object]) -> Mapping[str, object] | None:
+    channel = given.get("channel")
+    return {"sample": [channel]} if isinstance(channel, str) else None
+
+
+def _loop(given: Mapping[str, object]) -> Mapping[str, object] | None:
+    if not isinstance(given.get("pv"), str):
         return None
-    each = [_fields("set", {**given, "pv": pv, "value": value}) for pv, value in values.items()]
-    return {"set": {"all": each, "timeout": _later(timeout)}}
+    last = "num" if "num" in given else "step"
+    fields = {"from": "start", "to": "stop", last: last}
+    points = {field: _later(given.get(name, UNKNOWN)) for field, name in fields.items()}
+    return {"loop": {"pv": given["pv"], **points}, "do": [{"delay": 0}]}
 
 
-def _loop(verb: str, given: Mapping[str, object]) -> Mapping[str, object] | None:
-    if not _is_text(given, "pv"):
-        return None
-    ends = {"from": _later(given.get("start")), "to": _later(given.get("stop"))}
-    last = "num" if verb == "linspace" else "step"
-    points = {"pv": given["pv"], **ends, last: _later(given.get(last))}
-    return {"loop": points, "do": [{"delay": 0}]}
-
-
-def _called(verb: str, given: dict[str, object]) -> Mapping[str, object] | None:
-    key = "function" if verb == "call" else "sequence"
-    if not _is_text(given, key):
-        return None
-    args = {n: _later(v) for n, v in (given.get("args") or {}).items()}  # type: ignore[attr-defined]  # the `**args` of a signature
-    return {verb: {key: given[key], "args": args}}
-
-
-def _chained(verb: str, given: Mapping[str, object]) -> Mapping[str, object] | None:
-    if verb == "trajectories" and isinstance(servers := given.get("servers"), dict):
-        return {"trajectories": {"servers": {n: _later(v) for n, v in servers.items()}}}
-    if verb == "nested" and not _is_unknown(over := given.get("over", UNKNOWN)):
-        return {"nested": {"over": over}, "do": [{"delay": 0}]}
-    return None
+_NO_STEPS: Mapping[str, Callable[[Mapping[str, object]], Mapping[str, object] | None]] = {
+    "value": _expression,
+    "When": _expression,
+    "data": _data,
+    "linspace": _loop,
+    "arange": _loop,
+}
 
 
 def _later(value: object) -> object:
     return f"$({_LATER})" if _is_unknown(value) else value
-
-
-def _is_text(given: Mapping[str, object], name: str) -> bool:
-    return isinstance(given.get(name), str)
-
-
-def _several(value: object) -> Iterable[object]:
-    return value if isinstance(value, tuple | list) else ()

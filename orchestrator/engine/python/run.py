@@ -223,7 +223,7 @@ class Run:
         fields: dict[str, object] = {"function": function, "args": args, "as": "result"}
         if timeout is not None:
             fields["timeout"] = timeout
-        return self._verb("call", partial(self._call, fields))
+        return self._verb("call", self._begins(self._call, "call", fields))
 
     def trajectories(
         self,
@@ -253,13 +253,13 @@ class Run:
         step = {"over": given, "timeout": timeout, **fields}
         return _Points(
             partial(self._verb, "nested"),
-            partial(self._walk, step, name),
+            self._begins(self._walk, "nested", step, name),
             self._move,
             lambda walk: self._code.room.to_home(walk.close),
         )
 
-    async def _walk(self, fields: Mapping[str, object], name: str, site: Site) -> Walk:
-        call, _ = self._calls.step(site, "nested", fields, name)
+    async def _walk(self, verb: str, fields: object, name: str, site: Site) -> Walk:
+        call, _ = self._calls.step(site, verb, fields, name)
         return await self._cross(site, partial(self._steps.walk, call))
 
     async def _move(self, site: Site, walk: Walk, around: tuple[int, ...]) -> _Reached | None:
@@ -342,7 +342,17 @@ class Run:
 
     def _plain(self, verb: str, fields: object, name: str = "", *, what: str = "") -> Verb[None]:
         """A verb that gives nothing; `what`: what it is called in Python, if not as the step."""
-        return self._verb(what or verb, partial(self._do, verb, fields, name))
+        return self._verb(what or verb, self._begins(self._do, verb, fields, name))
+
+    def _begins(
+        self,
+        begin: Callable[[str, object, str, Site], Coroutine[Any, Any, _T]],
+        verb: str,
+        fields: object,
+        name: str = "",
+    ) -> Callable[[Site], Coroutine[Any, Any, _T]]:
+        """How a verb begins that is a step of documents; `python_check` notes the step here."""
+        return partial(begin, verb, fields, name)
 
     def _at(self) -> Place:
         return Place(self._place.path, _loops.get(), self._place.tries)
@@ -351,8 +361,8 @@ class Run:
         call, values = self._calls.step(site, verb, fields, name)
         await self._cross(site, partial(self._steps.step, call, site, self._at(), values))
 
-    async def _call(self, fields: Mapping[str, object], site: Site) -> object:
-        call, values = self._calls.step(site, "call", fields)
+    async def _call(self, verb: str, fields: object, name: str, site: Site) -> object:
+        call, values = self._calls.step(site, verb, fields, name)
         bound = await self._cross(site, partial(self._steps.step, call, site, self._at(), values))
         return bound.get("result")
 

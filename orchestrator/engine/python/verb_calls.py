@@ -22,7 +22,7 @@ from orchestrator.types import Path
 
 _MOST = 500
 """Compiled calls that are kept of one sequence: more come from arguments that always differ."""
-_BESIDE = ("name", "on_disconnect")
+_BESIDE = ("on_disconnect",)
 """Arguments of a verb that are fields beside it."""
 
 
@@ -66,10 +66,7 @@ class VerbCalls:
         self, site: Site, verb: str, fields: object, name: str, values: Mapping[str, object]
     ) -> StepCall:
         origin = site.where or f"{self._sequence} (Python)"
-        own, beside = plain(fields), {"name": name}
-        if isinstance(own, dict):
-            beside |= {key: own.pop(key) for key in _BESIDE[1:] if key in own}
-        step = step_of(verb, own, beside, origin)
+        step = step_of({**as_step(verb, plain(fields)), "name": name}, origin)
         base = (*self._around, site.short or self._sequence)
         return compile_call(step, self._names, self._library, base, origin, values)
 
@@ -92,6 +89,14 @@ class VerbCalls:
             if len(self._expressions) < _MOST:
                 self._expressions[text] = known
         return known
+
+
+def as_step(verb: str, fields: object) -> dict[str, object]:
+    """A step as a document has it, of what a verb was given."""
+    if not isinstance(fields, dict):
+        return {verb: fields}
+    beside = {key: fields[key] for key in _BESIDE if key in fields}
+    return {verb: {key: f for key, f in fields.items() if key not in beside}, **beside}
 
 
 @cache

@@ -167,19 +167,14 @@ def _lost_its_verb(about: Path, told: Collection[Path]) -> bool:
     return any(path[:-1] == about and path[-1] in VERBS for path in told if path)
 
 
-def step_of(verb: str, fields: object, beside: Mapping[str, object], origin: str) -> BaseStep:
+def step_of(value: Mapping[str, object], origin: str) -> BaseStep:
     """A step from data that are no text: one that a Python sequence calls.
-
-    Args:
-        verb: The step's.
-        fields: What stands at the verb.
-        beside: What stands beside it.
-        origin: Where it is called.
 
     Raises:
         CheckError: All that is wrong, a line each, after `origin`.
     """
-    step, mistakes = validate(VERBS[verb], {verb: fields, **beside})
+    (verb,) = VERBS.keys() & value.keys()
+    step, mistakes = validate(VERBS[verb], value)
     if mistakes:
         raise CheckError([f"{origin}: {_in_step(m.path, m.text)}" for m in mistakes])
     return cast(BaseStep, step)
