@@ -68,6 +68,16 @@ def test_python_sequences_and_robust_ones(reader: NewUser) -> None:
     assert '"$schema"' in (reader.folder / "sequence.schema.json").read_text()
 
 
+def test_a_step_of_ones_own(reader: NewUser) -> None:
+    reader.follow(ROOT / "docs/how-to/write-a-step.md")
+    assert reader.said.count("outcome: Success") == 2
+    assert "about 2 s" in reader.said
+    assert '"RampStep"' in reader.said
+    reader.type("sed -i 's/to: 1,/to: 1000,/' slowly.yaml")
+    reader.type("orchestrator check slowly.yaml", 2)
+    assert "beyond its limits" in reader.said or "outside its limits" in reader.said
+
+
 def test_a_night_as_a_test(reader: NewUser) -> None:
     _configure_service(reader)
     reader.follow(ROOT / "docs/how-to/turn-a-night-into-a-test.md")

@@ -318,3 +318,8 @@ def test_a_file_that_was_changed_since_it_was_imported_is_said_to_be_unseen(plan
     linecache.checkcache()
     look = look_at(program, names_of(config), library)
     assert look.unseen == ["go: its source is not there, or is another by now"]
+
+
+def test_a_field_that_stands_beside_its_step_is_no_mistake_of_a_verb(look) -> None:
+    seen = look('await run.set("stage.x", 1, on_disconnect="wait")\n')
+    assert (seen.errors, seen.unseen) == ([], [])
