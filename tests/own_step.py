@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.config import load_config
-from orchestrator.engine import register_verbs
 from orchestrator.language.text.steps import VERBS, unregister
 from orchestrator.verbs import own_verbs
+from orchestrator.verbs.own import register_verbs
 from tests.pages import ROOT, blocks
 
 PAGE = ROOT / "docs/how-to/write-a-step.md"

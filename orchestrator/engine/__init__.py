@@ -2,7 +2,6 @@
 
 from orchestrator.engine.runs.engine import Engine
 from orchestrator.engine.sequences.library import Library, RunFunction, library_of, registry_of
-from orchestrator.engine.sequences.own_verbs import register_verbs
 from orchestrator.engine.user_code.rooms import Rooms
 
 __all__ = [
@@ -11,6 +10,5 @@ __all__ = [
     "Rooms",
     "RunFunction",
     "library_of",
-    "register_verbs",
     "registry_of",
 ]

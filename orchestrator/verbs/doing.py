@@ -118,8 +118,11 @@ class World(Protocol):
     async def evaluate(self, operand: Operand, scope: Mapping[str, object]) -> object:
         """A value, on channels not older than this run's last completed put."""
 
-    async def refresh(self, names: Iterable[str], timeout: float) -> None:
-        """Make sure that what is known of these channels is not older than that."""
+    async def refresh(self, names: Iterable[str], timeout: float, *, must: bool) -> None:
+        """See to it that what is known of these channels is not older than that.
+
+        `must`: a server that does not answer is an error; else its updates will tell.
+        """
 
     def until(self, operand: Operand, scope: Mapping[str, object], accept: Accept) -> Condition:
         """The condition that an expression is true."""

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-import structlog
 from pydantic import Field, StrictBool, StrictStr, model_validator
 
-from orchestrator.errors import StepTimeoutError
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.program.form import Form
@@ -29,8 +27,6 @@ from orchestrator.types import Path
 from orchestrator.verbs.conditions import Condition, How, accepted
 from orchestrator.verbs.doing import Doing
 from orchestrator.verbs.group import GroupNode
-
-log = structlog.get_logger(__name__)
 
 _FRESH = 5.0
 """s that a server has to answer where the updates of a channel will tell as well."""
@@ -232,13 +228,8 @@ class WaitNode(Node):
         """A value from before this run's last put is no reason to go on; `must`: none will do."""
         names = set(self.reads) | (self.until.channels if self.until else set())
         # Where nothing else will do, the wait's own timeout ends it; the client's is its backstop.
-        limit = _FRESH if timeout is None else timeout + _FRESH
-        try:
-            await do.world.refresh(names, limit if must else _FRESH)
-        except StepTimeoutError:
-            if must:
-                raise
-            log.debug("no fresh value for a wait; its updates will tell", step=self.label)
+        limit = _FRESH + (timeout or 0.0 if must else 0.0)
+        await do.world.refresh(names, limit, must=must)
 
     async def _condition(self, do: Doing) -> Condition:
         accept = accepted(restart=self.accept_restart, invalid=self.accept_invalid)

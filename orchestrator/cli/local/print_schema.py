@@ -9,8 +9,8 @@ import typer
 
 from orchestrator.cli.settings import settings
 from orchestrator.cli.terminal.codes import Code
-from orchestrator.engine import register_verbs
 from orchestrator.language.text.schema import json_schema
+from orchestrator.verbs.own import register_verbs
 
 
 def schema(file: Path | None) -> int:

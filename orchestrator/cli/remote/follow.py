@@ -21,7 +21,6 @@ from orchestrator.cli.terminal.logs import level_of, set_up_logs
 from orchestrator.config import Config
 from orchestrator.display.outcome import show_outcome
 from orchestrator.display.run import RunDisplay, open_display
-from orchestrator.engine import register_verbs
 from orchestrator.errors import InputError, NotConnectedError, PutError
 from orchestrator.language.text.arguments import bind, parse_assignments
 from orchestrator.language.text.document import parse
@@ -39,6 +38,7 @@ from orchestrator.types import (
     fields,
     run_of,
 )
+from orchestrator.verbs.own import register_verbs
 
 
 def run(

@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 from orchestrator import verbs
 from orchestrator.config import Config, key_place, names_of
-from orchestrator.engine.sequences.own_verbs import register_verbs
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.sequences.registry import Registry, SequenceFunction, load
 from orchestrator.errors import InputError
@@ -22,6 +21,7 @@ from orchestrator.language.text.document import Document, parse
 from orchestrator.language.text.json_text import read_json
 from orchestrator.types import Path as StepPath
 from orchestrator.types import RunRequest, SourceText, fields
+from orchestrator.verbs.own import register_verbs
 
 RunFunction: TypeAlias = Callable[[Callable[..., object], Mapping[str, object]], Awaitable[object]]
 """Calls a function where user code runs."""

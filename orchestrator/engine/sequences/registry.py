@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import sys
-import sysconfig
-import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +14,10 @@ from orchestrator.errors import InputError
 from orchestrator.language.program.library import PythonSignature
 from orchestrator.language.text.document import Parameter
 from orchestrator.types import SourceText
+from orchestrator.verbs.own import import_module, look_in
 
 SequenceFunction: TypeAlias = Callable[..., Awaitable[None]]
 
-_OTHERS = (str(Path(__file__).parents[2]), *map(sysconfig.get_path, ("stdlib", "purelib")))
-"""Where code is that is not the user's."""
 _MARK = "__orchestrator__"
 _TYPES = ("float", "int", "str", "bool")
 
@@ -117,39 +113,6 @@ def _marked(
             )
         own.append((kind, value))
     return own
-
-
-def look_in(folder: Path | None) -> None:
-    """Find the user's modules in a folder as well."""
-    if folder is not None and str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-
-
-def import_module(name: str) -> ModuleType:
-    """A module of the user's.
-
-    Raises:
-        InputError: It can't be imported; names the line.
-    """
-    try:
-        return importlib.import_module(name)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # `sys.exit()` in a module must not end the service
-        where = _place(error)
-        text = f"{type(error).__name__}: {error}"
-        raise InputError(
-            f"{name} can't be imported: {where}{': ' if where else ''}{text}"
-        ) from error
-
-
-def _place(error: BaseException) -> str:
-    """The line of the user's code in which an import failed; empty where it did not get there."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}:{error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(("<", *_OTHERS))]
-    return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
 
 
 def signature_of(function: Callable[..., object]) -> PythonSignature:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import structlog
+
 from orchestrator.config import Config
 from orchestrator.engine.control.control import RunControl, SkipStep
 from orchestrator.engine.control.held import HeldUp
@@ -14,13 +16,20 @@ from orchestrator.engine.steps.chained import Master, Memory
 from orchestrator.engine.steps.moves import Mover
 from orchestrator.engine.steps.samples import Sampler
 from orchestrator.engine.steps.waits import Waiter, leave
-from orchestrator.errors import ExpressionError, OrchestratorError, ReadError
+from orchestrator.errors import (
+    ExpressionError,
+    OrchestratorError,
+    ReadError,
+    StepTimeoutError,
+)
 from orchestrator.language.expressions.expression import Operand
 from orchestrator.language.names import Names
 from orchestrator.language.values.limits import check_limits
 from orchestrator.ports import Channels, Recorder, RunEvents, View
 from orchestrator.types import Reading, Severity, Told
 from orchestrator.verbs.conditions import NOTHING_MORE, Accept, Condition
+
+log = structlog.get_logger(__name__)
 
 _TRIES = 3
 """How often a channel is read where puts of other branches end while it is."""
@@ -108,15 +117,25 @@ class Verbs:
         data, fresh = self.sampler.samples, self._fresh
         return operand.evaluate(Environment(self._view, data, scope, fresh, unread=unread))
 
-    async def refresh(self, names: Iterable[str], timeout: float = _FRESH) -> None:
+    async def refresh(
+        self, names: Iterable[str], timeout: float = _FRESH, *, must: bool = True
+    ) -> None:
         """Make sure that what is known of these channels is not older than the last put.
+
+        Args:
+            names: The channels.
+            timeout: s that their servers have to answer.
+            must: Whether one that does not answer is an error; else its updates will tell.
 
         Raises:
             StepTimeoutError: A server did not answer within `timeout` s.
             ReadError: What it answered is no value, or a second abort has given it up.
             SkipStep: What needs them is skipped: with older values it could do what is wrong.
         """
-        for error in (await self._read_anew(names, timeout)).values():
+        error = next(iter((await self._read_anew(names, timeout)).values()), None)
+        if isinstance(error, StepTimeoutError) and not must:
+            log.debug("no fresh value: updates will tell", error=str(error))
+        elif error is not None:
             raise error
 
     async def _read_anew(

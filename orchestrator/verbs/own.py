@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+import sysconfig
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 from orchestrator.config import Config, key_place
-from orchestrator.engine.sequences.registry import import_module, look_in
 from orchestrator.errors import InputError
 from orchestrator.language.program.form import Form, undocumented
 from orchestrator.language.text.steps import VERBS, register
+
+_OTHERS = (str(Path(__file__).parents[1]), *map(sysconfig.get_path, ("stdlib", "purelib")))
+"""Where code is that is not the user's."""
 
 
 def register_verbs(config: Config) -> None:
@@ -55,3 +62,36 @@ def _check_documented(form: type[Form]) -> None:
             f"{form.__module__}: {', '.join(silent)}: write below it what it means, as the "
             "reference and editors show it"
         )
+
+
+def look_in(folder: Path | None) -> None:
+    """Find the user's modules in a folder as well."""
+    if folder is not None and str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+def import_module(name: str) -> ModuleType:
+    """A module of the user's.
+
+    Raises:
+        InputError: It can't be imported; names the line.
+    """
+    try:
+        return importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # `sys.exit()` in a module must not end the service
+        where = _place(error)
+        text = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{name} can't be imported: {where}{': ' if where else ''}{text}"
+        ) from error
+
+
+def _place(error: BaseException) -> str:
+    """The line of the user's code in which an import failed; empty where it did not get there."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(("<", *_OTHERS))]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
