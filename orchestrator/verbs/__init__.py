@@ -13,23 +13,23 @@ from orchestrator.language.text.fields import Amount, AnyValue, OneValue
 from orchestrator.language.text.findings import Strict
 from orchestrator.language.text.steps import VERBS, Steps, register
 from orchestrator.types import Path
-from orchestrator.verbs.ask import AskNode, AskStep
-from orchestrator.verbs.call import CallNode, CallStep
-from orchestrator.verbs.checkpoint import CheckpointNode, CheckpointStep
-from orchestrator.verbs.delay import DelayNode, DelayStep
+from orchestrator.verbs.channels.nested import NestedNode, NestedStep
+from orchestrator.verbs.channels.sample import SampleNode, SampleStep
+from orchestrator.verbs.channels.set_ import SetNode, SetStep
+from orchestrator.verbs.channels.trajectories import TrajectoriesNode, TrajectoriesStep
+from orchestrator.verbs.channels.wait import WaitNode, WaitStep
 from orchestrator.verbs.doing import Doing
-from orchestrator.verbs.group import GroupNode, GroupStep
-from orchestrator.verbs.if_ import IfNode, IfStep
-from orchestrator.verbs.let import LetNode, LetStep
-from orchestrator.verbs.log import LogNode, LogStep
-from orchestrator.verbs.loop import LoopNode, LoopStep
-from orchestrator.verbs.nested import NestedNode, NestedStep
-from orchestrator.verbs.parallel import ParallelNode, ParallelStep
-from orchestrator.verbs.run import RunNode, RunStep
-from orchestrator.verbs.sample import SampleNode, SampleStep
-from orchestrator.verbs.set_ import SetNode, SetStep
-from orchestrator.verbs.trajectories import TrajectoriesNode, TrajectoriesStep
-from orchestrator.verbs.wait import WaitNode, WaitStep
+from orchestrator.verbs.flow.ask import AskNode, AskStep
+from orchestrator.verbs.flow.call import CallNode, CallStep
+from orchestrator.verbs.flow.checkpoint import CheckpointNode, CheckpointStep
+from orchestrator.verbs.flow.delay import DelayNode, DelayStep
+from orchestrator.verbs.flow.group import GroupNode, GroupStep
+from orchestrator.verbs.flow.if_ import IfNode, IfStep
+from orchestrator.verbs.flow.let import LetNode, LetStep
+from orchestrator.verbs.flow.log import LogNode, LogStep
+from orchestrator.verbs.flow.loop import LoopNode, LoopStep
+from orchestrator.verbs.flow.parallel import ParallelNode, ParallelStep
+from orchestrator.verbs.flow.run import RunNode, RunStep
 
 __all__ = [
     "BUILT_IN", "NO_STEPS", "Amount", "AnyValue", "AskNode", "AskStep", "CallNode", "CallStep",

@@ -27,14 +27,14 @@ class Move(NamedTuple):
     settle: float
 
 
-class Mover(Protocol):
+class Putting(Protocol):
     """Puts; implemented by `engine.steps.moves`, which says what may be raised."""
 
     async def set(self, moves: Sequence[Move], timeout: float, *, hold: bool) -> None:
         """Put all of these at once, and return when all have arrived within `timeout` s."""
 
 
-class Waiter(Protocol):
+class Waiting(Protocol):
     """Waits; implemented by `engine.steps.waits`, which says what may be raised."""
 
     async def wait(
@@ -63,7 +63,7 @@ class Waiter(Protocol):
         """The condition that a channel relates to a value."""
 
 
-class Sampler(Protocol):
+class Sampling(Protocol):
     """Takes rows; implemented by `engine.steps.samples`, which says what may be raised."""
 
     async def sample(
@@ -72,7 +72,7 @@ class Sampler(Protocol):
         """Take one row of these channels."""
 
 
-class Servers(Protocol):
+class Leading(Protocol):
     """Leads sequence servers; implemented by `engine.steps.chained`."""
 
     async def load(
@@ -92,23 +92,23 @@ class Servers(Protocol):
         """Move none of them any more."""
 
 
-class World(Protocol):
+class RunWorld(Protocol):
     """Channels, operators and values, as one run has them; implemented by `engine.steps.verbs`."""
 
     @property
-    def mover(self) -> Mover:
+    def mover(self) -> Putting:
         """Puts."""
 
     @property
-    def waiter(self) -> Waiter:
+    def waiter(self) -> Waiting:
         """Waits."""
 
     @property
-    def sampler(self) -> Sampler:
+    def sampler(self) -> Sampling:
         """Takes rows."""
 
     @property
-    def master(self) -> Servers:
+    def master(self) -> Leading:
         """Leads sequence servers."""
 
     @property
@@ -177,7 +177,7 @@ class Doing:
 
     def __init__(
         self,
-        world: World,
+        world: RunWorld,
         course: Course,
         scope: Scope,
         place: Place,

@@ -18,6 +18,11 @@ from orchestrator.language.text.steps import VERBS, register
 _OTHERS = (str(Path(__file__).parents[1]), *map(sysconfig.get_path, ("stdlib", "purelib")))
 """Where code is that is not the user's."""
 
+PYTHON_ONLY = frozenset(
+    {"set_all", "until", "value", "data", "linspace", "arange", "machine", "carry_out"}
+)
+"""Names that a run in Python has for what is no verb of documents."""
+
 
 def register_verbs(config: Config) -> None:
     """Import the modules of `[sequences] verbs`, and make their verbs known to documents.
@@ -34,7 +39,7 @@ def register_verbs(config: Config) -> None:
         try:
             for form in _forms(import_module(name)):
                 if VERBS.get(form.VERB) is not form:
-                    _check_documented(form)
+                    _check(form)
                     register(form)
         except (InputError, TypeError) as error:
             where = key_place(config, ("sequences", "verbs", index))
@@ -55,7 +60,10 @@ def _forms(module: ModuleType) -> Iterator[type[Form]]:
     yield from own
 
 
-def _check_documented(form: type[Form]) -> None:
+def _check(form: type[Form]) -> None:
+    """What a verb of ours is by its tests, one of a user's has to be here."""
+    if form.VERB in PYTHON_ONLY:
+        raise TypeError(f"{form.__module__}: in Python {form.VERB!r} is something else already")
     silent = undocumented(form)
     if silent:
         raise TypeError(

@@ -38,7 +38,7 @@ _NOTHING_TO_SEE = frozenset({"log", "ask", "checkpoint", "parallel", "machine"})
 
 
 @dataclass(frozen=True, slots=True)
-class Verb:
+class SeenVerb:
     """One call of a verb, as the step that it is."""
 
     program: Program
@@ -62,7 +62,7 @@ class Verb:
 class Look:
     """What the source of a Python sequence tells."""
 
-    verbs: list[Verb] = field(default_factory=list)
+    verbs: list[SeenVerb] = field(default_factory=list)
     """Those that could be looked at, each with the values of one pass."""
     findings: list[Finding] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
@@ -166,7 +166,7 @@ class _Looking:
     def _compile(self, step: Mapping[str, object], call: VerbCall) -> None:
         document = document_of({"steps": [*_BEFORE, step]}, call.where)
         program = compile_program(document, {}, self._names, self._compiling)
-        self.look.verbs.append(Verb(program, call.conditional))
+        self.look.verbs.append(SeenVerb(program, call.conditional))
         self.those_run_by(program)
 
 
@@ -232,7 +232,7 @@ def _step(call: VerbCall) -> Mapping[str, object] | None:
     own = [*signature.parameters.values()][1:]
     if not all(_fill(given, parameter, complete=call.complete) for parameter in own):
         return None
-    asked = _Asked()
+    asked = _AskedRun()
     getattr(asked, call.verb)(*given.args[1:], **given.kwargs)
     return asked.step
 
@@ -249,7 +249,7 @@ def _as_own(self: Run, *value: object, **fields: object) -> None:
 _OWN = inspect.signature(_as_own)
 
 
-class _Asked(Run):
+class _AskedRun(Run):
     """A run whose verbs note which step they would be, and do nothing."""
 
     def __init__(self) -> None:

@@ -16,8 +16,8 @@ from orchestrator.language.expressions.expression import Operand
 from orchestrator.language.program.compiler import StepCall
 from orchestrator.types import Place
 from orchestrator.verbs import NestedNode
+from orchestrator.verbs.channels.nested import Point, points_of
 from orchestrator.verbs.conditions import Condition, How, accepted
-from orchestrator.verbs.nested import Point, points_of
 from orchestrator.verbs.scope import Scope
 
 _T = TypeVar("_T")
@@ -186,15 +186,17 @@ class PythonSteps:
 
     # Sequence servers ---------------------------------------------------------------------------
 
-    async def walk(self, call: StepCall) -> Walk:
+    async def walk(self, call: StepCall) -> PythonWalk:
         """Begin to walk the indices of sequence servers."""
         node = call.node
         assert isinstance(node, NestedNode)  # noqa: S101 - it is what was compiled
         await self.prepare(call)
         master = self._verbs.master
-        return Walk(node, points_of(node.levels, master), master.rest)
+        return PythonWalk(node, points_of(node.levels, master), master.rest)
 
-    async def move(self, walk: Walk, place: Place) -> tuple[tuple[int, ...], dict[str, int]] | None:
+    async def move(
+        self, walk: PythonWalk, place: Place
+    ) -> tuple[tuple[int, ...], dict[str, int]] | None:
         """Bring the servers to the next point: the passes, and their indices; None = no more."""
         following = next(walk.points, None)
         if following is None:
@@ -211,7 +213,7 @@ class PythonSteps:
         return passes, {server: index for server, (_, index) in at.items()}
 
 
-class Walk:
+class PythonWalk:
     """The points of a `nested` that are to come."""
 
     def __init__(

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from orchestrator.engine.control.concurrently import run_all
 from orchestrator.engine.control.control import RewindRun, RunControl, StopRun
 from orchestrator.engine.python.machine import Machine, State, When
-from orchestrator.engine.python.python_steps import PythonSteps, Walk, Way
+from orchestrator.engine.python.python_steps import PythonSteps, PythonWalk, Way
 from orchestrator.engine.python.verb_calls import VerbCalls, plain
 from orchestrator.engine.steps.verbs import Verbs
 from orchestrator.engine.user_code.cleanup import Site, call_site
@@ -258,11 +258,11 @@ class Run:
             lambda walk: self._code.room.to_home(walk.close),
         )
 
-    async def _walk(self, verb: str, fields: object, name: str, site: Site) -> Walk:
+    async def _walk(self, verb: str, fields: object, name: str, site: Site) -> PythonWalk:
         call, _ = self._calls.step(site, verb, fields, name)
         return await self._cross(site, partial(self._steps.walk, call))
 
-    async def _move(self, site: Site, walk: Walk, around: tuple[int, ...]) -> _Reached | None:
+    async def _move(self, site: Site, walk: PythonWalk, around: tuple[int, ...]) -> _Reached | None:
         at = Place(self._place.path, around, self._place.tries)
         return await self._cross(site, partial(self._steps.move, walk, at))
 
@@ -453,9 +453,9 @@ class _Points(AsyncIterator[dict[str, int]]):
         verb: Callable[
             [Callable[[Site], Coroutine[Any, Any, dict[str, int]]]], Verb[dict[str, int]]
         ],
-        begin: Callable[[Site], Coroutine[Any, Any, Walk]],
-        move: Callable[[Site, Walk, tuple[int, ...]], Coroutine[Any, Any, _Reached | None]],
-        end: Callable[[Walk], None],
+        begin: Callable[[Site], Coroutine[Any, Any, PythonWalk]],
+        move: Callable[[Site, PythonWalk, tuple[int, ...]], Coroutine[Any, Any, _Reached | None]],
+        end: Callable[[PythonWalk], None],
     ) -> None:
         """`move` is given the passes around, and gives the next point; `end` may come anywhen."""
         self._verb = verb
@@ -464,7 +464,7 @@ class _Points(AsyncIterator[dict[str, int]]):
         self._end = end
         self._around = _loops.get()
         self._token: Token[tuple[int, ...]] | None = None
-        self._walk: Walk | None = None
+        self._walk: PythonWalk | None = None
 
     def __anext__(self) -> Verb[dict[str, int]]:
         return self._verb(self._next)

@@ -16,8 +16,10 @@ from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.foresight.checks import check_program
 from orchestrator.language.text.document import parse
+from orchestrator.language.text.steps import VERBS
 from orchestrator.types import Limits, Metadata, NativeType
 from orchestrator.verbs import own_verbs
+from orchestrator.verbs.own import PYTHON_ONLY
 from tests.own_step import configured, step_of_the_page
 from tests.unit.engine.bench import make_config
 
@@ -76,8 +78,9 @@ def test_one_that_is_not_whole_is_an_error_of_the_configuration(
 @pytest.mark.parametrize(
     ("verb", "told"),
     [
-        ("delay", "'delay' is a verb of orchestrator.verbs.delay already"),
+        ("delay", "'delay' is a verb of orchestrator.verbs.flow.delay already"),
         ("then", "'then' can't be both a verb and a field beside one"),
+        ("value", "in Python 'value' is something else already"),
     ],
 )
 def test_a_name_that_is_taken_is_refused(tmp_path: Path, verb: str, told: str) -> None:
@@ -86,6 +89,17 @@ def test_a_name_that_is_taken_is_refused(tmp_path: Path, verb: str, told: str) -
     with pytest.raises(InputError, match=told), configured(tmp_path, lab_steps=text):
         pass
     assert own_verbs() == set()
+
+
+def test_a_name_of_another_module_is_refused(tmp_path: Path) -> None:
+    both = configured(tmp_path, lab_steps=RAMP, other_steps=RAMP)
+    with pytest.raises(InputError, match="'ramp' is a verb of lab_steps already"), both:
+        pass
+
+
+def test_the_names_that_python_has_besides_are_those_of_a_run() -> None:
+    methods = {name for name in vars(Run) if not name.startswith("_")}
+    assert methods - VERBS.keys() == PYTHON_ONLY
 
 
 def test_a_module_without_a_verb_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from orchestrator.verbs import (
     SetNode,
     WaitNode,
 )
-from orchestrator.verbs.loop import POINT
+from orchestrator.verbs.flow.loop import POINT
 from tests.unit.language.conftest import ALIASES, World
 from tests.unit.language.text.test_document import ALIGN
 

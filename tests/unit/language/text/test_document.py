@@ -6,8 +6,8 @@ from orchestrator.errors import CheckError, InputError
 from orchestrator.language.text.document import Document, parse
 from orchestrator.language.text.schema import json_schema
 from orchestrator.language.text.tree import read, scalar
-from orchestrator.verbs.loop import Loop
-from orchestrator.verbs.set_ import SetAll, SetOne
+from orchestrator.verbs.channels.set_ import SetAll, SetOne
+from orchestrator.verbs.flow.loop import Loop
 
 ALIGN = """\
 name: align

@@ -26,7 +26,7 @@ from orchestrator.language.values.conditions import Relation
 from orchestrator.types import Path
 from orchestrator.verbs.conditions import Condition, How, accepted
 from orchestrator.verbs.doing import Doing
-from orchestrator.verbs.group import GroupNode
+from orchestrator.verbs.flow.group import GroupNode
 
 _FRESH = 5.0
 """s that a server has to answer where the updates of a channel will tell as well."""

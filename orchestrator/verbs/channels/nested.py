@@ -21,8 +21,8 @@ from orchestrator.language.text.findings import Strict, expected
 from orchestrator.language.text.steps import Steps
 from orchestrator.language.values.operations import described
 from orchestrator.types import Path, fields
-from orchestrator.verbs.doing import Doing, Servers
-from orchestrator.verbs.trajectories import server_of
+from orchestrator.verbs.channels.trajectories import server_of
+from orchestrator.verbs.doing import Doing, Leading
 
 
 def _over(value: object) -> dict[str, tuple[int, ...] | None]:
@@ -184,7 +184,7 @@ Point = tuple[tuple[int, ...], dict[str, tuple[ServerChannels, int]]]
 
 
 def points_of(
-    levels: Sequence[Level], master: Servers, begin: Sequence[int] | None = None
+    levels: Sequence[Level], master: Leading, begin: Sequence[int] | None = None
 ) -> Iterator[Point]:
     """Every point, the innermost loop fastest; with `begin`, from these passes on.
 

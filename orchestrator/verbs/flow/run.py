@@ -17,7 +17,7 @@ from orchestrator.language.text.fields import AnyValue, Argument, OrText, Refere
 from orchestrator.language.text.findings import Strict
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing
-from orchestrator.verbs.group import GroupNode
+from orchestrator.verbs.flow.group import GroupNode
 
 
 class Run(Strict):

@@ -1,0 +1,1 @@
+"""Steps that say what comes next, and what is told: lists, loops, names, other code."""
