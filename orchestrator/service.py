@@ -29,7 +29,7 @@ from orchestrator.language.program.compiler import compile_suspenders
 from orchestrator.present import Announcement, announced
 from orchestrator.queues import MergeQueue, QueueFigures, pull_queue, request_queue
 from orchestrator.replay import ENDING, outside
-from orchestrator.server import Server
+from orchestrator.transports.ca import Server
 from orchestrator.types import (
     Command,
     EngineItem,

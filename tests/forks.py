@@ -37,7 +37,7 @@ IMPORTED = (
     "orchestrator.engine",
     "orchestrator.language",
     "orchestrator.replay",
-    "orchestrator.server",
+    "orchestrator.transports.ca",
     "orchestrator.data",
     "sim_iocs.base",
     "sim_iocs.fleet",

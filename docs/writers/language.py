@@ -8,7 +8,7 @@ import orchestrator.verbs  # noqa: F401 - by this the verbs are known
 from orchestrator.language.expressions.functions import FUNCTIONS
 from orchestrator.language.text.schema import Row, document_reference, step_reference
 from orchestrator.language.text.steps import VERBS
-from orchestrator.server.reference import ReferenceRow, reference
+from orchestrator.transports.ca.reference import ReferenceRow, reference
 from writers.markdown import code, part, table, words_of
 
 # Process variables ----------------------------------------------------------------------------

@@ -25,8 +25,8 @@ from orchestrator.client import configure_environment
 from orchestrator.config import Config, check_prefix
 from orchestrator.config.access import useless
 from orchestrator.errors import InputError
-from orchestrator.server import pv_names
 from orchestrator.service import Listener, Service, open_service, spare_the_collector
+from orchestrator.transports.ca import pv_names
 from orchestrator.types import Verb
 
 log = structlog.get_logger(__name__)

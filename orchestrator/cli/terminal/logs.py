@@ -24,7 +24,7 @@ _TRACEBACKS = structlog.processors.ExceptionRenderer(
 PACKETS = logging.DEBUG - 5
 """For -vv: caproto's packets too, one by one. Below it caproto and asyncio tell of trouble only."""
 
-_GROUPS = ("orchestrator.server.stats", "orchestrator.server.pvs")
+_GROUPS = ("orchestrator.transports.ca.stats", "orchestrator.transports.ca.pvs")
 """caproto logs each write of a group's PV, the heartbeat's too, by the group's module and name."""
 
 _CIRCUITS = logging.getLogger("caproto.circ")

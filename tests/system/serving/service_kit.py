@@ -11,7 +11,7 @@ from ioc_kit_clients import Client, Clients, clients, until
 from orchestrator.api import Api, Subscription
 from orchestrator.config import ChainConfig, ChannelConfig, Config, ServerConfig
 from orchestrator.ioc import IocServer
-from orchestrator.server import Server
+from orchestrator.transports.ca import Server
 from orchestrator.types import Command, NativeType, PushItem, Reply, Severity, Update
 
 LOOPBACK = ServerConfig(port=0, interfaces=("127.0.0.1",))

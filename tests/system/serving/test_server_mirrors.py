@@ -11,7 +11,7 @@ from orchestrator.api import Api
 from orchestrator.config import ChainConfig, ChannelConfig, Config
 from orchestrator.errors import InputError
 from orchestrator.queues import request_queue
-from orchestrator.server import Server, pv_names
+from orchestrator.transports.ca import Server, pv_names
 from orchestrator.types import (
     Alarm,
     Limits,

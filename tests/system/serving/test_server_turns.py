@@ -9,7 +9,7 @@ from service_kit import config, says, serving
 
 from orchestrator.api import Api
 from orchestrator.queues import request_queue
-from orchestrator.server import Server
+from orchestrator.transports.ca import Server
 from orchestrator.types import Update
 
 

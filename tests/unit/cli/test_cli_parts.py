@@ -302,7 +302,11 @@ def logs_as_before() -> Iterator[None]:
         structlog.reset_defaults()
 
 
-SOURCES = ("orchestrator.engine.runs.engine", "orchestrator.server.stats.stats", "caproto.circ")
+SOURCES = (
+    "orchestrator.engine.runs.engine",
+    "orchestrator.transports.ca.stats.stats",
+    "caproto.circ",
+)
 
 
 @pytest.mark.parametrize(

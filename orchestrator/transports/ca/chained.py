@@ -10,8 +10,8 @@ import caproto as ca
 import numpy as np
 
 from orchestrator.config import ChannelConfig, Config
-from orchestrator.server.mirrors import backlog, make_mirror
-from orchestrator.server.pvs import ReadOnlyDouble, ReadOnlyEnum, ReadOnlyInteger
+from orchestrator.transports.ca.mirrors import backlog, make_mirror
+from orchestrator.transports.ca.pvs import ReadOnlyDouble, ReadOnlyEnum, ReadOnlyInteger
 from orchestrator.types import Alarm, Field, Metadata, NativeType, Severity, fields
 
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from orchestrator.ioc import TextChannel, fitting
-from orchestrator.server.mirrors import make_mirror, take_metadata
-from orchestrator.server.values import write
+from orchestrator.transports.ca.mirrors import make_mirror, take_metadata
+from orchestrator.transports.ca.values import write
 from orchestrator.types import Metadata, NativeType, Update
 
 DOUBLE = ca.ChannelDouble(value=0.0)

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from orchestrator.api import Api
 from orchestrator.config import ChainConfig, ChannelConfig, Config
 from orchestrator.queues import request_queue
-from orchestrator.server.server import Server
+from orchestrator.transports.ca.server import Server
 from orchestrator.types import (
     Metadata,
     MirrorOpened,

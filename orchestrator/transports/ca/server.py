@@ -13,10 +13,10 @@ from orchestrator.api import Api, Filter, Item
 from orchestrator.api.stream import Messages
 from orchestrator.config import Config
 from orchestrator.ioc import IocServer, serve
-from orchestrator.server.clients import client_updates
-from orchestrator.server.pvs import OWN
-from orchestrator.server.requests import Requests
-from orchestrator.server.table import PVTable
+from orchestrator.transports.ca.clients import client_updates
+from orchestrator.transports.ca.pvs import OWN
+from orchestrator.transports.ca.requests import Requests
+from orchestrator.transports.ca.table import PVTable
 from orchestrator.types import Access, MirrorOpened, Reply, Update, fields
 
 _BATCH = 200

@@ -11,7 +11,7 @@ from orchestrator.ioc import ReadOnly, TextChannel
 from orchestrator.ioc.pvs.choice import ChoiceChannel
 from orchestrator.ioc.pvs.decimal import PreciseText
 from orchestrator.ioc.pvs.text import encode
-from orchestrator.server.pvs import ReadOnlyDouble, ReadOnlyInteger
+from orchestrator.transports.ca.pvs import ReadOnlyDouble, ReadOnlyInteger
 from orchestrator.types import Alarm, Metadata, NativeType, Severity
 
 _BACKLOG_BYTES = 4_000_000

@@ -3,9 +3,9 @@ import numpy as np
 from orchestrator.api import EVENTS, Api
 from orchestrator.config import ChainConfig, ChannelConfig, Config
 from orchestrator.queues import request_queue
-from orchestrator.server import pv_names, reference
-from orchestrator.server.requests import Requests
-from orchestrator.server.table import PVTable
+from orchestrator.transports.ca import pv_names, reference
+from orchestrator.transports.ca.requests import Requests
+from orchestrator.transports.ca.table import PVTable
 from orchestrator.types import Limits, NativeType, fields
 
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from caproto.server import stats
 
-from orchestrator.server.stats import Stats
+from orchestrator.transports.ca.stats import Stats
 
 
 def test_they_have_no_fields_of_records_and_caproto_s_own_still_do() -> None:

@@ -14,7 +14,7 @@ from orchestrator.config.access import may_write
 from orchestrator.errors import PutError
 from orchestrator.ioc import CommandPV, CommandTextPV, Group, ReadOnly, TextPV, TextRO
 from orchestrator.ioc.pvs.decimal import PreciseText
-from orchestrator.server.requests import Requests
+from orchestrator.transports.ca.requests import Requests
 from orchestrator.types import Access, Field, Metadata, NativeType, Verb, fields
 
 _MOST_TOLD = 1000

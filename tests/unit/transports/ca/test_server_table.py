@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from orchestrator.api import EVENTS, Api
 from orchestrator.config import ChainConfig, ChannelConfig, Config
 from orchestrator.ioc import IocServer
-from orchestrator.server.requests import Requests
-from orchestrator.server.table import PVTable
+from orchestrator.transports.ca.requests import Requests
+from orchestrator.transports.ca.table import PVTable
 from orchestrator.types import Alarm, Metadata, MirrorOpened, NativeType, Severity, Update
 
 NOWHERE = cast(IocServer, None)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from orchestrator.api import EVENTS, Api
 from orchestrator.config import Config
 from orchestrator.queues import request_queue
-from orchestrator.server.requests import Requests
-from orchestrator.server.table import PVTable
+from orchestrator.transports.ca.requests import Requests
+from orchestrator.transports.ca.table import PVTable
 from orchestrator.types import Field, fields
 
 

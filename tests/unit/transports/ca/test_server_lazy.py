@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from orchestrator import ioc  # noqa: F401 - first: caproto reads its settings when it is imported
-from orchestrator.server.lazy import LazyPVs
-from orchestrator.server.mirrors import make_mirror
-from orchestrator.server.values import write
+from orchestrator.transports.ca.lazy import LazyPVs
+from orchestrator.transports.ca.mirrors import make_mirror
+from orchestrator.transports.ca.values import write
 from orchestrator.types import Alarm, Metadata, NativeType, Severity, Update
 
 

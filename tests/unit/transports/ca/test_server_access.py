@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 from orchestrator.api import EVENTS, Api
 from orchestrator.errors import PutError
 from orchestrator.queues import pull_queue
-from orchestrator.server.pvs import ServicePVs
-from orchestrator.server.requests import Requests
+from orchestrator.transports.ca.pvs import ServicePVs
+from orchestrator.transports.ca.requests import Requests
 
 WRITABLE = ("cmd", "start", "pause", "stop", "abort", "skip", "seq", "args", "nested_indices")
 

@@ -1,0 +1,1 @@
+"""Who brings questions in and carries answers out: each knows `orchestrator.api`, and no other."""
