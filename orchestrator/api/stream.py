@@ -18,7 +18,7 @@ import numpy as np
 
 from orchestrator.api.door import Api
 from orchestrator.api.subscription import Filter, Item
-from orchestrator.types import Field, MirrorOpened, Reply, Update, Value, fields
+from orchestrator.types import Field, MirrorOpened, Reply, Severity, Update, Value, fields
 from orchestrator.types.event_json import event_facts
 
 LONGEST = fields.EVENTS.most
@@ -110,7 +110,7 @@ class _Draft:
         self.fields[name] = text
         self.alarms.pop(name, None)
         if update.severity:
-            self.alarms[name] = json.dumps([update.severity.name, update.status])
+            self.alarms[name] = json.dumps([Severity(update.severity).name, update.status])
         return True
 
     def _has_room(self, size: int) -> bool:
