@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -43,17 +42,6 @@ Channels: TypeAlias = Mapping[str, ChannelConfig]
 
 _NONE: Channels = MappingProxyType({})
 
-
-def _asking(*, text: bool) -> str:
-    """The names of the fields by which something is asked, as a pattern has them."""
-    asks = [field for field in fields.ALL if field.access is Access.ASK]
-    return "|".join(field.name for field in asks if field.metadata.text is text)
-
-
-_COMMAND = re.compile(
-    rf"(?P<prefix>.*)({_asking(text=True)}|(?<!\.)({_asking(text=False)}))"  # no record's field
-)
-"""PVs of a service, or a sequence server, that put-callback completes once they are accepted."""
 _BESIDE = 0.3
 """s in which a PV answers that is served where another one has just done so."""
 _REFUSES = 0.5
@@ -237,8 +225,25 @@ async def _put(
 
 def _messages(names: Iterable[str], channels: Channels) -> dict[str, str]:
     """The `message` that a service has beside each of these, if they are commands of one."""
-    found = {name: _COMMAND.fullmatch(_config(name, channels).pv) for name in names}
-    return {name: f"{match['prefix']}message" for name, match in found.items() if match}
+    found = {name: _service_of(_config(name, channels).pv) for name in names}
+    return {
+        name: f"{prefix}{fields.MESSAGE.name}"
+        for name, prefix in found.items()
+        if prefix is not None
+    }
+
+
+def _service_of(pv: str) -> str | None:
+    """The prefix of the service, or sequence server, of which a PV may be a command.
+
+    Their put-callback completes once they are accepted. Where a dot stands before one of the others
+    it is a field of a record.
+    """
+    for field in fields.ALL:
+        if field.access is Access.ASK and pv.endswith(field.name):
+            prefix = pv.removesuffix(field.name)
+            return prefix if field.metadata.text or not prefix.endswith(".") else None
+    return None
 
 
 async def _there(client: Client, messages: Mapping[str, str]) -> dict[str, str]:
