@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.config import load_config
-from orchestrator.language.text.steps import VERBS, unregister
+from orchestrator.language.text.steps import _VERBS
 from orchestrator.verbs import own_verbs
 from orchestrator.verbs.own import register_verbs
 from tests.pages import ROOT, blocks
@@ -35,7 +35,7 @@ def configured(folder: Path, **modules: str) -> Iterator[None]:
         yield
     finally:
         for verb in own_verbs():
-            unregister(VERBS[verb])
+            del _VERBS[verb]
         for name in modules:
             sys.modules.pop(name, None)
         sys.path.remove(str(folder))

@@ -132,11 +132,6 @@ def register(form: type[BaseStep]) -> None:
     _VERBS[verb] = form
 
 
-def unregister(form: type[BaseStep]) -> None:
-    """Forget a form again: for tests."""
-    del _VERBS[form.VERB]
-
-
 def written(form: type[BaseStep]) -> set[str]:
     """The fields of a form as they are written."""
     return {field.alias or name for name, field in form.model_fields.items()}
