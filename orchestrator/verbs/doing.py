@@ -9,7 +9,8 @@ from typing import NamedTuple, Protocol
 from orchestrator.errors import ExpressionError, NotConnectedError
 from orchestrator.language.expressions.operand import Operand, constant_value
 from orchestrator.language.names import ServerChannels
-from orchestrator.language.program.nodes import Another, Node, Put
+from orchestrator.language.program.nodes import Another, Node
+from orchestrator.language.program.parts import Put
 from orchestrator.language.values.conditions import Relation
 from orchestrator.types import Place, Severity
 from orchestrator.verbs.conditions import Accept, Condition, How

@@ -8,7 +8,8 @@ from orchestrator.engine.readings.environment import NOTHING
 from orchestrator.engine.readings.trust import shown
 from orchestrator.errors import told_at
 from orchestrator.language.foresight.verdicts import Finding, Level
-from orchestrator.language.program.nodes import Put, Runnable, walk
+from orchestrator.language.program.nodes import Runnable, walk
+from orchestrator.language.program.parts import Put
 from orchestrator.language.values.conditions import default_tolerance, is_within
 from orchestrator.ports import ChannelView, View
 from orchestrator.types import Metadata, NativeType, Severity, path_text

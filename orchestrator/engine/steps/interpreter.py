@@ -20,16 +20,8 @@ from orchestrator.errors import (
     StepTimeoutError,
 )
 from orchestrator.language.expressions.operand import Operand, constant_value
-from orchestrator.language.program.nodes import (
-    Abort,
-    Another,
-    Continue,
-    Handler,
-    Node,
-    OnDisconnect,
-    Retry,
-    Suspender,
-)
+from orchestrator.language.program.nodes import Another, Handler, Node, Suspender
+from orchestrator.language.program.parts import Abort, Continue, OnDisconnect, Retry
 from orchestrator.types import Path, Place, Severity, path_text
 from orchestrator.verbs.doing import Doing
 from orchestrator.verbs.scope import Entry, Mark, Scope

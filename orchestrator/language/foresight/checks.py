@@ -19,23 +19,20 @@ from orchestrator.language.foresight.satisfiable import never_equals, never_meet
 from orchestrator.language.foresight.verdicts import Finding, Findings, Level
 from orchestrator.language.program.nodes import (
     Another,
-    Awaited,
-    Comparison,
     Either,
     Handler,
     InOrder,
     Node,
     Passes,
     Program,
-    Put,
     Runnable,
     Suspender,
     Together,
     Walk,
-    While,
     operands_in,
     walk,
 )
+from orchestrator.language.program.parts import Awaited, Comparison, Put, While
 from orchestrator.language.text.arguments import bind_parameters
 from orchestrator.language.values.conditions import Relation, next_is_within
 from orchestrator.language.values.conversion import (

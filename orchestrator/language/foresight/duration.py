@@ -13,18 +13,15 @@ from orchestrator.language.expressions.operand import Environment, Operand
 from orchestrator.language.foresight.reach import UNSURE, Reach
 from orchestrator.language.program.nodes import (
     Another,
-    Awaited,
-    Comparison,
     Either,
     InOrder,
     Node,
     Passes,
-    Put,
     Runnable,
     Together,
     Walk,
-    While,
 )
+from orchestrator.language.program.parts import Awaited, Comparison, Put, While
 from orchestrator.language.values.conditions import Relation
 
 MOST_STEPS = 20_000

@@ -16,7 +16,8 @@ import numpy as np
 from orchestrator.errors import InputError, OrchestratorError
 from orchestrator.language.expressions.intervals import Interval, hull, interval_of
 from orchestrator.language.expressions.operand import Environment, Operand, constant_value
-from orchestrator.language.program.nodes import Count, Listed, Passes, Points, Range, While
+from orchestrator.language.program.nodes import Passes
+from orchestrator.language.program.parts import Count, Listed, Points, Range, While
 from orchestrator.language.values.operations import plain
 from orchestrator.language.values.points import range_points
 

@@ -10,16 +10,8 @@ from dataclasses import replace
 
 from orchestrator.language.expressions.operand import constant_value
 from orchestrator.language.program.form import Form
-from orchestrator.language.program.nodes import (
-    Abort,
-    Continue,
-    Handler,
-    Node,
-    NotKnownYet,
-    OnDisconnect,
-    OnError,
-    Retry,
-)
+from orchestrator.language.program.nodes import Handler, Node, NotKnownYet, OnError
+from orchestrator.language.program.parts import Abort, Continue, OnDisconnect, Retry
 from orchestrator.language.program.scope import UNKNOWN, Context, KnownLater, not_negative, tries
 from orchestrator.language.text.steps import BaseStep
 from orchestrator.language.text.steps import Retry as RetryForm

@@ -14,7 +14,8 @@ from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.names import ServerChannels
 from orchestrator.language.program.compiling import compile_list
 from orchestrator.language.program.form import Form
-from orchestrator.language.program.nodes import Level, Node, OnDisconnect, Timing, Walk
+from orchestrator.language.program.nodes import Node, Timing, Walk
+from orchestrator.language.program.parts import Level, OnDisconnect
 from orchestrator.language.program.scope import Context, positive
 from orchestrator.language.text.fields import Amount
 from orchestrator.language.text.findings import Strict, expected

@@ -5,16 +5,8 @@ import pytest
 from orchestrator.errors import CheckError, ExpressionError
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_program
-from orchestrator.language.program.nodes import (
-    Abort,
-    Continue,
-    Handler,
-    OnDisconnect,
-    Program,
-    Retry,
-    While,
-    walk,
-)
+from orchestrator.language.program.nodes import Handler, Program, walk
+from orchestrator.language.program.parts import Abort, Continue, OnDisconnect, Retry, While
 from orchestrator.language.text.document import parse
 from orchestrator.language.values.conditions import Relation
 from orchestrator.verbs import (

@@ -6,7 +6,8 @@ import pytest
 from orchestrator.errors import CheckError
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_program
-from orchestrator.language.program.nodes import Count, Listed, Program, Range, walk
+from orchestrator.language.program.nodes import Program, walk
+from orchestrator.language.program.parts import Count, Listed, Range
 from orchestrator.language.text.document import document_of, parse
 from orchestrator.language.values.conditions import Relation
 from orchestrator.verbs import (
