@@ -52,7 +52,7 @@ class Engine:
         self._context = RunContext(
             config, names, view, channels, events, self.library, suspenders, wall, memory, rooms
         )
-        self._lane = Lane(self._context, store, _RunIds(wall).next)
+        self._lane = Lane(self._context, store, RunIds(wall).next)
 
     @property
     def needed(self) -> frozenset[str]:
@@ -78,7 +78,7 @@ class Engine:
         await self._lane.close(reason, grace)
 
 
-class _RunIds:
+class RunIds:
     """Names runs."""
 
     def __init__(self, wall: Callable[[], datetime]) -> None:
