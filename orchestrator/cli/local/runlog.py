@@ -26,6 +26,8 @@ from orchestrator.types import (
 _ALIKE = 20
 _ALIKE_S = 60.0
 """Runs that failed alike, so many in such a time, are a flood: those after them are counted."""
+_ANY = 2 * _ALIKE
+"""The same of runs that failed for whatever reasons: a client may change what it starts."""
 
 
 class RunLog:
@@ -39,10 +41,13 @@ class RunLog:
         self._log = structlog.get_logger(__name__)
         self._clock = clock
         self._failures: deque[float] = deque(maxlen=_ALIKE)
+        self._any: deque[float] = deque(maxlen=_ANY)
         self._failure = ""
         self._untold: dict[str, RunStarted] = {}
         """Of runs in a flood, by id: told if they end in another way."""
         self._unlogged = 0
+        self._varied = False
+        """Whether not all of them failed alike."""
 
     def take(self, event: RunEvent) -> None:
         """Log an event; figures and rows are no news."""
@@ -95,20 +100,24 @@ class RunLog:
 
     @property
     def _floods(self) -> bool:
-        failures = self._failures
-        return len(failures) == _ALIKE and self._clock() - failures[0] < _ALIKE_S
+        return self._is_full(self._failures) or self._is_full(self._any)
+
+    def _is_full(self, times: deque[float]) -> bool:
+        return len(times) == times.maxlen and self._clock() - times[0] < _ALIKE_S
 
     def _is_one_of_many(self, reason: str) -> bool:
         """Whether it is to be counted only; tells the number of those before, where it is not."""
-        if reason == self._failure and self._floods:
+        alike = reason == self._failure
+        if (alike and self._is_full(self._failures)) or self._is_full(self._any):
             self._unlogged += 1
+            self._varied = self._varied or not alike
             return True
         if self._unlogged:
-            self._log.warning(
-                "runs that failed alike", not_logged=self._unlogged, reason=self._failure
-            )
-        if reason != self._failure:
+            event = "runs that failed" if self._varied else "runs that failed alike"
+            self._log.warning(event, not_logged=self._unlogged, reason=self._failure)
+        if not alike:
             self._failures.clear()
-        self._failure, self._unlogged = reason, 0
+        self._failure, self._unlogged, self._varied = reason, 0, False
         self._failures.append(self._clock())
+        self._any.append(self._clock())
         return False

@@ -37,6 +37,24 @@ def test_of_runs_that_fail_alike_the_first_are_told_and_the_number_of_the_rest()
     assert lines[41]["run"] == "run-1000"
 
 
+def test_a_flood_of_runs_that_fail_for_changing_reasons_is_no_flood_of_lines() -> None:
+    # A client that writes another SEQ before each START.
+    clock = Clock()
+    log = RunLog(clock)
+    with capture_logs() as lines:
+        for number in range(1000):
+            fail(log, number, f"there is no sequence {number % 7}")
+        assert len(lines) == 80
+        clock.now += 61.0
+        fail(log, 1000, "another reason")
+    assert [line["event"] for line in lines[80:]] == [
+        "run started",
+        "runs that failed",
+        "run ended",
+    ]
+    assert lines[81]["not_logged"] == 960
+
+
 def test_runs_that_fail_now_and_then_are_all_told() -> None:
     clock = Clock()
     log = RunLog(clock)
