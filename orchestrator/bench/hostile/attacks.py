@@ -169,6 +169,20 @@ def unread(a: Attack) -> None:
 
 
 @attack
+def plain_puts(a: Attack) -> None:
+    """600,000 puts without callback, refused ones among them, whose errors are not read."""
+    with a.circuit() as c:
+        sid, text = c.channel(a.target.start, 1), c.channel(a.target.text, 2)
+        pair = b"".join(
+            message(wire.WRITE, wire.DOUBLE, 1, sid, n, struct.pack(">d", 7.0))
+            + message(wire.WRITE, wire.CHAR, 8, text, n, b"nonsense")
+            for n in range(10_000)
+        )
+        for _ in a.rounds(60):
+            a.sent += 20_000 * c.send(pair, min(1.0, a.left)) // len(pair)
+
+
+@attack
 def gone(a: Attack) -> None:
     """5000 put-callbacks, and gone before they are answered; again and again."""
     value = struct.pack(">d", 7.0)

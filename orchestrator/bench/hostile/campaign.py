@@ -16,6 +16,9 @@ from orchestrator.bench.hostile.targets import Running, as_json, running
 from sim_iocs.ports import PortHold
 
 _ANSWER_S = 60.0
+_MORE_MB = 20
+_MORE_TASKS = 5
+"""Tasks come and go: that of whoever asks for their number among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +45,23 @@ class Result:
     def faults(self) -> list[str]:
         """What is worse than is promised; empty where the attack was withstood.
 
-        A healthy client's p99 is at most three times that of a quiet time (or 5 ms: a machine that
-        does other things is no quieter), none of its reads takes longer than 0.1 s, it hears the
-        heartbeat, and stays connected; memory comes back to within 20 MB, no descriptor and no
-        task stays; at most 100 lines of log.
+        A healthy client's p99 is at most three times that of a quiet time, none of its reads takes
+        longer than 0.1 s, it hears each heartbeat, and stays connected; memory comes back to within
+        20 MB a minute later at most, no descriptor and no task stays; at most 100 lines of log.
         """
         quiet, during = self.quiet, self.during
         found = {
             "died": not self.survived,
-            f"p99 {during['p99_ms']:.1f} ms": during["p99_ms"] > max(3 * quiet["p99_ms"], 5.0),
-            f"max {during['max_ms']:.0f} ms": during["max_ms"] > max(3 * quiet["max_ms"], 100),
+            f"p99 {during['p99_ms']:.1f} ms": during["p99_ms"] > 3 * quiet["p99_ms"],
+            f"max {during['max_ms']:.0f} ms": during["max_ms"] > 100,
             f"no heartbeat for {during['longest_gap_s']:.1f} s": during["longest_gap_s"] > 2.2,
             f"disconnected {during['disconnects']} times": during["disconnects"] > 0,
             f"{self.memory_mb[2] - self.memory_mb[0]:.0f} MB more": self.memory_mb[2]
-            > self.memory_mb[0] + 20,
+            > self.memory_mb[0] + _MORE_MB,
             f"{self.descriptors[1] - self.descriptors[0]} descriptors more": self.descriptors[1]
             > self.descriptors[0] + 2,
             f"{(self.tasks[1] or 0) - (self.tasks[0] or 0)} tasks more": (self.tasks[1] or 0)
-            > (self.tasks[0] or 0) + 5,
+            > (self.tasks[0] or 0) + _MORE_TASKS,
             f"{self.log_lines} lines of log": self.log_lines > 100,
         }
         return [text for text, wrong in found.items() if wrong]
@@ -144,10 +146,8 @@ def _one(
     at_end = target.memory_mb
     time.sleep(2.0)  # the number of tasks is told once a second
     until = time.monotonic() + rest_s
-    while time.monotonic() < until and (
-        target.memory_mb > before[0] + 20 or target.descriptors > before[1]
-    ):
-        time.sleep(0.2)
+    while time.monotonic() < until and not _has_rested(target, *before[:3]):
+        time.sleep(0.5)
     return Result(
         target=target.name,
         attack=attack,
@@ -162,6 +162,12 @@ def _one(
         log_end="".join(target.log.read_text(errors="replace").splitlines(keepends=True)[-3:]),
         survived=target.alive,
     )
+
+
+def _has_rested(target: Running, memory_mb: float, descriptors: int, tasks: int | None) -> bool:
+    """Whether it has given back what it took."""
+    back = target.memory_mb <= memory_mb + _MORE_MB and target.descriptors <= descriptors
+    return back and (target.tasks or 0) <= (tasks or 0) + _MORE_TASKS
 
 
 def _attack(target: Running, attack: str, seed: int, seconds: float) -> int:
