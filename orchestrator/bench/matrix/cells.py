@@ -179,7 +179,7 @@ def run_cell(bed: Testbed, cell: Cell, seed: int) -> Result:
 
 def prove(bed: Testbed) -> list[str]:
     """Whether the healed victim can be used as if nothing had been; what is wrong."""
-    bed.prepare(0.1 if bed.victim.kind != "sequence_server" else 100)
+    bed.prepare(bed.victim.quick)
     run = _Run(bed)
     run.start(bed.service.sequence(_PROOF, "proof"))
     ended = run.until_ended(time.monotonic() + 40)

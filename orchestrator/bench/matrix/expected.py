@@ -15,17 +15,17 @@ NEEDS = (
 
 _TABLE = """
                    ck st  co pa rb se up ma ho pu pb he ge g1 sc re wa fi no lo  mo be
-killed             F  SF  F  F  F  F  T  T  T  F  F  T  F  F  F  F  P  F  S  F   T  T
-restarted          S  SF  F  F  F  F  S  S  T  SF S  S  F  F  F  S  SP F  S  SF  S  S
-moved              SF SF  F  F  F  F  ST ST T  SF SF ST F  F  F  SF SP F  S  SFT ST ST
-retyped            F  SF  F  F  F  F  TF TF T  F  F  TF F  F  F  F  P  F  S
-doubled            S  S    S  S  S  S  S  S  S  S  S  S  S  S  S  S  S  S  S  S   S  S
-frozen             FT FTS T  F  T  S  T  T  S  T  TF T  T  T  T  TF PS T  S  TF  T  T
+killed             F  SF  F  F  F  F  T  T  T  F  F  T  F  SF F  F  P  F  S  F   T  T
+restarted          S  SF  F  F  F  F  S  S  T  SF S  S  F  SF F  S  SP F  S  SF  S  S
+moved              SF SF  F  F  F  F  ST ST T  SF SF ST F  SF F  SF SP F  S  SFT ST ST
+retyped            F  SF  F  F  F  F  TF TF T  F  F  TF F  SF F  F  P  F  S
+doubled            S  S   S  S  S  S  S  S  S  S  S  S  S  S  S  S  S  S  S  S   S  S
+frozen             FT FTS T  F  T  S  T  T  S  T  TF T  T  ST T  TF PS T  S  TF  T  T
 thawed             S  S   S  S  S  S  S  S  S  S  S  S  S  S  S  S  S  S  S  S   S  S
-thawed_late        FT FTS T  F  T  S  T  ST S  T  S  ST T  T  T  SF SP T  S  TF  T  T
-refuses            F  SF  S  S  S  S  S  S  S  F  F  F  S  S  F  S  S  S  S  F   S  S
+thawed_late        FT FTS T  F  T  S  T  ST S  T  S  ST T  ST T  SF SP T  S  TF  T  T
+refuses            F  SF  S  S  S  S  T  T  S  F  F  F  S  S  F  S  S  S  S  F   S  S
 refuses_shortly    S  SF  S  S  S  S  S  S  S  SF S  SF S  S  SF S  S  S  S  SF  S  S
-fails_puts         F  SF  S  S  S  S  S  S  S  F  F  F  S  S  F  S  S  S  S
+fails_puts         F  SF  S  S  S  S  T  T  S  F  F  F  S  S  F  S  S  S  S
 hangs              T  ST  T  T  S  S  S  S  S  T  T  T  S  S  T  T  S  T  S
 sticks             T  ST  S  S  T  S  T  T  S  T  T  T  S  S  T  S  S  S  S
 misses             T  ST  S  S  T  S  S  S  S  T  T  T  S  S  T  S  S  S  S

@@ -176,8 +176,9 @@ MOMENTS: Mapping[str, Moment] = {
     "wait": Moment(
         "a value is awaited that somebody else brings about",
         "update",
-        "- wait: {pv: d.rbv, above: 5, timeout: 6}\n  name: here",
+        "- wait: {pv: d.rbv, above: 5, timeout: 12}\n  name: here",
         take=0.1,
+        bound=15,
         drive=_move,
     ),
     "hold": Moment(
@@ -312,7 +313,7 @@ MOMENTS: Mapping[str, Moment] = {
         reached=_passed,
         drive=_move,
         take=0.1,
-        bound=14,
+        bound=20,
     ),
     "loading": Moment(
         "before a trajectory is loaded",

@@ -49,7 +49,7 @@ async def matrix_machine(run: Run) -> None:
         await run.machine(
             {
                 "low": State(
-                    when=[When("d.rbv > 5", "high"), When(after=9, to="late")],
+                    when=[When("d.rbv > 5", "high"), When(after=15, to="late")],
                 ),
                 "high": State(),
                 "late": State(entry=lambda: run.wait("d.rbv", above=5, timeout=0.5)),

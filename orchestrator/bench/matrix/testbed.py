@@ -21,6 +21,7 @@ from sim_iocs.testing.polling import until
 
 WITNESS = "SIM:W:"
 """Prefix of the IOC that is not struck; its chain is `w`."""
+_SOMEWHERE = 0.05
 CONNECT_S = 3.0
 """The service's `connect_timeout`."""
 _RETYPED = "orchestrator.bench.matrix.retyped"
@@ -142,7 +143,10 @@ class Testbed:
         return False
 
     def prepare(self, take: float) -> None:
-        """Have the victim take so long for each move, and the witness know of nothing."""
+        """Have the victim stand somewhere, and take so long to leave; the witness knows nothing."""
+        self.direct.write(f"{PREFIX}{self.victim.take}", self.victim.quick)
+        self.direct.write(f"{PREFIX}{self.victim.sp}", _SOMEWHERE)  # no record is UDF any more
+        self.direct.until(f"{PREFIX}{self.victim.rbv}", _SOMEWHERE, _BACK_S)
         self.direct.write(f"{PREFIX}{self.victim.take}", take)
         for name in ("Double", "Integer"):
             self.witness.write(f"{WITNESS}{name}", 0)

@@ -27,6 +27,8 @@ class Victim:
     rbv: str
     take: str
     """s from a put to its arrival; of a sequence server its speed, per s."""
+    quick: float = 0.0
+    """Of `take`, where it takes no time."""
     mode: str = ""
     """How it misbehaves, where it can."""
     more: Mapping[str, Any] = field(default_factory=dict)
@@ -45,7 +47,7 @@ class Victim:
 
 VICTIMS = {
     "records": Victim("a C IOC", "records", "Slow", "Slow:Done", "Slow:Delay"),
-    "caproto": Victim("a caproto IOC", "faulty", "Setpoint", "Readback", "Delay", "Mode"),
+    "caproto": Victim("a caproto IOC", "faulty", "Setpoint", "Readback", "Delay", mode="Mode"),
     "server": Victim(
         "a sequence server",
         "sequence_server",
