@@ -14,7 +14,7 @@ from orchestrator.language.program.parts import Put
 from orchestrator.language.values.conditions import Relation
 from orchestrator.types import Place, Severity
 from orchestrator.verbs.conditions import Accept, Condition, How
-from orchestrator.verbs.scope import Entry, Scope
+from orchestrator.verbs.scope import SINCE, Entry, Scope
 
 
 class Move(NamedTuple):
@@ -115,6 +115,10 @@ class RunWorld(Protocol):
     @property
     def clock(self) -> float:
         """S on the run's clock, which stands while the run is paused."""
+
+    @property
+    def moment(self) -> int:
+        """The present, as `changed(…)` counts from it."""
 
     async def evaluate(self, operand: Operand, scope: Mapping[str, object]) -> object:
         """A value, on channels not older than this run's last completed put."""
@@ -274,5 +278,7 @@ class Doing:
         """The same step in a pass of its loops, with a scope of its own."""
         entry, place = self.entry, self.place
         scope = self.scope.child() if entry is None else entry.scope()
+        if entry is None:
+            scope[SINCE] = self.world.moment
         at = Place(place.path, (*place.loops, *passes), place.tries)
         return Doing(self.world, self.course, scope, at, entry, held=self.held)

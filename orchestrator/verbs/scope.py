@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from orchestrator.types import Path, Place
 
+SINCE = "$since"
+"""The name that holds the moment from which on `changed(…)` counts: where a pass began."""
+
 
 class Scope(dict[str, object]):
     """Parameters, loop variables and `let` names; a child sees its parents' at its making."""

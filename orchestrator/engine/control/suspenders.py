@@ -15,6 +15,7 @@ from orchestrator.engine.control.cancelling import until_done
 from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.control.held import HeldUp
 from orchestrator.engine.readings.environment import Environment, UnmetError
+from orchestrator.engine.readings.history import History
 from orchestrator.engine.readings.trust import UNCONFIRMED, Trust, shown
 from orchestrator.engine.readings.watching import until
 from orchestrator.errors import OrchestratorError
@@ -54,6 +55,7 @@ class Suspenders:
         control: RunControl,
         tell: Callable[[str, Severity], None],
         wall: Callable[[], datetime],
+        history: History,
         can_rewind: Callable[[], bool],
         held: HeldUp,
     ) -> None:
@@ -68,6 +70,7 @@ class Suspenders:
         self._control = control
         self._tell = tell
         self._wall = wall
+        self._history = history
         self._trust = Trust()
         """Of what was taken by those who resumed the run; puts of the run confirm nothing here."""
         self._active: dict[int, _Active] = {}
@@ -255,7 +258,8 @@ class Suspenders:
         return f"{channel.name}: {doubt} (connected, its value is {value}; resume accepts it)"
 
     def _environment(self, suspender: Suspender) -> Environment:
-        return Environment(self._view, {}, {}, {}, self._trust, _accept(suspender))
+        trust, accept = self._trust, _accept(suspender)
+        return Environment(self._view, {}, {}, {}, trust, accept, history=self._history)
 
     def _is_tripped(self, suspender: Suspender) -> bool:
         return self._truth(suspender.when, suspender) is not False

@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.engine.readings.history import History
 from orchestrator.engine.readings.trust import Trust
 from orchestrator.errors import ExpressionError, NotConnectedError, OrchestratorError
 from orchestrator.language.values.conversion import unknown_label
@@ -36,7 +37,10 @@ class Environment:
     Evaluation never suspends, so that what it reads is one snapshot.
     """
 
-    __slots__ = ("_accept", "_data", "_fresh", "_scope", "_trust", "_unread", "_view")
+    __slots__ = (
+        *("_accept", "_data", "_fresh", "_history", "_scope", "_since", "_trust", "_unread"),
+        "_view",
+    )
 
     def __init__(
         self,
@@ -47,11 +51,18 @@ class Environment:
         trust: Trust | None = None,
         accept: Accept = NOTHING_MORE,
         unread: Mapping[str, OrchestratorError] = _NONE,
+        *,
+        history: History,
+        since: int = 0,
     ) -> None:
         """`fresh`: readings newer than the view's. With `trust`, values that don't count raise.
 
+        `since`: the moment of the history from which on a channel has changed.
+
         `unread`: channels that should have been read anew, and why they could not be.
         """
+        self._history = history
+        self._since = since
         self._unread = unread
         self._view = view
         self._data = data
@@ -107,6 +118,22 @@ class Environment:
         seen = self._view.channel(name).reading
         last = self.reading(name) if seen is None else seen
         return asyncio.get_running_loop().time() - last.received
+
+    def timestamp(self, name: str) -> float:
+        """The stamp of its value by its IOC, s since 1970; raises as `channel`."""
+        return self._counting(name).timestamp
+
+    def changed(self, name: str) -> bool:
+        """Whether it has had another value since; raises as `channel`."""
+        return self._history.changed(name, self._counting(name), self._since)
+
+    def now(self) -> float:
+        """S since 1970, by our own clock."""
+        return self._history.now()
+
+    def elapsed(self) -> float:
+        """S since the run began, without pauses."""
+        return self._history.elapsed()
 
     def index(self, name: str) -> int:
         """An enum's number; raises as `channel`."""
@@ -200,6 +227,18 @@ class _Nothing:
 
     def index(self, name: str) -> int:
         raise ExpressionError(f"index({name}) is not known before the run")
+
+    def timestamp(self, name: str) -> float:
+        raise ExpressionError(f"timestamp({name}) is not known before the run")
+
+    def changed(self, name: str) -> bool:
+        raise ExpressionError(f"changed({name}) is not known before the run")
+
+    def now(self) -> float:
+        raise ExpressionError("now() is not known before the run")
+
+    def elapsed(self) -> float:
+        raise ExpressionError("elapsed() is not known before the run")
 
     def data(self, name: str) -> npt.NDArray[np.float64]:
         raise ExpressionError(f"data({name}) is not known before the run")

@@ -17,6 +17,7 @@ from orchestrator.engine.control.suspenders import Suspenders, channels_of
 from orchestrator.engine.python.python_steps import PythonSteps
 from orchestrator.engine.python.run import Run
 from orchestrator.engine.python.verb_calls import VerbCalls
+from orchestrator.engine.readings.history import followed_by
 from orchestrator.engine.runs.preflight import Preflight
 from orchestrator.engine.runs.seldom import seldom
 from orchestrator.engine.sequences.library import Library
@@ -131,6 +132,7 @@ class Runner:
             recorder,
             context.events,
             context.memory,
+            context.wall,
         )
         self._verbs = verbs
         self._reporter = Reporter(context.events, control, self.steps, verbs.held.look)
@@ -147,6 +149,7 @@ class Runner:
             control,
             verbs.tell,
             context.wall,
+            verbs.history,
             lambda: self._interpreter.current is not None,
             verbs.held,
         )
@@ -171,6 +174,7 @@ class Runner:
                 await self._verbs.mover.alarms.last_look()
         finally:
             self._verbs.mover.alarms.close()
+            self._verbs.history.close()
             self._control.close()
             reporting.cancel()
             await asyncio.wait({reporting})
@@ -196,6 +200,8 @@ class Runner:
                 await self._check()
                 async with self._suspenders.watching(self._guards):
                     self._control.begin()
+                    program = self._program
+                    self._verbs.history.follow(followed_by((*program.steps, *program.finally_)))
                     with self._interpreter.timed(self._program.timeout):
                         await self._program.run(self)
         except StopRun:

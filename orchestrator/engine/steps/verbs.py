@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 
 import structlog
 
@@ -11,6 +12,7 @@ from orchestrator.engine.control.control import RunControl, SkipStep
 from orchestrator.engine.control.held import HeldUp
 from orchestrator.engine.control.step_scope import End
 from orchestrator.engine.readings.environment import NOTHING, Environment
+from orchestrator.engine.readings.history import History
 from orchestrator.engine.readings.trust import Trust
 from orchestrator.engine.steps.chained import Master, Memory
 from orchestrator.engine.steps.moves import Mover
@@ -28,6 +30,7 @@ from orchestrator.language.values.limits import check_limits
 from orchestrator.ports import Channels, Recorder, RunEvents, View
 from orchestrator.types import Reading, Severity, Told
 from orchestrator.verbs.conditions import NOTHING_MORE, Accept, Condition
+from orchestrator.verbs.scope import SINCE
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +54,7 @@ class Verbs:
         recorder: Recorder,
         events: RunEvents,
         memory: Memory,
+        wall: Callable[[], datetime],
     ) -> None:
         """Everything that a run needs of the world; made once a run."""
         self._view = view
@@ -77,7 +81,8 @@ class Verbs:
             self.held,
             self.outdated,
         )
-        environment = Environment(view, {}, {}, self._fresh)
+        self.history = History(view, lambda: control.clock, wall)
+        environment = Environment(view, {}, {}, self._fresh, history=self.history)
         self.waiter = Waiter(view, control, self._trust, environment.reading, self.held)
         self.master = Master(channels, view, control, events.offer, self.tell, memory, self.held)
         self.sampler = Sampler(channels, view, control, recorder, events.offer, self.tell)
@@ -86,6 +91,11 @@ class Verbs:
     def clock(self) -> float:
         """S on the run's clock, from some beginning."""
         return self._control.clock
+
+    @property
+    def moment(self) -> int:
+        """The present, of the history of channels that are followed."""
+        return self.history.count
 
     def tell(self, text: str, severity: Severity = Severity.NO_ALARM) -> None:
         """Tell the operator."""
@@ -96,10 +106,13 @@ class Verbs:
         self._puts += 1
 
     def environment(self, scope: Mapping[str, object], accept: Accept | None = None) -> Environment:
-        """What expressions read; with `accept`, only values that may satisfy a condition."""
+        """What a condition reads from now on; with `accept`, only values that may satisfy one."""
         trust = None if accept is None else self._trust
-        data, fresh = self.sampler.samples, self._fresh
-        return Environment(self._view, data, scope, fresh, trust, accept or NOTHING_MORE)
+        data, fresh, history = self.sampler.samples, self._fresh, self.history
+        accepted, since = accept or NOTHING_MORE, history.count
+        return Environment(
+            *(self._view, data, scope, fresh, trust, accepted), history=history, since=since
+        )
 
     async def evaluate(self, operand: Operand, scope: Mapping[str, object]) -> object:
         """The value of an expression on a world that is not older than the last completed put.
@@ -115,7 +128,14 @@ class Verbs:
         if self._puts and operand.channels:
             unread = await self._read_anew(operand.channels, _FRESH)
         data, fresh = self.sampler.samples, self._fresh
-        return operand.evaluate(Environment(self._view, data, scope, fresh, unread=unread))
+        since = scope.get(SINCE, 0)
+        environment = Environment(
+            *(self._view, data, scope, fresh),
+            unread=unread,
+            history=self.history,
+            since=since if isinstance(since, int) else 0,
+        )
+        return operand.evaluate(environment)
 
     async def refresh(
         self, names: Iterable[str], timeout: float = _FRESH, *, must: bool = True
@@ -210,6 +230,7 @@ class Verbs:
     ) -> Condition:
         """The condition that an expression is true."""
         names = tuple(sorted(operand.channels | operand.links))
+        self.history.follow(operand.changed)
         environment = self.environment(scope, accept)
 
         def met() -> bool:

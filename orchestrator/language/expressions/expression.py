@@ -36,6 +36,7 @@ from orchestrator.language.values.operations import (
     COMPARISONS,
     Fault,
     described,
+    inverted,
     item,
     negative,
     part,
@@ -56,6 +57,7 @@ __all__ = [
 UNREADABLE = (NotConnectedError, ReadError, StepTimeoutError)
 """What tells that a channel can't be read now. One side of `or` or `and` that can't be matters only
 where the others don't decide."""
+_BITS = (ast.BitAnd, ast.BitXor, ast.BitOr)
 DEEPEST = 100
 """Levels of nesting."""
 MOST_NODES = 500
@@ -96,6 +98,7 @@ def compile_expression(
         variables=frozenset(compiler.used),
         timed=compiler.is_timed,
         compared=frozenset(compiler.compared),
+        changed=frozenset(compiler.changed),
         parameters=frozenset(compiler.known),
     )
     return folded(operand) if operand.constant else operand
@@ -115,12 +118,18 @@ _ABOUT_CHANNELS: Mapping[str, Callable[[Environment, str], object]] = {
     "connected": lambda env, channel: bool(env.connected(channel)),
     "severity": lambda env, channel: int(env.severity(channel)),
     "age": lambda env, channel: float(env.age(channel)),
+    "timestamp": lambda env, channel: float(env.timestamp(channel)),
+    "changed": lambda env, channel: bool(env.changed(channel)),
     "index": lambda env, channel: int(env.index(channel)),
     "data": lambda env, channel: env.data(channel),
 }
-KNOWN_FUNCTIONS = frozenset(FUNCTIONS) | set(_ABOUT_CHANNELS) | {"pv"}
+_CLOCKS: Mapping[str, Code] = {
+    "now": lambda env: float(env.now()),
+    "elapsed": lambda env: float(env.elapsed()),
+}
+KNOWN_FUNCTIONS = frozenset(FUNCTIONS) | set(_ABOUT_CHANNELS) | set(_CLOCKS) | {"pv"}
 """Every name that can be called."""
-WORDS: Mapping[str, bool] = {"true": True, "false": False}
+WORDS: Mapping[str, bool | float] = {"true": True, "false": False, "pi": math.pi}
 """Names with a fixed meaning, beside Python's own True and False."""
 
 
@@ -141,11 +150,12 @@ class _Compiler:
         self.used: set[str] = set()
         self.known: set[str] = set()
         self.compared: set[tuple[str, str]] = set()
+        self.changed: set[str] = set()
         self.is_timed = False
 
     @property
     def is_constant(self) -> bool:
-        return not (self.channels or self.links or self.data or self.used)
+        return not (self.channels or self.links or self.data or self.used or self.is_timed)
 
     def compile(self, node: ast.expr) -> Code:
         self._nodes += 1
@@ -172,6 +182,8 @@ class _Compiler:
                 return self._binary(node)
             case ast.BoolOp():
                 return self._logic(node)
+            case ast.IfExp():
+                return self._either(node)
             case ast.Compare():
                 return self._compare(node)
             case ast.Subscript():
@@ -209,8 +221,14 @@ class _Compiler:
                 return lambda env: negative(value(env))
             case ast.UAdd():
                 return lambda env: positive(value(env))
+            case ast.Invert():
+                return lambda env: inverted(value(env))
             case _:
                 raise refused(node.op)
+
+    def _either(self, node: ast.IfExp) -> Code:
+        test, yes, no = map(self.compile, (node.test, node.body, node.orelse))
+        return lambda env: yes(env) if truth(test(env)) else no(env)
 
     def _binary(self, node: ast.BinOp) -> Code:
         operate = ARITHMETIC.get(type(node.op).__name__)
@@ -238,6 +256,11 @@ class _Compiler:
         return decide
 
     def _compare(self, node: ast.Compare) -> Code:
+        for middle in node.comparators[:-1]:
+            if isinstance(middle, ast.BinOp) and isinstance(middle.op, _BITS):
+                raise Refusal(
+                    "& ^ | bind closer than comparisons; conditions are joined by and, or"
+                )
         first = self.compile(node.left)
         rest = []
         left = node.left
@@ -332,6 +355,8 @@ class _Compiler:
             raise Refusal(f"unknown function {name!r}{hint}")
         if node.keywords:
             raise Refusal(f"{name} takes its arguments by position, without 'name='")
+        if name in _CLOCKS:
+            return self._clock(name, node.args)
         if name in FUNCTIONS:
             return self._function(name, node.args)
         if len(node.args) != 1:
@@ -356,6 +381,13 @@ class _Compiler:
 
         return call
 
+    def _clock(self, name: str, arguments: list[ast.expr]) -> Code:
+        """A function of the time alone."""
+        if arguments:
+            raise Refusal(f"{name}() takes no arguments")
+        self.is_timed = True
+        return _CLOCKS[name]
+
     def _about(self, name: str, argument: ast.expr) -> Code:
         """A function of a channel rather than of its value."""
         if name == "pv":
@@ -363,6 +395,8 @@ class _Compiler:
         channel = self._channel(argument)
         {"connected": self.links, "data": self.data}.get(name, self.channels).add(channel)
         self.is_timed |= name == "age"
+        if name == "changed":
+            self.changed.add(channel)
         ask = _ABOUT_CHANNELS[name]
         return lambda env: ask(env, channel)
 

@@ -70,7 +70,6 @@ def _syntax(text: str, error: Exception) -> str:
 
 
 _REFUSED = {
-    "IfExp": "'a if b else c' is not part of expressions; use an if step",
     "Lambda": "functions can't be defined here",
     "JoinedStr": "f-text is not part of expressions; use $(name) in a text",
     "NamedExpr": "':=' is not part of expressions; use a let step",
@@ -84,10 +83,6 @@ _REFUSED = {
     "GeneratorExp": "comprehensions are not part of expressions; functions take whole arrays",
     "Is": "'is' is not part of expressions; compare with ==",
     "IsNot": "'is not' is not part of expressions; compare with !=",
-    "BitAnd": "'&' is not part of expressions; write and",
-    "BitOr": "'|' is not part of expressions; write or",
-    "BitXor": "'^' is not part of expressions; a power is written **",
-    "Invert": "'~' is not part of expressions; write not",
 }
 
 

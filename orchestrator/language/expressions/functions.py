@@ -106,6 +106,31 @@ def _log(value: float) -> float:
     return math.log(value)
 
 
+def _log10(value: float) -> float:
+    if value <= 0:
+        raise Fault(f"the logarithm of {value!r} is no number")
+    return math.log10(value)
+
+
+def _angle(scalar: Callable[[float], float]) -> Callable[[float], float]:
+    """A function of an angle in radians; none of what is infinite."""
+
+    def function(value: float) -> float:
+        if math.isinf(value):
+            raise Fault(f"{value!r} is no angle")
+        return scalar(value)
+
+    return function
+
+
+def _atan2(y: object, x: object) -> float:
+    values = plain(y), plain(x)
+    for value in values:
+        if not isinstance(value, int | float):
+            raise Fault(f"takes two numbers, not {described(value)}")
+    return math.atan2(*values)  # type: ignore[arg-type]  # they were looked at
+
+
 def _round(value: object, digits: object = None) -> object:
     """To `digits` places, or to a whole number; halves go to the even neighbour (IEEE 754)."""
     value = plain(value)
@@ -219,6 +244,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., object], int, int]] = {
     "sqrt": (_of_one(_sqrt, np.sqrt), 1, 1),
     "exp": (_of_one(math.exp, np.exp), 1, 1),
     "log": (_of_one(_log, np.log), 1, 1),
+    "log10": (_of_one(_log10, np.log10), 1, 1),
+    "sin": (_of_one(_angle(math.sin), np.sin), 1, 1),
+    "cos": (_of_one(_angle(math.cos), np.cos), 1, 1),
+    "tan": (_of_one(_angle(math.tan), np.tan), 1, 1),
+    "atan2": (_atan2, 2, 2),
     "argmax": (_position(np.nanargmax), 1, 1),
     "argmin": (_position(np.nanargmin), 1, 1),
     "len": (_length, 1, 1),

@@ -36,6 +36,18 @@ class Environment(Protocol):
     def age(self, name: str) -> float:
         """Seconds since a channel's last update."""
 
+    def timestamp(self, name: str) -> float:
+        """The stamp of a channel's value, by its IOC's clock: s since 1970."""
+
+    def changed(self, name: str) -> bool:
+        """Whether a channel's value has changed since what evaluates this began."""
+
+    def now(self) -> float:
+        """The time by our own clock: s since 1970."""
+
+    def elapsed(self) -> float:
+        """Seconds since the run began, pauses left out."""
+
     def index(self, name: str) -> int:
         """An enum's index."""
 
@@ -65,12 +77,19 @@ class Operand:
     variables: frozenset[str] = frozenset()
     """The loop variables and `let` names that it needs."""
     timed: bool = False
-    """Whether it changes by itself as time goes by: it asks for the age of a channel."""
+    """Whether it changes by itself as time goes by: it asks for an age, `now()` or `elapsed()`."""
     compared: frozenset[tuple[str, str]] = frozenset()
     """Canonical names of the channels that it compares with texts, each with such a text: one of
     its labels if it is an enum."""
     parameters: frozenset[str] = frozenset()
     """The names known beforehand that it was made with; its value has theirs in it already."""
+    changed: frozenset[str] = frozenset()
+    """Canonical names of the channels of which it asks whether they have changed."""
+
+    @property
+    def asks_the_run(self) -> bool:
+        """Whether it needs more than the values of names: channels, samples or the time."""
+        return bool(self.channels or self.links or self.data or self.timed)
 
     def evaluate(self, env: Environment) -> object:
         """The value: bool, int, float, str, list, or numpy array of shape (n,).

@@ -209,6 +209,7 @@ def joined(text: str, operands: list[Operand], join: Callable[[list[object]], ob
         variables=frozenset().union(*(o.variables for o in operands)),
         timed=any(o.timed for o in operands),
         compared=frozenset().union(*(o.compared for o in operands)),
+        changed=frozenset().union(*(o.changed for o in operands)),
     )
 
 

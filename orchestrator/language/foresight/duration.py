@@ -294,7 +294,12 @@ class _Simulation:
         """The value of an operand; UNSURE where it is not known."""
         needed = [scope.get(name, UNSURE) for name in operand.variables]
         needed += [self._values.get(name, UNSURE) for name in operand.channels]
-        if operand.links or operand.data or any(value is UNSURE for value in needed):
+        if (
+            operand.links
+            or operand.data
+            or operand.timed
+            or any(value is UNSURE for value in needed)
+        ):
             return UNSURE
         try:
             return operand.evaluate(cast(Environment, _Picture(scope, self._values)))

@@ -154,7 +154,7 @@ class Reach:
         return values
 
     def _value(self, operand: Operand, state: State) -> object:
-        if operand.channels or operand.links or operand.data:
+        if operand.asks_the_run:
             return UNSURE
         if operand.constant:
             return constant_value(operand)

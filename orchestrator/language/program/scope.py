@@ -205,7 +205,7 @@ class Context:
         self.notes.parameters |= operand.parameters
         if operand.constant:
             return str(constant_value(operand))
-        if operand.channels or operand.links or operand.data:
+        if operand.asks_the_run:
             raise InputError(
                 f"{text!r} has to be known before the run starts: it can't be read from channels"
             )

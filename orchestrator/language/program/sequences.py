@@ -165,6 +165,8 @@ def _condition(value: object, path: Path, context: Context) -> Operand:
         for name in operand.data:
             context.notes.data.pop(name)
         context.find(path, "a suspender can't ask for samples: data() belongs into steps")
+    elif operand.changed:
+        context.find(path, "a suspender has no beginning that changed() could count from")
     elif not operand.channels | operand.links and operand is not UNKNOWN:
         context.find(path, f"names no channel, so that it never changes: {value!r}")
     return operand

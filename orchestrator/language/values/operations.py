@@ -176,6 +176,52 @@ def _is_small(base: int, exponent: int) -> bool:
     return exponent >= 0 and abs(base).bit_length() * exponent <= _INT_BITS
 
 
+_INSTEAD = {"&": "truths are joined by and", "|": "truths are joined by or", "^": "a power is **"}
+
+
+def bits(value: object, symbol: str) -> int:
+    """A whole number whose bits an operator looks at; an enum has them by `index(…)`.
+
+    Raises:
+        Fault: It is none; says what was meant perhaps.
+    """
+    value = plain(value)
+    if not isinstance(value, bool) and isinstance(value, int | float) and value % 1 == 0:
+        whole = int(value)
+        if whole.bit_length() <= _INT_BITS:
+            return whole
+    hint = _INSTEAD.get(symbol, "")
+    if isinstance(value, str):
+        hint = "an enum is its label here, index(channel) is its number"
+    raise Fault(
+        f"{symbol} takes whole numbers up to 64 bits, not {described(value)}{hint and f'; {hint}'}"
+    )
+
+
+def _bitwise(symbol: str, apply: Callable[[int, int], int]) -> Operation:
+    def operate(left: object, right: object) -> object:
+        return apply(bits(left, symbol), bits(right, symbol))
+
+    return operate
+
+
+def _shift(places: int) -> int:
+    if not 0 <= places <= _INT_BITS:
+        raise Fault(f"can't shift by {places} bits; from 0 to {_INT_BITS} can be")
+    return places
+
+
+def _shifted_left(value: int, places: int) -> int:
+    result = value << _shift(places)
+    if result.bit_length() > _INT_BITS:
+        raise Fault(f"{value} << {places} does not fit into 64 bits")
+    return result
+
+
+def _shifted_right(value: int, places: int) -> int:
+    return value >> _shift(places)
+
+
 def _comparison(symbol: str, apply: Callable[..., object]) -> Operation:
     equality = symbol in ("==", "!=")
 
@@ -232,6 +278,11 @@ ARITHMETIC: dict[str, Operation] = {
     "FloorDiv": _arithmetic("//", operator.floordiv),
     "Mod": _arithmetic("%", operator.mod),
     "Pow": _power,
+    "BitAnd": _bitwise("&", operator.and_),
+    "BitOr": _bitwise("|", operator.or_),
+    "BitXor": _bitwise("^", operator.xor),
+    "LShift": _bitwise("<<", _shifted_left),
+    "RShift": _bitwise(">>", _shifted_right),
 }
 """By the name of the `ast` node."""
 
@@ -254,6 +305,11 @@ def negative(value: object) -> object:
     if isinstance(value, int | float):
         return _limited(-value)
     return -numbers(value)
+
+
+def inverted(value: object) -> object:
+    """`~value`, all bits the other way: -value - 1, as two's complement has it."""
+    return ~bits(value, "~")
 
 
 def positive(value: object) -> object:

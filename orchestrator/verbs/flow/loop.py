@@ -24,6 +24,7 @@ from orchestrator.language.values.points import range_points
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing
 from orchestrator.verbs.puts import NEED_READBACK, Target, check_readback, make_put
+from orchestrator.verbs.scope import SINCE
 
 POINT = "$point"
 """The variable that holds the value of a loop that gives it no name of its own."""
@@ -232,7 +233,10 @@ class LoopNode(Node):
 
     async def _while(self, condition: Operand, do: Doing) -> None:
         index = 0 if do.entry is None else do.entry.loop()
-        while do.entry is not None or await do.truth(condition):
+        scope = do.scope.child()
+        scope[SINCE] = do.world.moment  # of its condition: since the loop began
+        looking = Doing(do.world, do.course, scope, do.place, held=do.held)
+        while do.entry is not None or await looking.truth(condition):
             await do.course.gate()
             await self._pass(do, index, index)
             index, do.entry = index + 1, None

@@ -238,6 +238,7 @@ class Bench:
         registry: Registry = NOTHING_REGISTERED,
         library: Library | None = None,
         rooms: Rooms = SHARED,
+        wall: Callable[[], datetime] | None = None,
     ) -> None:
         self.config = config
         keep_all = frozenset(c.name for c in config.channels.values() if c.keep_all)
@@ -259,7 +260,7 @@ class Bench:
         self._ending_since: float | None = None
         self._paused_since: float | None = None
         self._ended: asyncio.Future[RunEnded | RunRefused] | None = None
-        wall = lambda: datetime(2026, 1, 31, 14, 25, 1, tzinfo=UTC)  # noqa: E731 - a clock
+        wall = wall or (lambda: datetime(2026, 1, 31, 14, 25, 1, tzinfo=UTC))
         names = names_of(config)
         self.engine = Engine(
             config,
@@ -364,10 +365,11 @@ async def bench(
     library: Library | None = None,
     rooms: Rooms = SHARED,
     absent: Collection[str] = (),
+    wall: Callable[[], datetime] | None = None,
     **options: Any,
 ) -> AsyncIterator[Bench]:
     """A working bench; its channels exist, connected, at 0.0, but for the absent ones."""
-    it = Bench(make_config(**options), suspenders, registry, library, rooms)
+    it = Bench(make_config(**options), suspenders, registry, library, rooms, wall)
     async with asyncio.TaskGroup() as tasks:
         working = [
             tasks.create_task(it.device.run(it.pull, it.push, it.requests), name="device"),

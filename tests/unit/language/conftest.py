@@ -60,6 +60,18 @@ class World:
     def age(self, name: str) -> float:
         return 1.5
 
+    def timestamp(self, name: str) -> float:
+        return 1.75e9
+
+    def changed(self, name: str) -> bool:
+        return self.channels[name] == 7
+
+    def now(self) -> float:
+        return 1.8e9
+
+    def elapsed(self) -> float:
+        return 12.5
+
     def index(self, name: str) -> int:
         return 1
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from orchestrator.device.world import World
 from orchestrator.engine.readings.environment import Environment, in_words
+from orchestrator.engine.readings.history import History
 from orchestrator.types import Metadata, NativeType, Reading
 
 
 def newest(seen: Reading, fresh: Reading) -> object:
     world = World()
     world.take_reading(seen)
-    return Environment(world, {}, {}, {"t.x": fresh}).reading("t.x").value
+    history = History(world, lambda: 0.0, lambda: datetime.now(UTC))
+    return Environment(world, {}, {}, {"t.x": fresh}, history=history).reading("t.x").value
 
 
 def reading(value: str, stamp: float, received: float) -> Reading:

@@ -61,6 +61,25 @@ def value(text: str) -> object:
         ("len(data('stage.x_rbv'))", 0),
         ("severity(stage.x) + index('shutter.state')", 3),
         ("age(pv('SIM:STAGE:X'))", 1.5),
+        ("timestamp(stage.x)", 1.75e9),
+        ("now() - timestamp(stage.x)", 5e7),
+        ("elapsed()", 12.5),
+        ("changed(det.counts)", True),
+        ("changed(stage.x)", False),
+        ("'far' if stage.x > 1 else 'near'", "far"),
+        ("1 if i == 9 else 2 if i == 3 else 4", 2),
+        ("det.counts & 3", 3),
+        ("stage.fine.x | 4", 6),
+        ("i ^ 1", 2),
+        ("~i & 0xff", 0xFC),
+        ("-1 & 0xffff", 0xFFFF),
+        ("1 << 62", 1 << 62),
+        ("-8 >> 1", -4),
+        ("det.counts & 4 == 4", True),
+        ("round(2 * pi, 3)", 6.283),
+        ("cos(0) + sin(0)", 1.0),
+        ("atan2(1, 1) * 4 == pi", True),
+        ("log10(1000)", 3.0),
         ("[1, 'a', true]", [1, "a", True]),
         ("'a' + \"b\"", "ab"),
         ("'Open'[0]", "O"),
@@ -127,6 +146,43 @@ def test_without_channels_data_and_variables_it_is_a_constant() -> None:
     assert compiled("start * 2 + max([1, 2])").constant
     assert not compiled("i").constant
     assert not compiled("connected(stage.x)").constant
+
+
+def test_the_time_is_no_constant_and_changes_by_itself() -> None:
+    for text in ("now()", "elapsed() > 5", "age(stage.x)"):
+        assert compiled(text).timed
+        assert not compiled(text).constant
+    assert compiled("changed(stage.x)").changed == {"stage.x"}
+    assert not compiled("changed(stage.x)").timed
+
+
+def test_if_looks_at_one_side_only() -> None:
+    assert value("stage.x if connected(stage.x) else stage.x_rbv") == 1.5
+    assert value("1 / zero if zero else 0") == 0
+    with pytest.raises(NotConnectedError):
+        value("stage.x if stage.x_rbv > 0 else stage.x")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("stage.x & 1", r"& takes whole numbers up to 64 bits, not the number 1.5; truths are"),
+        ("(i > 1) | (i < 0)", "not true; truths are joined by or"),
+        ("2.5 ^ 2", r"a power is \*\*"),
+        ("shutter.state & 1", r"the text 'Open'; an enum is its label here, index\(channel\)"),
+        ("pv('OTHER:PV') & 1", "not an array of 3"),
+        ("1 << 63", "1 << 63 does not fit into 64 bits"),
+        ("i << 64", "can't shift by 64 bits"),
+        ("i >> -1", "can't shift by -1 bits"),
+        ("1e30 & 1", "up to 64 bits"),
+        ("log10(zero)", "the logarithm of 0.0 is no number"),
+        ("sin(9e999 * zero - 9e400)", "a number that is too large"),
+        ("atan2('a', 1)", "takes two numbers, not the text 'a'"),
+    ],
+)
+def test_what_bits_and_angles_do_not_take(text: str, told: str) -> None:
+    with pytest.raises((ExpressionError, InputError), match=told):
+        value(text)
 
 
 def test_and_or_look_no_further_than_they_must() -> None:
@@ -207,7 +263,9 @@ def test_an_error_beside_a_disconnected_channel_is_told_all_the_same() -> None:
         ("i <= (3", r"'\(' was never closed"),
         ("i +", "it ends too early"),
         ("", "there is no expression"),
-        ("1 if i else 2", "use an if step"),
+        ("1 < i & 2 < 3", "bind closer than comparisons; conditions are joined by and, or"),
+        ("now(1)", r"now\(\) takes no arguments"),
+        ("changed(1)", "takes a channel"),
         ("x[0:4:2]".replace("x", "data('stage.x')"), "without a step"),
         ("1 / 0", "division by zero"),
         ("'a' * 5", "makes no sense"),
