@@ -67,5 +67,9 @@ class CallError(OrchestratorError):
     """A registered function raised: look at the function."""
 
 
+class FailedError(OrchestratorError):
+    """A step `fail`: the sequence itself has found that something is wrong."""
+
+
 class ExpressionError(OrchestratorError):
     """An expression can't be evaluated on what its channels hold now."""

@@ -26,6 +26,16 @@ from orchestrator.verbs.flow.checkpoint import CheckpointNode, CheckpointStep
 from orchestrator.verbs.flow.delay import DelayNode, DelayStep
 from orchestrator.verbs.flow.group import GroupNode, GroupStep
 from orchestrator.verbs.flow.if_ import IfNode, IfStep
+from orchestrator.verbs.flow.leaving import (
+    BreakNode,
+    BreakStep,
+    ContinueNode,
+    ContinueStep,
+    EndNode,
+    EndStep,
+    FailNode,
+    FailStep,
+)
 from orchestrator.verbs.flow.let import LetNode, LetStep
 from orchestrator.verbs.flow.log import LogNode, LogStep
 from orchestrator.verbs.flow.loop import LoopNode, LoopStep
@@ -33,19 +43,21 @@ from orchestrator.verbs.flow.parallel import ParallelNode, ParallelStep
 from orchestrator.verbs.flow.run import RunNode, RunStep
 
 __all__ = [
-    "BUILT_IN", "NO_STEPS", "Amount", "AnyValue", "AskNode", "AskStep", "CallNode", "CallStep",
-    "CheckpointNode", "CheckpointStep", "Context", "DelayNode", "DelayStep", "Doing", "Form",
-    "GroupNode", "GroupStep", "IfNode", "IfStep", "InOrder", "LetNode", "LetStep", "LogNode",
-    "LogStep", "LoopNode", "LoopStep", "NestedNode", "NestedStep", "Node", "OneValue",
-    "Operand", "ParallelNode", "ParallelStep", "Path", "Put", "RunNode", "RunStep",
-    "SampleNode", "SampleStep", "SetNode", "SetStep", "Steps", "Strict", "Timing",
-    "TrajectoriesNode", "TrajectoriesStep", "WaitNode", "WaitStep", "at_once", "build",
-    "constant", "not_negative", "own_verbs", "positive", "reading",
+    "BUILT_IN", "NO_STEPS", "Amount", "AnyValue", "AskNode", "AskStep", "BreakNode", "BreakStep",
+    "CallNode", "CallStep", "CheckpointNode", "CheckpointStep", "Context", "ContinueNode",
+    "ContinueStep", "DelayNode", "DelayStep", "Doing", "EndNode", "EndStep", "FailNode", "FailStep",
+    "Form", "GroupNode", "GroupStep", "IfNode", "IfStep", "InOrder", "LetNode", "LetStep",
+    "LogNode", "LogStep", "LoopNode", "LoopStep", "NestedNode", "NestedStep", "Node", "OneValue",
+    "Operand", "ParallelNode", "ParallelStep", "Path", "Put", "RunNode", "RunStep", "SampleNode",
+    "SampleStep", "SetNode", "SetStep", "Steps", "Strict", "Timing", "TrajectoriesNode",
+    "TrajectoriesStep", "WaitNode", "WaitStep", "at_once", "build", "constant", "not_negative",
+    "own_verbs", "positive", "reading",
 ]  # fmt: skip
 
 BUILT_IN = (
-    SetStep, WaitStep, DelayStep, SampleStep, LetStep, LoopStep, ParallelStep, GroupStep,
-    IfStep, CallStep, RunStep, TrajectoriesStep, NestedStep, LogStep, CheckpointStep, AskStep,
+    SetStep, WaitStep, DelayStep, SampleStep, LetStep, LoopStep, ParallelStep, GroupStep, IfStep,
+    BreakStep, ContinueStep, EndStep, FailStep, CallStep, RunStep, TrajectoriesStep, NestedStep,
+    LogStep, CheckpointStep, AskStep,
 )  # fmt: skip
 """In the order in which the reference has them."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator.engine.control.cancelling import end, until_done
 from orchestrator.engine.control.control import RewindRun, SkipStep, StopRun
 from orchestrator.errors import CallError
+from orchestrator.verbs.flow.leaving import EndSequence
 
 
 async def run_all(branches: Sequence[tuple[str, Coroutine[Any, Any, None]]]) -> None:
@@ -23,11 +24,12 @@ async def run_all(branches: Sequence[tuple[str, Coroutine[Any, Any, None]]]) -> 
 
     Raises:
         OrchestratorError: The first failure of a branch; the others were cancelled.
+        EndSequence: The same of a branch that ends the sequence.
         StopRun: STOP took effect in a branch.
         RewindRun: The steps have to go back to a checkpoint.
         CancelledError: All of it was cancelled, or a branch has ended so by itself.
     """
-    failures: list[Exception] = []
+    decided: list[Exception | EndSequence] = []
     left: list[StopRun | RewindRun] = []
 
     async def branch(work: Coroutine[Any, Any, None]) -> None:
@@ -35,22 +37,22 @@ async def run_all(branches: Sequence[tuple[str, Coroutine[Any, Any, None]]]) -> 
             await work
         except (StopRun, RewindRun) as way_out:
             left.append(way_out)
-        except Exception as error:
-            failures.append(error)
+        except (Exception, EndSequence) as error:
+            decided.append(error)
             raise
         except (asyncio.CancelledError, KeyboardInterrupt, SkipStep):
             raise
         except BaseException as error:  # from a task it would end the whole service
-            failures.append(CallError(f"a branch raised {type(error).__name__}: {error}"))
-            raise failures[-1] from error
+            decided.append(CallError(f"a branch raised {type(error).__name__}: {error}"))
+            raise decided[-1] from error
 
     tasks = [asyncio.create_task(branch(work), name=name) for name, work in branches]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
         await _end(tasks)
-    if failures:
-        raise failures[0]
+    if decided:
+        raise decided[0]
     if left:
         raise left[0]
     if any(task.cancelled() for task in tasks):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -39,6 +40,7 @@ from orchestrator.language.names import Names
 from orchestrator.language.program.nodes import Runnable, Suspender
 from orchestrator.ports import Channels, Recorder, RunEvents, View
 from orchestrator.types import Cause, Place, RunEnded, RunStatus, Severity
+from orchestrator.verbs.flow.leaving import EndSequence
 from orchestrator.verbs.scope import Entry, Scope
 
 log = structlog.get_logger(__name__)
@@ -221,7 +223,8 @@ class Runner:
         while True:
             try:
                 place = Place(tries=(rewinds + 1,) if rewinds else ())
-                await self._interpreter.run(program.steps, scope, place, entry)
+                with suppress(EndSequence):
+                    await self._interpreter.run(program.steps, scope, place, entry)
             except RewindRun:
                 mark = self._interpreter.current
                 rewinds += 1

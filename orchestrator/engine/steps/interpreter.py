@@ -25,6 +25,7 @@ from orchestrator.language.program.nodes import Another, Handler, Node, Suspende
 from orchestrator.language.program.parts import Abort, Continue, OnDisconnect, Retry
 from orchestrator.types import Path, Place, Severity, path_text
 from orchestrator.verbs.doing import Doing
+from orchestrator.verbs.flow.leaving import EndSequence
 from orchestrator.verbs.scope import Entry, Mark, Scope
 
 log = structlog.get_logger(__name__)
@@ -132,10 +133,34 @@ class Interpreter:
 
     async def _placed(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
         try:
-            await node.run(self.doing(node, scope, place, entry))
+            do = self.doing(node, scope, place, entry)
+            if node.limit is None:
+                await node.run(do)
+            else:
+                await self._within(node, await do.number(node.limit), do)
         except OrchestratorError as error:
             error.place = error.place or f"{node.where}: {path_text(node.path)} {node.label}"
             raise
+
+    async def _within(self, node: Node, seconds: float, do: Doing) -> None:
+        """Run a step that has a time for all that is inside it."""
+        here = (node.path, do.place.loops)
+        with self._began_at(here, do.entry) as began, self._ends_within(seconds, began, "it"):
+            await node.run(do)
+
+    @contextmanager
+    def _began_at(self, here: tuple[Path, tuple[int, ...]], entry: Entry | None) -> Iterator[float]:
+        """When what is here began, on the run's clock: where the run comes back, it had already."""
+        began = self._began.get(here) if entry is not None else None
+        self._began[here] = self._control.clock if began is None else began
+        try:
+            yield self._began[here]
+        except RewindRun:
+            raise  # it is not left, perhaps
+        except BaseException:
+            self._began.pop(here, None)
+            raise
+        self._began.pop(here, None)
 
     async def _retried(
         self,
@@ -219,7 +244,7 @@ class Interpreter:
         way_out: BaseException | None = None
         try:
             async with self._watching(guards):
-                with self.timed(document.timeout, began):
+                with self.timed(document.timeout, began), suppress(EndSequence):
                     await self.run(document.steps, inner, place, entry)
         except BaseException as error:  # raised again behind the finalisers
             if isinstance(error, RewindRun) and self.current and self.current.stands_in(place):
@@ -268,12 +293,17 @@ class Interpreter:
             return
         value = constant_value(timeout)
         seconds = float(value) if isinstance(value, int | float) else 0.0
+        with self._ends_within(seconds, began, "the sequence"):
+            yield
+
+    @contextmanager
+    def _ends_within(self, seconds: float, began: float | None, what: str) -> Iterator[None]:
         gone = 0.0 if began is None else self._control.clock - began
         with self._control.timer(seconds - gone) as timer:
             yield
         if timer.ended is not None:
             raise StepTimeoutError(
-                f"the sequence did not end within its timeout of {seconds:g} s; "
+                f"{what} did not end within its timeout of {seconds:g} s; "
                 f"it was at {self._reporter.where}"
             )
 

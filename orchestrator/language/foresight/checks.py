@@ -17,6 +17,7 @@ from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.foresight.reach import UNSURE, Case, Reach, operands_of
 from orchestrator.language.foresight.satisfiable import never_equals, never_meets
 from orchestrator.language.foresight.verdicts import Finding, Findings, Level
+from orchestrator.language.foresight.ways_out import leads_away, may_leave
 from orchestrator.language.program.nodes import (
     Another,
     Either,
@@ -32,7 +33,7 @@ from orchestrator.language.program.nodes import (
     operands_in,
     walk,
 )
-from orchestrator.language.program.parts import Awaited, Comparison, Put, While
+from orchestrator.language.program.parts import Abort, Awaited, Comparison, Put, While
 from orchestrator.language.text.arguments import bind_parameters
 from orchestrator.language.values.conditions import Relation, next_is_within
 from orchestrator.language.values.conversion import (
@@ -114,16 +115,18 @@ class _Checker:
         return endless
 
     def _list(self, nodes: Sequence[Node], reach: Reach) -> bool:
-        """Steps in order; whether what comes after them is never reached."""
+        """Steps in order; whether they never end."""
         for index, node in enumerate(nodes):
             if not reach.states:
                 return False
             endless = self._node(node, reach)
-            if endless:
+            away = leads_away((node,))
+            if endless or away:
                 if index + 1 < len(nodes):
-                    why = f"{path_text(node.path)} ({node.label}) never ends"
+                    does = "leads elsewhere" if away else "never ends"
+                    why = f"{path_text(node.path)} ({node.label}) {does}"
                     self.found.warn(nodes[index + 1], f"is never reached: {why}")
-                return True
+                return endless
             reach = _after(node, reach)
         return False
 
@@ -273,14 +276,19 @@ class _Checker:
             return False
         for put in node.puts:
             self._put(node, put, inner)
-        ends_never = isinstance(passes.points, While) and _always(passes.points.condition, reach)
-        if isinstance(passes.points, While):
+        leaves = may_leave(passes.steps)
+        ends_never = (
+            not leaves
+            and isinstance(passes.points, While)
+            and _always(passes.points.condition, reach)
+        )
+        if isinstance(passes.points, While) and not leaves:
             self._unchanging(node, passes, passes.points.condition, reach)
         if ends_never and not any(inner.takes_time for inner in walk(passes.steps)):
             self.found.warn(
                 node, "runs for ever, and nothing in it takes time; put a delay into it"
             )
-        return self._list(passes.steps, inner) or ends_never
+        return (self._list(passes.steps, inner) and not leaves) or ends_never
 
     def _unchanging(self, node: Node, passes: Passes, condition: Operand, reach: Reach) -> None:
         """A `while` that no pass can change: a loop that never ends, or has no passes at all."""
@@ -373,6 +381,11 @@ def _accepted(
 
 def _after(node: Node, reach: Reach) -> Reach:
     """What is known after a step."""
+    if isinstance(node.inside, Either) and isinstance(node.on_error, Abort):
+        inside = node.inside
+        for steps, was in ((inside.then, True), (inside.else_, False)):
+            if leads_away(steps):
+                reach = reach.where(inside.condition, not was)
     for name, operand in node.binds:
         reach = reach.unsure(name) if operand is None else reach.bound(name, operand)
     return reach

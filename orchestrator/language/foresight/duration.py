@@ -21,7 +21,7 @@ from orchestrator.language.program.nodes import (
     Together,
     Walk,
 )
-from orchestrator.language.program.parts import Awaited, Comparison, Put, While
+from orchestrator.language.program.parts import Abort, Awaited, Comparison, Leaves, Put, While
 from orchestrator.language.values.conditions import Relation
 
 MOST_STEPS = 20_000
@@ -111,12 +111,20 @@ class _Simulation:
         self._speeds = speeds
         self._values = values
         self._left = MOST_STEPS
+        self._leaves: Leaves | None = None
+        """How the steps that are gone through are left early."""
         self.counts: Counter[str] = Counter()
 
     def run(self, nodes: Sequence[Node], scope: Mapping[str, object]) -> float:
         """Steps in order; how long they take, in s."""
-        scope = dict(scope)
-        return sum(self._step(node, scope) for node in nodes)
+        scope, seconds = dict(scope), 0.0
+        for node in nodes:
+            seconds += self._step(node, scope)
+            if not isinstance(node.on_error, Abort) and self._leaves is Leaves.FAILING:
+                self._leaves = None
+            if self._leaves is not None:
+                break
+        return seconds
 
     def _step(self, node: Node, scope: dict[str, object]) -> float:
         self._left -= 1
@@ -125,6 +133,7 @@ class _Simulation:
         if isinstance(inside, Walk):
             return self._walk(node, inside, known)
         own = node.takes(known)
+        self._leaves = node.leaves
         for name, operand in node.binds:
             scope[name] = UNSURE if operand is None else self.value(operand, scope)
         return own + self._inside(node, inside, scope)
@@ -141,12 +150,27 @@ class _Simulation:
             case Passes():
                 return self._loop(node, inside, scope)
             case Together(branches):
-                return max(self.run((branch,), scope) for branch in branches)
+                return self._together(branches, scope)
             case Either():
                 return self._either(inside, scope)
             case Another():
                 given = {name: self.value(operand, scope) for name, operand in inside.args}
-                return self.run(inside.steps, given)
+                seconds = self.run(inside.steps, given)
+                if self._leaves is Leaves.SEQUENCE:
+                    self._leaves = None
+                return seconds
+
+    def _together(self, branches: Sequence[Node], scope: Mapping[str, object]) -> float:
+        """How long the slowest branch takes, or the first that ends all of them."""
+        longest, first, way = 0.0, math.inf, None
+        for branch in branches:
+            seconds = self.run((branch,), scope)
+            longest = max(longest, seconds)
+            if self._leaves is not None and seconds < first:
+                first, way = seconds, self._leaves
+            self._leaves = None
+        self._leaves = way
+        return min(longest, first)
 
     def wait(self, awaited: Awaited, scope: Mapping[str, object]) -> float:
         """How long a channel of known speed takes to where it is awaited; 0 of others."""
@@ -227,7 +251,7 @@ class _Simulation:
         before = dict(self._values)
         longest = self.run(inside.then, scope)
         after, self._values = self._values, before
-        other = self.run(inside.else_, scope)
+        other, self._leaves = self.run(inside.else_, scope), None
         if longest >= other:
             self._values = after
         return max(longest, other)
@@ -245,7 +269,16 @@ class _Simulation:
             if self._left <= 0 and done:
                 return seconds + self._rest(seconds, before, len(points) / done - 1)
             seconds += self._pass(node, passes, scope, point)
+            if self._is_left():
+                break
         return seconds
+
+    def _is_left(self) -> bool:
+        """Whether a loop is left by the pass that was gone through."""
+        way = self._leaves
+        if way in (Leaves.LOOP, Leaves.NEXT):
+            self._leaves = None
+        return way not in (None, Leaves.NEXT)
 
     def _walk(self, node: Node, walk: Walk, known: _Known) -> float:
         if walk.points is None:
@@ -253,7 +286,7 @@ class _Simulation:
         points = 1 if walk.points is None else walk.points
         before = self.counts.copy()
         seconds = node.takes(known) + self.run(walk.steps, known.scope)
-        return seconds + self._rest(seconds, before, points - 1)
+        return seconds if self._is_left() else seconds + self._rest(seconds, before, points - 1)
 
     def _rest(self, seconds: float, before: Counter[str], times: float) -> float:
         """Passes that are not simulated: so many times those that were."""
@@ -273,6 +306,8 @@ class _Simulation:
                 self.counts["loops"] += 1
                 return seconds if index else self._pass(node, passes, scope, UNSURE)
             seconds += self._pass(node, passes, scope, index)
+            if self._is_left():
+                return seconds
         self.counts["loops"] += 1
         return seconds
 

@@ -13,7 +13,7 @@ from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import Handler, Node, NotKnownYet, OnError
 from orchestrator.language.program.parts import Abort, Continue, OnDisconnect, Retry
 from orchestrator.language.program.scope import UNKNOWN, Context, KnownLater, not_negative, tries
-from orchestrator.language.text.steps import BaseStep
+from orchestrator.language.text.steps import BaseStep, Limited
 from orchestrator.language.text.steps import Retry as RetryForm
 from orchestrator.types import Path
 
@@ -38,6 +38,8 @@ def compile_step(step: BaseStep, path: Path, context: Context) -> Node:
         node = NotKnownYet(*context.head(step, path, step.VERB))
     context.notes.writes.update(node.writes)
     context.notes.reads.update(node.reads)
+    if isinstance(step, Limited) and step.timeout is not None:
+        node = replace(node, limit=context.timeout((*path, "timeout"), step.timeout))
     if step.on_disconnect is not None:
         node = replace(node, on_disconnect=OnDisconnect(step.on_disconnect))
     if step.on_error == "abort":

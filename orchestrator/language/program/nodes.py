@@ -13,6 +13,7 @@ from orchestrator.language.program.parts import (
     Abort,
     Awaited,
     Continue,
+    Leaves,
     Level,
     OnDisconnect,
     Points,
@@ -164,6 +165,8 @@ class Node:
     on_error: OnError = field(default=Abort(), kw_only=True)
     on_disconnect: OnDisconnect | None = field(default=None, kw_only=True)
     """None = the default of the step: `wait` waits, all else fails."""
+    limit: Operand | None = field(default=None, kw_only=True)
+    """s for all of it, steps inside included, a float > 0; None = as long as it takes."""
 
     def __init_subclass__(cls) -> None:
         """Refuse a class that does not tell all that it has to.
@@ -234,6 +237,11 @@ class Node:
     def calls(self) -> tuple[str, ...]:
         """Names of the registered functions that it calls."""
         return ()
+
+    @property
+    def leaves(self) -> Leaves | None:
+        """Where it goes on, if not with the next step."""
+        return None
 
     @property
     def marks(self) -> bool:

@@ -76,6 +76,19 @@ class OnDisconnect(StrEnum):
     """It waits for the channel within its timeout; a put is held with us meanwhile."""
 
 
+class Leaves(StrEnum):
+    """Where a step goes on that never goes on with the next one."""
+
+    LOOP = "loop"
+    """Behind the innermost loop."""
+    NEXT = "next"
+    """With the next pass of the innermost loop."""
+    SEQUENCE = "sequence"
+    """With the finalisers of its sequence."""
+    FAILING = "failing"
+    """Where its failure leads to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A condition on one channel."""

@@ -95,6 +95,11 @@ class Context:
     """The documents around it and itself, outermost first, with what they are called."""
     in_loop: bool = False
     """Whether there is a loop around it, those of the documents around it included."""
+    in_passes: bool = False
+    """Whether a `break` leads somewhere: there is a loop in this document around it, and no
+    `parallel` in between."""
+    finalising: bool = False
+    """Whether it stands in `finally`."""
 
     def bound(self, *names: str) -> Context:
         """The same place with more names; one of a parameter hides it."""

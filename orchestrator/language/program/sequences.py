@@ -105,6 +105,8 @@ def _inner(
         variables=later,
         later=later,
         base=(*context.base, *path),
+        in_passes=False,
+        finalising=False,
         running=(*context.running, (name, document)),
     )
     program = compile_document(inner)
@@ -117,7 +119,8 @@ def compile_document(context: Context) -> Program:
     """The program of a context's document; what is wrong with it is in the notes."""
     document, notes = context.document, context.notes
     steps = compile_list(document.steps, ("steps",), context)
-    finally_ = compile_list(document.finally_, ("finally",), context)
+    last = replace(context, finalising=True)
+    finally_ = compile_list(document.finally_, ("finally",), last)
     suspend = compile_suspend(document.suspend, context)
     timeout = context.timeout(("timeout",), document.timeout)
     for name in document.parameters:

@@ -94,7 +94,10 @@ def step_reference() -> list[Row]:
         rows += _fields(verb, "", step["properties"][verb], definitions)
         beside = {k: v for k, v in step["properties"].items() if k not in (verb, *_COMMON)}
         required = step.get("required", ())
-        rows += [_row(verb, k, v, k in required, definitions) for k, v in beside.items()]
+        inside = {row.field for row in rows if row.step == verb}
+        for k, v in beside.items():
+            shown = f"{k} (beside {verb})" if k in inside else k
+            rows.append(_row(verb, shown, v, k in required, definitions))
     common = definitions[next(iter(VERBS.values())).__name__]["properties"]
     rows += [_row("", name, common[name], False, definitions) for name in _COMMON]
     return rows + _fields("", "on_error.", common["on_error"], definitions)

@@ -22,7 +22,7 @@ from pydantic_core import core_schema
 from typing_extensions import TypeAliasType
 
 from orchestrator.language.names import nearest, suggestion
-from orchestrator.language.text.fields import Amount, one_word
+from orchestrator.language.text.fields import Amount, WaitTimeout, one_word
 from orchestrator.language.text.findings import Strict
 from orchestrator.language.values.operations import described
 
@@ -111,6 +111,14 @@ class BaseStep(Strict):
     it within the timeout."""
 
 
+class Limited(BaseStep):
+    """What a step with others inside may have."""
+
+    timeout: WaitTimeout | None = None
+    """Beside the verb: s for all of it, steps inside included, pauses left out; by default as long
+    as it takes."""
+
+
 # The verbs ----------------------------------------------------------------------------------
 
 _VERBS: dict[str, type[BaseStep]] = {}
@@ -189,6 +197,9 @@ _ELSEWHERE = {
     "until": "wait: {until: …}",
     "include": "run",
     "python": "call",
+    **dict.fromkeys(("exit", "return", "quit", "finish"), "end"),
+    **dict.fromkeys(("raise", "error", "throw"), "fail"),
+    "next": "continue",
 }
 """What those look for who come from other languages."""
 

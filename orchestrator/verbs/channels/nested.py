@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ from orchestrator.language.values.operations import described
 from orchestrator.types import Path, fields
 from orchestrator.verbs.channels.trajectories import server_of
 from orchestrator.verbs.doing import Doing, Leading
+from orchestrator.verbs.flow.leaving import LeaveLoop, NextPass
 
 
 def _over(value: object) -> dict[str, tuple[int, ...] | None]:
@@ -101,7 +103,9 @@ class NestedStep(Form, verb="nested"):
             *context.head(self, path, label),
             levels=tuple(levels),
             timeout=context.amount((*here, "timeout"), self.nested.timeout, positive),
-            body=compile_list(self.do or (), (*path, "do"), replace(context, in_loop=True)),
+            body=compile_list(
+                self.do or (), (*path, "do"), replace(context, in_loop=True, in_passes=True)
+            ),
         )
 
 
@@ -162,8 +166,11 @@ class NestedNode(Node):
                 inner = do.inside(passes)
                 # Where the run comes back into the middle of a pass, it goes to its point again.
                 await self.move(inner, at)
-                await inner.steps(self.body)
+                with suppress(NextPass):
+                    await inner.steps(self.body)
                 do.entry = None
+        except LeaveLoop:
+            return
         finally:
             do.world.master.rest()
 

@@ -8,12 +8,12 @@ from orchestrator.language.program.compiling import compile_list
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import InOrder, Node, at_once
 from orchestrator.language.program.scope import Context
-from orchestrator.language.text.steps import Steps
+from orchestrator.language.text.steps import Limited, Steps
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing
 
 
-class GroupStep(Form, verb="group"):
+class GroupStep(Form, Limited, verb="group"):
     """Run steps in order."""
 
     group: Steps

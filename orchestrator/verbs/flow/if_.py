@@ -14,12 +14,12 @@ from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import Either, Node, at_once
 from orchestrator.language.program.scope import Context
 from orchestrator.language.text.fields import OneValue
-from orchestrator.language.text.steps import Steps
+from orchestrator.language.text.steps import Limited, Steps
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing
 
 
-class IfStep(Form, verb="if"):
+class IfStep(Form, Limited, verb="if"):
     """Run one list of steps or another."""
 
     if_: OneValue = Field(alias="if")

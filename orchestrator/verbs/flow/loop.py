@@ -12,6 +12,7 @@ from pydantic import Field, StrictBool, StrictStr, model_validator
 from orchestrator.errors import InputError
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand, constant_value
+from orchestrator.language.foresight.counting import count_steps
 from orchestrator.language.program.compiling import compile_list
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import Node, Passes, at_once
@@ -19,10 +20,11 @@ from orchestrator.language.program.parts import Count, Listed, Points, Put, Rang
 from orchestrator.language.program.scope import UNKNOWN, Context, count, positive, some
 from orchestrator.language.text.fields import Amount, AnyValue, Identifier, OneValue, Several
 from orchestrator.language.text.findings import Strict
-from orchestrator.language.text.steps import Steps
+from orchestrator.language.text.steps import Limited, Steps
 from orchestrator.language.values.points import range_points
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing
+from orchestrator.verbs.flow.leaving import LeaveLoop, NextPass
 from orchestrator.verbs.puts import NEED_READBACK, Target, check_readback, make_put
 from orchestrator.verbs.scope import SINCE
 
@@ -112,7 +114,7 @@ class Loop(Strict):
         return Target.model_construct(pv=pv, **own)
 
 
-class LoopStep(Form, verb="loop"):
+class LoopStep(Form, Limited, verb="loop"):
     """Run steps for each of several points."""
 
     loop: Loop
@@ -136,7 +138,7 @@ class LoopStep(Form, verb="loop"):
             timeout=inner.amount((*here, "timeout"), timeout, positive),
             points=points,
             variable=variable,
-            body=compile_list(self.do, (*path, "do"), replace(inner, in_loop=True)),
+            body=compile_list(self.do, (*path, "do"), replace(inner, in_loop=True, in_passes=True)),
             serpentine=loop.serpentine,
         )
 
@@ -228,7 +230,9 @@ class LoopNode(Node):
         first = 0 if do.entry is None else do.entry.loop()
         for index in range(first, len(points)):
             point = points[last - index if backwards else index]  # computed here, never listed
-            await self._pass(do, index, point)
+            if not await self._pass(do, index, point):
+                do.course.left_out((last - index) * (self._steps or 0))
+                return
             do.entry = None
 
     async def _while(self, condition: Operand, do: Doing) -> None:
@@ -238,18 +242,34 @@ class LoopNode(Node):
         looking = Doing(do.world, do.course, scope, do.place, held=do.held)
         while do.entry is not None or await looking.truth(condition):
             await do.course.gate()
-            await self._pass(do, index, index)
+            if not await self._pass(do, index, index):
+                return
             index, do.entry = index + 1, None
 
-    async def _pass(self, do: Doing, index: int, point: object) -> None:
-        """One pass: the positioner, unless the run comes back into its middle, then the body."""
+    @property
+    def _steps(self) -> int | None:
+        """How many steps a pass is known to have."""
+        inside = count_steps(self.body)
+        return None if inside is None else inside + len(self.puts)
+
+    async def _pass(self, do: Doing, index: int, point: object) -> bool:
+        """One pass: the positioner, unless the run comes back into its middle, then the body.
+
+        Returns whether there may be another one.
+        """
         inner = do.inside((index,))
         if self.variable is not None:
             inner.scope[self.variable] = point
         if inner.entry is None and self.target is not None:
             put = partial(inner.put, self.puts, self.timeout)
             await do.course.approach(self, inner.place, put)
-        await inner.steps(self.body)
+        try:
+            await inner.steps(self.body)
+        except LeaveLoop:
+            return False
+        except NextPass:
+            return True
+        return True
 
 
 async def _points_of(points: Points, do: Doing) -> Sequence[object]:

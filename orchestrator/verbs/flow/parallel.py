@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.language.program.compiling import compile_step
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import Node, Together, at_once, walk
 from orchestrator.language.program.scope import Context
-from orchestrator.language.text.steps import Steps
+from orchestrator.language.text.steps import Limited, Steps
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing
 
 
-class ParallelStep(Form, verb="parallel"):
+class ParallelStep(Form, Limited, verb="parallel"):
     """Run steps at the same time."""
 
     parallel: Steps
@@ -22,7 +22,8 @@ class ParallelStep(Form, verb="parallel"):
 
     def compiled(self, path: Path, context: Context) -> ParallelNode:
         here = (*path, "parallel")
-        branches = [compile_step(s, (*here, i), context) for i, s in enumerate(self.parallel)]
+        inner = replace(context, in_passes=False)
+        branches = [compile_step(s, (*here, i), inner) for i, s in enumerate(self.parallel)]
         return ParallelNode(*context.head(self, path, "parallel"), branches=tuple(branches))
 
 

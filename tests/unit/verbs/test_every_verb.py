@@ -81,6 +81,10 @@ SAMPLES = {
     ),
     "group": Sample("{group: [{delay: 1}, {delay: 4}]}", "about 5 s"),
     "if": Sample("{if: 'true', then: [{delay: 4}]}", "about 4 s"),
+    "break": Sample("{loop: {count: 2}, do: [{delay: 1}, break]}", "about 1 s"),
+    "continue": Sample("{loop: {count: 2}, do: [{delay: 1}, continue]}", "about 2 s"),
+    "end": Sample("{end: enough}", "about 0 s"),
+    "fail": Sample("{if: 'false', then: [{fail: bad}], else: [{delay: 1}]}", "about 1 s"),
     "call": Sample("{call: nothing}", "not known: 1 call", lambda run: run.call("nothing")),
     "run": Sample("{run: inner}", "not known: 1 call", lambda run: run.run("inner")),
     "trajectories": Sample(

@@ -633,3 +633,47 @@ def test_a_name_that_is_written_as_text_is_told_with_how_it_is_meant(steps: str,
     program = compile_program(parse(f"steps: {steps}"), {}, NAMES)
     told = f"is the text {name!r}; what has that name is written $({name})"
     assert any(told in finding.text for finding in check_program(program))
+
+
+@pytest.mark.parametrize(
+    ("steps", "dead"),
+    [
+        ("[{end: x}, {delay: 1}]", "steps[1] delay 1: is never reached: steps[0] (end x) leads"),
+        ("[{fail: x}, {delay: 1}]", "steps[1] delay 1: is never reached: steps[0] (fail) leads"),
+        ("[{group: [{fail: x}]}, {delay: 1}]", "steps[0] (group) leads elsewhere"),
+        (
+            "[{loop: {count: 2}, do: [break, {delay: 1}]}]",
+            "is never reached: steps[0].do[0] (break) leads elsewhere",
+        ),
+        (
+            "[{loop: {count: 2}, do: [{if: stage.x > 1, then: [break], else: [continue]}, "
+            "{delay: 1}]}]",
+            "(if stage.x > 1) leads elsewhere",
+        ),
+        ("[{loop: {while: true}, do: [{delay: 1}]}, {delay: 1}]", "never ends"),
+    ],
+)
+def test_what_comes_after_a_step_that_leads_away_is_never_reached(steps: str, dead: str) -> None:
+    [line] = lines(f"steps: {steps}", Level.WARNING)
+    assert dead in line
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        "[{loop: {while: true}, do: [{if: stage.x > 1, then: [break]}, {delay: 1}]}, {delay: 1}]",
+        "[{loop: {while: true}, do: [{group: [{fail: x}], on_error: [break]}]}, {delay: 1}]",
+        "[{loop: {count: 3}, do: [{delay: 1}, continue]}, {delay: 1}]",
+        "[{fail: x, on_error: continue}, {delay: 1}]",
+    ],
+)
+def test_what_can_be_reached_is_not_told_to_be_dead(steps: str) -> None:
+    assert lines(f"steps: {steps}", Level.WARNING) == []
+
+
+def test_values_behind_a_way_out_are_not_looked_at() -> None:
+    """The limits of stage.x are not broken: with more than 5 the loop is left before."""
+    step = "{loop: {values: [1, 2, 99], as: i}, do: [{if: i > 5, then: [break]}, PUT]}"
+    put = "{set: {pv: stage.x, value: $(i)}}"
+    assert lines(f"steps: [{step.replace('PUT', put)}]") == []
+    assert lines(f"steps: [{step.replace('[break]', '[checkpoint]').replace('PUT', put)}]") != []

@@ -170,3 +170,24 @@ def test_channels_that_are_not_known_to_move_arrive_at_once() -> None:
 )
 def test_times_are_told_as_people_say_them(seconds: float, text: str) -> None:
     assert str(Estimate(seconds)) == text
+
+
+@pytest.mark.parametrize(
+    ("steps", "seconds"),
+    [
+        ("[{loop: {count: 9, as: i}, do: [{delay: 1}, {if: i == 2, then: [break]}]}]", 3),
+        ("[{loop: {count: 4, as: i}, do: [{if: i > 1, then: [continue]}, {delay: 1}]}]", 2),
+        ("[{loop: {while: true, as: i}, do: [{delay: 1}, {if: i == 5, then: [break]}]}]", 6),
+        ("[{delay: 1}, {end: x}, {delay: 5}]", 1),
+        ("[{loop: {count: 3}, do: [{delay: 1}, {end: x}]}, {delay: 5}]", 1),
+        ("[{group: [{delay: 2}, {fail: x}], on_error: continue}, {delay: 5}]", 7),
+        ("[{parallel: [{delay: 9}, {group: [{delay: 2}, {end: x}]}]}, {delay: 5}]", 2),
+    ],
+)
+def test_what_is_left_early_takes_no_time(steps: str, seconds: float) -> None:
+    assert took(steps).seconds == seconds
+
+
+def test_where_it_is_not_known_whether_a_loop_is_left_all_passes_count() -> None:
+    known = took("[{loop: {count: 4}, do: [{delay: 1}, {if: det.counts > 1, then: [break]}]}]")
+    assert (known.seconds, known.guesses) == (4, 4)

@@ -335,7 +335,7 @@ def test_a_mistake_is_told_with_its_place_and_what_would_be_right(text: str, tol
         ("wait: {pv: a:b, above: 1}", "needs 'timeout' (s, or none to wait for ever)"),
         ("sleep: 3", "unknown step 'sleep'; did you mean 'delay'?"),
         ("while: a < 3", "unknown step 'while'; did you mean 'loop: {while: …}'?"),
-        ("frobnicate: 3", "the verbs are ask, call, checkpoint, delay, group, if, let, log, loop"),
+        ("frobnicate: 3", "the verbs are ask, break, call, checkpoint, continue, delay, end, fail"),
         ("sett: {}", "2:5: steps[0]: unknown step 'sett'; did you mean 'set'?"),
         ("paralel: [{delay: 1}]", "unknown step 'paralel'; did you mean 'parallel'?"),
         ("parallel: {delay: 1}", "steps[0].parallel: expected a list, got a mapping"),
