@@ -52,7 +52,7 @@ class Present:
 
     @property
     def title(self) -> str:
-        """What people call it: `the run align 20260131-142501-037`, `the service ORCH:`."""
+        """What people call it: `the run align 20260131T142501.037Z-k3`, `the service ORCH:`."""
         which = self.prefix if self.kind == "service" else f"{self.name} {self.run_id}".strip()
         return f"the {self.kind} {which}"
 

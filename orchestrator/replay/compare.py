@@ -19,8 +19,6 @@ _LATE = 0.3
 _LONG = 200
 _ASIDE = (("!RunStarted", "steps"), ("!RunEnded", "data_file"))
 """Of a document that is replaced it is enough to tell where it does something else."""
-_NAMED = ("!RunStarted", "!RunEnded")
-"""The run is compared where it starts and ends; older recordings name it nowhere else."""
 
 
 Out: TypeAlias = Mapping[str, Json]
@@ -173,7 +171,8 @@ def _essence(line: Mapping[str, Json]) -> str:
 
 
 def _counts(tag: str, name: str) -> bool:
-    return (tag, name) not in _ASIDE and (name != "run_id" or tag in _NAMED)
+    # A run is known by its place: older recordings name it in other ways.
+    return (tag, name) not in _ASIDE and name != "run_id"
 
 
 def _told(line: Mapping[str, Json]) -> str:

@@ -37,7 +37,7 @@ class RunRecord:
     """How one run went."""
 
     name: str
-    run_id: str = ""
+    run_id: str = field(default="", compare=False)
     status: str = ""
     """Empty: its end is not known."""
     message: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from orchestrator.config import Config
 from orchestrator.engine.runs.lane import Lane
@@ -25,6 +25,7 @@ from orchestrator.types import (
 
 _GRACE = 10.0
 """s that finalisers get when the service ends, before completions are given up."""
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class Engine:
@@ -83,16 +84,24 @@ class RunIds:
 
     def __init__(self, wall: Callable[[], datetime]) -> None:
         self._wall = wall
+        self._letters = _letters(wall())
         self._last_stamp: datetime | None = None
 
     def next(self) -> str:
-        """Unique, sorts by the order of runs, fit for a file name: `20260131-142501-037`.
+        """Sorts by the order of runs wherever they are run: `20260131T142501.037Z-k3`.
 
-        Two within a millisecond, and those behind a clock that was set back, follow the last one.
+        UTC; two within a millisecond, and those behind a clock that was set back, follow the last
+        one. The letters tell apart what two services begin at the same time.
         """
-        now = self._wall().replace(tzinfo=None)  # at the end of summer time an hour comes twice
+        now = self._wall().astimezone(UTC)
         stamp = now.replace(microsecond=now.microsecond // 1000 * 1000)
         if self._last_stamp is not None and stamp <= self._last_stamp:
             stamp = self._last_stamp + timedelta(milliseconds=1)
         self._last_stamp = stamp
-        return stamp.strftime("%Y%m%d-%H%M%S-%f")[:-3]
+        return f"{stamp:%Y%m%dT%H%M%S}.{stamp.microsecond // 1000:03}Z-{self._letters}"
+
+
+def _letters(began: datetime) -> str:
+    """Two letters or digits that hardly any two services have, by the µs of their beginning."""
+    high, low = divmod(round(began.timestamp() * 1e6) % len(_DIGITS) ** 2, len(_DIGITS))
+    return _DIGITS[high] + _DIGITS[low]

@@ -474,6 +474,7 @@ def test_the_ids_of_runs_go_on_whatever_the_clock_does():
     now += timedelta(hours=2)
     ids.append(names.next())
     assert ids == sorted(set(ids))
-    assert {len(run_id) for run_id in ids} == {19}
-    assert (ids[0], ids[1]) == ("20261025-025959-999", "20261025-030000-000")
-    assert ids[-1] == "20261025-035959-999"
+    assert {len(run_id) for run_id in ids} == {23}
+    assert {run_id[20:] for run_id in ids} == {f"-{ids[0][-2:]}"}
+    assert (ids[0][:20], ids[1][:20]) == ("20261025T025959.999Z", "20261025T030000.000Z")
+    assert ids[-1][:20] == "20261025T035959.999Z"

@@ -278,7 +278,7 @@ def test_runs_within_one_millisecond_have_names_that_sort_as_they_were_run(queue
         await asyncio.sleep(20)
         return [e.run_id for e in it.events if isinstance(e, RunEnded)]
 
-    assert queued(scenario) == [f"20260131-142501-00{number}" for number in range(3)]
+    assert queued(scenario) == [f"20260131T142501.00{number}Z-wg" for number in range(3)]
 
 
 @pytest.mark.parametrize("verb", [Verb.ABORT, Verb.STOP])
