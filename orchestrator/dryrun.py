@@ -103,7 +103,7 @@ class _Chain:
         channels = {n: replace(c, monitor=False) for n, c in config.channels.items()}
         self._client = Client(channels, self._pull)
         self._preflight = Preflight(
-            self._client, self._device.world, config.channels, names_of(config), self._timeout
+            self._client, self._device.table, config.channels, names_of(config), self._timeout
         )
 
     @asynccontextmanager
@@ -146,7 +146,7 @@ class _Chain:
     async def _findings(self, program: Runnable) -> list[Finding]:
         return [
             *await self._preflight.findings(program),
-            *inconsistent(program, self._device.world),
+            *inconsistent(program, self._device.table),
         ]
 
     async def _missing(self, names: Sequence[str]) -> str:
@@ -183,11 +183,11 @@ class _Chain:
         return [Finding(Level.WARNING, where, (), f"prefix: {doubt}") for doubt in doubts]
 
     def _misspelt(self, suspenders: Iterable[Suspender]) -> list[Finding]:
-        return check_suspenders(suspenders, lambda name: self._device.world.channel(name).metadata)
+        return check_suspenders(suspenders, lambda name: self._device.table.channel(name).metadata)
 
     def _values(self, program: Runnable) -> dict[str, object]:
         """What the channels hold now, of those that have told."""
-        states = [self._device.world.channel(n) for n in program.reads | program.writes]
+        states = [self._device.table.channel(n) for n in program.reads | program.writes]
         return {
             s.name: in_words(s.reading, s.metadata)
             for s in states

@@ -96,7 +96,7 @@ class Service:
         self._engine = Engine(
             config,
             names_of(config),
-            self._device.world,
+            self._device.table,
             given.channels,
             self,
             given.store,

@@ -12,6 +12,8 @@ import numpy as np
 import structlog
 
 from orchestrator.config import Config
+from orchestrator.device.as_sequence_server import Served
+from orchestrator.device.channel_table import ChannelTable
 from orchestrator.device.commands import (
     ControlText,
     Ping,
@@ -24,8 +26,6 @@ from orchestrator.device.lane import LaneState
 from orchestrator.device.mirrors import Mirrors
 from orchestrator.device.news import News
 from orchestrator.device.publisher import RunPublisher
-from orchestrator.device.served import Served
-from orchestrator.device.world import World
 from orchestrator.errors import InputError
 from orchestrator.language.text.indices import parse_indices
 from orchestrator.ports import Offer
@@ -89,10 +89,10 @@ class Device:
 
         With `logs`, what comes and goes and what is refused is logged; a replay is no news.
         """
-        self.world = World()
+        self.table = ChannelTable()
         for channel in config.channels.values():
-            self.world.add(channel.name, channel.buffer)
-        self._mirrors = Mirrors(config, self.world)
+            self.table.add(channel.name, channel.buffer)
+        self._mirrors = Mirrors(config, self.table)
         self._publisher = RunPublisher(config)
         self._lane = LaneState()
         self._served = Served(config, lambda: self._lane.why_busy)
@@ -195,7 +195,7 @@ class Device:
             self._failed("news", error)
 
     def _notify(self, item: Reading | LinkChange) -> None:
-        state = self.world.known(item.channel)
+        state = self.table.known(item.channel)
         if state is None:
             return  # it was given up
         for watcher in state.watchers:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 import numpy as np
 
 from orchestrator.config import Config
-from orchestrator.device.world import ChannelState, World
+from orchestrator.device.channel_table import ChannelState, ChannelTable
 from orchestrator.types import (
     Alarm,
     IocStatus,
@@ -32,9 +32,9 @@ that go together would each have the list of all."""
 class Mirrors:
     """Turns readings and link changes into updates of `MON:*` and `CHAIN:*`."""
 
-    def __init__(self, config: Config, world: World) -> None:
+    def __init__(self, config: Config, table: ChannelTable) -> None:
         """Only channels of the config are mirrored and counted."""
-        self._world = world
+        self._table = table
         self._channels = config.channels
         self._monitored = [c.name for c in self._channels.values() if c.monitor]
         self._ioc = {name: ioc.name for ioc in config.chain.values() for name in ioc.channels}
@@ -89,7 +89,7 @@ class Mirrors:
 
     def take_reading(self, reading: Reading) -> list[PushItem]:
         """Pass it on to its mirror, and into its buffer."""
-        state = self._world.take_reading(reading)
+        state = self._table.take_reading(reading)
         if state.buffer is not None and isinstance(reading.value, float | int):
             state.buffer.append(reading.value)
             self._buffers_changed[reading.channel] = (
@@ -113,8 +113,8 @@ class Mirrors:
 
     def take_link(self, change: LinkChange) -> list[PushItem]:
         """Open the mirror, or show it as lost; keep the chain's figures."""
-        was_connected = self._world.channel(change.channel).connected
-        state = self._world.take_link(change)
+        was_connected = self._table.channel(change.channel).connected
+        state = self._table.take_link(change)
         config = self._channels.get(change.channel)
         if config is None:
             return []
@@ -197,7 +197,7 @@ class Mirrors:
         for name in self._buffered:
             count = self._buffers_changed.pop(name, 0)
             yield Update(fields.MON_RATE, count / period, name)
-            buffer = self._world.channel(name).buffer
+            buffer = self._table.channel(name).buffer
             if count and buffer is not None:
                 window = buffer.window().copy()
                 yield Update(fields.MON_BUF, window, name)

@@ -13,8 +13,8 @@ from orchestrator.errors import NotConnectedError, OrchestratorError
 from orchestrator.ports import View
 from orchestrator.replay.codec import Json, decode, encode
 from orchestrator.replay.compare import Comparison, Out, short
-from orchestrator.replay.guest import GuestLoop, Job, guest_loop
 from orchestrator.replay.index import Asked, Index, key_of
+from orchestrator.replay.turn_loop import Job, TurnLoop, make_turn_loop
 from orchestrator.task_context import step_here
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class _Answer:
 
 
 class Answers:
-    """Implements `Desk`: questions are answered as they were then, in the turn in which they were.
+    """Implements `Interceptor`: questions are answered as then, and in the turn in which they were.
 
     A question is taken for the first like one of the same run. `out` gathers what goes out in a
     turn.
@@ -48,7 +48,7 @@ class Answers:
         self._comparison = comparison
         self._answers: dict[int, _Answer] = {}
         self._jobs: dict[int, Callable[[], None]] = {}
-        self.guest: GuestLoop = guest_loop(self._job, complain)
+        self.loop: TurnLoop = make_turn_loop(self._job, complain)
         """The loop of those who ask."""
         self.view: View
         """The world as they know it; set before the first question."""
@@ -59,27 +59,27 @@ class Answers:
     async def ask(
         self, kind: str, about: Mapping[str, object], work: Callable[[], Awaitable[T]]
     ) -> T:
-        """See `Desk.ask`: answered as it was then, at the moment at which it was."""
+        """See `Interceptor.ask`: answered as it was then, at the moment at which it was."""
         del work
         question = cast(Mapping[str, Json], encode(about))
         self.out.append({kind: question, "step": step_here()})
         answer = self._match(kind, question)
         if answer is None:
             return cast(T, self._without(kind, question))
-        answer.waiter = self.guest.create_future()
+        answer.waiter = self.loop.create_future()
         if answer.line is not None:  # it came earlier then than it is asked for now
             asked = answer.asked
-            self.guest.call_later(max((asked.answered or 0.0) - asked.at, 0.0), _settle, answer)
+            self.loop.call_later(max((asked.answered or 0.0) - asked.at, 0.0), _settle, answer)
         return cast(T, await answer.waiter)
 
     def look(self, kind: str, about: Mapping[str, object], see: Callable[[], T]) -> T:
-        """See `Desk.look`: as it was seen then; where nobody looked, nothing is seen."""
+        """See `Interceptor.look`: as it was seen then; where nobody looked, nothing is seen."""
         del see
         seen = self._index.seen[key_of(self.run, kind, about)]
         return cast(T, seen.popleft() if seen else None)
 
     def note(self, line: Mapping[str, object]) -> None:
-        """See `Desk.note`."""
+        """See `Interceptor.note`."""
         self.out.append({**encode(line), "step": step_here()})
 
     def _match(self, kind: str, question: Mapping[str, Json]) -> _Answer | None:
@@ -144,12 +144,12 @@ class Answers:
     def _job(self, job: Job) -> asyncio.Future[Any]:
         """Done when it was done then: it is no part of the outside."""
         self.out.append({"job": {}})
-        future: asyncio.Future[Any] = self.guest.create_future()
+        future: asyncio.Future[Any] = self.loop.create_future()
         work = partial(_do, job, future)
         numbers = self._index.by_key[key_of(0, "job", {})]
         number = numbers.popleft() if numbers else None
         if number is None or self._index.asked[number].answered is None:
-            self.guest.call_soon(work)
+            self.loop.call_soon(work)
         else:
             self._jobs[number] = work
         return future

@@ -23,12 +23,12 @@ from orchestrator.queues import MergeQueue, request_queue
 from orchestrator.replay.answers import Answers
 from orchestrator.replay.codec import Json, RecordingError, decode, encode
 from orchestrator.replay.compare import Comparison, short
-from orchestrator.replay.desk import AskedChannels, AskedStore
 from orchestrator.replay.file import RecordingReader
-from orchestrator.replay.guest import ROUNDS
 from orchestrator.replay.index import Index, RunRecord, index_of
-from orchestrator.replay.past import NoStore, Nowhere, PlayedLibrary
+from orchestrator.replay.port_proxies import ChannelsProxy, StoreProxy
 from orchestrator.replay.record import ENDING, UNTOLD, Watched, hash_of
+from orchestrator.replay.replay_doubles import NoStore, Nowhere, ReplayLibrary
+from orchestrator.replay.turn_loop import ROUNDS
 from orchestrator.types import (
     EngineItem,
     PullItem,
@@ -44,7 +44,7 @@ T = TypeVar("T")
 _JUMP = 86_400
 """s between two turns that are a damage: every pulse of the service is one, five a second."""
 _RESTLESS = 100_000
-"""Rounds after which the guests are taken to never rest; a recorded turn has 20."""
+"""Rounds after which they are taken to never rest; a recorded turn has 20."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Player:
         self._notes = list(_notes(self._index))
         self._comparison = Comparison()
         self._answers = Answers(self._index, self._comparison, _complain)
-        self._guest = self._answers.guest
+        self._loop = self._answers.loop
         self._wall = datetime.fromtimestamp(self._index.wall, _zone(self._index.offset))
         self._at: float | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -119,18 +119,18 @@ class Player:
         if registry is None:
             registry = self._registry()
         names = names_of(config)
-        self._library = PlayedLibrary(config.sequences, names, registry)
-        self._library.desk = self._answers
+        self._library = ReplayLibrary(config.sequences, names, registry)
+        self._library.interceptor = self._answers
         self._library.replace(sequences, self._index)
         self._device = Device(config, logs=False)
-        self._answers.view = self._device.world
+        self._answers.view = self._device.table
         self._engine = Engine(
             config,
             names,
-            self._device.world,
-            AskedChannels(self._answers, cast(Channels, None)),
+            self._device.table,
+            ChannelsProxy(self._answers, cast(Channels, None)),
             self,
-            AskedStore(self._answers, NoStore()),
+            StoreProxy(self._answers, NoStore()),
             lambda: self._wall,
             self._library,
             compile_suspenders(config.suspend, names, partial(key_place, config)),
@@ -220,13 +220,13 @@ class Player:
     def _catch_up(self, until: float) -> None:
         """Where it is not as it was then, no recorded turn comes at the time of its timers."""
         while not self._comparison.in_step:
-            due = self._guest.deadline
+            due = self._loop.deadline
             if due is None or due >= until:
                 return
-            self._wall += timedelta(seconds=max(due - self._guest.time(), 0.0))
+            self._wall += timedelta(seconds=max(due - self._loop.time(), 0.0))
             self._answers.out = []
-            self._guest.turn(max(due, self._guest.time()), _RESTLESS)
-            self._comparison.turn(self._guest.time(), self._wall, [], self._answers.out)
+            self._loop.turn(max(due, self._loop.time()), _RESTLESS)
+            self._comparison.turn(self._loop.time(), self._wall, [], self._answers.out)
 
     def _turn(self, line: Mapping[str, Json]) -> None:
         self._wall = datetime.fromtimestamp(
@@ -235,8 +235,8 @@ class Player:
         self._answers.out = []
         for crossed in line.get("in", ()):
             self._enter(crossed)
-        self._guest.turn(line["t"], ROUNDS)
-        if self._guest.is_ready and not line.get("more"):
+        self._loop.turn(line["t"], ROUNDS)
+        if self._loop.is_ready and not line.get("more"):
             self._rest(line["t"])
         out = line.get("out", [])
         self._answers.give_up(out)
@@ -244,7 +244,7 @@ class Player:
 
     def _rest(self, now: float) -> None:
         """It does more than it did then: nothing came from outside before it rested."""
-        if self._guest.turn(now, _RESTLESS) == _RESTLESS:
+        if self._loop.turn(now, _RESTLESS) == _RESTLESS:
             raise RecordingError("the sequence does not come to rest, as it did when recorded")
 
     def _enter(self, crossed: Mapping[str, Json]) -> None:
@@ -260,7 +260,7 @@ class Player:
         elif "begin" in crossed:
             name = crossed["begin"]
             begun = self._guests(str(crossed.get("why", ENDING)))[name]
-            self._tasks[name] = self._guest.create_task(begun(), name=name)
+            self._tasks[name] = self._loop.create_task(begun(), name=name)
         elif "cancel" in crossed and crossed["cancel"] in self._tasks:
             self._tasks[crossed["cancel"]].cancel()
 
@@ -283,12 +283,12 @@ class Player:
     def _dismiss(self) -> None:
         """End what still runs."""
         for _ in range(10):
-            left = asyncio.all_tasks(self._guest)
+            left = asyncio.all_tasks(self._loop)
             if not left:
                 return
             for task in left:
                 task.cancel()
-            self._guest.turn(self._guest.time(), _RESTLESS)
+            self._loop.turn(self._loop.time(), _RESTLESS)
 
 
 def _complain(context: dict[str, Any]) -> None:

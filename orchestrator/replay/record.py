@@ -1,4 +1,4 @@
-"""Records a service: device and engine run as guests, and all that reaches them is written down."""
+"""Records a service: device and engine run in turns, and all that reaches them is written down."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from orchestrator.errors import InputError
 from orchestrator.ports import Channels, Offer, Store
 from orchestrator.queues import MergeQueue, request_queue
 from orchestrator.replay.codec import Encoded, UnrecordableError, encode
-from orchestrator.replay.desk import AskedChannels, AskedLibrary, AskedStore
 from orchestrator.replay.file import FORMAT, RecordingWriter
-from orchestrator.replay.guest import Job, guest_loop
+from orchestrator.replay.port_proxies import ChannelsProxy, LibraryProxy, StoreProxy
+from orchestrator.replay.turn_loop import Job, make_turn_loop
 from orchestrator.task_context import run_here, step_here
 from orchestrator.types import (
     Controlled,
@@ -59,7 +59,7 @@ class Recording:
 
     Implements `Outside`: `channels`, `store`, `library`, `wall` and `pull` are what the engine and
     the device are to be given in place of the real ones. Whatever crosses one of them inward takes
-    effect between two turns of the guest loop, and is a part of the next turn's line.
+    effect between two turns of the turn loop, and is a part of the next turn's line.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Recording:
             RecordingError: The file can't be made.
         """
         self._host = asyncio.get_running_loop()
-        self._guest = guest_loop(self._job, self._host.call_exception_handler)
+        self._loop = make_turn_loop(self._job, self._host.call_exception_handler)
         self._writer = RecordingWriter(file)
         self._now = self._host.time()
         self._wall = datetime.now().astimezone()
@@ -83,12 +83,12 @@ class Recording:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.pull: MergeQueue[PullItem] = request_queue()
-        self.channels = AskedChannels(self, channels)
-        self.store = AskedStore(self, store)
+        self.channels = ChannelsProxy(self, channels)
+        self.store = StoreProxy(self, store)
         # It stands between the engine and all else: user code is a part of that.
         self.rooms = Rooms(threads=False)
         self.library = _RecordedLibrary(config, registry, self._writer)
-        self.library.desk = self
+        self.library.interceptor = self
         self._writer.write({"recording": _header(config, self._wall)})
 
     @property
@@ -105,26 +105,26 @@ class Recording:
         """The local time of this turn."""
         return self._wall
 
-    # Guests -------------------------------------------------------------------------------------
+    # What runs in turns -------------------------------------------------------------------------
 
     async def host(self, name: str, work: Coroutine[Any, Any, T], why: str = "") -> T:
-        """Run something among the guests to its end; a cancellation is passed on and awaited.
+        """Run something in the turn loop to its end; a cancellation is passed on and awaited.
 
         `why` is written down for the replay, which begins the same.
         """
         done: asyncio.Future[T] = self._host.create_future()
-        guests: list[asyncio.Task[T]] = []
+        tasks: list[asyncio.Task[T]] = []
 
         def begin() -> None:
-            guest = self._guest.create_task(work, name=name)
-            guest.add_done_callback(partial(_hand_over, done))
-            guests.append(guest)
+            task = self._loop.create_task(work, name=name)
+            task.add_done_callback(partial(_hand_over, done))
+            tasks.append(task)
 
         self._cross({"begin": name} | ({"why": why} if why else {}), begin)
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
-            self._cross({"cancel": name}, lambda: guests[0].cancel())
+            self._cross({"cancel": name}, lambda: tasks[0].cancel())
             await asyncio.wait({done})
             if not done.cancelled():
                 done.exception()
@@ -166,12 +166,12 @@ class Recording:
                 "the recording is not complete", file=str(self.path), left_out=self.left_out
             )
 
-    # The desk -----------------------------------------------------------------------------------
+    # The interceptor ----------------------------------------------------------------------------
 
     async def ask(
         self, kind: str, about: Mapping[str, object], work: Callable[[], Awaitable[T]]
     ) -> T:
-        """See `Desk.ask`."""
+        """See `Interceptor.ask`."""
         number, answer, task = self._begin(kind, about, work)
         try:
             return await answer
@@ -181,16 +181,16 @@ class Recording:
             raise
 
     def look(self, kind: str, about: Mapping[str, object], see: Callable[[], T]) -> T:
-        """See `Desk.look`."""
+        """See `Interceptor.look`."""
         seen = see()
         if isinstance(seen, float):
-            # An age, counted by the host's clock; the guest's stands a little earlier.
+            # An age, counted by the host's clock; the turn loop's stands a little earlier.
             seen = max(seen - (self._host.time() - self._now), 0.0)  # type: ignore[assignment]
         self._out.append({kind: {**about, "answer": seen}})
         return seen
 
     def note(self, line: Mapping[str, object]) -> None:
-        """See `Desk.note`."""
+        """See `Interceptor.note`."""
         self._out.append({**line, **_here()})
 
     def _job(self, job: Job) -> asyncio.Future[Any]:
@@ -200,7 +200,7 @@ class Recording:
         self, kind: str, about: Mapping[str, object], work: Callable[[], Awaitable[T]]
     ) -> tuple[int, asyncio.Future[T], asyncio.Task[None]]:
         number = next(self._numbers)
-        answer: asyncio.Future[T] = self._guest.create_future()
+        answer: asyncio.Future[T] = self._loop.create_future()
         self._out.append({kind: {"id": number, **about}, **_here()})
         work_outside = self._work(kind, number, answer, work)
         task = self._host.create_task(work_outside, name=kind)
@@ -240,7 +240,7 @@ class Recording:
         crossed, self._crossed = self._crossed, []
         for _, act in crossed:
             act()
-        rounds = self._guest.turn(self._now)
+        rounds = self._loop.turn(self._now)
         self._write([line for line, _ in crossed], rounds)
         self._wake()
 
@@ -254,16 +254,16 @@ class Recording:
             line["in"] = crossed
         if self._out:
             line["out"], self._out = self._out, []
-        if self._guest.is_ready:
+        if self._loop.is_ready:
             line["more"] = True
         self._writer.write(line)
 
     def _wake(self) -> None:
         """See to the next turn."""
-        if self._guest.is_ready or self._crossed:
+        if self._loop.is_ready or self._crossed:
             self._soon()
             return
-        due = self._guest.deadline
+        due = self._loop.deadline
         if self._timer is not None:
             if self._timer.when() == due and not self._timer.cancelled():
                 return
@@ -291,7 +291,7 @@ class Watched:
         self._push.offer(item)
 
 
-class _RecordedLibrary(AskedLibrary):
+class _RecordedLibrary(LibraryProxy):
     """Writes down what it reads."""
 
     def __init__(self, config: Config, registry: Registry, writer: RecordingWriter) -> None:
@@ -390,12 +390,12 @@ def _fail(answer: asyncio.Future[T], error: Exception) -> None:
         answer.set_exception(error)
 
 
-def _hand_over(done: asyncio.Future[T], guest: asyncio.Task[T]) -> None:
+def _hand_over(done: asyncio.Future[T], task: asyncio.Task[T]) -> None:
     if done.done():
         return
-    if guest.cancelled():
+    if task.cancelled():
         done.cancel()
-    elif (error := guest.exception()) is not None:
+    elif (error := task.exception()) is not None:
         done.set_exception(error)
     else:
-        done.set_result(guest.result())
+        done.set_result(task.result())

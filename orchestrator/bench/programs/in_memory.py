@@ -150,7 +150,7 @@ class InMemory:
         self._engine = Engine(
             config,
             names,
-            self._device.world,
+            self._device.table,
             self._channels,
             self,
             _Nowhere(),

@@ -30,14 +30,14 @@ class Ours:
         """The service runs already."""
         self._service = service
         # The benchmark looks inside; users have PVs for all of this.
-        self._world = service._device.world  # noqa: SLF001
+        self._table = service._device.table  # noqa: SLF001
         self._pull = service._pull  # noqa: SLF001
 
     async def first_values(self) -> None:
         """Return when each channel's first value was examined."""
         waiting = [c.name for c in self._service.config.channels.values() if c.monitor]
         while waiting:
-            while waiting and self._world.channel(waiting[-1]).reading is not None:
+            while waiting and self._table.channel(waiting[-1]).reading is not None:
                 waiting.pop()
             await asyncio.sleep(0.002)
 
@@ -60,7 +60,7 @@ class Ours:
         windows = [
             state.buffer.window()
             for name in self._service.config.channels
-            if (state := self._world.channel(name)).buffer is not None
+            if (state := self._table.channel(name)).buffer is not None
         ]
         return {"missing": sum(int(np.abs(np.diff(window) - 1).sum()) for window in windows)}
 

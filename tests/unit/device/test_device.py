@@ -101,13 +101,13 @@ def test_reading_is_passed_on_with_its_own_stamp_and_alarm(device):
 def test_unmirrored_channel_is_seen_but_not_published(device):
     up(device, "s.hidden")
     assert list(device.examine(Reading("s.hidden", 1.0, 0.0))) == []
-    assert device.world.channel("s.hidden").reading.value == 1.0
+    assert device.table.channel("s.hidden").reading.value == 1.0
 
 
 def test_channel_of_no_config_is_seen_but_not_published(device):
     assert up(device, "OTHER:PV") == []
     assert list(device.examine(Reading("OTHER:PV", 1.0, 0.0))) == []
-    assert device.world.channel("OTHER:PV").connected
+    assert device.table.channel("OTHER:PV").connected
 
 
 def test_lost_channel_shows_its_last_value_as_link_invalid(device):
@@ -447,11 +447,11 @@ def test_a_channel_that_is_given_up_leaves_nothing_behind():
         task = asyncio.create_task(taken.run(pull, Nobody(), Nobody()))
         for number in range(100):
             name = f"NO:SUCH:{number}"
-            taken.world.watch([name], lambda _state: None)()
+            taken.table.watch([name], lambda _state: None)()
             pull.offer(LinkChange(name, True, DOUBLE))
             pull.offer(Reading(name, 1.0, 0.0))
             pull.offer(LinkChange(name, False, forgotten=True))
-        watched = taken.world.watch(["STILL:USED"], lambda _state: None)
+        watched = taken.table.watch(["STILL:USED"], lambda _state: None)
         pull.offer(LinkChange("STILL:USED", False, forgotten=True))
         pull.offer(LinkChange("s.a", False, forgotten=True))
         await pull.idle()
@@ -460,4 +460,4 @@ def test_a_channel_that_is_given_up_leaves_nothing_behind():
         watched()
 
     run_virtual(work())
-    assert set(taken.world._channels) == {*config().channels, "STILL:USED"}
+    assert set(taken.table._channels) == {*config().channels, "STILL:USED"}

@@ -208,8 +208,8 @@ def test_a_watcher_that_fails_keeps_nobody_from_being_told() -> None:
         raise ZeroDivisionError
 
     examining = device()
-    examining.world.watch(["s.a"], bad)
-    examining.world.watch(["s.a"], lambda state: told.append(state.reading))
+    examining.table.watch(["s.a"], bad)
+    examining.table.watch(["s.a"], lambda state: told.append(state.reading))
     examined(Reading("s.a", 1.0, 0.0), Reading("s.a", 2.0, 0.0), by=examining)
     assert len(told) >= 1
 

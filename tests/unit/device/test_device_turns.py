@@ -77,7 +77,7 @@ def test_the_statistics_of_large_buffers_take_a_turn_each() -> None:
     names = [f"s.c{i}" for i in range(5)]
     device = device_of(names, buffer=400_000)
     for name in names:
-        buffer = device.world.channel(name).buffer
+        buffer = device.table.channel(name).buffer
         assert buffer is not None
         buffer.extend(np.zeros(400_000))
     # Each BUF ends a turn; the MEAN and STD computed from it begin the next one.

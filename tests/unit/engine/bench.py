@@ -265,7 +265,7 @@ class Bench:
         self.engine = Engine(
             config,
             names,
-            self.device.world,
+            self.device.table,
             self.sim,
             self,
             self.store,
@@ -403,7 +403,7 @@ def left_behind(it: Bench) -> list[str]:
         if name.startswith(("orchestrator.", "asyncio.timeouts"))
         and not name.startswith("orchestrator.testing.")
     ]
-    states = (it.device.world.channel(name) for name in it.sim.channels)
+    states = (it.device.table.channel(name) for name in it.sim.channels)
     return timers + [f"a watcher of {state.name}" for state in states if state.watchers]
 
 

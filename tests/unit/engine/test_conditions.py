@@ -197,7 +197,7 @@ def test_elapsed_stands_while_the_run_is_paused(play):
 def test_the_stamp_of_a_value_is_its_iocs(play):
     async def scenario(it):
         await it.run("steps: [{set: {pv: sim.det, value: =timestamp(sim.x)}}]")
-        return it.puts("det") == [it.device.world.channel("sim.x").reading.timestamp]
+        return it.puts("det") == [it.device.table.channel("sim.x").reading.timestamp]
 
     assert play(scenario)
 

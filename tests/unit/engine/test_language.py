@@ -87,7 +87,7 @@ def test_stop_lets_each_branch_come_to_its_own_boundary(play):
         await asyncio.sleep(1)
         it.ask(Verb.STOP)
         ended = await it.ended()
-        return ended.status, it.device.world.channel("sim.x").reading.value
+        return ended.status, it.device.table.channel("sim.x").reading.value
 
     assert play(scenario) == (RunStatus.STOPPED, 1.0)
 

@@ -1,4 +1,4 @@
-"""The bench of the engine's tests, recorded: the same service in memory, with guests."""
+"""The bench of the engine's tests, recorded: the same service in memory, in turns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.unit.engine.bench import CHANNELS, Bench, make_config
 
 
 class RecordedBench(Bench):
-    """A bench whose device and engine are guests of a recording."""
+    """A bench whose device and engine run in the turns of a recording."""
 
     def __init__(
         self, file: Path, suspenders: Sequence[Suspender], registry: Registry, **options: Any
@@ -28,7 +28,7 @@ class RecordedBench(Bench):
         self.engine = Engine(
             self.config,
             names_of(self.config),
-            self.device.world,
+            self.device.table,
             self.recording.channels,
             self,
             self.recording.store,

@@ -227,7 +227,7 @@ def test_a_channel_without_write_access_is_found(verb: str) -> None:
     made = program(SAMPLES[verb].before, step)
 
     async def scenario(it: Bench) -> list[Finding]:
-        preflight = Preflight(it.sim, it.device.world, it.config.channels, names_of(it.config), 1.0)
+        preflight = Preflight(it.sim, it.device.table, it.config.channels, names_of(it.config), 1.0)
         await preflight.connect(sorted(made.reads | made.writes))
         return await preflight.findings(made)
 

@@ -104,7 +104,7 @@ def test_stop_lets_a_move_finish(play):
         await asyncio.sleep(1)
         during = it.values("state")[-1]
         ended = await it.ended()
-        return during, ended.status, it.device.world.channel("sim.x").reading.value, it.puts("y")
+        return during, ended.status, it.device.table.channel("sim.x").reading.value, it.puts("y")
 
     assert play(scenario) == ("Stopping", RunStatus.STOPPED, 1.0, [])
 

@@ -91,7 +91,7 @@ def test_suspender_lets_a_put_finish(play):
             f"{BEAM}steps: [{{set: {{pv: sim.x, value: 1}}}}, {{set: {{pv: sim.y, value: 1}}}}]"
         )
         await asyncio.sleep(20)
-        during = it.device.world.channel("sim.x").reading.value, it.puts("y")
+        during = it.device.table.channel("sim.x").reading.value, it.puts("y")
         ended = await it.ended()
         return during, ended.status
 

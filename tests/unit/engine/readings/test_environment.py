@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator.device.world import World
+from orchestrator.device.channel_table import ChannelTable
 from orchestrator.engine.readings.environment import Environment, in_words
 from orchestrator.engine.readings.history import History
 from orchestrator.types import Metadata, NativeType, Reading
 
 
 def newest(seen: Reading, fresh: Reading) -> object:
-    world = World()
-    world.take_reading(seen)
-    history = History(world, lambda: 0.0, lambda: datetime.now(UTC))
-    return Environment(world, {}, {}, {"t.x": fresh}, history=history).reading("t.x").value
+    table = ChannelTable()
+    table.take_reading(seen)
+    history = History(table, lambda: 0.0, lambda: datetime.now(UTC))
+    return Environment(table, {}, {}, {"t.x": fresh}, history=history).reading("t.x").value
 
 
 def reading(value: str, stamp: float, received: float) -> Reading:

@@ -51,7 +51,7 @@ def play(steps: str, *acts: tuple[float, Any], **takes: float) -> tuple[Bench, R
             await it.pull.idle()
             await it.push.idle()
             assert isinstance(ended, RunEnded)
-            watched = [it.device.world.channel(f"{name}.INDEX") for name in ("stage", "laser")]
+            watched = [it.device.table.channel(f"{name}.INDEX") for name in ("stage", "laser")]
             assert not any(channel.watchers for channel in watched), "nobody watches any more"
             return it, ended
 

@@ -147,12 +147,12 @@ def test_a_server_that_does_not_answer_delays_the_end_of_a_run_little(play):
 def test_nothing_is_watched_once_the_run_has_ended(play):
     async def scenario(it):
         await it.run(SET % "")
-        after_success = it.device.world.channel("sim.x").watchers
+        after_success = it.device.table.channel("sim.x").watchers
         it.start("steps: [{set: {pv: sim.x, value: 5}}, {delay: 9}]")
         await asyncio.sleep(1)
-        during = it.device.world.channel("sim.x").watchers
+        during = it.device.table.channel("sim.x").watchers
         it.ask(Verb.ABORT)
         await asyncio.sleep(1)
-        return after_success, len(during), it.device.world.channel("sim.x").watchers
+        return after_success, len(during), it.device.table.channel("sim.x").watchers
 
     assert play(scenario) == ((), 1, ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from orchestrator.device.world import World
+from orchestrator.device.channel_table import ChannelTable
 from orchestrator.engine.steps.server_moves import NO_INDEX, ServerMove, pair_of
 from orchestrator.language.names import ServerChannels
 from orchestrator.types import LinkChange, Metadata, NativeType, Reading
@@ -26,10 +26,10 @@ from orchestrator.types import LinkChange, Metadata, NativeType, Reading
     ],
 )
 def test_an_index_is_two_whole_numbers_or_none(value: object, pair: object) -> None:
-    world = World()
-    world.take_link(LinkChange("s.INDEX", True, Metadata(NativeType.DOUBLE, count=2)))
-    world.take_reading(Reading("s.INDEX", value, 1.0))  # type: ignore[arg-type]  # what IOCs may have
-    assert pair_of(world.channel("s.INDEX")) == pair
+    table = ChannelTable()
+    table.take_link(LinkChange("s.INDEX", True, Metadata(NativeType.DOUBLE, count=2)))
+    table.take_reading(Reading("s.INDEX", value, 1.0))  # type: ignore[arg-type]  # what IOCs may have
+    assert pair_of(table.channel("s.INDEX")) == pair
 
 
 SERVER = ServerChannels("s", "s.CMD", "s.ACK", "s.message", "s.values", "s.INDEX")
@@ -49,13 +49,13 @@ SERVER = ServerChannels("s", "s.CMD", "s.ACK", "s.message", "s.values", "s.INDEX
 def test_a_server_is_there_when_its_index_shows_it_and_it_has_acknowledged(
     index: tuple[int, int], ack: int | str, reached: bool
 ) -> None:
-    world = World()
+    table = ChannelTable()
     kinds = {"s.INDEX": Metadata(NativeType.LONG, count=2), "s.ACK": Metadata(NativeType.LONG)}
     for name, metadata in kinds.items():
-        world.take_link(LinkChange(name, True, metadata))
-    move = ServerMove(SERVER, (3, 5), world)
+        table.take_link(LinkChange(name, True, metadata))
+    move = ServerMove(SERVER, (3, 5), table)
     assert not move.reached()
-    world.take_reading(Reading("s.INDEX", np.array(index, dtype=np.int32), 1.0))
+    table.take_reading(Reading("s.INDEX", np.array(index, dtype=np.int32), 1.0))
     assert not move.reached()
-    world.take_reading(Reading("s.ACK", ack, 1.0))
+    table.take_reading(Reading("s.ACK", ack, 1.0))
     assert move.reached() == reached

@@ -103,7 +103,7 @@ def test_readback_within_tolerance_ends_the_step(run):
         before=follow,
     )
     assert ended.status is RunStatus.SUCCESS
-    assert it.device.world.channel("sim.x_rbv").reading.value == pytest.approx(4.995)
+    assert it.device.table.channel("sim.x_rbv").reading.value == pytest.approx(4.995)
 
 
 def test_a_readback_that_was_there_before_the_put_is_looked_at_anew(run):

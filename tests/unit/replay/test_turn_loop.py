@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from orchestrator.replay.guest import ROUNDS, GuestLoop, guest_loop
+from orchestrator.replay.turn_loop import ROUNDS, TurnLoop, make_turn_loop
 
 
-def a_loop() -> GuestLoop:
+def a_loop() -> TurnLoop:
     def no_jobs(_job: Any) -> asyncio.Future[Any]:
         raise AssertionError("no job is expected")
 
     def complain(context: dict[str, Any]) -> None:
         raise AssertionError(context)
 
-    return guest_loop(no_jobs, complain)
+    return make_turn_loop(no_jobs, complain)
 
 
 def test_time_stands_still_in_a_turn_and_timers_fire_at_the_first_turn_after_them() -> None:
@@ -53,15 +53,15 @@ def test_a_turn_ends_though_a_task_never_waits() -> None:
 
 def test_it_leaves_the_host_s_loop_as_it_was() -> None:
     async def main() -> None:
-        host, guest = asyncio.get_running_loop(), a_loop()
+        host, inner = asyncio.get_running_loop(), a_loop()
 
         async def work() -> None:
-            assert asyncio.get_running_loop() is guest
+            assert asyncio.get_running_loop() is inner
             assert asyncio.current_task() is not None
 
-        task = guest.create_task(work())
+        task = inner.create_task(work())
         current = asyncio.current_task()
-        guest.turn(0.0)
+        inner.turn(0.0)
         task.result()
         assert asyncio.get_running_loop() is host
         assert asyncio.current_task() is current

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.errors import InputError
-from orchestrator.replay.desk import AskedLibrary
 from orchestrator.replay.index import Index
+from orchestrator.replay.port_proxies import LibraryProxy
 from orchestrator.types import Place, PushItem, Reading, RunHeader, RunStatus
 
 
-class PlayedLibrary(AskedLibrary):
+class ReplayLibrary(LibraryProxy):
     """The documents as they were read then, but for those that are replaced."""
 
     listed: set[str]
@@ -55,7 +55,7 @@ class PlayedLibrary(AskedLibrary):
 
 
 class NoStore:
-    """Implements `ports.Store`; what is kept of a row passes over the desk."""
+    """Implements `ports.Store`; what is kept of a row passes through the interceptor."""
 
     def open(self, header: RunHeader) -> NoRecorder:
         """See `ports.Store.open`."""

@@ -27,7 +27,7 @@ class ChannelState:
         self.watchers: tuple[Watcher, ...] = ()
 
 
-class World:
+class ChannelTable:
     """Implements `ports.View`; `take_reading` and `take_link` are the device's alone."""
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ _SWEEP = 200
 Job = Callable[[], Any]
 
 
-class GuestLoop(asyncio.AbstractEventLoop):
+class TurnLoop(asyncio.AbstractEventLoop):
     """Runs the device and the engine in turns.
 
     The time stands still within a turn, and nothing comes from outside but between two turns. So
@@ -166,8 +166,8 @@ class GuestLoop(asyncio.AbstractEventLoop):
         self._complain(context)
 
 
-def guest_loop(
+def make_turn_loop(
     jobs: Callable[[Job], asyncio.Future[Any]], complain: Callable[[dict[str, Any]], None]
-) -> GuestLoop:
-    """Make one: what `GuestLoop` is made with."""
-    return GuestLoop(jobs, complain)  # type: ignore[abstract] # it has no I/O, on purpose
+) -> TurnLoop:
+    """Make one: what `TurnLoop` is made with."""
+    return TurnLoop(jobs, complain)  # type: ignore[abstract] # it has no I/O, on purpose

@@ -1,4 +1,4 @@
-"""The engine's ports with a desk between: what is asked of the outside passes over it.
+"""The engine's ports with an interceptor between: what is asked of the outside passes through it.
 
 A recording writes down what passes; a replay answers from what was written down.
 """
@@ -15,7 +15,7 @@ from orchestrator.types import Place, Reading, RunHeader, RunStatus, Value
 T = TypeVar("T")
 
 
-class Desk(Protocol):
+class Interceptor(Protocol):
     """Where the engine's questions to the outside arrive."""
 
     async def ask(
@@ -30,18 +30,18 @@ class Desk(Protocol):
         """Something went out that is not answered."""
 
 
-class AskedChannels:
+class ChannelsProxy:
     """Implements `ports.Channels`."""
 
-    def __init__(self, desk: Desk, outside: Channels) -> None:
-        self._desk = desk
+    def __init__(self, interceptor: Interceptor, outside: Channels) -> None:
+        self._interceptor = interceptor
         self._outside = outside
 
     async def connect(self, names: Iterable[str], timeout: float) -> list[str]:
         """See `ports.Channels.connect`."""
         wanted = list(names)
         about = {"pvs": wanted, "timeout": timeout}
-        return await self._desk.ask(
+        return await self._interceptor.ask(
             "connect", about, lambda: self._outside.connect(wanted, timeout)
         )
 
@@ -57,7 +57,7 @@ class AskedChannels:
         """See `ports.Channels.put`."""
         permit()  # outside it is asked again, when the put leaves
         about = {"pv": name, "value": value, "completion": completion, "timeout": timeout}
-        await self._desk.ask(
+        await self._interceptor.ask(
             "put",
             about,
             lambda: self._outside.put(
@@ -71,38 +71,38 @@ class AskedChannels:
         """See `ports.Channels.get`."""
         about = {"pvs": list(names), "timeout": timeout}
         kind = "look" if beside else "get"
-        return await self._desk.ask(
+        return await self._interceptor.ask(
             kind, about, lambda: self._outside.get(names, timeout, beside=beside)
         )
 
     async def doubled(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
         """See `ports.Channels.doubled`."""
-        return await self._desk.ask(
+        return await self._interceptor.ask(
             "doubled", {"pvs": list(names)}, lambda: self._outside.doubled(names)
         )
 
     def outstanding(self, name: str) -> float | None:
         """See `ports.Channels.outstanding`."""
-        return self._desk.look("owed", {"pv": name}, lambda: self._outside.outstanding(name))
+        return self._interceptor.look("owed", {"pv": name}, lambda: self._outside.outstanding(name))
 
 
-class AskedStore:
+class StoreProxy:
     """Implements `ports.Store`."""
 
-    def __init__(self, desk: Desk, outside: Store) -> None:
-        self._desk = desk
+    def __init__(self, interceptor: Interceptor, outside: Store) -> None:
+        self._interceptor = interceptor
         self._outside = outside
 
-    def open(self, header: RunHeader) -> AskedRecorder:
+    def open(self, header: RunHeader) -> RecorderProxy:
         """See `ports.Store.open`."""
-        return AskedRecorder(self._desk, self._outside.open(header))
+        return RecorderProxy(self._interceptor, self._outside.open(header))
 
 
-class AskedRecorder:
+class RecorderProxy:
     """Implements `ports.Recorder`."""
 
-    def __init__(self, desk: Desk, outside: Recorder) -> None:
-        self._desk = desk
+    def __init__(self, interceptor: Interceptor, outside: Recorder) -> None:
+        self._interceptor = interceptor
         self._outside = outside
 
     @property
@@ -113,32 +113,32 @@ class AskedRecorder:
     @property
     def full(self) -> bool:
         """See `ports.Recorder.full`; None, where an older recording is replayed, is as good."""
-        return self._desk.look("full", {}, lambda: self._outside.full)
+        return self._interceptor.look("full", {}, lambda: self._outside.full)
 
     async def room(self) -> None:
         """See `ports.Recorder.room`."""
-        await self._desk.ask("room", {}, self._outside.room)
+        await self._interceptor.ask("room", {}, self._outside.room)
 
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """See `ports.Recorder.row`."""
         values = {name: r and r.value for name, r in readings.items()}
-        self._desk.note({"row": {"loops": list(at.loops), "values": values}})
+        self._interceptor.note({"row": {"loops": list(at.loops), "values": values}})
         self._outside.row(at, readings)
 
     async def close(self, status: RunStatus) -> str:
         """See `ports.Recorder.close`."""
-        return await self._desk.ask("close", {}, lambda: self._outside.close(status))
+        return await self._interceptor.ask("close", {}, lambda: self._outside.close(status))
 
 
-class AskedLibrary(Library):
+class LibraryProxy(Library):
     """A library that has its functions called outside."""
 
-    desk: Desk
+    interceptor: Interceptor
     """Set by who made it, before its first use."""
 
     async def invoke(self, name: str, args: Mapping[str, object], run: RunFunction) -> object:
         """See `Library.invoke`."""
         about = {"function": name, "args": dict(args)}
-        return await self.desk.ask(
-            "call", about, lambda: super(AskedLibrary, self).invoke(name, args, run)
+        return await self.interceptor.ask(
+            "call", about, lambda: super(LibraryProxy, self).invoke(name, args, run)
         )
