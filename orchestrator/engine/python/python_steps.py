@@ -181,7 +181,7 @@ class PythonSteps:
         await self._first_use(operand.channels, operand.links, waits=not way.fails)
         # Its server does not answer, or is lost just now: updates will tell.
         with suppress(StepTimeoutError, NotConnectedError):
-            await _anyway(lambda: self._verbs.refresh(operand.channels))
+            await _anyway(lambda: self._verbs.refresh(operand.channels - operand.ages))
         return self._verbs.until(operand, {}, way.accept)
 
     # Sequence servers ---------------------------------------------------------------------------

@@ -126,7 +126,7 @@ class Verbs:
             return operand.evaluate(NOTHING)
         unread: Mapping[str, OrchestratorError] = {}
         if self._puts and operand.channels:
-            unread = await self._read_anew(operand.channels, _FRESH)
+            unread = await self._read_anew(operand.channels - operand.ages, _FRESH)
         data, fresh = self.sampler.samples, self._fresh
         since = scope.get(SINCE, 0)
         environment = Environment(

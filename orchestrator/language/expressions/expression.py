@@ -92,7 +92,8 @@ def compile_expression(
         text,
         code,
         constant=compiler.is_constant,
-        channels=frozenset(compiler.channels),
+        channels=frozenset(compiler.channels | compiler.ages),
+        ages=frozenset(compiler.ages - compiler.channels),
         links=frozenset(compiler.links),
         data=frozenset(compiler.data),
         variables=frozenset(compiler.used),
@@ -145,6 +146,7 @@ class _Compiler:
         self._nodes = 0
         self._depth = 0
         self.channels: set[str] = set()
+        self.ages: set[str] = set()
         self.links: set[str] = set()
         self.data: set[str] = set()
         self.used: set[str] = set()
@@ -155,7 +157,9 @@ class _Compiler:
 
     @property
     def is_constant(self) -> bool:
-        return not (self.channels or self.links or self.data or self.used or self.is_timed)
+        return not (
+            self.channels or self.ages or self.links or self.data or self.used or self.is_timed
+        )
 
     def compile(self, node: ast.expr) -> Code:
         self._nodes += 1
@@ -393,7 +397,8 @@ class _Compiler:
         if name == "pv":
             return self._read(self._pv(argument))
         channel = self._channel(argument)
-        {"connected": self.links, "data": self.data}.get(name, self.channels).add(channel)
+        others = {"connected": self.links, "data": self.data, "age": self.ages}
+        others.get(name, self.channels).add(channel)
         self.is_timed |= name == "age"
         if name == "changed":
             self.changed.add(channel)

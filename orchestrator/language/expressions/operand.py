@@ -70,6 +70,9 @@ class Operand:
     """Whether it is the same in every environment."""
     channels: frozenset[str] = frozenset()
     """Canonical names of the channels whose readings it needs."""
+    ages: frozenset[str] = frozenset()
+    """Those of `channels` of which it asks only how old their last update is: reading them anew
+    would tell nothing, and of a server that does not answer it would wait for that."""
     links: frozenset[str] = frozenset()
     """Canonical names of the channels of which it asks only whether they are connected."""
     data: frozenset[str] = frozenset()

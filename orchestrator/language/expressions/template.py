@@ -199,11 +199,13 @@ def joined(text: str, operands: list[Operand], join: Callable[[list[object]], ob
     parameters = frozenset[str]().union(*(o.parameters for o in operands))
     if all(operand.constant for operand in operands):
         return made_with(parameters, constant(code(NOWHERE), text))
+    aged = frozenset[str]().union(*(o.ages for o in operands))
     return Operand(
         text,
         code,
         parameters=parameters,
         channels=frozenset().union(*(o.channels for o in operands)),
+        ages=aged.difference(*(o.channels - o.ages for o in operands)),
         links=frozenset().union(*(o.links for o in operands)),
         data=frozenset().union(*(o.data for o in operands)),
         variables=frozenset().union(*(o.variables for o in operands)),

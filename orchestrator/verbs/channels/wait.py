@@ -220,7 +220,7 @@ class WaitNode(Node):
 
     async def _fresh(self, do: Doing, timeout: float | None, *, must: bool) -> None:
         """A value from before this run's last put is no reason to go on; `must`: none will do."""
-        names = set(self.reads) | (self.until.channels if self.until else set())
+        names = set(self.reads) | (self.until.channels - self.until.ages if self.until else set())
         # Where nothing else will do, the wait's own timeout ends it; the client's is its backstop.
         limit = _FRESH + (timeout or 0.0 if must else 0.0)
         await do.world.refresh(names, limit, must=must)

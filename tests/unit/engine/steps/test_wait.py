@@ -369,3 +369,25 @@ def test_what_tells_of_the_alarm_is_true_in_one_that_is_invalid(play, of_alarm):
         return ended.status
 
     assert play(scenario) is (RunStatus.SUCCESS if of_alarm else RunStatus.TIMEOUT)
+
+
+AGED = [
+    "{wait: {until: age(sim.x) > 2, timeout: 3}}",
+    "{let: {a: age(sim.x)}}",
+    "{wait: {until: age(sim.x) > 2 and sim.y == 1, timeout: 3}}",
+]
+
+
+@pytest.mark.parametrize("step", AGED)
+def test_how_old_a_value_is_needs_no_answer_of_its_server(play, step):
+    """Behind a put everything else is read anew; a server that hangs is what the age is for."""
+
+    async def scenario(it):
+        it.sim.channels["sim.x"].get_takes = 1e6
+        began = asyncio.get_running_loop().time()
+        ended = await it.run(f"steps: [{{set: {{pv: sim.y, value: 1}}}}, {step}]")
+        return ended.status, asyncio.get_running_loop().time() - began
+
+    status, took = play(scenario)
+    assert status is RunStatus.SUCCESS
+    assert took < 2.3
