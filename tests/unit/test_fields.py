@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +121,12 @@ def test_a_field_stands_in_the_catalogue_under_its_key() -> None:
         str(field): field for field in fields.ALL
     }
     assert len(NAMES) == len(KEYS) == len(fields.ALL)
+
+
+def test_the_page_about_merging_names_the_fields_whose_edges_count() -> None:
+    page = (HOUSE.parent / "docs/explanations/the-ring.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if line.endswith("clients wait for their edges |")]
+    assert set(re.findall("`(.*?)`", row)) == {field.name for field in fields.ALL if field.edge}
 
 
 def test_what_a_field_shows_first_is_of_its_type() -> None:
