@@ -29,6 +29,12 @@ class OrchestratorError(Exception):
 
     place: str = ""
     """The step in which it happened, once known: file:line:column, path and label."""
+    step: str = ""
+    """The same without the file: path and label, as `STEP_NAME` has them."""
+    pv: str = ""
+    """The channel that it is about, by its canonical name; empty where it is about none."""
+    kind: str = "other"
+    """A word for its class, by which `on_error` may tell errors apart."""
 
     def placed(self) -> str:
         """The text with its place in front."""
@@ -37,6 +43,8 @@ class OrchestratorError(Exception):
 
 class InputError(OrchestratorError):
     """A file, argument or command is wrong: correct what it names. Nothing was written."""
+
+    kind = "input"
 
 
 class CheckError(InputError):
@@ -50,26 +58,46 @@ class CheckError(InputError):
 class NotConnectedError(OrchestratorError):
     """A channel isn't there, or was lost: look after its IOC."""
 
+    kind = "disconnect"
+
 
 class PutError(OrchestratorError):
     """The IOC or its metadata refused a put: write something else, or ask for access."""
+
+    kind = "refused"
+
+
+class LimitsError(PutError):
+    """A value lies beyond the limits of its channel: nothing was written."""
+
+    kind = "limits"
 
 
 class ReadError(OrchestratorError):
     """A channel that is connected did not deliver a usable value."""
 
+    kind = "read"
+
 
 class StepTimeoutError(OrchestratorError):
     """A step or run did not end in its time; says what was awaited and last seen."""
+
+    kind = "timeout"
 
 
 class CallError(OrchestratorError):
     """A registered function raised: look at the function."""
 
+    kind = "call"
+
 
 class FailedError(OrchestratorError):
     """A step `fail`: the sequence itself has found that something is wrong."""
 
+    kind = "fail"
+
 
 class ExpressionError(OrchestratorError):
     """An expression can't be evaluated on what its channels hold now."""
+
+    kind = "expression"

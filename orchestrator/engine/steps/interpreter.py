@@ -21,7 +21,7 @@ from orchestrator.errors import (
     StepTimeoutError,
 )
 from orchestrator.language.expressions.operand import Operand, constant_value
-from orchestrator.language.program.nodes import Another, Handler, Node, Suspender
+from orchestrator.language.program.nodes import OF_ERROR, Another, Handler, Node, Suspender
 from orchestrator.language.program.parts import Abort, Continue, OnDisconnect, Retry
 from orchestrator.types import Path, Place, Severity, path_text
 from orchestrator.verbs.doing import Doing
@@ -120,16 +120,28 @@ class Interpreter:
                 except OrchestratorError as error:
                     self._control.check_ended()
                     self._tolerate(error)
-            case Handler(body):
-                if entry is not None and entry.enters("on_error"):
-                    await self.run(body, scope, place, entry)
-                    return
-                try:
-                    await self._placed(node, scope, place, entry)
-                except OrchestratorError as error:
-                    self._control.check_ended()
-                    self._tolerate(error)
-                    await self.run(body, scope, place)
+            case Handler() as handler:
+                await self._handled(node, handler, scope, place, entry)
+
+    async def _handled(
+        self, node: Node, handler: Handler, scope: Scope, place: Place, entry: Entry | None
+    ) -> None:
+        if entry is not None and entry.enters("on_error"):
+            cases = dict(handler.cases)
+            await self.run(cases["" if "" in cases else entry.branch()], scope, place, entry)
+            return
+        try:
+            await self._placed(node, scope, place, entry)
+        except OrchestratorError as error:
+            self._control.check_ended()
+            case = handler.of(error.kind)
+            if case is None:
+                raise
+            self._tolerate(error)
+            told = (error.kind, str(error), error.pv, error.step)
+            # No child: a way back into these steps counts their scopes.
+            bound = Scope({**scope, **dict(zip(OF_ERROR, told, strict=True))}, scope.parent)
+            await self.run(case[1], bound, place)
 
     async def _placed(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
         try:
@@ -139,7 +151,9 @@ class Interpreter:
             else:
                 await self._within(node, await do.number(node.limit), do)
         except OrchestratorError as error:
-            error.place = error.place or f"{node.where}: {path_text(node.path)} {node.label}"
+            error.step = error.step or f"{path_text(node.path)} {node.label}"
+            error.place = error.place or f"{node.where}: {error.step}"
+            error.pv = error.pv or next(iter((*node.writes, *node.reads)), "")
             raise
 
     async def _within(self, node: Node, seconds: float, do: Doing) -> None:

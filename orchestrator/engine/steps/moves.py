@@ -222,15 +222,21 @@ class Mover:
         if scope.ended is not None:
             self._tell_orphans(attempts)
         if scope.ended is End.TIMEOUT and (late := [a for a in attempts if not a.done]):
-            raise StepTimeoutError("; ".join(a.late(timeout, self._trust) for a in late))
+            error = StepTimeoutError("; ".join(a.late(timeout, self._trust) for a in late))
+            error.pv = late[0].put.pv
+            raise error
 
     def _attempt(self, move: Move, *, prepared: bool) -> Attempt:
         config = self._configs.get(self._names.record(move.put.pv))
-        if config is not None and not config.write:
-            raise PutError(f"{move.put.pv}: the configuration says write = false")
         attempt = Attempt(move, self._view, config)
-        if prepared:
-            attempt.prepare()
+        try:
+            if config is not None and not config.write:
+                raise PutError(f"{move.put.pv}: the configuration says write = false")
+            if prepared:
+                attempt.prepare()
+        except OrchestratorError as error:
+            error.pv = move.put.pv
+            raise
         return attempt
 
     async def _run(self, attempt: Attempt, timeout: float, scope: StepScope) -> None:
@@ -245,7 +251,9 @@ class Mover:
                     if not held or self._control.gives_up:
                         raise
                     await asyncio.sleep(_AGAIN)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, OrchestratorError):
+                error.pv = error.pv or attempt.put.pv
             self._look_whether_issued(attempt, began)
             try:
                 if scope.reason is End.TIMEOUT:

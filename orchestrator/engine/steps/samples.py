@@ -139,4 +139,8 @@ def _number(reading: Reading | None) -> float:
 def _no_row(failed: Mapping[str, Exception]) -> OrchestratorError:
     late = all(isinstance(error, StepTimeoutError) for error in failed.values())
     kind = StepTimeoutError if late else ReadError
-    return kind("no row was taken: " + "; ".join(str(error) for error in failed.values()))
+    error = kind("no row was taken: " + "; ".join(str(error) for error in failed.values()))
+    error.pv = next(iter(failed))
+    if all(isinstance(lost, NotConnectedError) for lost in failed.values()):
+        error.kind = NotConnectedError.kind
+    return error

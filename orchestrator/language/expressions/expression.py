@@ -179,7 +179,9 @@ class _Compiler:
             case ast.Name():
                 return self._name(node.id)
             case ast.Attribute():
-                return self._read(self._alias(node))
+                field = _field(node)
+                known = field in self._variables  # of an error that is handled
+                return self._name(field) if known else self._read(self._alias(node))
             case ast.UnaryOp():
                 return self._unary(node)
             case ast.BinOp():
@@ -307,6 +309,8 @@ class _Compiler:
     def _read_by(self, node: ast.expr) -> str | None:
         """The channel whose value a part of an expression is, if it is one's."""
         match node:
+            case ast.Attribute() if _field(node) in self._variables:
+                return None
             case ast.Attribute() | ast.Call(func=ast.Name(id="pv")):
                 return self._channel(node)
             case _:
@@ -444,6 +448,11 @@ class _Compiler:
             return self._names.resolve(text)
         except InputError as error:
             raise Refusal(str(error)) from error
+
+
+def _field(node: ast.Attribute) -> str:
+    """`error.kind`; empty where it is the attribute of something else than a name."""
+    return f"{node.value.id}.{node.attr}" if isinstance(node.value, ast.Name) else ""
 
 
 def _literal(value: object) -> Code:

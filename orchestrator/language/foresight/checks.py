@@ -135,7 +135,8 @@ class _Checker:
         for text in _misspelt(node, self._metadata):
             self.found.error(node, text)
         if isinstance(node.on_error, Handler):
-            self._list(node.on_error.body, reach)
+            for _, steps in node.on_error.cases:
+                self._list(steps, reach)
         inside = node.inside
         if isinstance(inside, Passes):
             return self._passes(node, inside, reach)

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from orchestrator.language.expressions.operand import constant_value
 from orchestrator.language.program.form import Form
-from orchestrator.language.program.nodes import Handler, Node, NotKnownYet, OnError
+from orchestrator.language.program.nodes import OF_ERROR, Handler, Node, NotKnownYet, OnError
 from orchestrator.language.program.parts import Abort, Continue, OnDisconnect, Retry
 from orchestrator.language.program.scope import UNKNOWN, Context, KnownLater, not_negative, tries
-from orchestrator.language.text.steps import BaseStep, Limited
+from orchestrator.language.text.steps import BaseStep, ByKind, Limited
 from orchestrator.language.text.steps import Retry as RetryForm
 from orchestrator.types import Path
 
@@ -54,9 +54,21 @@ def _on_error(given: object, path: Path, context: Context) -> OnError:
         case RetryForm():
             return _retry(given, path, context)
         case tuple():
-            return Handler(compile_list(given, path, context))
+            return Handler((("", compile_list(given, path, context.bound(*OF_ERROR))),))
+        case ByKind():
+            return _by_kind(given, path, context.bound(*OF_ERROR))
         case _:
             return Abort()
+
+
+def _by_kind(given: ByKind, path: Path, context: Context) -> Handler:
+    kinds = {kind: getattr(given, "else_" if kind == "else" else kind) for kind in ByKind.KINDS}
+    cases = [
+        (kind, compile_list(steps, (*path, kind), context))
+        for kind, steps in kinds.items()
+        if steps is not None
+    ]
+    return Handler(tuple(cases))
 
 
 def _retry(given: RetryForm, path: Path, context: Context) -> Retry:

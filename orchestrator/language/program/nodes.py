@@ -26,11 +26,26 @@ if TYPE_CHECKING:
     from orchestrator.language.text.document import Document
 
 
+OF_ERROR = ("error.kind", "error.text", "error.pv", "error.step")
+"""The names that steps have which handle an error: all texts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """The error is told and counted, these steps run, then the next step."""
+    """The error is told and counted, steps run, then the next step."""
 
-    body: tuple[Node, ...]
+    cases: tuple[tuple[str, tuple[Node, ...]], ...]
+    """Steps by the kind of error, `else` for all others; by "" where they are for any error."""
+
+    @property
+    def body(self) -> tuple[Node, ...]:
+        """The steps of all kinds."""
+        return sum((steps for _, steps in self.cases), ())
+
+    def of(self, kind: str) -> tuple[str, tuple[Node, ...]] | None:
+        """The case of a kind of error; None where it is passed on."""
+        cases = dict(self.cases)
+        return next(((own, cases[own]) for own in ("", kind, "else") if own in cases), None)
 
 
 OnError: TypeAlias = Abort | Continue | Retry | Handler

@@ -64,6 +64,23 @@ class Retry(Strict):
     """s before each of them."""
 
 
+class ByKind(Strict):
+    """Steps for errors of each kind."""
+
+    KINDS: ClassVar = ("timeout", "disconnect", "limits", "refused", "else")
+
+    timeout: Steps | None = None
+    """Run where it did not end in its time."""
+    disconnect: Steps | None = None
+    """Run where a channel was not there, or was lost."""
+    limits: Steps | None = None
+    """Run where a value lies beyond the limits of its channel; nothing was written."""
+    refused: Steps | None = None
+    """Run where a put was refused otherwise: by the IOC, for want of access, as no such value."""
+    else_: Steps | None = Field(None, alias="else")
+    """Run for all other errors; without it these are passed on."""
+
+
 _ErrorWord: TypeAlias = Annotated[
     str,
     PlainValidator(one_word("abort", "continue", more=", {retry: N, delay: s} or a list of steps")),
@@ -74,7 +91,14 @@ _DisconnectWord: TypeAlias = Annotated[
 ]
 
 
+def _has_kinds(value: dict[str, object]) -> bool:
+    by_kind = any(isinstance(steps, list | tuple) for steps in value.values())
+    return by_kind or not value.keys().isdisjoint(ByKind.KINDS)
+
+
 def _error_form(value: object) -> str:
+    if isinstance(value, ByKind) or (isinstance(value, dict) and _has_kinds(value)):
+        return "<kinds>"
     if isinstance(value, dict | Retry):
         return "<retry>"
     return "<steps>" if isinstance(value, list | tuple) else "<word>"
@@ -83,6 +107,7 @@ def _error_form(value: object) -> str:
 OnError: TypeAlias = Annotated[
     Annotated[_ErrorWord, Tag("<word>")]
     | Annotated[Retry, Tag("<retry>")]
+    | Annotated[ByKind, Tag("<kinds>")]
     | Annotated[Steps, Tag("<steps>")],
     Discriminator(_error_form),
 ]
@@ -105,7 +130,8 @@ class BaseStep(Strict):
     """How progress and messages call it; parameters may stand in it."""
     on_error: OnError = "abort"
     """What becomes of its failure: `abort` passes it on, `continue` goes on with the next step,
-    `{retry: N, delay: s}` tries again, a list of steps is run in its place."""
+    `{retry: N, delay: s}` tries again, a list of steps is run in its place, `{timeout: [steps], …}`
+    has steps for each kind of error. In these steps it is `error.kind`, `.text`, `.pv`, `.step`."""
     on_disconnect: _DisconnectWord | None = None
     """`fail` at once where a channel is disconnected (the default but for `wait`), or `wait` for
     it within the timeout."""

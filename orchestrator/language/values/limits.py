@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from orchestrator.errors import PutError
+from orchestrator.errors import LimitsError
 from orchestrator.language.values.number_types import rounded
 from orchestrator.types import Metadata, NativeType, Value
 
@@ -16,7 +16,7 @@ def check_limits(value: Value, metadata: Metadata, name: str) -> None:
     HOPR, LOPR), and neither C IOCs nor caproto's keep its elements within them.
 
     Raises:
-        PutError: It lies outside (NaN does); names value, limits and PV.
+        LimitsError: It lies outside (NaN does); names value, limits and PV.
     """
     limits = metadata.control
     is_text = metadata.native in (NativeType.STRING, NativeType.ENUM) or isinstance(value, str)
@@ -25,7 +25,7 @@ def check_limits(value: Value, metadata: Metadata, name: str) -> None:
     for item in np.atleast_1d(value).tolist():
         if not is_allowed(item, metadata):
             units = f" {metadata.units}" if metadata.units else ""
-            raise PutError(
+            raise LimitsError(
                 f"{name}: {item:.10g}{units} is outside its limits, "
                 f"{limits.low:.10g} … {limits.high:.10g}{units}"
             )
