@@ -79,6 +79,12 @@ def test_what_contributing_names_is_there() -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+def test_the_map_names_every_room() -> None:
+    modules = [*(ROOT / "orchestrator").glob("[a-z]*.py"), *ROOT.glob("orchestrator/*/__init__.py")]
+    rooms = {file.relative_to(ROOT).as_posix().removesuffix("/__init__.py") for file in modules}
+    assert [room for room in sorted(rooms) if f"`{room}" not in CONTRIBUTING] == []
+
+
 def test_contributing_names_every_script() -> None:
     scripts = [*(ROOT / "scripts").iterdir(), *(ROOT / ".ci").iterdir()]
     runnable = [file for file in scripts if os.access(file, os.X_OK) and file.is_file()]
