@@ -15,11 +15,10 @@ Neither caproto nor libca is loaded by any of it.
 from sim_iocs.fleet import Fleet, FleetError, Member, SimIoc
 from sim_iocs.testing.chain import alias_of, chains_of
 from sim_iocs.testing.client import Client, ClientError, Monitor, Pending, RefusedError
-from sim_iocs.testing.outcome import Event, Outcome
+from sim_iocs.testing.outcome import Check, Command, Event, Finding, Outcome
 from sim_iocs.testing.polling import until
 from sim_iocs.testing.replayed import Replayed, ReplayedRun, ReplayError, replay
-from sim_iocs.testing.run import Check, Command, Finding, Run
-from sim_iocs.testing.service import Service, ServiceError
+from sim_iocs.testing.service import Run, Service, ServiceError
 
 __all__ = [
     "Check",

@@ -1,11 +1,11 @@
-"""How a run of a service under test ended."""
+"""What came of what a service under test was asked for: of a run, a check, a command."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -130,3 +130,72 @@ def _column(cells: list[str]) -> npt.NDArray[Any]:
         return np.array([float(cell or "nan") for cell in cells])
     except ValueError:
         return np.array(cells)
+
+
+class EventFile:
+    """`serve --events FILE`, read as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        """It need not be there yet."""
+        self.path = path
+        self._read = 0
+        self._events: list[Event] = []
+
+    def news(self) -> list[Event]:
+        """All events so far; the same list, longer, each time."""
+        if not self.path.exists():
+            return self._events
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.splitlines():
+            facts = json.loads(line)
+            self._events.append(Event(facts.pop("event"), facts.pop("at"), facts))
+        return self._events
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that `orchestrator check` has to say."""
+
+    level: str
+    """error or warning."""
+    where: str
+    """File, line and column."""
+    text: str
+    """What is wrong, and what was wanted."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `orchestrator check` found."""
+
+    ok: bool
+    """Whether it can be run."""
+    findings: Sequence[Finding]
+    """Each of them."""
+    facts: Mapping[str, Any]
+    """All of its JSON: reads, writes, steps, seconds, not_connected, …"""
+    exit_code: int
+    """0, 2 with errors, 4 where a channel is not connected."""
+
+    @classmethod
+    def read(cls, output: str) -> Check:
+        """From the JSON that it prints."""
+        facts = json.loads(output)
+        findings = tuple(Finding(**each) for each in facts["findings"])
+        return cls(facts["ok"], findings, facts, facts["exit_code"])
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that has ended."""
+
+    code: int
+    """Its exit code."""
+    output: str
+    """What it wrote to stdout."""
+    errors: str
+    """What it wrote to stderr."""

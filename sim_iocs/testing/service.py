@@ -19,10 +19,8 @@ from sim_iocs.ports import LOOPBACK, PortHold, is_free
 from sim_iocs.process import Process
 from sim_iocs.testing import chain
 from sim_iocs.testing.client import Client, Pending, environment, held_udp_port
-from sim_iocs.testing.events import EventFile
-from sim_iocs.testing.outcome import Event, Outcome
+from sim_iocs.testing.outcome import Check, Command, Event, EventFile, Outcome
 from sim_iocs.testing.polling import until
-from sim_iocs.testing.run import Check, Command, Run
 from sim_iocs.testing.service_process import ServiceError
 from sim_iocs.testing.service_pvs import ServicePvs
 
@@ -371,3 +369,100 @@ def _word(value: Any) -> str:
 
 def _names(text: str) -> list[str]:
     return text.replace(",", " ").split()
+
+
+class Run:
+    """A run that has begun."""
+
+    def __init__(
+        self, service: Service, started: Pending, run_id: str, after: int, timeout: float
+    ) -> None:
+        """Made by `Service.start`.
+
+        Args:
+            service: whose.
+            started: waits for the put to START.
+            run_id: which.
+            after: the number of events before it.
+            timeout: seconds that the put may take.
+        """
+        self._service = service
+        self._started = started
+        self._after = after
+        self._timeout = timeout
+        self._outcome: Outcome | None = None
+        self.run_id = run_id
+
+    def pause(self, *, timeout: float = 10) -> None:
+        """Ask for a pause, and wait until it is Paused."""
+        self._service.put("PAUSE", 1)
+        self._service.until("STATE", "Paused", timeout=timeout)
+
+    def resume(self, *, timeout: float = 10) -> None:
+        """Go on, and wait until it is Running."""
+        self._service.put("PAUSE", 0)
+        self._service.until("STATE", "Running", timeout=timeout)
+
+    def stop(self) -> None:
+        """Have it end at its next boundary; its finalisers run. Does not wait for it."""
+        self._service.put("STOP", 1)
+
+    def abort(self, reason: str = "") -> None:
+        """Interrupt it; its finalisers run. Does not wait for it; again: harder."""
+        self._service.command_text("abort", reason)
+
+    def skip(self) -> None:
+        """Interrupt the step that runs, and go on with the next."""
+        self._service.put("SKIP", 1)
+
+    def until_step(self, text: str, *, timeout: float = 10) -> None:
+        """Wait until a step was entered whose name or path has this text in it.
+
+        Raises:
+            ServiceError: none was, or the service died.
+        """
+        self._service.wait_event(
+            self._after,
+            lambda e: e.kind == "step_started" and (text in e["name"] or text in e["path"]),
+            what=f"a step {text!r}",
+            timeout=timeout,
+        )
+
+    def until_told(self, text: str, *, timeout: float = 10) -> None:
+        """Wait until it told a text that has this in it, by `log` or otherwise.
+
+        Raises:
+            ServiceError: it did not, or the service died.
+        """
+        self._service.wait_event(
+            self._after,
+            lambda e: e.kind == "told" and text in e["text"],
+            what=f"a message {text!r}",
+            timeout=timeout,
+        )
+
+    def wait(self) -> Outcome:
+        """Wait for its end.
+
+        Raises:
+            ServiceError: the service died, or the run did not end within the timeout that was
+                given at its start.
+        """
+        if self._outcome is None:
+            failed = self._service.reply_of(self._started)
+            ended = self._service.wait_event(
+                self._after,
+                lambda e: e.kind == "run_ended" and e["run_id"] == self.run_id,
+                what=f"the end of run {self.run_id} (START: {failed or 'done'})",
+                timeout=1 if failed else 10,
+            )
+            events = tuple(self._service.events[self._after :])
+            self._outcome = Outcome(
+                status=ended["status"],
+                message=ended["message"],
+                run_id=self.run_id,
+                name=next(e["name"] for e in events if e.kind == "run_started"),
+                data_file=ended["data_file"],
+                events=events[: events.index(ended) + 1],
+            )
+        return self._outcome

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import structlog
@@ -19,12 +19,11 @@ from orchestrator.ioc.device.items import (
     Done,
     NotOpenError,
     Origin,
+    PushItem,
     Recovery,
     Trouble,
 )
-
-if TYPE_CHECKING:
-    from orchestrator.ioc.device.device import Device
+from orchestrator.ioc.thread_queue import ThreadQueue
 
 NOTHING: Floats = np.empty(0)
 
@@ -48,10 +47,43 @@ def _inside(origin: Origin) -> Iterator[None]:
         _current.origin = before
 
 
+class Threaded(Protocol):
+    """What its threads use of a `Device`, which describes each of these."""
+
+    name: str
+    period: float
+    acquiring: bool
+    process_period: float
+    separate_commands: bool
+    retry_first: float
+    retry_most: float
+    clock: Callable[[], float]
+    io_pull_queue: ThreadQueue[Call]
+    acquired: int
+    nudges: int
+
+    @property
+    def io_push_queue(self) -> ThreadQueue[PushItem]: ...  # noqa: D102 - see above
+    @property
+    def acquires(self) -> bool: ...  # noqa: D102
+    @property
+    def stopping(self) -> bool: ...  # noqa: D102
+    def open(self) -> None: ...  # noqa: D102
+    def acquire(self) -> float | Iterable[float] | None: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+    def keep(self, taken: float | Iterable[float] | None) -> None: ...  # noqa: D102
+    def process_window(self) -> None: ...  # noqa: D102
+    def finish(self, done: Done) -> None: ...  # noqa: D102
+    def nudge(self) -> None: ...  # noqa: D102
+    def sleep_until(  # noqa: D102
+        self, ready: Callable[[], bool], timeout: float | None, nudges: int, stop: threading.Event
+    ) -> None: ...
+
+
 class Attempts:
     """Failures of one method in a row, and the growing pause after each."""
 
-    def __init__(self, device: Device, origin: Origin) -> None:
+    def __init__(self, device: Threaded, origin: Origin) -> None:
         self._device = device
         self._origin = origin
         self._failures = 0
@@ -99,7 +131,7 @@ class Attempts:
 class Worker(ABC):
     """One thread of a device: turns, until it is asked to stop."""
 
-    def __init__(self, device: Device, what: str, origin: Origin, stop: threading.Event) -> None:
+    def __init__(self, device: Threaded, what: str, origin: Origin, stop: threading.Event) -> None:
         self.device = device
         self._stop = stop
         self._turns = Attempts(device, origin)
@@ -135,7 +167,7 @@ class Worker(ABC):
 class Commands(Worker):
     """Handles the pull queue."""
 
-    def __init__(self, device: Device, stop: threading.Event, driver: Driver) -> None:
+    def __init__(self, device: Threaded, stop: threading.Event, driver: Driver) -> None:
         super().__init__(device, "commands", Origin.OTHER, stop)
         self._driver = driver
 
@@ -151,7 +183,7 @@ class Commands(Worker):
 class Driver(Worker):
     """Opens the instrument, acquires, and handles the pull queue unless `Commands` does."""
 
-    def __init__(self, device: Device, stop: threading.Event) -> None:
+    def __init__(self, device: Threaded, stop: threading.Event) -> None:
         super().__init__(device, "acquisition", Origin.ACQUIRE, stop)
         self._opening = Attempts(device, Origin.OPEN)
         self._acquiring = Attempts(device, Origin.ACQUIRE)
@@ -233,7 +265,7 @@ class Driver(Worker):
 class Processor(Worker):
     """Processes the window when something new is in it."""
 
-    def __init__(self, device: Device, stop: threading.Event) -> None:
+    def __init__(self, device: Threaded, stop: threading.Event) -> None:
         super().__init__(device, "processing", Origin.PROCESS, stop)
         self._processing = Attempts(device, Origin.PROCESS)
         self._not_before = float("-inf")

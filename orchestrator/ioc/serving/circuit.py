@@ -12,7 +12,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from heapq import nlargest
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import caproto as ca
 import structlog
@@ -36,9 +36,6 @@ from orchestrator.ioc.serving.outbox import (
 )
 from orchestrator.ioc.serving.turns import Budget, Pace
 from orchestrator.types import ClientFigures, SubscriberFigures
-
-if TYPE_CHECKING:
-    from orchestrator.ioc.serving.context import Context
 
 MAX_REQUEST_BYTES = 20_000_000
 """The largest request that is taken in; a client that claims a larger one is disconnected."""
@@ -126,9 +123,10 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        context: Context,
+        context: caproto_server.Context,
         address: tuple[str, int],
     ) -> None:
+        """`context` is ours, which knows its circuits."""
         client = _TransportWrapper(reader, writer)
         super().__init__(ca.VirtualCircuit(ca.SERVER, address, None), client, context)
         self.circuit._channel_id_counter = _SidCounter(self.circuit.channels_sid)  # noqa: SLF001
