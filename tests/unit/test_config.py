@@ -472,3 +472,10 @@ def test_text_without_quotes_is_told_as_such(tmp_path: Path, text: str, told: st
     with pytest.raises(InputError) as error:
         load_config(file)
     assert told in str(error.value)
+
+
+@pytest.mark.parametrize("port", [1, 65535])
+def test_every_port_can_be_named(tmp_path: Path, port: int) -> None:
+    file = tmp_path / "orch.toml"
+    file.write_text(f'[chain.a]\nprefix = "A:"\naddress = "host:{port}"')
+    assert load_config(file).chain["a"].address == f"host:{port}"
