@@ -15,8 +15,8 @@ from orchestrator.engine.sequences.library import Library
 from orchestrator.engine.sequences.registry import load
 from orchestrator.language.foresight.verdicts import Level
 from orchestrator.language.text.suspend import Suspend
-from orchestrator.testing import run_virtual
 from orchestrator.types import NativeType, RunRequest
+from tests.doubles import run_virtual
 from tests.unit.client.fake_libca import FakeCa, replace_context, replace_libca, served
 
 CHANNELS = ("x", "x_rbv", "y", "shutter", "count", "gone", "other")

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from orchestrator.queues import EDGE_FIELDS, pull_queue, push_queue, request_queue
-from orchestrator.testing import run_virtual
 from orchestrator.types import Command, LinkChange, Reading, Reply, Update, Verb
+from tests.doubles import run_virtual
 
 
 def reading(channel: str, value: float) -> Reading:

@@ -9,8 +9,8 @@ import pytest
 
 from orchestrator.config import Config
 from orchestrator.service import Service
-from orchestrator.testing import run_virtual
 from orchestrator.types import Command, Tick, Verb
+from tests.doubles import run_virtual
 
 
 def test_a_disk_that_fails_after_the_service_has_ended_harms_nobody(tmp_path: Path):

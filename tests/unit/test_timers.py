@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from orchestrator.testing import DeadlockError, run_virtual
 from orchestrator.timers import DeadlineTimer, spelt
+from tests.doubles import DeadlockError, run_virtual
 
 
 class Rung:

@@ -7,7 +7,6 @@ import asyncio
 import numpy as np
 
 from orchestrator.api import EVENTS, Api, Caller, Filter, Item
-from orchestrator.testing import run_virtual
 from orchestrator.types import (
     Command,
     Metadata,
@@ -22,6 +21,7 @@ from orchestrator.types import (
     Update,
     Verb,
 )
+from tests.doubles import run_virtual
 
 ALL = Filter(channels=True)
 

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from orchestrator.api import Api
 from orchestrator.api.stream import LONGEST, Messages
 from orchestrator.queues import request_queue
-from orchestrator.testing import run_virtual
 from orchestrator.types import (
     Alarm,
     Cause,
@@ -33,6 +32,7 @@ from orchestrator.types import (
     fields,
 )
 from orchestrator.types.event_json import event_facts, event_kind, event_of
+from tests.doubles import run_virtual
 
 TOLD = (fields.BUSY, fields.STATE, fields.PROGRESS, fields.LOOP_INDEX)
 

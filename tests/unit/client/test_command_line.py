@@ -12,8 +12,8 @@ from orchestrator.client.libca import libca_log
 from orchestrator.client.libca.libca_log import refusals
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import NotConnectedError, PutError, ReadError, StepTimeoutError
-from orchestrator.testing import run_virtual
 from orchestrator.types import LinkChange, NativeType, Reading
+from tests.doubles import run_virtual
 from tests.unit.client.fake_libca import FakeCa, replace_context, served, until
 
 _PUT_FAILED = 160  # ECA_PUTFAIL of caerr.h

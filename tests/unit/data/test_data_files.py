@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from orchestrator.data import RunStore, csv_file, writer
 from orchestrator.data.csv_file import CsvSink
 from orchestrator.data.writer import RunWriter
-from orchestrator.testing import run_virtual
 from orchestrator.types import Place, Reading, RunHeader, RunStatus, Severity
+from tests.doubles import run_virtual
 
 
 def reading(name: str, value: object) -> Reading:

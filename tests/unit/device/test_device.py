@@ -13,7 +13,6 @@ from orchestrator.config import ChainConfig, ChannelConfig, Config
 from orchestrator.device import Device
 from orchestrator.ioc.pvs.text import encode
 from orchestrator.queues import pull_queue
-from orchestrator.testing import run_virtual
 from orchestrator.types import (
     Alarm,
     Cause,
@@ -43,6 +42,7 @@ from orchestrator.types import (
     Update,
     Verb,
 )
+from tests.doubles import run_virtual
 
 DOUBLE = Metadata(NativeType.DOUBLE, units="mm")
 

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from orchestrator.config import CaConfig, ChainConfig, ChannelConfig, Config
 from orchestrator.device import Device
 from orchestrator.queues import pull_queue
-from orchestrator.testing import run_virtual
 from orchestrator.types import Command, LinkChange, Metadata, NativeType, PullItem, Tick, Verb
+from tests.doubles import run_virtual
 
 DOUBLE = Metadata(NativeType.DOUBLE)
 NAMES = {"stage": ["stage.x", "stage.y"], "det": ["det.counts"]}

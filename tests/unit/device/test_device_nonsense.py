@@ -12,7 +12,6 @@ import structlog
 from orchestrator.config import ChainConfig, ChannelConfig, Config, ServerConfig
 from orchestrator.device import Device
 from orchestrator.queues import pull_queue
-from orchestrator.testing import run_virtual
 from orchestrator.types import (
     Accepted,
     Cause,
@@ -40,6 +39,7 @@ from orchestrator.types import (
     Update,
     Verb,
 )
+from tests.doubles import run_virtual
 
 DOUBLE = Metadata(NativeType.DOUBLE)
 HUGE = 10**400

@@ -9,8 +9,8 @@ import numpy as np
 from orchestrator.config import ChainConfig, ChannelConfig, Config
 from orchestrator.device import Device
 from orchestrator.queues import pull_queue
-from orchestrator.testing import run_virtual
 from orchestrator.types import LinkChange, Metadata, NativeType, PullItem, Reading, Tick
+from tests.doubles import run_virtual
 
 DOUBLE = Metadata(NativeType.DOUBLE)
 

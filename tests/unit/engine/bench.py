@@ -23,7 +23,6 @@ from orchestrator.language.program.nodes import Suspender
 from orchestrator.language.text.indices import parse_indices
 from orchestrator.language.text.trajectory import Trajectory, parse_trajectory
 from orchestrator.queues import MergeQueue, pull_queue, push_queue, request_queue
-from orchestrator.testing import SimChannels, VirtualTimeLoop
 from orchestrator.types import (
     Command,
     EngineItem,
@@ -45,6 +44,7 @@ from orchestrator.types import (
     Verb,
     path_text,
 )
+from tests.doubles import SimChannels, VirtualTimeLoop
 
 SERVERS = ("stage", "laser")
 SERVER_VALUES: Mapping[str, Any] = {
@@ -401,7 +401,7 @@ def left_behind(it: Bench) -> list[str]:
         f"a timer for {name}"
         for name in (loop.timers if isinstance(loop, VirtualTimeLoop) else ())
         if name.startswith(("orchestrator.", "asyncio.timeouts"))
-        and not name.startswith("orchestrator.testing.")
+        and not name.startswith("tests.doubles.")
     ]
     states = (it.device.table.channel(name) for name in it.sim.channels)
     return timers + [f"a watcher of {state.name}" for state in states if state.watchers]

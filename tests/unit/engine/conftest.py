@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.testing import run_virtual
 from orchestrator.types import RunEnded
+from tests.doubles import run_virtual
 from tests.unit.engine.bench import Bench, bench
 
 Scenario = Callable[[Bench], Awaitable[Any]]

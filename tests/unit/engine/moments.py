@@ -23,8 +23,8 @@ from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import StepTimeoutError
 from orchestrator.language.program.nodes import Program
-from orchestrator.testing import VirtualTimeLoop, run_virtual
 from orchestrator.types import Cause, RunEnded, RunRequest, RunStatus, Verb
+from tests.doubles import VirtualTimeLoop, run_virtual
 from tests.unit.engine.bench import Bench, bench, make_config
 
 FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}, {delay: 0.5}]"

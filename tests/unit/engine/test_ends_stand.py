@@ -11,8 +11,8 @@ import pytest
 from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.python.decorators import function
 from orchestrator.engine.sequences.registry import Registry
-from orchestrator.testing import run_virtual
 from orchestrator.types import RunStatus, Verb
+from tests.doubles import run_virtual
 from tests.unit.engine.bench import at_iteration
 
 FINALLY = "\nfinally: [{set: {pv: sim.fin, value: 1}}]"

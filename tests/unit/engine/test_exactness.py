@@ -10,8 +10,8 @@ import pytest
 from orchestrator.engine.python.decorators import function, sequence
 from orchestrator.engine.python.run import Run
 from orchestrator.engine.sequences.registry import Registry
-from orchestrator.testing import SimChannel
 from orchestrator.types import LinkChange, Progressed, RunStatus, Told, Verb
+from tests.doubles import SimChannel
 
 
 def progress(it):

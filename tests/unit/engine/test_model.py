@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from orchestrator.engine.python.decorators import function, sequence
 from orchestrator.engine.python.run import Run
 from orchestrator.engine.sequences.registry import Registry
-from orchestrator.testing import run_virtual
 from orchestrator.types import RunEnded, RunStatus, StateChanged, StepStarted, Verb
+from tests.doubles import run_virtual
 from tests.unit.engine.bench import Bench, bench
 from tests.unit.engine.snapshots import check_snapshots
 

@@ -16,8 +16,8 @@ from orchestrator.engine.python.decorators import function
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import InputError
 from orchestrator.replay import Player, RecordingReader, Replay
-from orchestrator.testing import run_virtual
 from orchestrator.types import Verb
+from tests.doubles import run_virtual
 
 from .recorded import RecordedBench, recorded_bench, replayed
 

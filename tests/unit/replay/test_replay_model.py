@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from orchestrator.testing import run_virtual
 from orchestrator.types import RunEnded
+from tests.doubles import run_virtual
 from tests.unit.engine.test_model import (
     REGISTRY,
     SEQUENCES,

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from orchestrator.testing import run_virtual
 from sim_iocs.mini_beamline import MiniBeamlineIOC
 from sim_iocs.ring import RingIOC
+from tests.doubles import run_virtual
 
 
 @asynccontextmanager

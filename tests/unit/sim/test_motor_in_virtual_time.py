@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from orchestrator.testing import run_virtual
 from sim_iocs.motor import Axis
 from sim_iocs.physics import Move
+from tests.doubles import run_virtual
 
 
 @asynccontextmanager

@@ -22,8 +22,8 @@ from orchestrator.language.program.nodes import Program
 from orchestrator.language.text.document import Document, parse
 from orchestrator.language.text.schema import json_schema, step_reference
 from orchestrator.language.text.steps import VERBS
-from orchestrator.testing import run_virtual
 from orchestrator.types import Limits, Metadata, NativeType, RunEnded, RunStatus, Verb
+from tests.doubles import run_virtual
 from tests.own_step import configured, step_of_the_page
 from tests.unit.engine.bench import Bench, bench, make_config
 

@@ -23,8 +23,8 @@ from orchestrator.client.libca.arrivals import Arrivals
 from orchestrator.client.libca.subscription import Flusher
 from orchestrator.config import ChannelConfig
 from orchestrator.queues import MergeQueue, pull_queue
-from orchestrator.testing import run_virtual
 from orchestrator.types import LinkChange, NativeType, Reading, Severity
+from tests.doubles import run_virtual
 from tests.unit.client.fake_libca import FakeCa, FakeChannel, settle
 
 _NO_READ = 368  # ECA_NORDACCESS of caerr.h

@@ -15,8 +15,8 @@ from orchestrator.client.channels.put_lane import PutLane
 from orchestrator.client.libca.arrivals import Arrivals
 from orchestrator.errors import NotConnectedError, PutError, StepTimeoutError
 from orchestrator.task_context import enter_run, run_here
-from orchestrator.testing import run_virtual
 from orchestrator.types import NativeType
+from tests.doubles import run_virtual
 from tests.unit.client.fake_libca import FakeCa, FakeChannel, settle
 
 _PUT_FAILED = 160  # ECA_PUTFAIL of caerr.h

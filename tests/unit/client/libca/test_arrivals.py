@@ -6,7 +6,7 @@ import asyncio
 import itertools
 
 from orchestrator.client.libca.arrivals import Arrivals
-from orchestrator.testing import run_virtual
+from tests.doubles import run_virtual
 
 
 def turns_of(reports: int, seconds_each: float) -> list[int]:

@@ -12,7 +12,7 @@ from epicscorelibs.ca import cadef
 
 from orchestrator.client.servers import restarts
 from orchestrator.client.servers.restarts import Restarts
-from orchestrator.testing import run_virtual
+from tests.doubles import run_virtual
 
 GONE = "<disconnected>"
 

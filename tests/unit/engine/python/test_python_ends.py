@@ -11,8 +11,8 @@ from orchestrator.engine.python.decorators import function, sequence
 from orchestrator.engine.python.run import Run
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import CallError
-from orchestrator.testing import VirtualTimeLoop, run_virtual
 from orchestrator.types import Command, RunStatus, Told, Verb
+from tests.doubles import VirtualTimeLoop, run_virtual
 from tests.unit.engine.bench import bench
 
 

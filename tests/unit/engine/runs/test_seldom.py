@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from orchestrator.engine.runs.seldom import seldom
-from orchestrator.testing import run_virtual
+from tests.doubles import run_virtual
 
 
 def told(*texts: tuple[float, str], end: float = 0.0) -> list[tuple[float, str]]:

@@ -13,7 +13,6 @@ from orchestrator.engine.sequences.registry import Registry
 from orchestrator.engine.steps.chained import Memory
 from orchestrator.errors import OrchestratorError
 from orchestrator.language.text.indices import LARGEST
-from orchestrator.testing import run_virtual
 from orchestrator.types import (
     Command,
     IndicesSet,
@@ -24,6 +23,7 @@ from orchestrator.types import (
     Told,
     Verb,
 )
+from tests.doubles import run_virtual
 from tests.unit.engine.bench import Bench, bench
 
 LOAD = "{trajectories: {servers: {stage: [0, 1, 2], laser: 'linear(start=10, end=11, step=1)'}}}"

@@ -6,8 +6,8 @@ import asyncio
 import json
 from typing import Any
 
-from orchestrator.testing import run_virtual
 from orchestrator.types import IndicesSet, RunEnded, RunStatus, Told
+from tests.doubles import run_virtual
 from tests.unit.engine.bench import Bench, bench
 
 LOAD = "{trajectories: {servers: {stage: [5, 6, 7], laser: [0, 1]}}}"

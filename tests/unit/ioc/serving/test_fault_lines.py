@@ -11,8 +11,8 @@ from orchestrator.errors import InputError
 from orchestrator.faults import Clear, Delay, Fault, ForceAlarm, Lines, RefuseWrites, parse_fault
 from orchestrator.faults import reply as reply_to
 from orchestrator.ioc.serving.delay import MOST_HELD_BYTES, DelayLine
-from orchestrator.testing import run_virtual
 from orchestrator.types import Severity
+from tests.doubles import run_virtual
 
 
 @pytest.mark.parametrize(

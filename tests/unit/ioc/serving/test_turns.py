@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from orchestrator.ioc.serving.admission import SIGN_OF_LIFE_S, PutRoom
 from orchestrator.ioc.serving.complaints import Complaints
 from orchestrator.ioc.serving.turns import A_TURN_S, Budget, Pace, Turns
-from orchestrator.testing import run_virtual
 from orchestrator.types import ClientLimits
+from tests.doubles import run_virtual
 
 HERE = ("10.0.0.1", 1)
 

@@ -11,9 +11,9 @@ from orchestrator.config import Config
 from orchestrator.device import Device
 from orchestrator.errors import PutError
 from orchestrator.ioc.pvs.puts import Put, set_current_put
-from orchestrator.testing import run_virtual
 from orchestrator.transports.ca.requests import Requests
 from orchestrator.types import Command, Control, Reply, RunRefused, Severity, Update, Verb
+from tests.doubles import run_virtual
 
 
 class Pull(list[Command]):

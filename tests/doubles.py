@@ -1,4 +1,4 @@
-"""For tests: an event loop on virtual time, and channels in memory. Never imported at run time."""
+"""An event loop on virtual time, and channels in memory."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def timers(self) -> list[str]:
         """What waits for its time, by the full names of the functions."""
         handles = self._scheduled  # type: ignore[attr-defined]  # of every loop with a selector
-        calls = [handle._callback for handle in handles if not handle.cancelled()]  # noqa: SLF001
+        calls = [handle._callback for handle in handles if not handle.cancelled()]
         named = [getattr(call, "func", call) for call in calls]
         return [f"{call.__module__}.{call.__qualname__}" for call in named]
 
