@@ -40,6 +40,7 @@ from orchestrator.verbs.flow.let import LetNode, LetStep
 from orchestrator.verbs.flow.log import LogNode, LogStep
 from orchestrator.verbs.flow.loop import LoopNode, LoopStep
 from orchestrator.verbs.flow.parallel import ParallelNode, ParallelStep
+from orchestrator.verbs.flow.race import RaceNode, RaceStep
 from orchestrator.verbs.flow.run import RunNode, RunStep
 
 __all__ = [
@@ -48,16 +49,16 @@ __all__ = [
     "ContinueStep", "DelayNode", "DelayStep", "Doing", "EndNode", "EndStep", "FailNode", "FailStep",
     "Form", "GroupNode", "GroupStep", "IfNode", "IfStep", "InOrder", "LetNode", "LetStep",
     "LogNode", "LogStep", "LoopNode", "LoopStep", "NestedNode", "NestedStep", "Node", "OneValue",
-    "Operand", "ParallelNode", "ParallelStep", "Path", "Put", "RunNode", "RunStep", "SampleNode",
-    "SampleStep", "SetNode", "SetStep", "Steps", "Strict", "Timing", "TrajectoriesNode",
-    "TrajectoriesStep", "WaitNode", "WaitStep", "at_once", "build", "constant", "not_negative",
-    "own_verbs", "positive", "reading",
+    "Operand", "ParallelNode", "ParallelStep", "Path", "Put", "RaceNode", "RaceStep", "RunNode",
+    "RunStep", "SampleNode", "SampleStep", "SetNode", "SetStep", "Steps", "Strict", "Timing",
+    "TrajectoriesNode", "TrajectoriesStep", "WaitNode", "WaitStep", "at_once", "build", "constant",
+    "not_negative", "own_verbs", "positive", "reading",
 ]  # fmt: skip
 
 BUILT_IN = (
-    SetStep, WaitStep, DelayStep, SampleStep, LetStep, LoopStep, ParallelStep, GroupStep, IfStep,
-    BreakStep, ContinueStep, EndStep, FailStep, CallStep, RunStep, TrajectoriesStep, NestedStep,
-    LogStep, CheckpointStep, AskStep,
+    SetStep, WaitStep, DelayStep, SampleStep, LetStep, LoopStep, ParallelStep, RaceStep, GroupStep,
+    IfStep, BreakStep, ContinueStep, EndStep, FailStep, CallStep, RunStep, TrajectoriesStep,
+    NestedStep, LogStep, CheckpointStep, AskStep,
 )  # fmt: skip
 """In the order in which the reference has them."""
 

@@ -153,6 +153,9 @@ class Course(Protocol):
     async def together(self, nodes: Sequence[Node], scope: Scope, place: Place) -> None:
         """Run steps at the same time."""
 
+    async def first(self, nodes: Sequence[Node], scope: Scope, place: Place) -> int:
+        """Run steps at the same time until one has ended; which that is."""
+
     async def sequence(self, another: Another, do: Doing) -> None:
         """Run another sequence, to the end of its finalisers."""
 

@@ -29,7 +29,7 @@ async def run_all(branches: Sequence[tuple[str, Coroutine[Any, Any, None]]]) -> 
         RewindRun: The steps have to go back to a checkpoint.
         CancelledError: All of it was cancelled, or a branch has ended so by itself.
     """
-    decided: list[Exception | EndSequence] = []
+    decided: list[Exception | EndSequence | _FirstToEnd] = []
     left: list[StopRun | RewindRun] = []
 
     async def branch(work: Coroutine[Any, Any, None]) -> None:
@@ -37,7 +37,7 @@ async def run_all(branches: Sequence[tuple[str, Coroutine[Any, Any, None]]]) -> 
             await work
         except (StopRun, RewindRun) as way_out:
             left.append(way_out)
-        except (Exception, EndSequence) as error:
+        except (Exception, EndSequence, _FirstToEnd) as error:
             decided.append(error)
             raise
         except (asyncio.CancelledError, KeyboardInterrupt, SkipStep):
@@ -57,6 +57,32 @@ async def run_all(branches: Sequence[tuple[str, Coroutine[Any, Any, None]]]) -> 
         raise left[0]
     if any(task.cancelled() for task in tasks):
         raise asyncio.CancelledError
+
+
+class _FirstToEnd(BaseException):
+    """A branch of a race has ended, which ends the others."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+async def first_of(branches: Sequence[tuple[str, Coroutine[Any, Any, object]]]) -> int:
+    """The same until the first of them has ended, whose index it gives; the others are cancelled.
+
+    Raises:
+        OrchestratorError: It has ended by a failure.
+        StopRun, RewindRun, EndSequence, CancelledError: As `run_all`.
+    """
+
+    async def running(index: int, work: Coroutine[Any, Any, object]) -> None:
+        await work
+        raise _FirstToEnd(index)
+
+    try:
+        await run_all([(name, running(i, work)) for i, (name, work) in enumerate(branches)])
+    except _FirstToEnd as first:
+        return first.index
+    raise AssertionError("no branch of a race has ended")
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -34,7 +34,7 @@ _FIXED = frozenset(
     | {"fresh", "missing", "name"}
 )
 """Fields that have to be known before a step runs."""
-_NOTHING_TO_SEE = frozenset({"log", "ask", "checkpoint", "parallel", "machine"})
+_NOTHING_TO_SEE = frozenset({"log", "ask", "checkpoint", "parallel", "race", "machine"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.engine.control.concurrently import run_all
+from orchestrator.engine.control.concurrently import first_of, run_all
 from orchestrator.engine.control.control import RewindRun, RunControl, StopRun
 from orchestrator.engine.python.machine import Machine, State, When
 from orchestrator.engine.python.python_steps import PythonSteps, PythonWalk, Way
@@ -30,7 +30,7 @@ from orchestrator.engine.python.verb_calls import VerbCalls, plain
 from orchestrator.engine.steps.verbs import Verbs
 from orchestrator.engine.user_code.cleanup import Site, call_site
 from orchestrator.engine.user_code.user_code import UserCode, as_error
-from orchestrator.errors import CallError
+from orchestrator.errors import CallError, InputError
 from orchestrator.language.names import Names, suggestion
 from orchestrator.language.values.points import Points, range_points
 from orchestrator.types import Place
@@ -277,6 +277,14 @@ class Run:
         """
         return self._verb("parallel", partial(self._parallel, branches))
 
+    def race(self, *branches: Coroutine[Any, Any, object]) -> Verb[int]:
+        """Run verbs at the same time until the first has ended; gives its index, from 0.
+
+        `first = await run.race(run.wait("ring.current", below=50, timeout=None), run.delay(60))`.
+        The others are ended. If the first has failed, that is the error raised.
+        """
+        return self._verb("race", partial(self._race, branches))
+
     def machine(self, states: Mapping[str, State], start: str = "") -> Verb[str]:
         """Run a state machine from `start`, the first state unless given; gives the last state.
 
@@ -371,10 +379,23 @@ class Run:
         return await self._cross(site, partial(self._steps.value, operand))
 
     async def _parallel(self, branches: Sequence[Coroutine[Any, Any, object]], site: Site) -> None:
+        await self._together(branches, site, run_all)
+
+    async def _race(self, branches: Sequence[Coroutine[Any, Any, object]], site: Site) -> int:
+        if not branches:
+            raise InputError("run.race takes at least one verb")
+        return await self._together(branches, site, first_of)
+
+    async def _together(
+        self,
+        branches: Sequence[Coroutine[Any, Any, object]],
+        site: Site,
+        run: Callable[[Sequence[tuple[str, Coroutine[Any, Any, None]]]], Awaitable[_T]],
+    ) -> _T:
         try:
             await self._cross(site, self._steps.gate)
             with self._cleaning(site):  # in the branches too: they don't know where they come from
-                await run_all([(f"branch {i}", self._branch(b)) for i, b in enumerate(branches)])
+                return await run([(f"branch {i}", self._branch(b)) for i, b in enumerate(branches)])
         finally:
             for branch in branches:
                 branch.close()  # one that did not begin is not forgotten

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 
 import structlog
 
-from orchestrator.engine.control.concurrently import run_all
+from orchestrator.engine.control.concurrently import first_of, run_all
 from orchestrator.engine.control.control import RewindRun, RunControl, SkipStep
 from orchestrator.engine.control.report import Reporter
 from orchestrator.engine.readings.history import followed_by
@@ -21,6 +21,7 @@ from orchestrator.errors import (
     StepTimeoutError,
 )
 from orchestrator.language.expressions.operand import Operand, constant_value
+from orchestrator.language.foresight.counting import count_steps
 from orchestrator.language.program.nodes import OF_ERROR, Another, Handler, Node, Suspender
 from orchestrator.language.program.parts import Abort, Continue, OnDisconnect, Retry
 from orchestrator.types import Path, Place, Severity, path_text
@@ -216,6 +217,14 @@ class Interpreter:
         """Run steps at the same time; the first failure cancels the others."""
         await run_all([(node.label, self.run([node], scope, place)) for node in nodes])
 
+    async def first(self, nodes: Sequence[Node], scope: Scope, place: Place) -> int:
+        """Run steps at the same time; the first to end cancels the others. Which that is."""
+        known, before = count_steps(nodes), self._reporter.done
+        first = await first_of([(node.label, self.run([node], scope, place)) for node in nodes])
+        if known is not None:
+            self.left_out(max(before + known - self._reporter.done, 0))
+        return first
+
     async def call(self, name: str, args: Mapping[str, object], timeout: float | None) -> object:
         """Call a registered function."""
         return await self._calls.call(name, args, timeout)
@@ -358,7 +367,7 @@ class Interpreter:
         """A rewind may start again from here."""
         if (
             self._control.finalising
-            or "parallel" in place.path
+            or not {"parallel", "race"}.isdisjoint(place.path)
             or scope.lineage()[0] is not self.root
         ):
             return  # no way leads back into finalisers, into branches, into what Python runs

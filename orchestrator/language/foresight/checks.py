@@ -157,8 +157,9 @@ class _Checker:
                 return self._list(steps, reach)
             case Either():
                 return self._either(node, inside, reach)
-            case Together(branches):
-                return self._together(branches, reach)
+            case Together(branches, first):
+                endless = self._together(branches, reach)
+                return all(endless) if first else any(endless)
             case Another(known=known):
                 return known is not None and self._another(node, inside, known, reach)
 
@@ -315,7 +316,8 @@ class _Checker:
         reached = [end for end, on in zip(ends, (yes, no), strict=True) if on.states]
         return bool(reached) and all(reached)
 
-    def _together(self, branches: tuple[Node, ...], reach: Reach) -> bool:
+    def _together(self, branches: tuple[Node, ...], reach: Reach) -> list[bool]:
+        """Which of the branches never end."""
         writers: dict[str, Node] = {}
         for branch in branches:
             own = {pv: inner for inner in walk((branch,)) for pv in inner.claims}
@@ -331,7 +333,7 @@ class _Checker:
         self._beside = around or branches
         endless = [self._list((branch,), reach) for branch in branches]
         self._beside = around
-        return any(endless)
+        return endless
 
     def _another(self, node: Node, inside: Another, program: Program, reach: Reach) -> bool:
         if inside.program is not None:

@@ -149,8 +149,8 @@ class _Simulation:
                 return self.run(steps, scope)
             case Passes():
                 return self._loop(node, inside, scope)
-            case Together(branches):
-                return self._together(branches, scope)
+            case Together(branches, first):
+                return self._together(branches, scope, first=first)
             case Either():
                 return self._either(inside, scope)
             case Another():
@@ -160,17 +160,19 @@ class _Simulation:
                     self._leaves = None
                 return seconds
 
-    def _together(self, branches: Sequence[Node], scope: Mapping[str, object]) -> float:
-        """How long the slowest branch takes, or the first that ends all of them."""
-        longest, first, way = 0.0, math.inf, None
+    def _together(
+        self, branches: Sequence[Node], scope: Mapping[str, object], *, first: bool
+    ) -> float:
+        """How long the slowest branch takes, or the `first`, or one that ends all of them."""
+        longest, shortest, way = 0.0, math.inf, None
         for branch in branches:
             seconds = self.run((branch,), scope)
             longest = max(longest, seconds)
-            if self._leaves is not None and seconds < first:
-                first, way = seconds, self._leaves
+            if (first or self._leaves is not None) and seconds < shortest:
+                shortest, way = seconds, self._leaves
             self._leaves = None
         self._leaves = way
-        return min(longest, first)
+        return min(longest, shortest)
 
     def wait(self, awaited: Awaited, scope: Mapping[str, object]) -> float:
         """How long a channel of known speed takes to where it is awaited; 0 of others."""

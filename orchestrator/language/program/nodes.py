@@ -67,6 +67,8 @@ class Together:
     """Steps at the same time, each with names of its own."""
 
     steps: tuple[Node, ...]
+    first: bool = False
+    """Whether the first to end ends the others."""
 
 
 @dataclass(frozen=True, slots=True)

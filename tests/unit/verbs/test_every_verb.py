@@ -79,6 +79,11 @@ SAMPLES = {
         "about 4 s",
         lambda run: run.parallel(run.delay(1), run.delay(4)),
     ),
+    "race": Sample(
+        "{race: [{delay: 1}, {delay: 4}]}",
+        "about 1 s",
+        lambda run: run.race(run.delay(1), run.delay(4)),
+    ),
     "group": Sample("{group: [{delay: 1}, {delay: 4}]}", "about 5 s"),
     "if": Sample("{if: 'true', then: [{delay: 4}]}", "about 4 s"),
     "break": Sample("{loop: {count: 2}, do: [{delay: 1}, break]}", "about 1 s"),
