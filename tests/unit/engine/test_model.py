@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.engine.python.decorators import function, sequence
@@ -337,12 +337,40 @@ REGISTRY = Registry(
 )
 
 
+FINALLY = [{"set": {"pv": "sim.fin", "value": 1}}]
+MOVES_X = {"set": {"pv": "sim.x", "value": 1}}
+BEFORE_A_STEP = [
+    # What is met in a pause, and what moves beyond a STOP: the step behind it must not begin.
+    (
+        [{"wait": {"pv": "sim.counts", "equals": 1, "timeout": 5}}, MOVES_X],
+        [(0.5, ("ask", Verb.PAUSE)), (2, ("post", "sim.counts", 1))],
+    ),
+    (
+        [{"set": {"pv": "sim.y", "value": 1}}, MOVES_X],
+        [(0, ("slow", "sim.y", 1.0)), (0.5, ("ask", Verb.STOP))],
+    ),
+]
+
+
+def at_each_turn(test: Any) -> Any:
+    """With every meeting of a put and an abort: those drawn may miss the one turn that counts."""
+    document = {"steps": [{"delay": 1}], "finally": FINALLY}
+    for make in (held_put, second_put):
+        for turns in range(9):
+            meeting = make("sim.x", turns, Verb.ABORT)
+            test = example(document, [], [], meeting)(test)
+    for body, events in BEFORE_A_STEP:
+        test = example({"steps": body, "finally": FINALLY}, events, [], ([], []))(test)
+    return test
+
+
 @pytest.mark.timeout(0 if EXAMPLES > 1000 else 300)
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+@at_each_turn
 @given(documents, happenings, ends, meetings)
 def test_what_always_holds(
     document: dict[str, Any],
