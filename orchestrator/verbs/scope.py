@@ -14,20 +14,41 @@ SINCE = "$since"
 class Scope(dict[str, object]):
     """Parameters, loop variables and `let` names; a child sees its parents' at its making."""
 
-    __slots__ = ("parent",)
+    __slots__ = ("parent", "variables")
 
-    def __init__(self, values: Mapping[str, object], parent: Scope | None = None) -> None:
-        """`parent` is remembered for `lineage`; its values have to be in `values` already."""
+    def __init__(
+        self,
+        values: Mapping[str, object],
+        parent: Scope | None = None,
+        variables: dict[str, object] | None = None,
+    ) -> None:
+        """`parent` is remembered for `lineage`; its values have to be in `values` already.
+
+        `variables`: those of the document, which all scopes of it share; a name of theirs is
+        assigned there by whoever binds it.
+        """
         super().__init__(values)
         self.parent = parent
+        self.variables: dict[str, object] = {} if variables is None else variables
+
+    def __missing__(self, name: str) -> object:
+        return self.variables[name]
+
+    def __setitem__(self, name: str, value: object) -> None:
+        if name in self.variables:
+            self.variables[name] = value
+        else:
+            super().__setitem__(name, value)
 
     def child(self) -> Scope:
         """A scope of an inner list or pass."""
-        return Scope(self, self)
+        return Scope(self, self, self.variables)
 
     def copied(self) -> Scope:
         """This one as it is now, and those around it but for the outermost, which never changes."""
-        return self if self.parent is None else Scope(self, self.parent.copied())
+        if self.parent is None:
+            return self
+        return Scope(self, self.parent.copied(), self.variables)
 
     def lineage(self) -> list[Scope]:
         """All scopes from the outermost to this one."""
@@ -49,6 +70,13 @@ class Mark:
     """The scope of the list in which it stands."""
     done: int
     """Steps done before it."""
+    variables: tuple[tuple[dict[str, object], dict[str, object]], ...] = ()
+    """The variables of the documents around it, each with the values that they had there."""
+
+    def restore(self) -> None:
+        """Give the variables the values that they had there."""
+        for variables, values in self.variables:
+            variables.update(values)
 
     def stands_in(self, place: Place) -> bool:
         """Whether it stands in the step that is executed at a place."""

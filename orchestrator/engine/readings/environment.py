@@ -77,9 +77,11 @@ class Environment:
         Raises:
             ExpressionError: The step that binds it was skipped, or has failed and was tolerated.
         """
-        if name not in self._scope:
-            raise ExpressionError(f"{name} has no value: the step that gives it one did not end")
-        return self._scope[name]
+        try:
+            return self._scope[name]
+        except KeyError:
+            told = f"{name} has no value: the step that gives it one did not end"
+            raise ExpressionError(told) from None
 
     def channel(self, name: str) -> object:
         """A channel's value; an enum is its label.

@@ -222,6 +222,8 @@ class Runner:
         scope = self._interpreter.root = Scope(program.arguments)
         while True:
             try:
+                if entry is None:
+                    await self._interpreter.begin_variables(program, scope)
                 place = Place(tries=(rewinds + 1,) if rewinds else ())
                 with suppress(EndSequence):
                     await self._interpreter.run(program.steps, scope, place, entry)
@@ -232,6 +234,7 @@ class Runner:
                 entry = None if mark is None else Entry(mark)
                 if mark is not None and entry is not None:
                     entry.branch()
+                    mark.restore()
                     self._reporter.done = mark.done
             else:
                 return
@@ -270,8 +273,8 @@ class Runner:
 
     async def _finalise(self) -> None:
         self._control.in_finally = True
-        if self._program.finally_:
-            scope = Scope(self._program.arguments)
+        scope = self._interpreter.root
+        if self._program.finally_ and scope is not None:
             failed = partial(self._outcome.failed, before=False)
             work = self._interpreter.finalise(self._program.finally_, scope, Place(), failed)
             await self._control.finalise(work)

@@ -22,7 +22,14 @@ from orchestrator.errors import (
 )
 from orchestrator.language.expressions.operand import Operand, constant_value
 from orchestrator.language.foresight.counting import count_steps
-from orchestrator.language.program.nodes import OF_ERROR, Another, Handler, Node, Suspender
+from orchestrator.language.program.nodes import (
+    OF_ERROR,
+    Another,
+    Handler,
+    Node,
+    Runnable,
+    Suspender,
+)
 from orchestrator.language.program.parts import Abort, Continue, OnDisconnect, Retry
 from orchestrator.types import Path, Place, Severity, path_text
 from orchestrator.verbs.doing import Doing
@@ -141,7 +148,8 @@ class Interpreter:
             self._tolerate(error)
             told = (error.kind, str(error), error.pv, error.step)
             # No child: a way back into these steps counts their scopes.
-            bound = Scope({**scope, **dict(zip(OF_ERROR, told, strict=True))}, scope.parent)
+            values = {**scope, **dict(zip(OF_ERROR, told, strict=True))}
+            bound = Scope(values, scope.parent, scope.variables)
             await self.run(case[1], bound, place)
 
     async def _placed(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
@@ -260,6 +268,8 @@ class Interpreter:
             entry.branch()
             inner = entry.scope()
             entry.branch()
+        else:
+            await self.begin_variables(document, inner)
         guards = () if self._control.finalising else document.suspend
         here = (place.path, place.loops)
         began = self._began.get(here) if entry is not None else None
@@ -276,6 +286,16 @@ class Interpreter:
         self._forget(place)
         self._began.pop(here, None)
         await self._leave(another.sequence, document.finally_, inner, place, way_out)
+
+    async def begin_variables(self, program: Runnable, scope: Scope) -> None:
+        """Give the variables of a document their first values."""
+        for name, operand in program.variables:
+            try:
+                scope.variables[name] = await self._verbs.evaluate(operand, scope)
+            except OrchestratorError as error:
+                error.step = f"variables.{name}"
+                error.place = f"{program.origin}: {error.step}"
+                raise
 
     async def _leave(
         self,
@@ -374,7 +394,9 @@ class Interpreter:
         self._marks = [mark for mark in self._marks if mark.path != place.path]
         # A copy: what is bound later is bound again when the run goes on from here.
         at_mark = scope.copied()
-        self._marks.append(Mark(place.path, place.loops, at_mark, self._reporter.done))
+        shared = {id(own.variables): own.variables for own in scope.lineage()}
+        variables = tuple((own, dict(own)) for own in shared.values())
+        self._marks.append(Mark(place.path, place.loops, at_mark, self._reporter.done, variables))
 
     def _forget(self, place: Place) -> None:
         """A step is left, or begun anew: the checkpoints in it are no longer in force."""

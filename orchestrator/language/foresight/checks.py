@@ -103,6 +103,9 @@ class _Checker:
         around = self._marked
         # No way leads back into finalisers.
         self._marked |= any(node.marks for node in walk(program.steps))
+        assigned = {name for node in walk(program.all_steps) for name in node.assigns}
+        for name, operand in program.variables:
+            reach = reach.unsure(name) if name in assigned else reach.bound(name, operand)
         endless = self._list(program.steps, reach)
         for node in program.finally_:
             self._list((node,), reach)
@@ -268,7 +271,7 @@ class _Checker:
         for name, operand in node.binds:
             if operand is not None:
                 self.found.computed(node, operand, reach)
-                reach = reach.bound(name, operand)
+            reach = _bound(node, name, operand, reach)
 
     def _passes(self, node: Node, passes: Passes, reach: Reach) -> bool:
         inner = reach.inside(passes)
@@ -390,8 +393,14 @@ def _after(node: Node, reach: Reach) -> Reach:
             if leads_away(steps):
                 reach = reach.where(inside.condition, not was)
     for name, operand in node.binds:
-        reach = reach.unsure(name) if operand is None else reach.bound(name, operand)
+        reach = _bound(node, name, operand, reach)
     return reach
+
+
+def _bound(node: Node, name: str, operand: Operand | None, reach: Reach) -> Reach:
+    """With a name bound; a variable may be assigned by others as well."""
+    unsure = operand is None or name in node.assigns
+    return reach.unsure(name) if unsure or operand is None else reach.bound(name, operand)
 
 
 def _placed(channel: str, reason: str) -> str:
@@ -459,6 +468,9 @@ def _can_change(condition: Operand, meanwhile: Iterable[Node]) -> bool:
         meanwhile: All steps that may run between two looks at it.
     """
     if condition.channels or condition.links or condition.timed:
+        return True
+    meanwhile = tuple(meanwhile)
+    if any(node.assigns & condition.variables for node in meanwhile):
         return True
     return bool(condition.data) and any(_samples(node, condition.data) for node in meanwhile)
 

@@ -20,6 +20,7 @@ from orchestrator.language.program.nodes import (
     Runnable,
     Together,
     Walk,
+    walk,
 )
 from orchestrator.language.program.parts import Abort, Awaited, Comparison, Leaves, Put, While
 from orchestrator.language.values.conditions import Relation
@@ -100,6 +101,7 @@ def estimate(
             value is not known arrives at once the first time.
     """
     simulation = _Simulation(speeds, dict(start))
+    simulation.begin(program)
     seconds = simulation.run(program.all_steps, {})
     return Estimate(seconds, **simulation.counts)
 
@@ -111,9 +113,17 @@ class _Simulation:
         self._speeds = speeds
         self._values = values
         self._left = MOST_STEPS
+        self._variables: dict[str, object] = {}
+        """Of the document that is gone through."""
         self._leaves: Leaves | None = None
         """How the steps that are gone through are left early."""
         self.counts: Counter[str] = Counter()
+
+    def begin(self, program: Runnable) -> None:
+        """Give the variables of a document their first values."""
+        self._variables = {}
+        for name, operand in program.variables:
+            self._variables[name] = self.value(operand, program.arguments)
 
     def run(self, nodes: Sequence[Node], scope: Mapping[str, object]) -> float:
         """Steps in order; how long they take, in s."""
@@ -135,7 +145,8 @@ class _Simulation:
         own = node.takes(known)
         self._leaves = node.leaves
         for name, operand in node.binds:
-            scope[name] = UNSURE if operand is None else self.value(operand, scope)
+            names = self._variables if name in node.assigns else scope
+            names[name] = UNSURE if operand is None else self.value(operand, scope)
         return own + self._inside(node, inside, scope)
 
     def _inside(
@@ -155,7 +166,10 @@ class _Simulation:
                 return self._either(inside, scope)
             case Another():
                 given = {name: self.value(operand, scope) for name, operand in inside.args}
-                seconds = self.run(inside.steps, given)
+                around = self._variables
+                if inside.known is not None:
+                    self.begin(inside.known)
+                seconds, self._variables = self.run(inside.steps, given), around
                 if self._leaves is Leaves.SEQUENCE:
                     self._leaves = None
                 return seconds
@@ -254,6 +268,8 @@ class _Simulation:
         longest = self.run(inside.then, scope)
         after, self._values = self._values, before
         other, self._leaves = self.run(inside.else_, scope), None
+        for name in {n for node in walk(inside.steps) for n in node.assigns}:
+            self._variables[name] = UNSURE
         if longest >= other:
             self._values = after
         return max(longest, other)
@@ -327,9 +343,12 @@ class _Simulation:
         self.counts["guesses"] += 1
         return 0.0
 
+    def _named(self, name: str, scope: Mapping[str, object]) -> object:
+        return scope[name] if name in scope else self._variables.get(name, UNSURE)
+
     def value(self, operand: Operand, scope: Mapping[str, object]) -> object:
         """The value of an operand; UNSURE where it is not known."""
-        needed = [scope.get(name, UNSURE) for name in operand.variables]
+        needed = [self._named(name, scope) for name in operand.variables]
         needed += [self._values.get(name, UNSURE) for name in operand.channels]
         if (
             operand.links
@@ -339,7 +358,9 @@ class _Simulation:
         ):
             return UNSURE
         try:
-            return operand.evaluate(cast(Environment, _Picture(scope, self._values)))
+            return operand.evaluate(
+                cast(Environment, _Picture({**self._variables, **scope}, self._values))
+            )
         except (OrchestratorError, LookupError):
             return UNSURE
 

@@ -10,7 +10,14 @@ from dataclasses import replace
 
 from orchestrator.language.expressions.operand import constant_value
 from orchestrator.language.program.form import Form
-from orchestrator.language.program.nodes import OF_ERROR, Handler, Node, NotKnownYet, OnError
+from orchestrator.language.program.nodes import (
+    OF_ERROR,
+    Handler,
+    Node,
+    NotKnownYet,
+    OnError,
+    Passes,
+)
 from orchestrator.language.program.parts import Abort, Continue, OnDisconnect, Retry
 from orchestrator.language.program.scope import UNKNOWN, Context, KnownLater, not_negative, tries
 from orchestrator.language.text.steps import BaseStep, ByKind, Limited
@@ -38,6 +45,8 @@ def compile_step(step: BaseStep, path: Path, context: Context) -> Node:
         node = NotKnownYet(*context.head(step, path, step.VERB))
     context.notes.writes.update(node.writes)
     context.notes.reads.update(node.reads)
+    if context.assignable and (assigned := _assigned(node, context)):
+        node = replace(node, assigns=assigned)
     if isinstance(step, Limited) and step.timeout is not None:
         node = replace(node, limit=context.timeout((*path, "timeout"), step.timeout))
     if step.on_disconnect is not None:
@@ -45,6 +54,13 @@ def compile_step(step: BaseStep, path: Path, context: Context) -> Node:
     if step.on_error == "abort":
         return node
     return replace(node, on_error=_on_error(step.on_error, (*path, "on_error"), context))
+
+
+def _assigned(node: Node, context: Context) -> frozenset[str]:
+    names = {name for name, _ in node.binds}
+    if isinstance(node.inside, Passes) and node.inside.variable is not None:
+        names.add(node.inside.variable)
+    return context.assignable & names
 
 
 def _on_error(given: object, path: Path, context: Context) -> OnError:

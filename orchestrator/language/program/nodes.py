@@ -184,6 +184,8 @@ class Node:
     """None = the default of the step: `wait` waits, all else fails."""
     limit: Operand | None = field(default=None, kw_only=True)
     """s for all of it, steps inside included, a float > 0; None = as long as it takes."""
+    assigns: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """Those of the names that it binds, or its passes, that are variables of the document."""
 
     def __init_subclass__(cls) -> None:
         """Refuse a class that does not tell all that it has to.
@@ -360,6 +362,8 @@ class Runnable:
     """What is probably not meant, with file, line and column: a loop that misses its end."""
     suspend: tuple[Suspender, ...] = ()
     """The document's own; not those of the configuration."""
+    variables: tuple[tuple[str, Operand], ...] = ()
+    """Those of the document with their first values, each of which may read those before it."""
     timeout: Operand | None = None
     """s for all of `steps`, a float > 0; None = for ever."""
 

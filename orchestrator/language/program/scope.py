@@ -98,6 +98,8 @@ class Context:
     in_passes: bool = False
     """Whether a `break` leads somewhere: there is a loop in this document around it, and no
     `parallel` in between."""
+    assignable: frozenset[str] = frozenset()
+    """The variables of the document: a name of theirs is assigned by who binds it."""
     finalising: bool = False
     """Whether it stands in `finally`."""
 

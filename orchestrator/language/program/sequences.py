@@ -107,6 +107,7 @@ def _inner(
         base=(*context.base, *path),
         in_passes=False,
         finalising=False,
+        assignable=frozenset(),
         running=(*context.running, (name, document)),
     )
     program = compile_document(inner)
@@ -118,8 +119,11 @@ def _inner(
 def compile_document(context: Context) -> Program:
     """The program of a context's document; what is wrong with it is in the notes."""
     document, notes = context.document, context.notes
-    steps = compile_list(document.steps, ("steps",), context)
-    last = replace(context, finalising=True)
+    variables = _variables(context)
+    inside = context.bound(*document.variables)
+    inside = replace(inside, assignable=frozenset(document.variables))
+    steps = compile_list(document.steps, ("steps",), inside)
+    last = replace(inside, finalising=True)
     finally_ = compile_list(document.finally_, ("finally",), last)
     suspend = compile_suspend(document.suspend, context)
     timeout = context.timeout(("timeout",), document.timeout)
@@ -139,8 +143,22 @@ def compile_document(context: Context) -> Program:
         warnings=tuple(notes.warnings),
         suspend=suspend,
         timeout=timeout,
+        variables=variables,
         text=document.text,
     )
+
+
+def _variables(context: Context) -> Arguments:
+    """The first values of the document's variables."""
+    own, inner = context.document, context
+    values = []
+    for name, value in own.variables.items():
+        place = ("variables", name)
+        if name in own.parameters:
+            context.find(place, f"{name!r} is a parameter; a variable needs another name")
+        values.append((name, inner.value(place, value)))
+        inner = inner.bound(name)
+    return tuple(values)
 
 
 def compile_suspend(given: Mapping[str, Suspend], context: Context) -> tuple[Suspender, ...]:

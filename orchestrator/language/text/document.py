@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr, StrictStr, model_validator
 from orchestrator.errors import CheckError
 from orchestrator.language.text import tree
 from orchestrator.language.text.fields import (
+    AnyValue,
     Bound,
     Choices,
     Identifier,
@@ -86,6 +87,9 @@ class Document(Strict):
     parameters: dict[Identifier, Annotated[Parameter, OrValue()]] = Field(default_factory=dict)
     """What it can be given when it is started, by name; `name: 5` is short for
     `name: {default: 5}`."""
+    variables: dict[Identifier, AnyValue] = Field(default_factory=dict)
+    """Names with their first values, computed when it begins. They live as long as it runs, in
+    `finally` too; `let`, `as` and the rest that binds such a name assign it."""
     steps: Steps
     """What it does, in order."""
     finally_: Steps = Field((), alias="finally")
