@@ -7,15 +7,8 @@ from datetime import datetime
 
 import numpy as np
 
-from orchestrator.language.program.nodes import Node, operands_in, walk
 from orchestrator.ports import ChannelView, View
 from orchestrator.types import Reading
-
-
-def followed_by(nodes: Iterable[Node]) -> frozenset[str]:
-    """The channels of which steps ask whether they have changed."""
-    operands = (operand for node in walk(tuple(nodes)) for operand in operands_in(node))
-    return frozenset().union(*(operand.changed for operand in operands))
 
 
 class History:

@@ -18,7 +18,6 @@ from orchestrator.engine.control.suspenders import Suspenders, channels_of
 from orchestrator.engine.python.python_steps import PythonSteps
 from orchestrator.engine.python.run import Run
 from orchestrator.engine.python.verb_calls import VerbCalls
-from orchestrator.engine.readings.history import followed_by
 from orchestrator.engine.runs.preflight import Preflight
 from orchestrator.engine.runs.seldom import seldom
 from orchestrator.engine.sequences.library import Library
@@ -202,8 +201,7 @@ class Runner:
                 await self._check()
                 async with self._suspenders.watching(self._guards):
                     self._control.begin()
-                    program = self._program
-                    self._verbs.history.follow(followed_by((*program.steps, *program.finally_)))
+                    self._verbs.history.follow(self._program.changed)
                     with self._interpreter.timed(self._program.timeout):
                         await self._program.run(self)
         except StopRun:

@@ -11,7 +11,6 @@ import structlog
 from orchestrator.engine.control.concurrently import first_of, run_all
 from orchestrator.engine.control.control import RewindRun, RunControl, SkipStep
 from orchestrator.engine.control.report import Reporter
-from orchestrator.engine.readings.history import followed_by
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.steps.calls import Calls
 from orchestrator.engine.steps.verbs import Verbs
@@ -262,7 +261,7 @@ class Interpreter:
             await self._run_python(program, place)
             return
         document = await self._calls.program(another, place.path, values)
-        self._verbs.history.follow(followed_by((*document.steps, *document.finally_)))
+        self._verbs.history.follow(document.changed)
         inner = Scope(document.arguments, do.scope)
         if entry is not None:
             entry.branch()

@@ -356,6 +356,8 @@ class Runnable:
     """Canonical names of all channels that it puts to."""
     links: frozenset[str] = frozenset()
     """Those of which it asks by `connected(…)`; they need not be there when it starts."""
+    changed: frozenset[str] = frozenset()
+    """Those of which it asks by `changed(…)`: they are followed from its beginning."""
     origin: str = ""
     """The file that it was read from."""
     warnings: tuple[str, ...] = ()

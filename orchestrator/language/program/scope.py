@@ -43,6 +43,7 @@ class Notes:
     reads: set[str] = field(default_factory=set)
     writes: set[str] = field(default_factory=set)
     links: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
     data: dict[str, tuple[Position, str]] = field(default_factory=dict)
     """Sampled channels that expressions ask for: where first."""
     parameters: set[str] = field(default_factory=set)
@@ -59,6 +60,7 @@ class Notes:
         self.reads |= inner.reads
         self.writes |= inner.writes
         self.links |= inner.links
+        self.changed |= inner.changed
         self.loaded |= inner.loaded
         self.open_ended |= inner.open_ended
         for name, (_, line) in inner.data.items():
@@ -149,6 +151,7 @@ class Context:
         self.notes.parameters |= operand.parameters
         self.notes.reads |= operand.channels
         self.notes.links |= operand.links
+        self.notes.changed |= operand.changed
         for name in operand.data:
             line = f"{self.document.where(path)}: {path_text(path)}"
             self.notes.data.setdefault(name, (self.document.position(path), line))

@@ -139,6 +139,7 @@ def compile_document(context: Context) -> Program:
         reads=frozenset(notes.reads),
         writes=frozenset(notes.writes),
         links=frozenset(notes.links),
+        changed=frozenset(notes.changed),
         origin=document.origin,
         warnings=tuple(notes.warnings),
         suspend=suspend,
