@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.config import Config, ServerConfig, load_config
     from orchestrator.engine.python.decorators import function, sequence
     from orchestrator.engine.python.machine import State, When
-    from orchestrator.engine.python.run import Run
+    from orchestrator.engine.python.python_run import Run
     from orchestrator.service import Service, open_service
 
 __all__ = [
@@ -45,7 +45,7 @@ __getattr__ = deferred(
         "Caller": "api",
         "Config": "config",
         "Filter": "api",
-        "Run": "engine.python.run",
+        "Run": "engine.python.python_run",
         "ServerConfig": "config",
         "Service": "service",
         "State": "engine.python.machine",

@@ -45,7 +45,7 @@ class DryRun:
         return any(finding.level is Level.ERROR for finding in self.findings)
 
 
-class _Nowhere:
+class _NoEvents:
     """Where decisions go of which nobody hears here."""
 
     def offer(self, item: PushItem | EngineItem) -> None:
@@ -109,7 +109,7 @@ class _Chain:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[_Chain]:
         async with asyncio.TaskGroup() as tasks:
-            work = self._device.run(self._pull, _Nowhere(), _Nowhere())
+            work = self._device.run(self._pull, _NoEvents(), _NoEvents())
             device = tasks.create_task(work, name="device")
             try:
                 async with self._client:

@@ -20,7 +20,7 @@ from typing import Self
 
 from orchestrator.errors import InputError
 from sim_iocs.fault_line import FleetError
-from sim_iocs.ports import LOOPBACK, PortHold
+from sim_iocs.free_ports import LOOPBACK, PortHold
 from sim_iocs.running import STARTUP_TIMEOUT, SimIoc
 
 __all__ = ["FLEET", "Fleet", "FleetError", "Kind", "Member", "SimIoc", "available"]

@@ -45,7 +45,7 @@ from orchestrator.cas import serving
 from orchestrator.errors import InputError, OrchestratorError
 from orchestrator.faults import OBEYED, Lines, parse_fault, refusal
 from sim_iocs.c_faults import LENDERS, CFaults
-from sim_iocs.ports import PortHold
+from sim_iocs.free_ports import PortHold
 
 DATABASE = """
 record(ao, "$(P)Ao") {

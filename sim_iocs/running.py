@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.errors import InputError
 from sim_iocs.fault_line import FaultLine, FleetError
-from sim_iocs.ports import LOOPBACK, PortHold
+from sim_iocs.free_ports import LOOPBACK, PortHold
 from sim_iocs.process import Process
 
 STARTUP_TIMEOUT = 20.0

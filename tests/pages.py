@@ -25,7 +25,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim_iocs.ports import PortHold
+from sim_iocs.free_ports import PortHold
 from sim_iocs.process import Process
 from sim_iocs.testing.polling import until
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import orchestrator.verbs  # noqa: F401 - by this the verbs are known
 from orchestrator.language.expressions.functions import FUNCTIONS
-from orchestrator.language.text.schema import Row, document_reference, step_reference
+from orchestrator.language.text.schema import FieldRow, document_reference, step_reference
 from orchestrator.language.text.steps import VERBS
 from orchestrator.transports.ca.reference import ReferenceRow, reference
 from writers.markdown import code, part, table, words_of
@@ -52,14 +52,14 @@ def steps() -> Iterator[str]:
             yield from _fields(fields)
 
 
-def _fields(rows: Iterable[Row]) -> Iterator[str]:
+def _fields(rows: Iterable[FieldRow]) -> Iterator[str]:
     yield from table(
         ("field", "takes", "default", "meaning"),
         ((code(row.field), row.kind, _default(row), row.text) for row in rows),
     )
 
 
-def _default(row: Row) -> str:
+def _default(row: FieldRow) -> str:
     return "must be given" if row.default == "required" else code(row.default)
 
 

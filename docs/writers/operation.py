@@ -14,7 +14,7 @@ from orchestrator import errors
 from orchestrator.cli.panels.app import app
 from orchestrator.cli.terminal.codes import Code
 from orchestrator.client.libca.ca_variables import DEFAULTS
-from orchestrator.config import form
+from orchestrator.config import file_form as form
 from orchestrator.ioc.caproto_settings import CAPROTO_SETTINGS
 from orchestrator.language.text.findings import field_texts
 from orchestrator.loops import LOOP_VARIABLE, LOOPS

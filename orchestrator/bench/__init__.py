@@ -4,8 +4,8 @@ Each measured program is a process of its own (`bench.programs`), asked for one 
 time, so that the contestants of a row take turns within one run; `bench.rows` is the table.
 """
 
+from orchestrator.bench.cost_table import measure
 from orchestrator.bench.figures import Figure, RowResult
 from orchestrator.bench.rows import ROWS, Row, choose
-from orchestrator.bench.table import measure
 
 __all__ = ["ROWS", "Figure", "Row", "RowResult", "choose", "measure"]

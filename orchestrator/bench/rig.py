@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.bench.process import Worker
+from orchestrator.bench.measured_process import Worker
 from orchestrator.loops import LOOP_VARIABLE
-from sim_iocs.ports import LOOPBACK, PortHold
+from sim_iocs.free_ports import LOOPBACK, PortHold
 
 PREFIX = "BENCH:"
 """Of the PVs of the C IOC; the service's are `ORCH:`."""

@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.bench.figures import Figure
 from orchestrator.bench.hostile import wire
 from orchestrator.bench.hostile.wire import Circuit, message
-from orchestrator.bench.process import BenchError, Worker
+from orchestrator.bench.measured_process import BenchError, Worker
 from orchestrator.bench.rig import PREFIX, Channel, Rig
 
 _READERS = {"healthy": -1.0, "slow": 200_000.0, "frozen": 0.0}

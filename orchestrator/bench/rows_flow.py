@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from orchestrator.bench.figures import Figure, interleaved, percentile, ratio
-from orchestrator.bench.process import Worker
+from orchestrator.bench.measured_process import Worker
 from orchestrator.bench.rig import PREFIX, Channel, Rig
 
 _MIRROR = "ORCH:MON:b:"

@@ -13,10 +13,10 @@ from contextlib import suppress
 import numpy as np
 
 from orchestrator.bench.figures import Figure, interleaved, ratio
-from orchestrator.bench.process import BenchError
+from orchestrator.bench.measured_process import BenchError
 from orchestrator.bench.rig import PREFIX, Channel, Rig
 from orchestrator.buffers import CircularBuffer
-from sim_iocs.ports import LOOPBACK
+from sim_iocs.free_ports import LOOPBACK
 
 _STARTED = 30.0
 """s until a service has to serve."""

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from orchestrator.bench.figures import Figure, Rounds, interleaved, ratio
-from orchestrator.bench.process import Worker
+from orchestrator.bench.measured_process import Worker
 from orchestrator.bench.rig import PREFIX, Channel, Rig, document, missing
 
 

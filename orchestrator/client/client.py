@@ -23,6 +23,7 @@ from orchestrator.client.channels.link import Link, Report
 from orchestrator.client.channels.menus import Menu, is_menu
 from orchestrator.client.channels.put_lane import PutLane
 from orchestrator.client.libca.arrivals import Arrivals
+from orchestrator.client.libca.ca_subscription import Broken, CaSubscription, Flusher
 from orchestrator.client.libca.ctrl_metadata import Details, describer
 from orchestrator.client.libca.dbr import (
     char_array,
@@ -33,7 +34,6 @@ from orchestrator.client.libca.dbr import (
 )
 from orchestrator.client.libca.error_mapping import FAULTS, label_of, not_connected, read_fault
 from orchestrator.client.libca.libca_log import doubled, silence
-from orchestrator.client.libca.subscription import Broken, Flusher, Subscription
 from orchestrator.client.libca.teardown import forget_channel, leave_in_time
 from orchestrator.client.libca.thread_states import free_states
 from orchestrator.client.servers.restarts import Restarts
@@ -430,7 +430,7 @@ class Client:
             except FAULTS as fault:
                 take(fault)
 
-        subscription = Subscription(
+        subscription = CaSubscription(
             channel,
             self._arrivals,
             self._flusher,

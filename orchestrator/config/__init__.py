@@ -22,7 +22,7 @@ from orchestrator.config.model import (
 from orchestrator.startup.deferred import deferred
 
 if TYPE_CHECKING:
-    from orchestrator.config.form import check_prefix
+    from orchestrator.config.file_form import check_prefix
     from orchestrator.config.reading import DEFAULT_FILE, load_config
 
 __all__ = [
@@ -41,5 +41,5 @@ __all__ = [
 ]
 
 __getattr__ = deferred(
-    __name__, {"DEFAULT_FILE": "reading", "check_prefix": "form", "load_config": "reading"}
+    __name__, {"DEFAULT_FILE": "reading", "check_prefix": "file_form", "load_config": "reading"}
 )

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias, cast
 
-from orchestrator.config.form import Chain, Channel, File
+from orchestrator.config.file_form import Chain, Channel, File
 from orchestrator.config.lines import lines_of, nearest_line, written_twice
 from orchestrator.config.model import (
     CaConfig,

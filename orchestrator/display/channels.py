@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from orchestrator.display.values import format_update, format_value
+from orchestrator.display.value_text import format_update, format_value
 from orchestrator.types import Limits, LinkChange, Metadata, Reading, Value, alarm_name
 
 _NAME_WIDTH = 30

@@ -20,13 +20,13 @@ from orchestrator.ioc.device import (
     Sample,
     WiringError,
 )
-from orchestrator.ioc.group import Group
 from orchestrator.ioc.ioc_command import GroupFactory, run_ioc
 from orchestrator.ioc.monitor import Monitor
+from orchestrator.ioc.pv_group import Group
 from orchestrator.ioc.pvs.busy import BusyPV
+from orchestrator.ioc.pvs.command_pvs import CommandPV, CommandTextPV, Put, current_put
 from orchestrator.ioc.pvs.posting import fitting, limit_alarm, post
 from orchestrator.ioc.pvs.publish import publish
-from orchestrator.ioc.pvs.puts import CommandPV, CommandTextPV, Put, current_put
 from orchestrator.ioc.pvs.read_only import ReadOnly
 from orchestrator.ioc.pvs.text import TextChannel, TextPV, TextRO
 from orchestrator.ioc.sequence_server.sub_group import SequenceServer, SubGroup

@@ -17,7 +17,7 @@ import structlog
 from orchestrator import loops
 from orchestrator.errors import OrchestratorError
 from orchestrator.faults import Lines, reply
-from orchestrator.ioc.group import Group
+from orchestrator.ioc.pv_group import Group
 from orchestrator.ioc.serving.fault_injection import Faults
 from orchestrator.ioc.serving.ioc_server import serve
 from orchestrator.line_writer import LineWriter, spare

@@ -26,7 +26,7 @@ from orchestrator.replay.compare import Comparison, short
 from orchestrator.replay.file import RecordingReader
 from orchestrator.replay.index import Index, RunRecord, index_of
 from orchestrator.replay.port_proxies import ChannelsProxy, StoreProxy
-from orchestrator.replay.record import ENDING, UNTOLD, Watched, hash_of
+from orchestrator.replay.record import ENDING, UNTOLD, NotedQueue, hash_of
 from orchestrator.replay.replay_doubles import NoStore, Nowhere, ReplayLibrary
 from orchestrator.replay.turn_loop import ROUNDS
 from orchestrator.types import (
@@ -265,7 +265,7 @@ class Player:
             self._tasks[crossed["cancel"]].cancel()
 
     def _guests(self, why: str) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
-        push: Offer[PushItem] = Watched(Nowhere(), self._answers.note)
+        push: Offer[PushItem] = NotedQueue(Nowhere(), self._answers.note)
         return {
             "device": lambda: self._device.run(self._pull, push, self._requests),
             "engine": lambda: self._engine.run(self._requests),

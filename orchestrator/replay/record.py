@@ -149,7 +149,7 @@ class Recording:
 
     def watched(self, push: Offer[PushItem]) -> Offer[PushItem]:
         """The push queue, with its edges written down."""
-        return Watched(push, self.note)
+        return NotedQueue(push, self.note)
 
     async def close(self) -> None:
         """End what is outstanding outside, and write the end of the recording."""
@@ -277,7 +277,7 @@ class Recording:
         self._soon()
 
 
-class Watched:
+class NotedQueue:
     """A push queue of which the edges are told."""
 
     def __init__(self, push: Offer[PushItem], note: Callable[[Line], None]) -> None:

@@ -5,12 +5,12 @@ what is written, and a `Node`, what it becomes; see docs/how-to/write-a-step.md.
 """
 
 from orchestrator.language.expressions.operand import Operand, constant, reading
+from orchestrator.language.program.compile_context import Context, not_negative, positive
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import NO_STEPS, InOrder, Node, Timing, at_once
 from orchestrator.language.program.parts import Put
-from orchestrator.language.program.scope import Context, not_negative, positive
 from orchestrator.language.text.document import Document
-from orchestrator.language.text.fields import Amount, AnyValue, OneValue
+from orchestrator.language.text.field_kinds import Amount, AnyValue, OneValue
 from orchestrator.language.text.findings import Strict
 from orchestrator.language.text.steps import VERBS, Steps, register
 from orchestrator.types import Path

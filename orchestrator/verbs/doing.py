@@ -13,7 +13,7 @@ from orchestrator.language.program.nodes import Another, Node
 from orchestrator.language.program.parts import Put
 from orchestrator.language.values.conditions import Relation
 from orchestrator.types import Place, Severity
-from orchestrator.verbs.conditions import Accept, Condition, How
+from orchestrator.verbs.awaited import Accept, Condition, How
 from orchestrator.verbs.scope import SINCE, Entry, Scope
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import StrictBool, StrictStr, model_validator
 
 from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.program.compile_context import Context, not_negative
 from orchestrator.language.program.parts import Put
-from orchestrator.language.program.scope import Context, not_negative
-from orchestrator.language.text.fields import Amount, AnyValue
+from orchestrator.language.text.field_kinds import Amount, AnyValue
 from orchestrator.language.text.findings import Strict
 from orchestrator.types import Path
 

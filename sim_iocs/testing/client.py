@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 from orchestrator.errors import OrchestratorError
-from sim_iocs.ports import LOOPBACK
+from sim_iocs.free_ports import LOOPBACK
 from sim_iocs.process import Process
 from sim_iocs.testing.polling import until
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from orchestrator.errors import InputError
 from sim_iocs.fleet import Fleet
-from sim_iocs.ports import LOOPBACK, PortHold, is_free
+from sim_iocs.free_ports import LOOPBACK, PortHold, is_free
 from sim_iocs.process import Process
 from sim_iocs.testing import chain
 from sim_iocs.testing.client import Client, Pending, environment, held_udp_port

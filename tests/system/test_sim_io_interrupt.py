@@ -15,7 +15,7 @@ import pytest
 from sim_helpers import client_of, running, until, values
 
 from sim_iocs.fleet import Member
-from sim_iocs.ports import PortHold
+from sim_iocs.free_ports import PortHold
 
 P = "SIM:KEYS:"
 

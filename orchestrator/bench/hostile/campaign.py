@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.bench.hostile.attacks import ATTACKS
 from orchestrator.bench.hostile.targets import Running, as_json, running
-from sim_iocs.ports import PortHold
+from sim_iocs.free_ports import PortHold
 
 _ANSWER_S = 60.0
 _MORE_MB = 20

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Self, cast
 
-from sim_iocs.ports import LOOPBACK, PortHold
+from sim_iocs.free_ports import LOOPBACK, PortHold
 
 _SEARCH_REPLY = 6
 _HEADER = struct.Struct(">HHHHII")

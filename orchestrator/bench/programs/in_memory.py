@@ -18,7 +18,7 @@ from orchestrator.config import ChainConfig, ChannelConfig, Config, names_of
 from orchestrator.device import Device
 from orchestrator.engine import Engine, Library, Rooms
 from orchestrator.engine.python.decorators import sequence
-from orchestrator.engine.python.run import Run
+from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.ports import always
 from orchestrator.queues import MergeQueue, pull_queue, push_queue, request_queue

@@ -32,7 +32,7 @@ _MOST_UNSEEN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class CheckOptions:
     """How to look."""
 
     offline: bool
@@ -43,7 +43,7 @@ class Options:
 
 
 def check(
-    sequence: str, arguments: Sequence[str], file: Path | None, verbose: int, options: Options
+    sequence: str, arguments: Sequence[str], file: Path | None, verbose: int, options: CheckOptions
 ) -> int:
     """Tell what is wrong with a sequence, what it would use and how long it would take.
 

@@ -22,10 +22,10 @@ from orchestrator.cli.terminal.codes import Code, code_of_run
 from orchestrator.cli.terminal.interrupts import raise_interrupts
 from orchestrator.cli.terminal.logs import level_of, set_up_logs
 from orchestrator.client import configure_environment
-from orchestrator.display.outcome import show_outcome
 from orchestrator.display.plot import plot_lines
 from orchestrator.display.progress import RunProgress
-from orchestrator.display.run import open_display
+from orchestrator.display.run_display import open_display
+from orchestrator.display.run_end import show_outcome
 from orchestrator.types import RunEnded, RunRefused
 from sim_iocs.fleet import Fleet, Member
 

@@ -18,8 +18,8 @@ from orchestrator.cli.terminal.keys import keys
 from orchestrator.cli.terminal.logs import background_logs, level_of, set_up_logs
 from orchestrator.client import configure_environment
 from orchestrator.config import Config, ServerConfig
-from orchestrator.display.outcome import show_outcome
-from orchestrator.display.run import RunDisplay, open_display
+from orchestrator.display.run_display import RunDisplay, open_display
+from orchestrator.display.run_end import show_outcome
 from orchestrator.language.program.nodes import Runnable, Walk, walk
 from orchestrator.language.text.arguments import parse_assignments
 from orchestrator.service import Service, open_service

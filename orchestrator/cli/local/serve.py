@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ServeOptions:
     """What the command line says of the service; empty = as in the configuration."""
 
     prefix: str = ""
@@ -52,7 +52,7 @@ class Options:
     """Where all that comes from outside is written."""
 
 
-def serve(file: Path | None, options: Options) -> int:
+def serve(file: Path | None, options: ServeOptions) -> int:
     """Run the service until SIGINT or SIGTERM.
 
     Raises:
@@ -63,7 +63,7 @@ def serve(file: Path | None, options: Options) -> int:
         return _serve_logged(file, options)
 
 
-def _serve_logged(file: Path | None, options: Options) -> int:
+def _serve_logged(file: Path | None, options: ServeOptions) -> int:
     config = _with(settings(file, options.macros), options)
     configure_environment(config)
     if options.list_pvs:
@@ -77,7 +77,7 @@ def _serve_logged(file: Path | None, options: Options) -> int:
     return Code.SUCCESS
 
 
-async def _serve(config: Config, listeners: Sequence[Listener], options: Options) -> None:
+async def _serve(config: Config, listeners: Sequence[Listener], options: ServeOptions) -> None:
     stopped = asyncio.Event()
     service: Service | None = None
     why: dict[str, str] = {}
@@ -121,7 +121,7 @@ async def _serve(config: Config, listeners: Sequence[Listener], options: Options
     log.info("stopped")
 
 
-def _with(config: Config, options: Options) -> Config:
+def _with(config: Config, options: ServeOptions) -> Config:
     interfaces = _addresses(options)
     server = config.server
     if options.port is not None:
@@ -135,7 +135,7 @@ def _with(config: Config, options: Options) -> Config:
     return replace(config, prefix=prefix, server=server)
 
 
-def _addresses(options: Options) -> tuple[str, ...]:
+def _addresses(options: ServeOptions) -> tuple[str, ...]:
     if options.more_interfaces and not options.interfaces:
         raise InputError(f"serve takes no {options.more_interfaces[0]!r}; see serve --help")
     addresses = (*options.interfaces, *options.more_interfaces)

@@ -40,7 +40,7 @@ def demo(
 
 
 def _no_run(given: Mapping[str, Any], findings: Several[str], code: int) -> None:
-    from orchestrator.display.outcome import show_no_run
+    from orchestrator.display.run_end import show_no_run
 
     show_no_run(Path(given["sequence"]).stem, findings, code)
 
@@ -112,7 +112,7 @@ def check(
     """
     from orchestrator.cli.local import check as work
 
-    options = work.Options(offline=offline, speeds=speed or [], as_json=as_json)
+    options = work.CheckOptions(offline=offline, speeds=speed or [], as_json=as_json)
     return work.check(sequence, arguments or [], config, verbose, options)
 
 
@@ -188,7 +188,7 @@ def serve(
     """
     from orchestrator.cli.local import serve as work
 
-    options = work.Options(
+    options = work.ServeOptions(
         prefix=prefix,
         list_pvs=list_pvs,
         interfaces=interfaces or [],

@@ -19,8 +19,8 @@ from orchestrator.cli.terminal.interrupts import PRESSED, interrupts, raise_inte
 from orchestrator.cli.terminal.keys import keys
 from orchestrator.cli.terminal.logs import level_of, set_up_logs
 from orchestrator.config import Config
-from orchestrator.display.outcome import show_outcome
-from orchestrator.display.run import RunDisplay, open_display
+from orchestrator.display.run_display import RunDisplay, open_display
+from orchestrator.display.run_end import show_outcome
 from orchestrator.errors import InputError, NotConnectedError, PutError
 from orchestrator.language.text.arguments import bind, parse_assignments
 from orchestrator.language.text.document import parse
@@ -64,7 +64,7 @@ def run(
     target = which(config, prefix, runs=False)
     raise_interrupts()
     with open_display(quiet=as_json) as display:
-        follower = Follower(display, retelling(chosen, text))
+        follower = RunFollower(display, retelling(chosen, text))
         end = asyncio.run(follower.run(config, target, text))
     show_outcome(end, display.progress, as_json=as_json, code=code_of_run(end))
     return code_of_run(end)
@@ -201,7 +201,7 @@ class Followed:
         self._take(RunEnded(self.run_id, status, str(service.value(fields.MESSAGE)), 0, cause))
 
 
-class Follower:
+class RunFollower:
     """One run on a service, from the command to the end."""
 
     def __init__(self, display: RunDisplay, retell: Callable[[str], str] = str) -> None:

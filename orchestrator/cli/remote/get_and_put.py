@@ -30,7 +30,7 @@ from orchestrator.display.channels import (
     update_line,
     value_line,
 )
-from orchestrator.display.values import format_value
+from orchestrator.display.value_text import format_value
 from orchestrator.errors import InputError, NotConnectedError, PutError
 from orchestrator.language.names import SCHEME, nearest
 from orchestrator.types import LinkChange, Metadata, Reading

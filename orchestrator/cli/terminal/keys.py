@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from orchestrator.cli.terminal.interrupts import dying
-from orchestrator.display.run import RunDisplay
+from orchestrator.display.run_display import RunDisplay
 from orchestrator.types import Verb
 
 _STDIN, _STDOUT = 0, 1

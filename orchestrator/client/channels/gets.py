@@ -21,7 +21,7 @@ from orchestrator.types import Reading
 def _answered(arguments: Any) -> None:
     """Called once for each question, in a thread of libca."""
     keep_state()
-    question: _Question = arguments.usr
+    question: _Get = arguments.usr
     ctypes.pythonapi.Py_DecRef(question)
     answer: Any
     try:
@@ -34,7 +34,7 @@ def _answered(arguments: Any) -> None:
     question.arrivals.report(question.answered, answer)
 
 
-class _Question:
+class _Get:
     """One read that is under way."""
 
     __slots__ = ("answered", "arrivals", "decode", "name")
@@ -76,7 +76,7 @@ def ask(
         CAException: libca refused the question.
         cadef.Disconnected: It isn't connected any more.
     """
-    question = _Question(channel.name, decode, arrivals, answered)
+    question = _Get(channel.name, decode, arrivals, answered)
     # libca keeps a bare pointer to it; `_answered` lets go of it.
     ctypes.pythonapi.Py_IncRef(question)
     try:

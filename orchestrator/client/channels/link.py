@@ -17,11 +17,11 @@ from orchestrator.client.channels.access_rights import AccessRights
 from orchestrator.client.channels.gets import ask
 from orchestrator.client.channels.menus import Menu, is_menu
 from orchestrator.client.libca.arrivals import Arrivals
+from orchestrator.client.libca.ca_subscription import CaSubscription, Flusher, Sample, kind_of
 from orchestrator.client.libca.ctrl_metadata import Details
 from orchestrator.client.libca.dbr import bad_reading, metadata_of, with_rights
 from orchestrator.client.libca.decode import record_type
 from orchestrator.client.libca.error_mapping import FAULTS
-from orchestrator.client.libca.subscription import Flusher, Sample, Subscription, kind_of
 from orchestrator.config import ChannelConfig
 from orchestrator.ports import Offer
 from orchestrator.types import LinkChange, Metadata, Reading
@@ -141,8 +141,8 @@ class Link:
         self._tries = 0
         self._loop = arrivals.loop
         self._channel: Any = None
-        self._properties: Subscription | None = None
-        self._values: Subscription | None = None
+        self._properties: CaSubscription | None = None
+        self._values: CaSubscription | None = None
         self._metadata: Metadata | None = None
         self._connected = False
         self._followed = False
@@ -255,8 +255,8 @@ class Link:
 
     def _subscription(
         self, take: Callable[[Any], None], *, properties: bool = False
-    ) -> Subscription:
-        return Subscription(
+    ) -> CaSubscription:
+        return CaSubscription(
             self._channel,
             self._arrivals,
             self._flusher,
@@ -475,7 +475,7 @@ class Link:
         for subscription in subscriptions:
             subscription.close()
 
-    def _broken(self, subscription: Subscription, reason: BaseException | None) -> None:
+    def _broken(self, subscription: CaSubscription, reason: BaseException | None) -> None:
         if self._closed or subscription not in (self._properties, self._values):
             return
         log.debug("A subscription broke", pv=self.config.pv, reason=str(reason))

@@ -10,9 +10,9 @@ from typing import Any
 
 from orchestrator.client.channels.gets import ask
 from orchestrator.client.libca.arrivals import Arrivals
+from orchestrator.client.libca.ca_subscription import Flusher
 from orchestrator.client.libca.decode import Decoder, decoder, worded
 from orchestrator.client.libca.error_mapping import FAULTS
-from orchestrator.client.libca.subscription import Flusher
 from orchestrator.types import Metadata, NativeType
 
 MOST_LISTED = 16

@@ -24,15 +24,15 @@ class HeldUp:
         """`clock`: the run's, in s, so that nothing is told while the run is paused."""
         self._clock = clock
         self._tell = tell
-        self._watched: dict[Watched, None] = {}
+        self._watched: dict[HeldWait, None] = {}
 
-    def waiting(self, reasons: Reasons, what: str = "") -> Watched:
+    def waiting(self, reasons: Reasons, what: str = "") -> HeldWait:
         """Around a wait; `what` waits, for people: the step of the caller unless given."""
-        return Watched(self._watched, reasons, self._clock, _Named(self._tell, what, place_here()))
+        return HeldWait(self._watched, reasons, self._clock, _Named(self._tell, what, place_here()))
 
     def following(
         self, reasons: Reasons, say: Callable[[str], None], clock: Callable[[], float], told: str
-    ) -> Watched:
+    ) -> HeldWait:
         """Around what tells of its reasons itself.
 
         Args:
@@ -41,7 +41,7 @@ class HeldUp:
             clock: By which they have done so for a while, in s.
             told: Those that have been told already.
         """
-        return Watched(self._watched, reasons, clock, say, told)
+        return HeldWait(self._watched, reasons, clock, say, told)
 
     def look(self) -> None:
         """Tell what has been held up for long enough, and where the reasons are others now."""
@@ -66,14 +66,14 @@ class _Named:
             self.tell(f"{what} is no longer held up", Severity.NO_ALARM)
 
 
-class Watched:
+class HeldWait:
     """The scope of one wait."""
 
     __slots__ = ("_all", "_clock", "_reasons", "_say", "_since", "_told")
 
     def __init__(
         self,
-        all_: dict[Watched, None],
+        all_: dict[HeldWait, None],
         reasons: Reasons,
         clock: Callable[[], float],
         say: Callable[[str], None],

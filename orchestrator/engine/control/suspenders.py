@@ -14,7 +14,7 @@ import structlog
 from orchestrator.engine.control.cancelling import until_done
 from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.control.held import HeldUp
-from orchestrator.engine.readings.environment import Environment, UnmetError
+from orchestrator.engine.readings.environment import RunEnvironment, UnmetError
 from orchestrator.engine.readings.history import History
 from orchestrator.engine.readings.trust import UNCONFIRMED, Trust, shown
 from orchestrator.engine.readings.watching import until
@@ -23,7 +23,7 @@ from orchestrator.language.expressions.expression import Operand
 from orchestrator.language.program.nodes import Suspender
 from orchestrator.ports import ChannelView, View
 from orchestrator.types import Severity
-from orchestrator.verbs.conditions import Accept, accepted
+from orchestrator.verbs.awaited import Accept, accepted
 
 log = structlog.get_logger(__name__)
 
@@ -257,9 +257,9 @@ class Suspenders:
         value = shown(channel, reading)
         return f"{channel.name}: {doubt} (connected, its value is {value}; resume accepts it)"
 
-    def _environment(self, suspender: Suspender) -> Environment:
+    def _environment(self, suspender: Suspender) -> RunEnvironment:
         trust, accept = self._trust, _accept(suspender)
-        return Environment(self._view, {}, {}, {}, trust, accept, history=self._history)
+        return RunEnvironment(self._view, {}, {}, {}, trust, accept, history=self._history)
 
     def _is_tripped(self, suspender: Suspender) -> bool:
         return self._truth(suspender.when, suspender) is not False

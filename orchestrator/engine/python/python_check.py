@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.engine.python.machine import When
+from orchestrator.engine.python.python_run import VERBS, Run
 from orchestrator.engine.python.python_source import UNKNOWN, VerbCall, read_source
-from orchestrator.engine.python.run import VERBS, Run
 from orchestrator.engine.python.verb_calls import as_step
 from orchestrator.engine.sequences.library import Library
 from orchestrator.errors import CheckError
@@ -17,8 +17,8 @@ from orchestrator.language.expressions.operand import constant_value
 from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_program
-from orchestrator.language.program.library import PythonSignature
 from orchestrator.language.program.nodes import Another, Program, Runnable, walk
+from orchestrator.language.program.sequence_library import PythonSignature
 from orchestrator.language.text.document import Document, document_of
 from orchestrator.types import path_text
 from orchestrator.verbs import own_verbs

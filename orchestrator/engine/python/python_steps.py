@@ -16,8 +16,8 @@ from orchestrator.language.expressions.expression import Operand
 from orchestrator.language.program.compiler import StepCall
 from orchestrator.types import Place
 from orchestrator.verbs import NestedNode
+from orchestrator.verbs.awaited import Condition, How, accepted
 from orchestrator.verbs.channels.nested import Point, points_of
-from orchestrator.verbs.conditions import Condition, How, accepted
 from orchestrator.verbs.scope import Scope
 
 _T = TypeVar("_T")

@@ -15,7 +15,7 @@ from orchestrator.language.expressions.expression import compile_expression
 from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import StepCall, compile_call
-from orchestrator.language.program.library import SequenceLibrary
+from orchestrator.language.program.sequence_library import SequenceLibrary
 from orchestrator.language.text.document import step_of
 from orchestrator.language.text.steps import VERBS, BaseStep
 from orchestrator.types import Path

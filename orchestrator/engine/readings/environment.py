@@ -18,7 +18,7 @@ from orchestrator.language.values.number_types import shortest
 from orchestrator.language.values.operations import Fault
 from orchestrator.ports import View
 from orchestrator.types import Array, Metadata, NativeType, Reading
-from orchestrator.verbs.conditions import NOTHING_MORE, Accept
+from orchestrator.verbs.awaited import NOTHING_MORE, Accept
 
 _ON_ITS_WAY = 2.0
 """s by which an update and the reply to a get may overtake each other."""
@@ -31,7 +31,7 @@ class UnmetError(NotConnectedError):
     """A condition reads a channel whose value does not count now; never told to users."""
 
 
-class Environment:
+class RunEnvironment:
     """Implements `language.expressions.operand.Environment` on the world as it is now.
 
     Evaluation never suspends, so that what it reads is one snapshot.
@@ -206,7 +206,7 @@ def in_words(reading: Reading, metadata: Metadata | None) -> float | int | str |
     return list(value) if isinstance(value, tuple) else value
 
 
-class _Nothing:
+class _NoData:
     """The environment of constants: they read nothing."""
 
     def variable(self, name: str) -> object:
@@ -246,5 +246,5 @@ class _Nothing:
         raise ExpressionError(f"data({name}) is not known before the run")
 
 
-NOTHING = _Nothing()
+NOTHING = _NoData()
 """For operands that are `constant`."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from orchestrator.language.values.number_types import shortest
 from orchestrator.ports import ChannelView
 from orchestrator.types import NativeType, Reading, Severity, alarm_name
-from orchestrator.verbs.conditions import NOTHING_MORE, Accept
+from orchestrator.verbs.awaited import NOTHING_MORE, Accept
 
 UNCONFIRMED = "unconfirmed since the reconnection: perhaps a restarted IOC's default"
 """The doubt that somebody who knows better may set aside."""

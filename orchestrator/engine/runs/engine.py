@@ -10,7 +10,7 @@ from orchestrator.config import Config
 from orchestrator.engine.runs.lane import Lane
 from orchestrator.engine.runs.runner import RunContext, watched_by
 from orchestrator.engine.sequences.library import Library
-from orchestrator.engine.steps.chained import Memory
+from orchestrator.engine.steps.server_master import Memory
 from orchestrator.engine.user_code.rooms import SHARED, Rooms
 from orchestrator.language.names import Names
 from orchestrator.language.program.nodes import Suspender

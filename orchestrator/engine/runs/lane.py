@@ -8,9 +8,9 @@ from collections.abc import Callable
 import structlog
 
 from orchestrator.engine.control.control import RunControl
-from orchestrator.engine.runs.header import Loaded, load
-from orchestrator.engine.runs.queue import RunQueue
-from orchestrator.engine.runs.runner import Outcome, RunContext, Runner, ended
+from orchestrator.engine.runs.run_header import Loaded, load
+from orchestrator.engine.runs.run_queue import RunQueue
+from orchestrator.engine.runs.runner import RunContext, Runner, RunOutcome, ended
 from orchestrator.errors import InputError
 from orchestrator.ports import Store
 from orchestrator.task_context import enter_run
@@ -201,7 +201,7 @@ class Lane:
             raise InputError(_internal(error)) from error
         control.run_id = run_id
         enter_run(run_id)
-        outcome = Outcome(RunStatus.ABORTED, Cause.DURING, ["cancelled: the service ended"])
+        outcome = RunOutcome(RunStatus.ABORTED, Cause.DURING, ["cancelled: the service ended"])
         self._started(RunStarted(run_id, name, request.owner, request.request, runner.steps))
         self._tell_state(control, control.state)
         try:

@@ -15,16 +15,16 @@ from orchestrator.config import Config
 from orchestrator.engine.control.control import RewindRun, RunControl, StopRun
 from orchestrator.engine.control.report import Reporter
 from orchestrator.engine.control.suspenders import Suspenders, channels_of
+from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.python.python_steps import PythonSteps
-from orchestrator.engine.python.run import Run
 from orchestrator.engine.python.verb_calls import VerbCalls
 from orchestrator.engine.runs.preflight import Preflight
 from orchestrator.engine.runs.seldom import seldom
 from orchestrator.engine.sequences.library import Library
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.steps.calls import Calls
-from orchestrator.engine.steps.chained import Memory
 from orchestrator.engine.steps.interpreter import Interpreter
+from orchestrator.engine.steps.server_master import Memory
 from orchestrator.engine.steps.verbs import Verbs
 from orchestrator.engine.user_code.rooms import Rooms
 from orchestrator.engine.user_code.user_code import Patience, UserCode
@@ -66,7 +66,7 @@ class RunContext:
 
 
 @dataclass(slots=True)
-class Outcome:
+class RunOutcome:
     """How a run goes, as far as it has gone."""
 
     status: RunStatus = RunStatus.SUCCESS
@@ -122,7 +122,7 @@ class Runner:
         self._control = control
         self._recorder = recorder
         self._program = program
-        self._outcome = Outcome()
+        self._outcome = RunOutcome()
         self.steps = count_steps(program.all_steps) or 0
         verbs = Verbs(
             context.config,
@@ -164,7 +164,7 @@ class Runner:
         """The channels that this run has named, or that guard it."""
         return watched_by(self._guards) | self._preflight.used
 
-    async def run(self) -> Outcome:
+    async def run(self) -> RunOutcome:
         """Check, steps, finalisers. Never raises but when cancelled from outside."""
         reporting = asyncio.create_task(self._reporter.run(), name="report progress")
         try:
@@ -278,7 +278,7 @@ class Runner:
             await self._control.finalise(work)
 
 
-def ended(run_id: str, request: int, outcome: Outcome, data_file: str) -> RunEnded:
+def ended(run_id: str, request: int, outcome: RunOutcome, data_file: str) -> RunEnded:
     """The last event of a run."""
     message = "; ".join(outcome.texts)
     return RunEnded(run_id, outcome.status, message, request, outcome.cause, data_file)

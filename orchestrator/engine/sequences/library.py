@@ -14,8 +14,8 @@ from orchestrator.engine.sequences.registry import Registry, SequenceFunction, l
 from orchestrator.errors import InputError
 from orchestrator.language.names import Names, suggestion
 from orchestrator.language.program.compiler import compile_program
-from orchestrator.language.program.library import PythonSignature
 from orchestrator.language.program.nodes import Program, Runnable
+from orchestrator.language.program.sequence_library import PythonSignature
 from orchestrator.language.text.arguments import bind_parameters
 from orchestrator.language.text.document import Document, parse
 from orchestrator.language.text.json_text import read_json
@@ -52,7 +52,7 @@ def registry_of(config: Config) -> Registry:
 class Library:
     """Finds, reads and compiles sequences; a file is read anew each time.
 
-    Implements `language.program.library.SequenceLibrary`.
+    Implements `language.program.sequence_library.SequenceLibrary`.
     """
 
     def __init__(self, directory: Path | None, names: Names, registry: Registry) -> None:
@@ -129,7 +129,7 @@ class Library:
         """How a registered function is written."""
         return self._registry.source(name, self._registry.functions[name])
 
-    # language.program.library.SequenceLibrary -----------------------------------------------------
+    # language.program.sequence_library.SequenceLibrary --------------------------------------------
 
     def document(self, name: str) -> Document:
         """A sequence by its name. Reads its file."""

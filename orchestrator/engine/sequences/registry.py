@@ -11,7 +11,7 @@ from types import FunctionType, ModuleType
 from typing import Literal, TypeAlias
 
 from orchestrator.errors import InputError
-from orchestrator.language.program.library import PythonSignature
+from orchestrator.language.program.sequence_library import PythonSignature
 from orchestrator.language.text.document import Parameter
 from orchestrator.types import SourceText
 from orchestrator.verbs.own import import_module, look_in

@@ -36,7 +36,7 @@ from orchestrator.language.values.limits import check_limits
 from orchestrator.ports import Channels, ChannelView, View
 from orchestrator.timers import spelt
 from orchestrator.types import START_UNITS, Metadata, Reading, Severity, Value
-from orchestrator.verbs.conditions import accepted
+from orchestrator.verbs.awaited import accepted
 from orchestrator.verbs.doing import Move
 
 _AGAIN = 0.05

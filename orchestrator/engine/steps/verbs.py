@@ -11,12 +11,12 @@ from orchestrator.config import Config
 from orchestrator.engine.control.control import RunControl, SkipStep
 from orchestrator.engine.control.held import HeldUp
 from orchestrator.engine.control.step_scope import End
-from orchestrator.engine.readings.environment import NOTHING, Environment
+from orchestrator.engine.readings.environment import NOTHING, RunEnvironment
 from orchestrator.engine.readings.history import History
 from orchestrator.engine.readings.trust import Trust
-from orchestrator.engine.steps.chained import Master, Memory
 from orchestrator.engine.steps.moves import Mover
 from orchestrator.engine.steps.samples import Sampler
+from orchestrator.engine.steps.server_master import Master, Memory
 from orchestrator.engine.steps.waits import Waiter, leave
 from orchestrator.errors import (
     ExpressionError,
@@ -29,7 +29,7 @@ from orchestrator.language.names import Names
 from orchestrator.language.values.limits import check_limits
 from orchestrator.ports import Channels, Recorder, RunEvents, View
 from orchestrator.types import Reading, Severity, Told
-from orchestrator.verbs.conditions import NOTHING_MORE, Accept, Condition
+from orchestrator.verbs.awaited import NOTHING_MORE, Accept, Condition
 from orchestrator.verbs.scope import SINCE
 
 log = structlog.get_logger(__name__)
@@ -82,7 +82,7 @@ class Verbs:
             self.outdated,
         )
         self.history = History(view, lambda: control.clock, wall)
-        environment = Environment(view, {}, {}, self._fresh, history=self.history)
+        environment = RunEnvironment(view, {}, {}, self._fresh, history=self.history)
         self.waiter = Waiter(view, control, self._trust, environment.reading, self.held)
         self.master = Master(channels, view, control, events.offer, self.tell, memory, self.held)
         self.sampler = Sampler(channels, view, control, recorder, events.offer, self.tell)
@@ -105,12 +105,14 @@ class Verbs:
         """A put has completed: what was read before is older than it."""
         self._puts += 1
 
-    def environment(self, scope: Mapping[str, object], accept: Accept | None = None) -> Environment:
+    def environment(
+        self, scope: Mapping[str, object], accept: Accept | None = None
+    ) -> RunEnvironment:
         """What a condition reads from now on; with `accept`, only values that may satisfy one."""
         trust = None if accept is None else self._trust
         data, fresh, history = self.sampler.samples, self._fresh, self.history
         accepted, since = accept or NOTHING_MORE, history.count
-        return Environment(
+        return RunEnvironment(
             *(self._view, data, scope, fresh, trust, accepted), history=history, since=since
         )
 
@@ -129,7 +131,7 @@ class Verbs:
             unread = await self._read_anew(operand.channels - operand.ages, _FRESH)
         data, fresh = self.sampler.samples, self._fresh
         since = scope.get(SINCE, 0)
-        environment = Environment(
+        environment = RunEnvironment(
             *(self._view, data, scope, fresh),
             unread=unread,
             history=self.history,

@@ -17,7 +17,7 @@ from orchestrator.errors import ExpressionError, NotConnectedError, StepTimeoutE
 from orchestrator.language.values.conditions import Relation, meets
 from orchestrator.ports import ChannelView, View
 from orchestrator.types import Reading
-from orchestrator.verbs.conditions import NOTHING_MORE, Accept, Condition, How
+from orchestrator.verbs.awaited import NOTHING_MORE, Accept, Condition, How
 
 _NO_EDGE = "it was true with the first value that counted, and only what was false can become true"
 

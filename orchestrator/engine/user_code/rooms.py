@@ -52,7 +52,7 @@ class Room:
         self.home = home
         self.is_shared = loop is None
         self.loop = loop or home
-        self.calls: dict[Call[Any], None] = {}
+        self.calls: dict[RoomCall[Any], None] = {}
         """What user code has asked for and waits for; kept at home."""
         self.alive = home.time()
         """When user code last asked for something or was answered, by the clock of `home`."""
@@ -90,7 +90,7 @@ class Room:
         A cancellation ends it there, and comes through when it has ended. `cleans`: it is a
         finaliser, which `leave` does not end.
         """
-        return await Call(self, work, cleans).result()
+        return await RoomCall(self, work, cleans).result()
 
     def leave(self) -> None:
         """Called at home: from now on nothing is done here but finalisers."""
@@ -168,7 +168,7 @@ class Room:
             self.loop.run_until_complete(asyncio.wait(left, timeout=_SWEEP))
 
 
-class Call(Generic[T]):
+class RoomCall(Generic[T]):
     """Something that user code has asked the service's loop to do."""
 
     def __init__(

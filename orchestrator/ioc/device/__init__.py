@@ -2,7 +2,7 @@
 
 from orchestrator.ioc.device.device import Device
 from orchestrator.ioc.device.device_group import DeviceGroup
-from orchestrator.ioc.device.items import DeviceError, Sample
+from orchestrator.ioc.device.device_items import DeviceError, Sample
 from orchestrator.ioc.device.wiring import Direct, Published, Queued, Read, Remote, WiringError
 
 __all__ = [

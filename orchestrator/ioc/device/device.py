@@ -12,7 +12,7 @@ import numpy as np
 import structlog
 
 from orchestrator.buffers import CircularBuffer, Floats
-from orchestrator.ioc.device.items import (
+from orchestrator.ioc.device.device_items import (
     Call,
     DeviceError,
     Done,

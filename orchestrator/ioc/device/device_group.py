@@ -17,8 +17,8 @@ from caproto import ChannelAlarm, SkipWrite
 from caproto.server import expand_macros, pvproperty
 
 from orchestrator.ioc.device.device import Device
+from orchestrator.ioc.device.device_items import Done, Publication, PushItem, Recovery, Trouble
 from orchestrator.ioc.device.following import Follower
-from orchestrator.ioc.device.items import Done, Publication, PushItem, Recovery, Trouble
 from orchestrator.ioc.device.validity import PublishedPVs
 from orchestrator.ioc.device.wiring import (
     Direct,
@@ -33,7 +33,8 @@ from orchestrator.ioc.device.wiring import (
     entries,
 )
 from orchestrator.ioc.device.workers import described
-from orchestrator.ioc.group import Group
+from orchestrator.ioc.pv_group import Group
+from orchestrator.ioc.pvs.command_pvs import current_put
 from orchestrator.ioc.pvs.posting import (
     UNDEFINED,
     UNREADABLE,
@@ -42,7 +43,6 @@ from orchestrator.ioc.pvs.posting import (
     limit_alarm,
     post,
 )
-from orchestrator.ioc.pvs.puts import current_put
 from orchestrator.ioc.pvs.text import TextRO
 from orchestrator.ioc.serving.ioc_server import IocServer, current_server
 from orchestrator.queues import QueueFigures

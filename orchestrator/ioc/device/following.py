@@ -12,7 +12,7 @@ import numpy as np
 from caproto import ChannelType
 
 from orchestrator.ioc.device.device import Device
-from orchestrator.ioc.device.items import NotOpenError
+from orchestrator.ioc.device.device_items import NotOpenError
 from orchestrator.ioc.device.wiring import Remote, call_or_set
 from orchestrator.ioc.device.workers import described
 from orchestrator.ioc.monitor import Monitor

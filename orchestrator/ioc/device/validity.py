@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.ioc.device.items import Origin, Publication, Recovery, Sample, Trouble
+from orchestrator.ioc.device.device_items import Origin, Publication, Recovery, Sample, Trouble
 from orchestrator.ioc.device.wiring import near
 from orchestrator.ioc.pvs.posting import (
     NO_ALARM,

@@ -13,7 +13,7 @@ import numpy as np
 import structlog
 
 from orchestrator.buffers import Floats
-from orchestrator.ioc.device.items import (
+from orchestrator.ioc.device.device_items import (
     Call,
     DeviceError,
     Done,

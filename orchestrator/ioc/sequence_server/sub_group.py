@@ -19,11 +19,11 @@ from caproto.server import SubGroup as CaprotoSubGroup
 from caproto.server import expand_macros, pvproperty
 
 from orchestrator.errors import InputError, OrchestratorError
-from orchestrator.ioc.group import Group
 from orchestrator.ioc.monitor import Monitor
-from orchestrator.ioc.pvs.puts import CommandTextPV
+from orchestrator.ioc.pv_group import Group
+from orchestrator.ioc.pvs.command_pvs import CommandTextPV
 from orchestrator.ioc.pvs.text import TextRO, decode
-from orchestrator.ioc.sequence_server.system import MOST_WAITING, IoQueue, System, Worker
+from orchestrator.ioc.sequence_server.system import MOST_WAITING, IoQueue, System, SystemThread
 from orchestrator.ioc.sequence_server.taken import (
     ACK,
     CMD,
@@ -173,7 +173,7 @@ class SequenceServer(Group):
         self.io_push_queue, self.io_pull_queue = self.io_put_queue, self.io_get_queue
         if system is not None:
             self.attach(system() if isinstance(system, type) else system)
-        self._worker = Worker(f"{self.prefix} io_execute")
+        self._worker = SystemThread(f"{self.prefix} io_execute")
         self._jobs: asyncio.Queue[Job] = asyncio.Queue()
         self._waiting = 0
         self._trajectory: Trajectory | None = None

@@ -97,7 +97,7 @@ class IoQueue(queue.Queue[Mapping[str, Any]]):
                 await self._filled.wait()
 
 
-class Worker:
+class SystemThread:
     """A thread that does one thing after the other; a daemon, so that a stuck one ends with us."""
 
     def __init__(self, name: str) -> None:

@@ -23,8 +23,8 @@ from caproto.asyncio import server as caproto_server
 from caproto.asyncio.utils import _TransportWrapper
 from caproto.server.common import DisconnectedCircuit, Subscription, SubscriptionSpec
 
-from orchestrator.ioc.pvs.puts import Put, set_current_put
-from orchestrator.ioc.serving.delay import DelayLine
+from orchestrator.ioc.pvs.command_pvs import Put, set_current_put
+from orchestrator.ioc.serving.delay_line import DelayLine
 from orchestrator.ioc.serving.outbox import (
     Feed,
     Outbox,

@@ -18,7 +18,7 @@ logger = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class _Told:
+class _Count:
     until: float
     more: int = 0
 
@@ -28,7 +28,7 @@ class Complaints:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._told: dict[tuple[str, str], _Told] = {}
+        self._told: dict[tuple[str, str], _Count] = {}
 
     def tell(self, event: str, address: tuple[str, int], **values: object) -> None:
         """Log what a client did, or count it.
@@ -44,7 +44,7 @@ class Complaints:
         if told is not None:
             told.more += 1
             return
-        self._told[key] = _Told(self._clock() + _PERIOD_S)
+        self._told[key] = _Count(self._clock() + _PERIOD_S)
         logger.warning(event, client=f"{host}:{port}", **values)
 
     def tick(self) -> None:
@@ -55,4 +55,4 @@ class Complaints:
             if told.more:
                 event, host = key
                 logger.warning(event, client=host, more=told.more, within_s=_PERIOD_S)
-                self._told[key] = _Told(now + _PERIOD_S)
+                self._told[key] = _Count(now + _PERIOD_S)

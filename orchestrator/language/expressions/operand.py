@@ -145,14 +145,14 @@ def reading(name: str) -> Operand:
     return Operand(name, lambda env: env.channel(name), channels=frozenset({name}))
 
 
-class _Nothing:
+class _NoEnvironment:
     """The environment of constants: they ask it for nothing."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AssertionError(f"a constant asked for {name}")
 
 
-NOWHERE: Environment = _Nothing()
+NOWHERE: Environment = _NoEnvironment()
 """The environment of constants."""
 
 

@@ -10,10 +10,10 @@ from pydantic import PrivateAttr
 
 from orchestrator.errors import CheckError
 from orchestrator.language.names import Names, suggestion
+from orchestrator.language.program.compile_context import Context, Notes, Shared
 from orchestrator.language.program.compiling import compile_step
-from orchestrator.language.program.library import NONE, SequenceLibrary
 from orchestrator.language.program.nodes import Node, Program, Suspender, walk
-from orchestrator.language.program.scope import Context, Notes, Shared
+from orchestrator.language.program.sequence_library import NONE, SequenceLibrary
 from orchestrator.language.program.sequences import compile_document, compile_suspend
 from orchestrator.language.text.arguments import bind
 from orchestrator.language.text.document import Document

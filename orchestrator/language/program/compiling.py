@@ -9,6 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from orchestrator.language.expressions.operand import constant_value
+from orchestrator.language.program.compile_context import (
+    UNKNOWN,
+    Context,
+    KnownLater,
+    not_negative,
+    tries,
+)
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import (
     OF_ERROR,
@@ -19,7 +26,6 @@ from orchestrator.language.program.nodes import (
     Passes,
 )
 from orchestrator.language.program.parts import Abort, Continue, OnDisconnect, Retry
-from orchestrator.language.program.scope import UNKNOWN, Context, KnownLater, not_negative, tries
 from orchestrator.language.text.steps import BaseStep, ByKind, Limited
 from orchestrator.language.text.steps import Retry as RetryForm
 from orchestrator.types import Path

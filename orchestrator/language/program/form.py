@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
+from orchestrator.language.program.compile_context import Context
 from orchestrator.language.program.nodes import Node
-from orchestrator.language.program.scope import Context
 from orchestrator.language.text.steps import BaseStep, written
 from orchestrator.types import Path
 

@@ -14,7 +14,7 @@ from orchestrator.language.program.parts import (
     Awaited,
     Continue,
     Leaves,
-    Level,
+    NestedLevel,
     OnDisconnect,
     Points,
     Put,
@@ -99,7 +99,7 @@ class Passes:
 class Walk:
     """Steps at each point of a walk through the indices of sequence servers."""
 
-    levels: tuple[Level, ...]
+    levels: tuple[NestedLevel, ...]
     steps: tuple[Node, ...]
 
     @property

@@ -141,7 +141,7 @@ Points: TypeAlias = Range | Listed | Count | While
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class NestedLevel:
     """One loop of a `nested`."""
 
     server: ServerChannels

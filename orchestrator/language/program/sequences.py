@@ -8,9 +8,9 @@ from dataclasses import replace
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand, constant_value
+from orchestrator.language.program.compile_context import UNKNOWN, Context, Notes, not_negative
 from orchestrator.language.program.compiling import compile_list
 from orchestrator.language.program.nodes import Program, Suspender
-from orchestrator.language.program.scope import UNKNOWN, Context, Notes, not_negative
 from orchestrator.language.text.arguments import bind_parameters
 from orchestrator.language.text.document import Document, Parameter
 from orchestrator.language.text.suspend import Suspend

@@ -9,7 +9,7 @@ from pydantic import Field, PrivateAttr, StrictStr, model_validator
 
 from orchestrator.errors import CheckError
 from orchestrator.language.text import tree
-from orchestrator.language.text.fields import (
+from orchestrator.language.text.field_kinds import (
     AnyValue,
     Bound,
     Choices,
@@ -159,7 +159,7 @@ def parse(text: str, origin: str = "") -> Document:
         if not follows and not _lost_its_verb(mistake.about, told):
             places = parsed.keys if mistake.at_key else parsed.positions
             position = _nearest(places, mistake.about)
-            findings.append(tree.Finding(position, mistake.path, mistake.text))
+            findings.append(tree.TextFinding(position, mistake.path, mistake.text))
     if findings:
         findings.sort(key=lambda finding: finding.position)
         raise CheckError([finding.line(shown) for finding in findings])

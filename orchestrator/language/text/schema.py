@@ -68,7 +68,7 @@ def _alternatives(kinds: list[Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FieldRow:
     """One field of a step, for a table."""
 
     step: str
@@ -83,14 +83,16 @@ class Row:
     """What it means, on one line; of a verb itself what the step does."""
 
 
-def step_reference() -> list[Row]:
+def step_reference() -> list[FieldRow]:
     """Every step and field, in the order of the documentation, from the models themselves."""
     definitions = _described()["$defs"]
-    rows: list[Row] = []
+    rows: list[FieldRow] = []
     for verb, model in VERBS.items():
         step = definitions[model.__name__]
         text = f"{step['description']} {step['properties'][verb].get('description', '')}".strip()
-        rows.append(Row(verb, "", _kind(step["properties"][verb], definitions), "required", text))
+        rows.append(
+            FieldRow(verb, "", _kind(step["properties"][verb], definitions), "required", text)
+        )
         rows += _fields(verb, "", step["properties"][verb], definitions)
         beside = {k: v for k, v in step["properties"].items() if k not in (verb, *_COMMON)}
         required = step.get("required", ())
@@ -103,7 +105,7 @@ def step_reference() -> list[Row]:
     return rows + _fields("", "on_error.", common["on_error"], definitions)
 
 
-def document_reference() -> list[Row]:
+def document_reference() -> list[FieldRow]:
     """The fields of a document outside its steps: parameters, suspenders and the rest."""
     schema = _described()
     definitions = schema["$defs"]
@@ -118,9 +120,9 @@ def document_reference() -> list[Row]:
 
 def _fields(
     verb: str, prefix: str, schema: Mapping[str, Any], definitions: Mapping[str, Any]
-) -> list[Row]:
+) -> list[FieldRow]:
     """The fields of the mappings that may stand in a place, those in lists of mappings as well."""
-    rows: dict[str, Row] = {}
+    rows: dict[str, FieldRow] = {}
     for index, model in enumerate(_models(schema, definitions)):
         # Those of a second form are not required where the first one stands.
         required = model.get("required", ()) if index == 0 else ()
@@ -144,9 +146,9 @@ def _models(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> list[d
 
 def _row(
     verb: str, name: str, field: Mapping[str, Any], required: bool, definitions: Mapping[str, Any]
-) -> Row:
+) -> FieldRow:
     default = "required" if required else _written(field.get("default"))
-    return Row(verb, name, _kind(field, definitions), default, field.get("description", ""))
+    return FieldRow(verb, name, _kind(field, definitions), default, field.get("description", ""))
 
 
 def _written(default: object) -> str:

@@ -22,7 +22,7 @@ from pydantic_core import core_schema
 from typing_extensions import TypeAliasType
 
 from orchestrator.language.names import nearest, suggestion
-from orchestrator.language.text.fields import Amount, WaitTimeout, one_word
+from orchestrator.language.text.field_kinds import Amount, WaitTimeout, one_word
 from orchestrator.language.text.findings import Strict
 from orchestrator.language.values.operations import described
 

@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, PlainValidator, StrictBool, StrictStr, WithJsonSchema
 
-from orchestrator.language.text.fields import Amount, OneValue, one_word
+from orchestrator.language.text.field_kinds import Amount, OneValue, one_word
 from orchestrator.language.text.findings import Strict
 
 

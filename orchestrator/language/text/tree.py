@@ -43,7 +43,7 @@ a long word would be gone through from each of its letters."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class TextFinding:
     """Something wrong at one place."""
 
     position: Position
@@ -66,7 +66,7 @@ class Tree:
     """Where each value begins."""
     keys: dict[Path, Position] = field(default_factory=dict)
     """Where each mapping's keys stand, by the path of their values."""
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[TextFinding] = field(default_factory=list)
     """What is wrong but does not keep the rest from being read."""
 
 
@@ -80,11 +80,11 @@ def read(text: str, origin: str) -> Tree:
         raise CheckError([f"{origin}:1:1: longer than {LONGEST:,} characters"])
     try:
         return _Builder(text).build()
-    except _Stop as stop:
+    except _StopReading as stop:
         raise CheckError([stop.finding.line(origin)]) from stop
     except MarkedYAMLError as error:
         position, reason = _explain(error, text)
-        raise CheckError([Finding(position, (), reason).line(origin)]) from error
+        raise CheckError([TextFinding(position, (), reason).line(origin)]) from error
     except (YAMLError, ValueError) as error:
         raise CheckError([_unreadable(text, origin, error)]) from error
 
@@ -93,14 +93,14 @@ def _unreadable(text: str, origin: str, error: Exception) -> str:
     for number, line in enumerate(text.split("\n"), 1):
         for column, character in enumerate(line, 1):
             if not character.isprintable() and character not in "\t\r\x85\ufeff\u2028\u2029":
-                where = Finding((number, column), (), f"unprintable character {character!r}")
+                where = TextFinding((number, column), (), f"unprintable character {character!r}")
                 return where.line(origin)
     return f"{origin}:1:1: not readable: {error}"
 
 
-class _Stop(Exception):  # noqa: N818 - ends the building; becomes a CheckError
+class _StopReading(Exception):  # noqa: N818 - ends the building; becomes a CheckError
     def __init__(self, position: Position, path: Path, text: str) -> None:
-        self.finding = Finding(position, path, text)
+        self.finding = TextFinding(position, path, text)
 
 
 _MISSING = object()
@@ -159,7 +159,9 @@ class _Builder:
         events = self._events()
         first = next(events, None)
         if first is None or _is_empty(first):
-            raise _Stop((1, 1), (), "the document is empty; it is a mapping with 'steps:' at least")
+            raise _StopReading(
+                (1, 1), (), "the document is empty; it is a mapping with 'steps:' at least"
+            )
         self._tree.value = self._node(first, events, ())
         for _ in events:
             pass  # a second document, or what is no YAML behind the first, is told from here
@@ -179,18 +181,22 @@ class _Builder:
 
     def _check_document(self, event: Any, documents: int) -> None:
         if documents > 1:
-            raise _Stop(_position(event), (), "a second document begins here; a file has one")
+            raise _StopReading(
+                _position(event), (), "a second document begins here; a file has one"
+            )
         if event.version is not None and tuple(event.version) != (1, 2):
-            raise _Stop(_position(event), (), "sequences are YAML 1.2; leave the %YAML line out")
+            raise _StopReading(
+                _position(event), (), "sequences are YAML 1.2; leave the %YAML line out"
+            )
 
     def _node(self, event: Any, events: Iterator[Any], path: Path) -> object:
         self._nodes += 1
         if self._nodes > MOST_NODES:
-            raise _Stop(
+            raise _StopReading(
                 _position(event), (), f"more than {MOST_NODES:,} values, repeats by * included"
             )
         if len(path) > DEEPEST:
-            raise _Stop(_position(event), (), f"nested more than {DEEPEST} levels deep")
+            raise _StopReading(_position(event), (), f"nested more than {DEEPEST} levels deep")
         self._tree.positions[path] = _position(event)
         if isinstance(event, AliasEvent):
             return self._repeat(event, path)
@@ -205,7 +211,7 @@ class _Builder:
     def _repeat(self, event: Any, path: Path) -> object:
         recorded = self._anchors.get(event.anchor)
         if recorded is None:
-            raise _Stop(
+            raise _StopReading(
                 _position(event),
                 path,
                 f"nothing is anchored as '&{event.anchor}' above; text that begins with * "
@@ -221,7 +227,7 @@ class _Builder:
     def _check_tag(self, event: Any, path: Path) -> None:
         if event.tag is not None:
             text = "tags are not used here; text that begins with ! needs quotes"
-            raise _Stop(_position(event), path, text)
+            raise _StopReading(_position(event), path, text)
 
     def _content(self, event: Any, events: Iterator[Any], path: Path) -> object:
         if isinstance(event, MappingStartEvent):
@@ -282,7 +288,7 @@ class _Builder:
 
     def _key(self, event: Any, path: Path) -> str:
         if not isinstance(event, ScalarEvent):
-            raise _Stop(
+            raise _StopReading(
                 _position(event), path, "a key has to be a plain word; a name with { needs quotes"
             )
         return str(event.value)
@@ -318,7 +324,7 @@ class _Builder:
             self._tree.findings[-1] = replace(found, text=text)
 
     def _find(self, position: Position, path: Path, text: str) -> None:
-        self._tree.findings.append(Finding(position, path, text))
+        self._tree.findings.append(TextFinding(position, path, text))
 
 
 def _position(event: Any) -> Position:

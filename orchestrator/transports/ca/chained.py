@@ -16,7 +16,7 @@ from orchestrator.types import Alarm, Field, Metadata, NativeType, Severity, fie
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ChainedRow:
     """One PV that belongs to a chained IOC or channel."""
 
     field: Field
@@ -27,7 +27,7 @@ class Row:
     """None: made when somebody asks for it (`DATA`: 10,000 of them take a second)."""
 
 
-def chained_rows(config: Config) -> Iterator[Row]:
+def chained_rows(config: Config) -> Iterator[ChainedRow]:
     """The PVs of all chained IOCs and channels that are known before anything connects."""
     for ioc in config.chain.values():
         lost = ca.ChannelAlarm(status=int(Alarm.LINK), severity=int(Severity.INVALID))
@@ -45,16 +45,16 @@ def data_waveform(length: int, units: str | bytes = "", precision: int | None = 
     return _waveform(most, units, precision)
 
 
-def row(prefix: str, field: Field, key: str, channel: Any) -> Row:
+def row(prefix: str, field: Field, key: str, channel: Any) -> ChainedRow:
     """The row of a PV that is made already, or later (None)."""
-    return Row(field, key, f"{prefix}{field.pv(key)}", channel)
+    return ChainedRow(field, key, f"{prefix}{field.pv(key)}", channel)
 
 
-def _row(config: Config, field: Field, key: str, **more: Any) -> Row:
+def _row(config: Config, field: Field, key: str, **more: Any) -> ChainedRow:
     return row(config.prefix, field, key, _made(field, **more))
 
 
-def _channel_rows(config: Config, channel: ChannelConfig) -> Iterator[Row]:
+def _channel_rows(config: Config, channel: ChannelConfig) -> Iterator[ChainedRow]:
     key = channel.name
     if channel.type is not None and channel.mirror and channel.monitor:
         known = Metadata(channel.type, channel.count, text=channel.text)

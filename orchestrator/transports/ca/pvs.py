@@ -59,7 +59,7 @@ class _CommandText(_Guarded, CommandTextPV):
     """A text that is a command."""
 
 
-class _Text(_Guarded, TextPV):
+class _GuardedText(_Guarded, TextPV):
     """A text that is kept."""
 
 
@@ -184,7 +184,7 @@ def _property(field: Field) -> Any:
     if field in _BACKLOGS:
         about["max_subscription_backlog"] = _BACKLOGS[field]
     if known.text:
-        plain = TextRO if field.access is Access.READ else _Text
+        plain = TextRO if field.access is Access.READ else _GuardedText
         kind = _TEXTS.get(field, plain)
         return pvproperty(dtype=kind, value=field.first, max_length=known.count, **about)
     if field.access is not Access.READ:

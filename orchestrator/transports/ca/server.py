@@ -13,7 +13,7 @@ from orchestrator.api import Api, Filter, Item
 from orchestrator.api.stream import Messages
 from orchestrator.config import Config
 from orchestrator.ioc import IocServer, serve
-from orchestrator.transports.ca.clients import client_updates
+from orchestrator.transports.ca.client_list import client_updates
 from orchestrator.transports.ca.pvs import OWN
 from orchestrator.transports.ca.requests import Requests
 from orchestrator.transports.ca.table import PVTable

@@ -14,13 +14,13 @@ import structlog
 from orchestrator.config import Config
 from orchestrator.errors import InputError
 from orchestrator.ioc import IocServer
-from orchestrator.transports.ca.chained import Row, chained_rows, data_waveform, row
+from orchestrator.transports.ca.chained import ChainedRow, chained_rows, data_waveform, row
 from orchestrator.transports.ca.lazy import LazyPVs
 from orchestrator.transports.ca.mirrors import describe, make_mirror, shape, take_metadata, units_of
 from orchestrator.transports.ca.pvs import ServicePVs, escaped
 from orchestrator.transports.ca.requests import Requests
 from orchestrator.transports.ca.stats import Stats
-from orchestrator.transports.ca.values import held, mark_invalid, write
+from orchestrator.transports.ca.writing import held, mark_invalid, write
 from orchestrator.types import Alarm, Field, Metadata, MirrorOpened, Severity, Update, fields
 
 _WITH_UNITS = (fields.MON_BUF, fields.MON_MEAN, fields.MON_STD, fields.DATA)
@@ -126,7 +126,7 @@ class PVTable:
             return self.pvdb.get(self._names.get((field, key), ""))
         return self.service.attr_pvdb.get(field)
 
-    def _add(self, new: Row) -> None:
+    def _add(self, new: ChainedRow) -> None:
         if new.name in self.pvdb:
             raise InputError(f"two PVs would be named {new.name}: rename {new.key}")
         if new.channel is None:

@@ -13,12 +13,12 @@ from pydantic import PlainValidator, WithJsonSchema
 from orchestrator.errors import InputError
 from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.names import ServerChannels
+from orchestrator.language.program.compile_context import Context, positive
 from orchestrator.language.program.compiling import compile_list
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import Node, Timing, Walk
-from orchestrator.language.program.parts import Level, OnDisconnect
-from orchestrator.language.program.scope import Context, positive
-from orchestrator.language.text.fields import Amount
+from orchestrator.language.program.parts import NestedLevel, OnDisconnect
+from orchestrator.language.text.field_kinds import Amount
 from orchestrator.language.text.findings import Strict, expected
 from orchestrator.language.text.steps import Steps
 from orchestrator.language.values.operations import described
@@ -111,7 +111,7 @@ class NestedStep(Form, verb="nested"):
 
 def _level(
     server: ServerChannels, indices: tuple[int, ...] | None, path: Path, context: Context
-) -> Level:
+) -> NestedLevel:
     loaded = context.notes.loaded
     if server.name not in loaded:
         context.warn(path, f"no step before loads {server.name}: what it holds then is walked")
@@ -119,14 +119,14 @@ def _level(
     beyond = [i for i in indices or () if length is not None and i >= length]
     if beyond and length is not None:
         context.find(path, f"{server.name} has no index {beyond[0]}: 0 … {length - 1} are loaded")
-    return Level(server, indices, length if indices is None else len(indices))
+    return NestedLevel(server, indices, length if indices is None else len(indices))
 
 
 @dataclass(frozen=True, slots=True)
 class NestedNode(Node):
     """Walk the indices of sequence servers, and run a body at each point."""
 
-    levels: tuple[Level, ...]
+    levels: tuple[NestedLevel, ...]
     """Outermost first."""
     timeout: Operand
     """s for each point, a float > 0."""
@@ -192,7 +192,7 @@ Point = tuple[tuple[int, ...], dict[str, tuple[ServerChannels, int]]]
 
 
 def points_of(
-    levels: Sequence[Level], master: Leading, begin: Sequence[int] | None = None
+    levels: Sequence[NestedLevel], master: Leading, begin: Sequence[int] | None = None
 ) -> Iterator[Point]:
     """Every point, the innermost loop fastest; with `begin`, from these passes on.
 
@@ -210,7 +210,7 @@ def points_of(
         yield passes, at
 
 
-def _walked(level: Level, length: int) -> Sequence[int]:
+def _walked(level: NestedLevel, length: int) -> Sequence[int]:
     if level.indices is None:
         return range(length)
     beyond = [index for index in level.indices if index >= length]

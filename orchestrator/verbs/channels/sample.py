@@ -16,10 +16,10 @@ from pydantic import (
 )
 
 from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.program.compile_context import Context, positive
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import NO_STEPS, Node, a_round_trip
-from orchestrator.language.program.scope import Context, positive
-from orchestrator.language.text.fields import Amount, OrText
+from orchestrator.language.text.field_kinds import Amount, OrText
 from orchestrator.language.text.findings import Strict
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing

@@ -8,11 +8,11 @@ from typing import Annotated
 from pydantic import Discriminator, Field, Tag
 
 from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.program.compile_context import Context, positive
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import NO_STEPS, Node, Timing
 from orchestrator.language.program.parts import Put
-from orchestrator.language.program.scope import Context, positive
-from orchestrator.language.text.fields import Amount
+from orchestrator.language.text.field_kinds import Amount
 from orchestrator.language.text.findings import Strict
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing

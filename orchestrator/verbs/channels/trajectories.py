@@ -12,10 +12,10 @@ from orchestrator.errors import InputError
 from orchestrator.language.expressions.operand import Operand, checked, constant_value
 from orchestrator.language.expressions.template import joined
 from orchestrator.language.names import ServerChannels
+from orchestrator.language.program.compile_context import UNKNOWN, Context, positive
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import NO_STEPS, Node, a_round_trip
-from orchestrator.language.program.scope import UNKNOWN, Context, positive
-from orchestrator.language.text.fields import Amount, Scalar
+from orchestrator.language.text.field_kinds import Amount, Scalar
 from orchestrator.language.text.findings import Strict, expected
 from orchestrator.language.text.trajectory import parse_trajectory, trajectory_text
 from orchestrator.language.values.operations import Fault, described

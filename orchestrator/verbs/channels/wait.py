@@ -10,15 +10,15 @@ from pydantic import Field, StrictBool, StrictStr, model_validator
 
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.program.compile_context import Context, not_negative, some, two
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import NO_STEPS, Node, Timing
 from orchestrator.language.program.parts import Awaited, Comparison, OnDisconnect
-from orchestrator.language.program.scope import Context, not_negative, some, two
-from orchestrator.language.text.fields import Amount, AnyValue, OneValue, Several, WaitTimeout
+from orchestrator.language.text.field_kinds import Amount, AnyValue, OneValue, Several, WaitTimeout
 from orchestrator.language.text.findings import Strict
 from orchestrator.language.values.conditions import Relation
 from orchestrator.types import Path
-from orchestrator.verbs.conditions import Condition, How, accepted
+from orchestrator.verbs.awaited import Condition, How, accepted
 from orchestrator.verbs.doing import Doing
 from orchestrator.verbs.flow.group import GroupNode
 

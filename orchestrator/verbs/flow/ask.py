@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.program.compile_context import Context
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import NO_STEPS, Node, Timing
-from orchestrator.language.program.scope import Context
-from orchestrator.language.text.fields import OneValue
+from orchestrator.language.text.field_kinds import OneValue
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing
 

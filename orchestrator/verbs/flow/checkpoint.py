@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from pydantic import StrictStr
 
+from orchestrator.language.program.compile_context import Context
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import NO_STEPS, Node, at_once
-from orchestrator.language.program.scope import Context
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing
 

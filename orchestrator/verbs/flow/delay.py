@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.program.compile_context import Context, not_negative
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import NO_STEPS, Node, Timing
-from orchestrator.language.program.scope import Context, not_negative
-from orchestrator.language.text.fields import Amount
+from orchestrator.language.text.field_kinds import Amount
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing
 

@@ -10,11 +10,11 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 from orchestrator.errors import FailedError
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.program.compile_context import Context
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import NO_STEPS, Node, at_once
 from orchestrator.language.program.parts import Leaves
-from orchestrator.language.program.scope import Context
-from orchestrator.language.text.fields import OneValue
+from orchestrator.language.text.field_kinds import OneValue
 from orchestrator.language.values.operations import described
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing

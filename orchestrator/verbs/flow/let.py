@@ -9,10 +9,10 @@ from pydantic import Field
 
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.program.compile_context import Context
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import NO_STEPS, Node, at_once
-from orchestrator.language.program.scope import Context
-from orchestrator.language.text.fields import AnyValue, Identifier
+from orchestrator.language.text.field_kinds import AnyValue, Identifier
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing
 

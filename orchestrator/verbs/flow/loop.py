@@ -13,12 +13,12 @@ from orchestrator.errors import InputError
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand, constant_value
 from orchestrator.language.foresight.counting import count_steps
+from orchestrator.language.program.compile_context import UNKNOWN, Context, count, positive, some
 from orchestrator.language.program.compiling import compile_list
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import Node, Passes, at_once
 from orchestrator.language.program.parts import Count, Listed, Points, Put, Range, While
-from orchestrator.language.program.scope import UNKNOWN, Context, count, positive, some
-from orchestrator.language.text.fields import Amount, AnyValue, Identifier, OneValue, Several
+from orchestrator.language.text.field_kinds import Amount, AnyValue, Identifier, OneValue, Several
 from orchestrator.language.text.findings import Strict
 from orchestrator.language.text.steps import Limited, Steps
 from orchestrator.language.values.points import range_points

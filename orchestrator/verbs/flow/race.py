@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pydantic import Field
 
 from orchestrator.language.expressions.operand import Operand
+from orchestrator.language.program.compile_context import Context
 from orchestrator.language.program.compiling import compile_step
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import Node, Together, at_once, walk
-from orchestrator.language.program.scope import Context
-from orchestrator.language.text.fields import Identifier
+from orchestrator.language.text.field_kinds import Identifier
 from orchestrator.language.text.steps import Limited, Steps
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing

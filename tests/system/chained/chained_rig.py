@@ -14,7 +14,7 @@ from typing import Any
 from sim_helpers import Client, RefusedError, running, until
 
 from sim_iocs.fleet import Fleet, Member, SimIoc
-from sim_iocs.ports import LOOPBACK, PortHold
+from sim_iocs.free_ports import LOOPBACK, PortHold
 from sim_iocs.process import Process
 from sim_iocs.testing.client import environment, held_udp_port
 

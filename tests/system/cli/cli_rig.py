@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim_iocs.ports import PortHold
+from sim_iocs.free_ports import PortHold
 from sim_iocs.process import Process
 from sim_iocs.testing import Client, until
 from sim_iocs.testing.service import SERVING_TIMEOUT

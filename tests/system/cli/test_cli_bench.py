@@ -10,7 +10,7 @@ from cli_rig import Shell
 
 from orchestrator.bench import ROWS, measure
 from orchestrator.bench.figures import Figure, RowResult, interleaved, percentile, ratio
-from orchestrator.bench.process import BenchError
+from orchestrator.bench.measured_process import BenchError
 from orchestrator.bench.rig import missing
 from orchestrator.bench.rows import Row
 from orchestrator.cli.local.bench import code_of

@@ -25,7 +25,7 @@ import orchestrator.ioc  # noqa: F401 - first: caproto reads its settings when i
 import caproto.ioc_examples
 from sim_helpers import alive, until
 
-from sim_iocs.ports import LOOPBACK, PortHold
+from sim_iocs.free_ports import LOOPBACK, PortHold
 from sim_iocs.process import Process
 
 PACKAGE = "caproto.ioc_examples."

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sim_iocs import process
-from sim_iocs.ports import LOOPBACK
+from sim_iocs.free_ports import LOOPBACK
 from sim_iocs.testing import Client, Fleet, Monitor, RefusedError, Service, until
 from sim_iocs.testing.client import environment, held_udp_port
 from sim_iocs.testing.service import SERVING_TIMEOUT

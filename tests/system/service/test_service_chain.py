@@ -15,7 +15,7 @@ from service_rig import PREFIX, Process, Rig, Watch, rig_of
 from sim_helpers import RefusedError, until
 
 from sim_iocs.fleet import Fleet
-from sim_iocs.ports import LOOPBACK
+from sim_iocs.free_ports import LOOPBACK
 
 LINK, INVALID, MINOR = 14, 3, 1
 ENUM, DOUBLE, LONG = 3, 6, 5

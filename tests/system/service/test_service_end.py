@@ -18,7 +18,7 @@ from service_rig import PREFIX, Client, Process, Rig, rig_of, start_service
 from sim_helpers import RefusedError, until
 
 from sim_iocs.fleet import Fleet
-from sim_iocs.ports import LOOPBACK, PortHold
+from sim_iocs.free_ports import LOOPBACK, PortHold
 
 MOVE = """
     steps:

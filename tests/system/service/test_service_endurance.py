@@ -12,7 +12,7 @@ import pytest
 from service_rig import Process, config_text, environment, held_udp_port
 
 from sim_iocs.fleet import Fleet
-from sim_iocs.ports import PortHold
+from sim_iocs.free_ports import PortHold
 
 RUNNER = Path(__file__).with_name("endurance_runner.py")
 

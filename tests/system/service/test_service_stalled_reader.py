@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from service_rig import PREFIX, Client, environment, held_udp_port, until
 
-from sim_iocs.ports import LOOPBACK, PortHold
+from sim_iocs.free_ports import LOOPBACK, PortHold
 
 MANY_LINES = f"steps:\n  [{{loop: {{count: 3000}}, do: [{{log: {'x' * 4000}}}]}}]"
 """Three times as much as waits for a reader."""

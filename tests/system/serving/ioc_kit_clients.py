@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sim_iocs.ports import LOOPBACK
+from sim_iocs.free_ports import LOOPBACK
 from sim_iocs.process import Process
 from sim_iocs.testing.client import environment, held_udp_port
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sim_helpers import until
 
-from sim_iocs.ports import LOOPBACK, PortHold
+from sim_iocs.free_ports import LOOPBACK, PortHold
 from sim_iocs.process import Process
 
 OTHER = "127.0.0.2"

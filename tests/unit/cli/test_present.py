@@ -14,7 +14,7 @@ from orchestrator.cli.remote.which import Which, which
 from orchestrator.cli.terminal.keys import Keys
 from orchestrator.config import Config
 from orchestrator.data import hold_store, look_at_store
-from orchestrator.display.run import RunDisplay
+from orchestrator.display.run_display import RunDisplay
 from orchestrator.errors import InputError
 from orchestrator.present import announced, find_present
 from orchestrator.types import RunState, StateChanged, Told, Verb

@@ -20,7 +20,7 @@ from epicscorelibs.ca import cadef, dbr
 
 from orchestrator.client import client
 from orchestrator.client.channels import gets, link, put_lane
-from orchestrator.client.libca import subscription
+from orchestrator.client.libca import ca_subscription as subscription
 from orchestrator.types import NativeType
 
 UP, DOWN = cadef.cs_conn, cadef.cs_prev_conn

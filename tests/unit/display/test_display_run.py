@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from orchestrator.display.outcome import show_outcome
 from orchestrator.display.plot import plot_lines
 from orchestrator.display.progress import RunProgress, duration
-from orchestrator.display.run import PlainDisplay, live_panel, open_display
+from orchestrator.display.run_display import PlainDisplay, live_panel, open_display
+from orchestrator.display.run_end import show_outcome
 from orchestrator.types import (
     Cause,
     Progressed,

@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from orchestrator.display.values import alarm_name, format_stamp, format_update, format_value
+from orchestrator.display.value_text import alarm_name, format_stamp, format_update, format_value
 from orchestrator.types import LinkChange, Metadata, NativeType, Reading, Severity, Value
 
 MOTOR = Metadata(NativeType.DOUBLE, units="mm", precision=3)

@@ -18,7 +18,7 @@ from orchestrator.config import names_of
 from orchestrator.engine import Library
 from orchestrator.engine.python.decorators import function, sequence
 from orchestrator.engine.python.machine import State, When
-from orchestrator.engine.python.run import Run
+from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import StepTimeoutError

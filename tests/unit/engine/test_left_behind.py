@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from orchestrator.engine.python.decorators import function, sequence
-from orchestrator.engine.python.run import Run
+from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import CallError, OrchestratorError, StepTimeoutError
 from orchestrator.language.names import Names

@@ -10,7 +10,7 @@ from hypothesis import settings
 import orchestrator.verbs  # noqa: F401 - by this the verbs are known
 from orchestrator.errors import InputError, NotConnectedError
 from orchestrator.language.names import Names, suggestion
-from orchestrator.language.program.library import PythonSignature
+from orchestrator.language.program.sequence_library import PythonSignature
 from orchestrator.language.text.document import Document, parse
 
 # No deadlines: a machine shared with others is late now and then, which is no defect of ours.

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.errors import InputError
 from sim_iocs.fleet import Fleet, Member
-from sim_iocs.ports import PortHold
+from sim_iocs.free_ports import PortHold
 from sim_iocs.testing import Service
 
 

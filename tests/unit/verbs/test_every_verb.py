@@ -17,8 +17,8 @@ from orchestrator.language.foresight.duration import estimate
 from orchestrator.language.foresight.verdicts import Finding
 from orchestrator.language.program.compiler import compile_program
 from orchestrator.language.program.form import Form, undocumented
-from orchestrator.language.program.library import PythonSignature
 from orchestrator.language.program.nodes import Program
+from orchestrator.language.program.sequence_library import PythonSignature
 from orchestrator.language.text.document import Document, parse
 from orchestrator.language.text.schema import json_schema, step_reference
 from orchestrator.language.text.steps import VERBS

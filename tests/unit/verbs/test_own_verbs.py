@@ -10,7 +10,7 @@ import pytest
 from orchestrator.config import names_of
 from orchestrator.engine import Library
 from orchestrator.engine.python.python_check import look_at
-from orchestrator.engine.python.run import Run
+from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import CheckError, InputError

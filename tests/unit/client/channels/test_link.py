@@ -20,7 +20,7 @@ from orchestrator.client.channels.link import (
 )
 from orchestrator.client.channels.menus import Menu
 from orchestrator.client.libca.arrivals import Arrivals
-from orchestrator.client.libca.subscription import Flusher
+from orchestrator.client.libca.ca_subscription import Flusher
 from orchestrator.config import ChannelConfig
 from orchestrator.queues import MergeQueue, pull_queue
 from orchestrator.types import LinkChange, NativeType, Reading, Severity

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.engine.python.decorators import function, sequence
-from orchestrator.engine.python.run import Run
+from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.types import (
     Cause,

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from orchestrator.engine.python.decorators import function, sequence
-from orchestrator.engine.python.run import Run
+from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import CallError
 from orchestrator.types import Command, RunStatus, Told, Verb

@@ -8,7 +8,7 @@ import numpy as np
 
 from orchestrator.engine.python.decorators import sequence
 from orchestrator.engine.python.machine import State, When
-from orchestrator.engine.python.run import Run
+from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import OrchestratorError
 from orchestrator.types import Command, Metadata, NativeType, RunStatus, Severity, Verb

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from orchestrator.device.channel_table import ChannelTable
-from orchestrator.engine.readings.environment import Environment, in_words
+from orchestrator.engine.readings.environment import RunEnvironment, in_words
 from orchestrator.engine.readings.history import History
 from orchestrator.types import Metadata, NativeType, Reading
 
@@ -16,7 +16,7 @@ def newest(seen: Reading, fresh: Reading) -> object:
     table = ChannelTable()
     table.take_reading(seen)
     history = History(table, lambda: 0.0, lambda: datetime.now(UTC))
-    return Environment(table, {}, {}, {"t.x": fresh}, history=history).reading("t.x").value
+    return RunEnvironment(table, {}, {}, {"t.x": fresh}, history=history).reading("t.x").value
 
 
 def reading(value: str, stamp: float, received: float) -> Reading:

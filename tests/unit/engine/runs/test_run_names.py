@@ -17,7 +17,7 @@ from structlog.testing import LogCapture
 
 from orchestrator.cli.terminal.logs import set_up_logs
 from orchestrator.engine.python.decorators import function, sequence
-from orchestrator.engine.python.run import Run
+from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.engine.user_code.rooms import Rooms
 from orchestrator.task_context import add_place, enter_run, enter_step

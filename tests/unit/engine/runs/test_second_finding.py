@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.engine.python.decorators import sequence
-from orchestrator.engine.python.run import Run
+from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.types import Cause, RunStatus
 

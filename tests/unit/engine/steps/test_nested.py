@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.engine.python.decorators import sequence
 from orchestrator.engine.sequences.registry import Registry
-from orchestrator.engine.steps.chained import Memory
+from orchestrator.engine.steps.server_master import Memory
 from orchestrator.errors import OrchestratorError
 from orchestrator.language.text.indices import LARGEST
 from orchestrator.types import (

@@ -11,9 +11,9 @@ from contextlib import suppress
 import pytest
 
 from orchestrator.engine.python.decorators import function, sequence
-from orchestrator.engine.python.run import Run
+from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.sequences.registry import Registry
-from orchestrator.engine.user_code.rooms import Call, Rooms
+from orchestrator.engine.user_code.rooms import RoomCall, Rooms
 from orchestrator.types import Command, RunStatus, Told, Verb
 from tests.unit.engine.bench import Bench, bench
 
@@ -326,7 +326,7 @@ def test_nothing_is_begun_any_more_in_a_room_that_has_ended():
             done.append(1)
 
         room.end()
-        call = Call(room, work, cleans=True)
+        call = RoomCall(room, work, cleans=True)
         room.to_home(call._begin)  # it was on its way
         await until(lambda: call._task is not None and call._task.done())
         return done

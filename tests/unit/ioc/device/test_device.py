@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 from orchestrator.ioc import Device, DeviceError, Sample, Severity, WiringError
-from orchestrator.ioc.device.items import Done, Origin, Publication, PushItem, Recovery, Trouble
+from orchestrator.ioc.device.device_items import (
+    Done,
+    Origin,
+    Publication,
+    PushItem,
+    Recovery,
+    Trouble,
+)
 from orchestrator.ioc.device.workers import Driver
 
 LONG = 10.0

@@ -7,7 +7,7 @@ from typing import Any
 from caproto.server import pvproperty
 
 from orchestrator.ioc import Group, Sample, Severity
-from orchestrator.ioc.device.items import Origin, Publication, Recovery, Trouble
+from orchestrator.ioc.device.device_items import Origin, Publication, Recovery, Trouble
 from orchestrator.ioc.device.validity import PublishedPVs
 
 COMM, INVALID = 9, 3

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.errors import InputError
 from orchestrator.faults import Clear, Delay, Fault, ForceAlarm, Lines, RefuseWrites, parse_fault
 from orchestrator.faults import reply as reply_to
-from orchestrator.ioc.serving.delay import MOST_HELD_BYTES, DelayLine
+from orchestrator.ioc.serving.delay_line import MOST_HELD_BYTES, DelayLine
 from orchestrator.types import Severity
 from tests.doubles import run_virtual
 

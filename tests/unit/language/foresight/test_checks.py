@@ -13,7 +13,7 @@ from orchestrator.language.foresight.checks import check_program
 from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_program
-from orchestrator.language.program.library import PythonSignature
+from orchestrator.language.program.sequence_library import PythonSignature
 from orchestrator.language.text.document import parse
 from orchestrator.types import Limits, Metadata, NativeType
 from tests.unit.language.conftest import ALIASES, Shelf

@@ -5,7 +5,7 @@ import pytest
 from orchestrator.language.foresight.duration import MOST_STEPS, Estimate, estimate
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_program
-from orchestrator.language.program.library import PythonSignature
+from orchestrator.language.program.sequence_library import PythonSignature
 from orchestrator.language.text.document import parse
 from tests.unit.language.conftest import ALIASES, Shelf
 

@@ -9,8 +9,8 @@ from orchestrator.language.foresight.counting import count_steps
 from orchestrator.language.foresight.position import Position, parse_position, resolve
 from orchestrator.language.names import Names
 from orchestrator.language.program.compiler import compile_program
-from orchestrator.language.program.library import PythonSignature
 from orchestrator.language.program.nodes import Program, walk
+from orchestrator.language.program.sequence_library import PythonSignature
 from orchestrator.language.text.document import parse
 from tests.unit.language.conftest import ALIASES, Shelf
 

@@ -6,8 +6,8 @@ from orchestrator.errors import CheckError
 from orchestrator.language.names import Names
 from orchestrator.language.program import sequences
 from orchestrator.language.program.compiler import compile_program, compile_suspenders
-from orchestrator.language.program.library import NONE, PythonSignature
 from orchestrator.language.program.nodes import Program, walk
+from orchestrator.language.program.sequence_library import NONE, PythonSignature
 from orchestrator.language.text.document import Parameter, parse
 from orchestrator.language.text.suspend import Suspend
 from orchestrator.verbs import CallNode, GroupNode, RunNode, SetNode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from orchestrator.transports.ca.clients import clients_text
+from orchestrator.transports.ca.client_list import clients_text
 from orchestrator.types import ClientFigures, SubscriberFigures
 
 ONE = ClientFigures(

@@ -6,7 +6,7 @@ import pytest
 from orchestrator import ioc  # noqa: F401 - first: caproto reads its settings when it is imported
 from orchestrator.transports.ca.lazy import LazyPVs
 from orchestrator.transports.ca.mirrors import make_mirror
-from orchestrator.transports.ca.values import write
+from orchestrator.transports.ca.writing import write
 from orchestrator.types import Alarm, Metadata, NativeType, Severity, Update
 
 

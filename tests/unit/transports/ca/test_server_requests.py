@@ -10,7 +10,7 @@ from orchestrator.api import EVENTS, Api
 from orchestrator.config import Config
 from orchestrator.device import Device
 from orchestrator.errors import PutError
-from orchestrator.ioc.pvs.puts import Put, set_current_put
+from orchestrator.ioc.pvs.command_pvs import Put, set_current_put
 from orchestrator.transports.ca.requests import Requests
 from orchestrator.types import Command, Control, Reply, RunRefused, Severity, Update, Verb
 from tests.doubles import run_virtual

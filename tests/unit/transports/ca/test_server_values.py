@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.ioc import TextChannel, fitting
 from orchestrator.transports.ca.mirrors import make_mirror, take_metadata
-from orchestrator.transports.ca.values import write
+from orchestrator.transports.ca.writing import write
 from orchestrator.types import Metadata, NativeType, Update
 
 DOUBLE = ca.ChannelDouble(value=0.0)

@@ -11,8 +11,8 @@ from orchestrator.errors import InputError
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand, checked, constant, constant_value
 from orchestrator.language.names import Names
-from orchestrator.language.program.library import SequenceLibrary
 from orchestrator.language.program.parts import Put
+from orchestrator.language.program.sequence_library import SequenceLibrary
 from orchestrator.language.text.document import Document
 from orchestrator.language.text.steps import BaseStep
 from orchestrator.language.values.operations import Fault, described, whole

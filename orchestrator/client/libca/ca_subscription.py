@@ -25,7 +25,7 @@ class Broken(Exception):  # noqa: N818 - it is the word for what came in place o
 def _updated(arguments: Any) -> None:
     """Called for each update, in a thread of libca."""
     keep_state()
-    subscription: Subscription = arguments.usr
+    subscription: CaSubscription = arguments.usr
     try:
         if arguments.status != cadef.ECA_NORMAL:
             raise Broken(cadef.ca_message(arguments.status))
@@ -59,7 +59,7 @@ class Flusher:
         cadef.ca_flush_io()
 
 
-class Subscription:
+class CaSubscription:
     """A subscription that takes every update, and the word that its channel was lost.
 
     libca is called here as aioca's camonitor does it, without its task, lock and queue for each
@@ -89,7 +89,7 @@ class Subscription:
         arrivals: Arrivals,
         flusher: Flusher,
         take: Callable[[Any], None],
-        broken: Callable[[Subscription, BaseException | None], None],
+        broken: Callable[[CaSubscription, BaseException | None], None],
         *,
         properties: bool = False,
         text_from: int = 0,
@@ -194,4 +194,4 @@ def kind_of(channel: Any) -> tuple[int, int]:
     return cadef.ca_field_type(channel), cadef.ca_element_count(channel)
 
 
-__all__ = ["Broken", "Flusher", "Sample", "Subscription", "kind_of"]
+__all__ = ["Broken", "CaSubscription", "Flusher", "Sample", "kind_of"]

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from orchestrator.engine import Library
-from orchestrator.engine.runs.queue import MOST, RunQueue
+from orchestrator.engine.runs.run_queue import MOST, RunQueue
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.errors import InputError
 from orchestrator.language.names import Names

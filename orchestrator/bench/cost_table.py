@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from orchestrator.bench.figures import Figure, RowResult
-from orchestrator.bench.process import BenchError
+from orchestrator.bench.measured_process import BenchError
 from orchestrator.bench.rig import Rig
 from orchestrator.bench.rows import Row
 

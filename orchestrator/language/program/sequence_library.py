@@ -42,7 +42,7 @@ class SequenceLibrary(Protocol):
         """What could not be loaded, as the end of a message that misses something; else empty."""
 
 
-class _Nothing:
+class _EmptyLibrary:
     """A library without anything in it."""
 
     def document(self, name: str) -> Document:
@@ -58,5 +58,5 @@ class _Nothing:
         return ""
 
 
-NONE: SequenceLibrary = _Nothing()
+NONE: SequenceLibrary = _EmptyLibrary()
 """For documents that run and call nothing."""
