@@ -7,12 +7,13 @@ from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from orchestrator.errors import ExpressionError, NotConnectedError
-from orchestrator.language.expressions.operand import Operand, constant_value
+from orchestrator.language.expressions.operand import Operand, constant_value, reading
 from orchestrator.language.names import ServerChannels
 from orchestrator.language.program.nodes import Another, Node
 from orchestrator.language.program.parts import Put
 from orchestrator.language.values.conditions import Relation
-from orchestrator.types import Place, Severity
+from orchestrator.language.values.operations import described
+from orchestrator.types import Place, Severity, path_text
 from orchestrator.verbs.awaited import Accept, Condition, How
 from orchestrator.verbs.scope import SINCE, Entry, Scope
 
@@ -218,8 +219,28 @@ class Doing:
         finally:
             self.world.outdated()
 
+    async def begin(self, puts: Iterable[Put]) -> None:
+        """Remember where those that are relative are counted from, unless that is known already."""
+        for put in puts:
+            if put.origin is not None and (key := self._origin(put)) not in self.scope:
+                self.scope[key] = await self.value(reading(put.origin))
+
+    def _origin(self, put: Put) -> str:
+        """The name that holds what a put is counted from, for all tries of this step."""
+        return f"$origin {path_text(self.place.path)} {put.pv}"
+
+    async def _counted(self, put: Put, value: object) -> object:
+        await self.begin((put,))
+        origin = self.scope[self._origin(put)]
+        for part in (origin, value):
+            if isinstance(part, bool) or not isinstance(part, int | float):
+                raise ExpressionError(f"{put.pv}: relative takes numbers, not {described(part)}")
+        return origin + value  # type: ignore[operator]  # they were looked at
+
     async def _move(self, put: Put) -> Move:
         value = await self.world.evaluate(put.value, self.scope)
+        if put.origin is not None:
+            value = await self._counted(put, value)
         wanted, tolerance = put.readback_value, put.tolerance
         return Move(
             put,

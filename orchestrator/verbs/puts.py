@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import StrictBool, StrictStr, model_validator
+from pydantic import PlainValidator, StrictBool, StrictStr, WithJsonSchema, model_validator
 
 from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.program.compile_context import Context, not_negative
 from orchestrator.language.program.parts import Put
 from orchestrator.language.text.field_kinds import Amount, AnyValue
-from orchestrator.language.text.findings import Strict
+from orchestrator.language.text.findings import Strict, expected
 from orchestrator.types import Path
+
+
+def _relative(value: object) -> object:
+    if isinstance(value, bool) or value == "readback":
+        return value
+    raise ValueError(expected("true, false or readback", value))
+
+
+Relative: TypeAlias = Annotated[
+    bool | str,
+    PlainValidator(_relative),
+    WithJsonSchema({"enum": [True, False, "readback"], "x-kind": "true or `readback`"}),
+]
 
 
 class Target(Strict):
@@ -23,6 +36,9 @@ class Target(Strict):
     value: AnyValue
     """What is put: of an enum its label or index, of an array a list. A number that is exactly the
     text of a label is that label. What the channel's type can't hold exactly is refused."""
+    relative: Relative = False
+    """`true`: `value` is added to what the channel holds when the step is entered; `readback`: to
+    what its readback holds then. A step that is tried again counts from the same."""
     completion: StrictBool = True
     """Whether to wait for the put-callback."""
     readback: StrictStr | None = None
@@ -53,6 +69,8 @@ NEED_READBACK = ("readback_value", "tolerance", "accept_restart")
 def check_readback(fields: Any) -> None:
     """Refuse fields of a put that say something of a readback where there is none."""
     if fields.readback is None:
+        if fields.relative == "readback":
+            raise ValueError("'relative: readback' needs 'readback'")
         for field in NEED_READBACK:
             if getattr(fields, field) not in (None, False):
                 raise ValueError(f"{field!r} does nothing without 'readback'")
@@ -76,6 +94,10 @@ def make_put(fields: Target, path: Path, context: Context, value: Operand) -> Pu
     settle = context.amount((*path, "settle"), fields.settle, not_negative)
     if pv is None:
         return None
+    origin = None
+    if fields.relative:
+        origin = readback if fields.relative == "readback" else pv
+        context.notes.reads.add(origin or pv)
     return Put(
         pv=pv,
         value=value,
@@ -84,6 +106,7 @@ def make_put(fields: Target, path: Path, context: Context, value: Operand) -> Pu
         readback_value=readback_value,
         tolerance=tolerance,
         settle=settle,
+        origin=origin,
         accept_restart=fields.accept_restart,
         record=context.names.record(pv),
         accept_invalid=bool(fields.accept_invalid),

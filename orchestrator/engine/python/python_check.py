@@ -30,7 +30,15 @@ _LATER = "known_when_it_runs"
 _BEFORE = ({"call": {"function": _LOOKED, "as": _LATER}}, {"run": _LOOKED})
 _STEP = f"steps[{len(_BEFORE)}]"
 _FIXED = frozenset(
-    {"readback", "completion", "accept_restart", "accept_invalid", "edge", "on_disconnect"}
+    {
+        "readback",
+        "completion",
+        "accept_restart",
+        "accept_invalid",
+        "relative",
+        "edge",
+        "on_disconnect",
+    }
     | {"fresh", "missing", "name"}
 )
 """Fields that have to be known before a step runs."""

@@ -168,6 +168,9 @@ class _Checker:
 
     def _put(self, node: Node, put: Put, reach: Reach) -> None:
         values = reach.cases(put.value)
+        if put.origin is not None:  # what it is added to is known only then
+            self.found.computed(node, put.value, reach)
+            return
         self.found.first(node, values, lambda value: self._refused(put.pv, value))
         self._taken_otherwise(node, put.pv, values)
         if put.readback is None:

@@ -233,6 +233,10 @@ class _Simulation:
     def _put(self, put: Put, scope: Mapping[str, object]) -> float:
         before = self._values.get(put.pv)
         value = self.value(put.value, scope)
+        if put.origin is not None:
+            origin = scope.get(_origin(put), self._values.get(put.origin))
+            known = isinstance(origin, int | float) and isinstance(value, int | float)
+            value = origin + value if known else UNSURE  # type: ignore[operator]  # both are numbers
         self._values[put.pv] = value
         if put.readback is not None:
             wanted = put.readback_value
@@ -281,6 +285,8 @@ class _Simulation:
         if not isinstance(points, Sequence):
             self.counts["loops"] += 1
             points = (UNSURE,)
+        origins = {_origin(p): self._values.get(p.origin) for p in node.puts if p.origin}
+        scope = {**scope, **origins}
         before = self.counts.copy()
         seconds = 0.0
         for done, point in enumerate(points):
@@ -387,6 +393,11 @@ class _Known:
     def count(self, what: Literal["waits", "calls", "questions"]) -> float:
         self._simulation.counts[what] += 1
         return 0.0
+
+
+def _origin(put: Put) -> str:
+    """The name in the simulation that holds what a loop's puts are counted from."""
+    return f"$origin {put.pv}"
 
 
 def _is_number(value: object) -> bool:

@@ -36,6 +36,8 @@ class Put:
     """Whether the readback's first value after a reconnection counts."""
     accept_invalid: bool = False
     """Whether a readback with severity INVALID counts."""
+    origin: str | None = None
+    """Canonical name of the channel whose value on entering the step is added; None = none's."""
     leaves_invalid: bool | None = None
     """Whether the put may leave its own record INVALID; None = as its channel says, else told."""
 

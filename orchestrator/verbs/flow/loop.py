@@ -25,12 +25,12 @@ from orchestrator.language.values.points import range_points
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing
 from orchestrator.verbs.flow.leaving import LeaveLoop, NextPass
-from orchestrator.verbs.puts import NEED_READBACK, Target, check_readback, make_put
+from orchestrator.verbs.puts import NEED_READBACK, Relative, Target, check_readback, make_put
 from orchestrator.verbs.scope import SINCE
 
 POINT = "$point"
 """The variable that holds the value of a loop that gives it no name of its own."""
-_PUT = ("completion", "readback", *NEED_READBACK, "accept_invalid", "settle")
+_PUT = ("relative", "completion", "readback", *NEED_READBACK, "accept_invalid", "settle")
 """Fields of a put that a loop with `pv` may have."""
 
 
@@ -57,6 +57,9 @@ class Loop(Strict):
     """Names the value in `do`; with `count` and `while` the pass from 0."""
     serpentine: StrictBool = False
     """Runs the values backwards in every other pass of the loop around it, the second first."""
+    relative: Relative | None = None
+    """As in `set`; counted from where the channel is when the loop begins. `as` names what is
+    added."""
     completion: StrictBool | None = None
     """As in `set`."""
     readback: StrictStr | None = None
@@ -224,6 +227,7 @@ class LoopNode(Node):
         if isinstance(self.points, While):
             await self._while(self.points.condition, do)
             return
+        await do.begin(self.puts)
         points = await _points_of(self.points, do)
         last, loops = len(points) - 1, do.place.loops
         backwards = self.serpentine and loops and loops[-1] % 2
