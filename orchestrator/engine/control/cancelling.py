@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from orchestrator.errors import OrchestratorError
 
 T = TypeVar("T")
 
@@ -70,3 +73,57 @@ async def unbroken(work: Coroutine[Any, Any, T], name: str) -> T:
         if task.done() and not task.cancelled():
             task.exception()  # retrieved, where a cancellation is raised in its place
     return task.result()
+
+
+class StepsEndedError(OrchestratorError):
+    """The steps have ended by a cancellation of their own making."""
+
+
+class StepsTask:
+    """The task of a run's check and steps, which STOP (while it checks) and ABORT cancel."""
+
+    def __init__(self) -> None:
+        self.cancels = 0
+        """How often we have cancelled it."""
+        self._task: asyncio.Task[Any] | None = None
+        """While it is under way."""
+        self._cancelled_before = 0
+        """How often it had been cancelled before."""
+
+    def is_cancelled(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether a task is this one, and we have cancelled it."""
+        return bool(self.cancels) and task is self._task
+
+    def cancel(self) -> None:
+        """Cancel it, if it is under way."""
+        if self._task is not None:
+            if not self.cancels:  # a TaskGroup in a user's code may have left one too many
+                self._cancelled_before = self._task.cancelling()
+            self.cancels += 1
+            self._task.cancel()
+
+    @contextmanager
+    def under_way(self, is_asked: Callable[[], bool]) -> Iterator[None]:
+        """Around check and steps; our own cancellation ends here.
+
+        Args:
+            is_asked: Whether somebody has asked for their end.
+
+        Raises:
+            CancelledError: They were cancelled by somebody else, as where the service ends.
+            StepsEndedError: They have ended themselves by a cancellation that nobody asked for.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - runs are tasks
+        self._task, self._cancelled_before = task, task.cancelling()
+        try:
+            yield
+        except asyncio.CancelledError as error:
+            if task.cancelling() - self.cancels > self._cancelled_before:
+                raise
+            if not is_asked():
+                raise StepsEndedError("cancelled, though nobody has asked for that") from error
+        finally:
+            self._task = None
+            for _ in range(self.cancels):
+                task.uncancel()

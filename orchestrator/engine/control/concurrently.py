@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from orchestrator.engine.control.cancelling import end, until_done
-from orchestrator.engine.control.control import RewindRun, SkipStep, StopRun
+from orchestrator.engine.control.step_scope import RewindRun, SkipStep, StopRun
 from orchestrator.errors import CallError
 from orchestrator.verbs.flow.leaving import EndSequence
 

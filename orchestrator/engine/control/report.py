@@ -43,7 +43,7 @@ class Reporter:
     def step(self, path: Path, name: str, loops: tuple[int, ...]) -> None:
         """A step is entered."""
         now = self._clock()
-        self._control.touch()
+        self._control.clock.touch()
         self._untold = (path, name, loops)
         self._path, self._label = path, name
         enter_step((path, name))
@@ -53,7 +53,7 @@ class Reporter:
     def finished(self, count: int = 1) -> None:
         """A step is done (or `count` that need not be run)."""
         self.done += count
-        self._control.touch()
+        self._control.clock.touch()
 
     def tell(self, text: str, severity: Severity = Severity.NO_ALARM) -> None:
         """Tell the operator."""
@@ -62,13 +62,13 @@ class Reporter:
     def progress(self) -> Progressed:
         """The figures as they are now."""
         now = self._clock()
-        worked = now - self._started - self._control.stood_still
+        worked = now - self._started - self._control.clock.stood_still
         if self._steps and self.done:
             percent = min(100.0 * self.done / self._steps, 100.0)
             remaining = max(worked / self.done * (self._steps - self.done), 0.0)
         else:
             percent, remaining = 0.0, float("nan")
-        hung, run_id = now - self._control.moved, self._control.run_id
+        hung, run_id = now - self._control.clock.moved, self._control.run_id
         return Progressed(self.done, percent, worked, remaining, hung, run_id=run_id)
 
     def last(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from types import TracebackType
 
@@ -22,6 +22,18 @@ class End(Enum):
     """A second abort: outstanding completions are given up."""
     REWIND = auto()
     """The run goes back to its last checkpoint."""
+
+
+class StopRun(BaseException):
+    """STOP took effect at a boundary."""
+
+
+class RewindRun(BaseException):
+    """A suspender that rewinds has cleared: go on from the last checkpoint."""
+
+
+class SkipStep(BaseException):
+    """A step was skipped before it had what it needs, so that nothing of it is done."""
 
 
 class StepScope:
@@ -161,3 +173,44 @@ class StepScope:
     def _cancel(self) -> None:
         self._cancelled = True
         self._task.cancel()
+
+
+class OpenScopes:
+    """The scopes in which a run is."""
+
+    def __init__(self) -> None:
+        self.steps: dict[StepScope, None] = {}
+        """Of the innermost steps of its branches."""
+        self.timers: dict[StepScope, None] = {}
+        """Around many steps, ended only by time."""
+
+    def __iter__(self) -> Iterator[StepScope]:
+        """All of them, those of steps first."""
+        yield from self.steps
+        yield from self.timers
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a step moves something, so that a pause waits for its end."""
+        return any(scope.moving for scope in self.steps)
+
+    def end(self, reason: End) -> None:
+        """End every step."""
+        for scope in list(self.steps):
+            scope.end(reason)
+
+    def end_waiting(self, reason: End) -> None:
+        """End the steps that do not move, but for the finalisers'."""
+        for scope in list(self.steps):
+            if not (scope.moving or scope.finalising):
+                scope.end(reason)
+
+    def give_up(self) -> None:
+        """End those that a second abort ends."""
+        for scope in list(self.steps):
+            if scope.given_up:
+                scope.end(End.GIVE_UP)
+
+    def is_cancelling(self, task: asyncio.Task[object] | None) -> bool:
+        """Whether a timer has ended what a task does."""
+        return any(timer.is_cancelling for timer in self.timers if timer.task is task)

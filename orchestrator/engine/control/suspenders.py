@@ -76,7 +76,7 @@ class Suspenders:
         self._active: dict[int, _Active] = {}
         """Those that suspend by `id`: two sequences of one run may name theirs alike."""
         self._resumed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        control.on_suspended_resume = self._resume
+        control.requests.on_suspended_resume = self._resume
         self._rewind = False
 
     @asynccontextmanager
@@ -106,14 +106,14 @@ class Suspenders:
             self._active.pop(id(suspender), None)
         if held and not self._active:
             self._rewind = False
-            self._control.release(rewind=False)
+            self._control.requests.release(rewind=False)
 
     async def _follow_or_abort(self, suspender: Suspender) -> None:
         try:
             await self._follow(suspender)
         except Exception as error:  # the top of a task: the run must not go on unguarded
             log.exception("a suspender failed", name=suspender.name)
-            self._control.abort(f"the suspender {suspender.name} failed: {error}")
+            self._control.requests.abort(f"the suspender {suspender.name} failed: {error}")
 
     async def _follow(self, suspender: Suspender) -> None:
         while True:
@@ -204,7 +204,7 @@ class Suspenders:
     def _trip(self, suspender: Suspender) -> None:
         since = self._wall().strftime("%H:%M:%S")
         self._active[id(suspender)] = _Active(suspender, since, self._why(suspender))
-        self._control.suspend()
+        self._control.requests.suspend()
         self._say()
 
     def _say_why(self, suspender: Suspender, why: str) -> None:
@@ -223,7 +223,7 @@ class Suspenders:
         rewind, self._rewind = self._rewind, False
         text = f"no longer suspended by {suspender.name}{ended.accepted}"
         self._tell(text, Severity.NO_ALARM)
-        self._control.release(rewind=rewind)
+        self._control.requests.release(rewind=rewind)
 
     def _say(self) -> None:
         text = "; ".join(map(str, self._active.values()))

@@ -23,7 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.engine.control.concurrently import first_of, run_all
-from orchestrator.engine.control.control import RewindRun, RunControl, StopRun
+from orchestrator.engine.control.control import RunControl
+from orchestrator.engine.control.finalising import cleaning_up
+from orchestrator.engine.control.step_scope import RewindRun, StopRun
 from orchestrator.engine.python.machine import Machine, State, When
 from orchestrator.engine.python.python_steps import PythonSteps, PythonWalk, Way
 from orchestrator.engine.python.verb_calls import VerbCalls, plain
@@ -407,7 +409,7 @@ class Run:
             raise as_error(self._name, error) from error
 
     async def _machine(self, states: Mapping[str, State], start: str, site: Site) -> str:
-        machine = Machine(states, partial(self._way_out, site), self._control.cleaning_up)
+        machine = Machine(states, partial(self._way_out, site), cleaning_up)
         with self._cleaning(site):
             return await machine.run(start or next(iter(states)))
 
@@ -427,7 +429,7 @@ class Run:
 
     def _cleaning(self, site: Site) -> Any:
         """Around what is a finaliser if the verb called there is one."""
-        return self._control.cleaning_up(self._code.cleans(site))
+        return cleaning_up(self._code.cleans(site))
 
     async def _cross(self, site: Site, work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         """Have something done by the service, as a finaliser if the caller cleans up."""
@@ -436,7 +438,7 @@ class Run:
         self._check_forgotten()
         code = self._code
         cleans = code.cleans(site)
-        with self._control.cleaning_up(cleans):
+        with cleaning_up(cleans):
             try:
                 return await code.room.call(work, cleans=cleans)
             except (StopRun, RewindRun) as way_out:

@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
-from orchestrator.engine.control.control import RunControl, SkipStep, StopRun
+from orchestrator.engine.control.control import RunControl
+from orchestrator.engine.control.finalising import is_finalising
+from orchestrator.engine.control.step_scope import SkipStep, StopRun
 from orchestrator.engine.readings.environment import UnmetError
 from orchestrator.engine.steps.interpreter import Interpreter
 from orchestrator.engine.steps.verbs import Verbs
@@ -136,7 +138,7 @@ class PythonSteps:
 
     def _boundary(self) -> None:
         """The end of a verb: STOP takes effect here, so that a `finally` that follows is one."""
-        if self._control.stopped and not self._control.finalising:
+        if self._control.requests.stopped and not is_finalising():
             raise StopRun
 
     # Machines -----------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ class Lane:
             if running is None or control is None or running.done():
                 return
             self._events.offer(Controlled(Verb.ABORT, reason=reason, run_id=control.run_id))
-            control.abort(reason)
+            control.requests.abort(reason)
             await asyncio.wait({running}, timeout=grace)
 
     def begin(self, tasks: asyncio.TaskGroup, request: RunRequest) -> None:
@@ -203,7 +203,7 @@ class Lane:
         enter_run(run_id)
         outcome = RunOutcome(RunStatus.ABORTED, Cause.DURING, ["cancelled: the service ended"])
         self._started(RunStarted(run_id, name, request.owner, request.request, runner.steps))
-        self._tell_state(control, control.state)
+        self._tell_state(control, control.requests.state)
         try:
             outcome = await runner.run()
             fault = await recorder.close(outcome.status)
@@ -240,15 +240,15 @@ def _obey(item: Control, control: RunControl) -> str:
     """Do it; returns why not, or an empty text."""
     match item.verb:
         case Verb.PAUSE:
-            return control.pause()
+            return control.requests.pause()
         case Verb.RESUME:
-            control.resume(item.by)
+            control.requests.resume(item.by)
         case Verb.STOP:
-            control.stop(item.by)
+            control.requests.stop(item.by)
         case Verb.ABORT:
-            control.abort(item.reason, item.by)
+            control.requests.abort(item.reason, item.by)
         case Verb.SKIP:
-            return control.skip()
+            return control.requests.skip()
         case _:
             log.error("a verb that is no control", verb=item.verb)
     return ""

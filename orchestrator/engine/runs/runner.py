@@ -12,8 +12,9 @@ from functools import partial
 import structlog
 
 from orchestrator.config import Config
-from orchestrator.engine.control.control import RewindRun, RunControl, StopRun
+from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.control.report import Reporter
+from orchestrator.engine.control.step_scope import RewindRun, StopRun
 from orchestrator.engine.control.suspenders import Suspenders, channels_of
 from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.python.python_steps import PythonSteps
@@ -92,12 +93,12 @@ class RunOutcome:
 
     def decided_by(self, control: RunControl) -> None:
         """STOP and ABORT decide over success; an abort over all."""
-        if control.aborts:
+        if control.requests.aborts:
             self.status = RunStatus.ABORTED
-            self.texts.insert(0, f"aborted{control.aborted_by}")
-        elif control.stopped and self.status is RunStatus.SUCCESS:
+            self.texts.insert(0, f"aborted{control.requests.aborted_by}")
+        elif control.requests.stopped and self.status is RunStatus.SUCCESS:
             self.status = RunStatus.STOPPED
-            self.texts.insert(0, f"stopped{control.stopped_by}")
+            self.texts.insert(0, f"stopped{control.requests.stopped_by}")
         if self.status is not RunStatus.SUCCESS and self.cause is Cause.NONE:
             self.cause = Cause.DURING
 
@@ -171,7 +172,7 @@ class Runner:
             await self._body()
             if self._interpreter.entered:
                 await self._finalise()
-            if not self._control.aborts:
+            if not self._control.requests.aborts:
                 await self._verbs.mover.alarms.last_look()
         finally:
             self._verbs.mover.alarms.close()
@@ -182,7 +183,7 @@ class Runner:
             self._reporter.last()
         self._outcome.texts += self._interpreter.failed_finalisers
         self._outcome.decided_by(self._control)
-        self._outcome.texts += self._control.dropped
+        self._outcome.texts += self._control.finalisers.dropped
         self._tell_tolerated()
         self._outcome.texts += self._verbs.mover.alarms.texts
         self._outcome.texts += self._verbs.mover.orphans
@@ -200,7 +201,7 @@ class Runner:
                 self._control.check_begins()
                 await self._check()
                 async with self._suspenders.watching(self._guards):
-                    self._control.begin()
+                    self._control.requests.begun()
                     self._verbs.history.follow(self._program.changed)
                     with self._interpreter.timed(self._program.timeout):
                         await self._program.run(self)
@@ -228,7 +229,7 @@ class Runner:
             except RewindRun:
                 mark = self._interpreter.current
                 rewinds += 1
-                self._control.rewound()
+                self._control.requests.rewound()
                 entry = None if mark is None else Entry(mark)
                 if mark is not None and entry is not None:
                     entry.branch()
@@ -270,12 +271,12 @@ class Runner:
         await self._preflight.one_server(names)
 
     async def _finalise(self) -> None:
-        self._control.in_finally = True
+        self._control.finalisers.in_finally = True
         scope = self._interpreter.root
         if self._program.finally_ and scope is not None:
             failed = partial(self._outcome.failed, before=False)
             work = self._interpreter.finalise(self._program.finally_, scope, Place(), failed)
-            await self._control.finalise(work)
+            await self._control.finalisers.finalise(work)
 
 
 def ended(run_id: str, request: int, outcome: RunOutcome, data_file: str) -> RunEnded:

@@ -6,8 +6,8 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from orchestrator.engine.control.control import RunControl, StopRun
-from orchestrator.engine.control.step_scope import End
+from orchestrator.engine.control.control import RunControl
+from orchestrator.engine.control.step_scope import End, StopRun
 from orchestrator.engine.sequences.library import Library
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.user_code.rooms import Rooms

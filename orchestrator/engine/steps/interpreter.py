@@ -9,8 +9,10 @@ from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 import structlog
 
 from orchestrator.engine.control.concurrently import first_of, run_all
-from orchestrator.engine.control.control import RewindRun, RunControl, SkipStep
+from orchestrator.engine.control.control import RunControl
+from orchestrator.engine.control.finalising import is_finalising
 from orchestrator.engine.control.report import Reporter
+from orchestrator.engine.control.step_scope import RewindRun, SkipStep
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.steps.calls import Calls
 from orchestrator.engine.steps.verbs import Verbs
@@ -174,7 +176,7 @@ class Interpreter:
     def _began_at(self, here: tuple[Path, tuple[int, ...]], entry: Entry | None) -> Iterator[float]:
         """When what is here began, on the run's clock: where the run comes back, it had already."""
         began = self._began.get(here) if entry is not None else None
-        self._began[here] = self._control.clock if began is None else began
+        self._began[here] = self._control.clock.now if began is None else began
         try:
             yield self._began[here]
         except RewindRun:
@@ -269,10 +271,10 @@ class Interpreter:
             entry.branch()
         else:
             await self.begin_variables(document, inner)
-        guards = () if self._control.finalising else document.suspend
+        guards = () if is_finalising() else document.suspend
         here = (place.path, place.loops)
         began = self._began.get(here) if entry is not None else None
-        began = self._began[here] = self._control.clock if began is None else began
+        began = self._began[here] = self._control.clock.now if began is None else began
         way_out: BaseException | None = None
         try:
             async with self._watching(guards):
@@ -309,7 +311,7 @@ class Interpreter:
         try:
             if finalisers:
                 work = self.finalise(finalisers, scope, place, errors.append)
-                await self._control.finalise(work, f"the finalisers of {name}")
+                await self._control.finalisers.finalise(work, f"the finalisers of {name}")
         except asyncio.CancelledError as error:
             way_out = error
         if way_out is None and errors:
@@ -340,7 +342,7 @@ class Interpreter:
 
     @contextmanager
     def _ends_within(self, seconds: float, began: float | None, what: str) -> Iterator[None]:
-        gone = 0.0 if began is None else self._control.clock - began
+        gone = 0.0 if began is None else self._control.clock.now - began
         with self._control.timer(seconds - gone) as timer:
             yield
         if timer.ended is not None:
@@ -369,7 +371,7 @@ class Interpreter:
             except KeyboardInterrupt:
                 raise
             except asyncio.CancelledError as error:
-                if self._control.aborts > 2 or (task is not None and task.cancelling()):
+                if self._control.requests.aborts > 2 or (task is not None and task.cancelling()):
                     raise
                 failed(self._misbehaved(node, error))
             except BaseException as error:  # noqa: BLE001 - those behind it have to run
@@ -385,7 +387,7 @@ class Interpreter:
     def mark(self, place: Place, scope: Scope) -> None:
         """A rewind may start again from here."""
         if (
-            self._control.finalising
+            is_finalising()
             or not {"parallel", "race"}.isdisjoint(place.path)
             or scope.lineage()[0] is not self.root
         ):
@@ -401,5 +403,5 @@ class Interpreter:
         """A step is left, or begun anew: the checkpoints in it are no longer in force."""
         left = [mark for mark in self._marks if not mark.stands_in(place)]
         if self._marks and not left:
-            self._control.rewound()  # it can only go on
+            self._control.requests.rewound()  # it can only go on
         self._marks = left

@@ -11,6 +11,7 @@ from orchestrator.config import ChannelConfig, StopChannel
 from orchestrator.engine.control.cancelling import end, unbroken, until_done
 from orchestrator.engine.control.concurrently import run_all
 from orchestrator.engine.control.control import RunControl
+from orchestrator.engine.control.finalising import is_finalising
 from orchestrator.engine.control.held import HeldUp
 from orchestrator.engine.control.step_scope import End, StepScope
 from orchestrator.engine.readings.trust import (
@@ -248,7 +249,7 @@ class Mover:
                     with self._held.waiting(lambda: self._hindrances(attempt, began)):
                         await self._once(attempt, timeout, scope, held=held)
                 except NotConnectedError:
-                    if not held or self._control.gives_up:
+                    if not held or self._control.requests.gives_up:
                         raise
                     await asyncio.sleep(_AGAIN)
         except BaseException as error:
@@ -278,13 +279,13 @@ class Mover:
         self, attempt: Attempt, timeout: float, scope: StepScope, *, held: bool
     ) -> None:
         if held:
-            if not self._control.gives_up:
+            if not self._control.requests.gives_up:
                 channels = attempt.channels
                 names = [channel.name for channel in channels]
                 await until(self._view, names, lambda: all(c.connected for c in channels))
             attempt.prepare()
         await self._put(attempt, timeout, scope)
-        if attempt.readback is not None and not self._control.gives_up:
+        if attempt.readback is not None and not self._control.requests.gives_up:
             await self._await_readback(attempt, timeout)
             attempt.arrived = True
         if attempt.move.settle:
@@ -299,8 +300,8 @@ class Mover:
 
     async def _put(self, attempt: Attempt, timeout: float, scope: StepScope) -> None:
         name, completion = attempt.put.pv, attempt.put.completion
-        if self._control.gives_up or (
-            self._control.finalising and self._channels.outstanding(name) is not None
+        if self._control.requests.gives_up or (
+            is_finalising() and self._channels.outstanding(name) is not None
         ):
             completion = False
         links = attempt.channel.links
@@ -317,7 +318,7 @@ class Mover:
         attempt.issued = True
         attempt.completed = completion
         self._outdated()
-        self._control.touch()
+        self._control.clock.touch()
         if completion and attempt.channel.links == links:
             self._trust.confirm(attempt.channel)
         await self._look_at_alarm(attempt, own_before, timeout)
@@ -331,7 +332,7 @@ class Mover:
             accept = attempt.config.accept_invalid
         if accept is None:
             self.alarms.watch(attempt.channel, partial(_text, attempt.move.value), before)
-        if accept is not False or self._control.gives_up:
+        if accept is not False or self._control.requests.gives_up:
             return
         name = attempt.put.pv
         reply = (await self._channels.get([name], timeout + 5.0))[name]
@@ -364,7 +365,9 @@ class Mover:
             return attempt.reads_so(self._trust) or attempt.is_there(self._trust)
 
         try:
-            await until(self._view, [readback.name], arrived, self._control.touch, also=asking)
+            await until(
+                self._view, [readback.name], arrived, self._control.clock.touch, also=asking
+            )
         finally:
             if asking is not None:
                 end(asking)

@@ -120,7 +120,7 @@ class Master:
                 await self._connected([server], hold=hold)
                 await self._write(server, text, timeout)
             except NotConnectedError:
-                if not hold or self._control.gives_up:
+                if not hold or self._control.requests.gives_up:
                     raise
                 await asyncio.sleep(_AGAIN)
             else:
@@ -134,7 +134,7 @@ class Master:
         try:
             # After a second abort nothing is waited for. The step's scope ends the put in time;
             # the client's timeout is only its backstop.
-            waits = not self._control.gives_up
+            waits = not self._control.requests.gives_up
             put = self._channels.put(
                 server.cmd,
                 text,
@@ -243,7 +243,7 @@ class Master:
             move.asked()
         self._ask(seq, moves)
         names = [name for server in servers for name in (server.ack, server.index, server.cmd)]
-        while not self._control.gives_up:
+        while not self._control.requests.gives_up:
             with self._held.waiting(lambda: disconnected(g.home for g in moves if not g.done)):
                 await until(self._view, names, lambda: self._look(moves, hold=hold), self._touch)
             loaded = await self._load_again(moves, timeout)
@@ -319,14 +319,14 @@ class Master:
         names += [server.index for server in servers if self._view.channel(server.index).links]
         channels = [self._view.channel(name) for name in names]
         lost = [channel.name for channel in channels if not channel.connected]
-        if lost and (not hold or self._control.gives_up):
+        if lost and (not hold or self._control.requests.gives_up):
             raise NotConnectedError(f"{', '.join(lost)}: disconnected")
         if lost:
             with self._held.waiting(lambda: disconnected(channels)):
                 await until(self._view, names, lambda: all(c.connected for c in channels))
 
     def _touch(self) -> None:
-        self._control.touch()
+        self._control.clock.touch()
 
     def _index(self, server: ServerChannels) -> Pair | None:
         return pair_of(self._view.channel(server.index))

@@ -8,9 +8,9 @@ from datetime import datetime
 import structlog
 
 from orchestrator.config import Config
-from orchestrator.engine.control.control import RunControl, SkipStep
+from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.control.held import HeldUp
-from orchestrator.engine.control.step_scope import End
+from orchestrator.engine.control.step_scope import End, SkipStep
 from orchestrator.engine.readings.environment import NOTHING, RunEnvironment
 from orchestrator.engine.readings.history import History
 from orchestrator.engine.readings.trust import Trust
@@ -69,7 +69,7 @@ class Verbs:
         self._asked: dict[str, int] = {}
         """How many were when each of `_fresh` was asked for."""
         configs = self._configs = config.channels
-        self.held = HeldUp(lambda: control.clock, self.tell)
+        self.held = HeldUp(lambda: control.clock.now, self.tell)
         self.mover = Mover(
             channels,
             view,
@@ -81,7 +81,7 @@ class Verbs:
             self.held,
             self.outdated,
         )
-        self.history = History(view, lambda: control.clock, wall)
+        self.history = History(view, lambda: control.clock.now, wall)
         environment = RunEnvironment(view, {}, {}, self._fresh, history=self.history)
         self.waiter = Waiter(view, control, self._trust, environment.reading, self.held)
         self.master = Master(channels, view, control, events.offer, self.tell, memory, self.held)
@@ -90,7 +90,7 @@ class Verbs:
     @property
     def clock(self) -> float:
         """S on the run's clock, from some beginning."""
-        return self._control.clock
+        return self._control.clock.now
 
     @property
     def moment(self) -> int:
@@ -169,11 +169,11 @@ class Verbs:
             return {}
         failed: dict[str, OrchestratorError] = {}
         with self._control.step_scope(moving=True) as scope:
-            ends = self._control.clock + timeout
+            ends = self._control.clock.now + timeout
             # Another branch may put meanwhile; one that never rests must not hold this one up.
             for _ in range(_TRIES):
                 asked = self._puts
-                failed = await self._read(self._outdated(names), ends - self._control.clock)
+                failed = await self._read(self._outdated(names), ends - self._control.clock.now)
                 if asked == self._puts:
                     break
         if scope.ended is End.SKIP:
@@ -218,14 +218,14 @@ class Verbs:
             StopRun: STOP was asked for.
         """
         self._events.offer(Told(text, question=True, run_id=self._control.run_id))
-        self._control.pause()
+        self._control.requests.pause()
         with self._control.step_scope(moving=False) as scope:
-            await self._control.resumed()
+            await self._control.requests.resumed()
         # As asked, also where the end of the pause has come first.
         if scope.reason is End.SKIP:
-            self._control.resume()
+            self._control.requests.resume()
         leave(scope.reason)
-        self.tell(f"resumed{self._control.resumed_by}")
+        self.tell(f"resumed{self._control.requests.resumed_by}")
 
     def until(
         self, operand: Operand, scope: Mapping[str, object], accept: Accept = NOTHING_MORE

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from orchestrator.engine.control.control import RewindRun, RunControl, SkipStep, StopRun
+from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.control.held import HeldUp
-from orchestrator.engine.control.step_scope import End
+from orchestrator.engine.control.step_scope import End, RewindRun, SkipStep, StopRun
 from orchestrator.engine.readings.environment import UnmetError
 from orchestrator.engine.readings.trust import Trust, disconnected, seen
 from orchestrator.engine.readings.watching import AGE_PERIOD
@@ -124,13 +124,13 @@ class Waiter:
             "", tuple(names), lambda: all(c.connected for c in channels), reads=frozenset(names)
         )
         with self._control.step_scope(moving=False, seconds=timeout, given_up=True) as scope:
-            if not self._control.gives_up:
+            if not self._control.requests.gives_up:
                 with self._held.waiting(lambda: disconnected(channels)):
                     await self._until(self._watch(condition, How()), condition)
         lost = ", ".join(channel.name for channel in channels if not channel.connected)
         if scope.ended is End.TIMEOUT:
             raise StepTimeoutError(f"waited {timeout:g} s for the connection of {lost}")
-        if lost and self._control.gives_up:
+        if lost and self._control.requests.gives_up:
             raise NotConnectedError(f"{lost}: disconnected")
         if scope.ended is End.SKIP:
             raise SkipStep
@@ -197,7 +197,7 @@ class Waiter:
         refresh: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         def look(channel: ChannelView) -> None:
-            self._control.touch()
+            self._control.clock.touch()
             watch.old.discard(channel.name)
             watch.look()
 

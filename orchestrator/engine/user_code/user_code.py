@@ -9,7 +9,9 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import Any, TypeAlias
 
-from orchestrator.engine.control.control import RewindRun, RunControl, StopRun
+from orchestrator.engine.control.control import RunControl
+from orchestrator.engine.control.finalising import is_finalising
+from orchestrator.engine.control.step_scope import RewindRun, StopRun
 from orchestrator.engine.user_code.cleanup import Site, cleans_up, line_of, line_of_error
 from orchestrator.engine.user_code.rooms import Room, Rooms
 from orchestrator.errors import CallError, OrchestratorError
@@ -131,15 +133,15 @@ class UserCode:
         return cancelled
 
     def _is_given_up(self, silent: float) -> bool:
-        dropped = self._control.aborts > 2
+        dropped = self._control.requests.aborts > 2
         if dropped:
             if not self._dropped:
-                self._control.dropped.append(f"the clean-up of {self._name} was dropped")
+                self._control.finalisers.dropped.append(f"the clean-up of {self._name} was dropped")
             self._dropped = True
             self.room.to_user(self._drop)
         if silent <= _GRACE or self.room.calls:
             return False
-        return dropped or self._patience is Patience.SHORT or self._control.gives_up
+        return dropped or self._patience is Patience.SHORT or self._control.requests.gives_up
 
     def _give_up(self, silent: float) -> None:
         text = f"{self._stands()} did not react for {silent:.0f} s: it is given up"
@@ -251,7 +253,7 @@ class UserCode:
         Raises:
             CancelledError, StopRun, RewindRun: It is none, and the code has to end.
         """
-        if site.cleans or self._control.finalising:
+        if site.cleans or is_finalising():
             return True
         task = asyncio.current_task()
         if task is not self._task and task not in self._before and cleans_up(self._task.get_coro()):

@@ -140,8 +140,8 @@ async def _play(steps: str, number: int | None, command: Callable[[Bench], None]
         def act() -> None:
             control = it.engine._lane._control
             busy, fin = it.values("busy"), it.puts("fin")
-            finalising = control is not None and control.in_finally
-            entered = control is not None and not control.checking
+            finalising = control is not None and control.finalisers.in_finally
+            entered = control is not None and not control.requests.checking
             moments.append(Moment(busy, entered, finalising or bool(fin)))
             command(it)
 

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from orchestrator.engine.control.control import RunControl
+from orchestrator.engine.control.finalising import cleaning_up
 from orchestrator.engine.python.decorators import function
 from orchestrator.engine.sequences.registry import Registry
 from orchestrator.types import RunStatus, Verb
@@ -413,11 +414,11 @@ def test_a_finaliser_that_raises_a_cancellation_of_its_own_drops_none_before_a_t
 def test_a_finaliser_s_put_may_leave_until_a_third_abort(aborts):
     async def look():
         control = RunControl(lambda _state: None)
-        control.begin()
-        with control.cleaning_up():
+        control.requests.begun()
+        with cleaning_up():
             permit = control.permit("sim.fin")
         for _ in range(aborts):
-            control.abort()
+            control.requests.abort()
         permit()
 
     if aborts < 3:
