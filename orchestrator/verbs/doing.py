@@ -157,6 +157,11 @@ class Course(Protocol):
     async def first(self, nodes: Sequence[Node], scope: Scope, place: Place) -> int:
         """Run steps at the same time until one has ended; which that is."""
 
+    async def finalised(
+        self, label: str, nodes: Sequence[Node], finalisers: Sequence[Node], do: Doing
+    ) -> None:
+        """Run the steps inside a step, and whatever comes its finalisers."""
+
     async def sequence(self, another: Another, do: Doing) -> None:
         """Run another sequence, to the end of its finalisers."""
 

@@ -288,13 +288,27 @@ class Interpreter:
         self._began.pop(here, None)
         await self._leave(another.sequence, document.finally_, inner, place, way_out)
 
+    async def finalised(
+        self, label: str, nodes: Sequence[Node], finalisers: Sequence[Node], do: Doing
+    ) -> None:
+        """Run the steps inside a step, and whatever comes its finalisers."""
+        way_out: BaseException | None = None
+        try:
+            await do.steps(nodes)
+        except BaseException as error:  # raised again behind the finalisers
+            if isinstance(error, RewindRun) and self.current and self.current.stands_in(do.place):
+                raise  # it is not left
+            way_out = error
+        self._forget(do.place)
+        await self._leave(label, finalisers, do.scope, do.place, way_out)
+
     async def begin_variables(self, program: Runnable, scope: Scope) -> None:
         """Give the variables of a document their first values."""
         for name, operand in program.variables:
             try:
                 scope.variables[name] = await self._verbs.evaluate(operand, scope)
             except OrchestratorError as error:
-                error.step = f"variables.{name}"
+                error.step = "restore" if name.startswith("_") else f"variables.{name}"
                 error.place = f"{program.origin}: {error.step}"
                 raise
 

@@ -156,7 +156,12 @@ class _Checker:
     ) -> bool:
         """The steps inside one; whether they never end."""
         match inside:
-            case InOrder(steps) | Walk(steps=steps):
+            case InOrder(body, last):
+                forever = self._list(body, reach)
+                for step in last:
+                    self._list((step,), reach)
+                return forever
+            case Walk(steps=steps):
                 return self._list(steps, reach)
             case Either():
                 return self._either(node, inside, reach)

@@ -156,8 +156,8 @@ class _Simulation:
         scope: Mapping[str, object],
     ) -> float:
         match inside:
-            case InOrder(steps):
-                return self.run(steps, scope)
+            case InOrder(body, last):
+                return self.run(body, scope) + self._finalisers(last, scope)
             case Passes():
                 return self._loop(node, inside, scope)
             case Together(branches, first):
@@ -173,6 +173,12 @@ class _Simulation:
                 if self._leaves is Leaves.SEQUENCE:
                     self._leaves = None
                 return seconds
+
+    def _finalisers(self, last: Sequence[Node], scope: Mapping[str, object]) -> float:
+        """How long these take, however the steps before them are left."""
+        way, self._leaves = self._leaves, None
+        seconds, self._leaves = self.run(last, scope), way
+        return seconds
 
     def _together(
         self, branches: Sequence[Node], scope: Mapping[str, object], *, first: bool

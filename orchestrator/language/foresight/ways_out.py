@@ -43,8 +43,8 @@ def _leads_away(node: Node) -> bool:
     if not isinstance(node.on_error, Abort):
         return False
     match node.inside:
-        case InOrder(steps):
-            return node.leaves is not None or leads_away(steps)
+        case InOrder(body):
+            return node.leaves is not None or leads_away(body)
         case Either(then=then, else_=else_):
             return leads_away(then) and leads_away(else_)
         case _:

@@ -59,7 +59,14 @@ OnError: TypeAlias = Abort | Continue | Retry | Handler
 class InOrder:
     """Steps one after the other; none of a step without steps inside."""
 
-    steps: tuple[Node, ...] = ()
+    body: tuple[Node, ...] = ()
+    last: tuple[Node, ...] = ()
+    """Finalisers: run whatever comes, each even if the one before has failed."""
+
+    @property
+    def steps(self) -> tuple[Node, ...]:
+        """All of them."""
+        return self.body + self.last
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from orchestrator.language.expressions.operand import Operand, constant_value
 from orchestrator.language.program.compile_context import UNKNOWN, Context, Notes, not_negative
 from orchestrator.language.program.compiling import compile_list
 from orchestrator.language.program.nodes import Program, Suspender
+from orchestrator.language.program.restoring import compile_restore
 from orchestrator.language.text.arguments import bind_parameters
 from orchestrator.language.text.document import Document, Parameter
 from orchestrator.language.text.suspend import Suspend
@@ -124,7 +125,8 @@ def compile_document(context: Context) -> Program:
     inside = replace(inside, assignable=frozenset(document.variables))
     steps = compile_list(document.steps, ("steps",), inside)
     last = replace(inside, finalising=True)
-    finally_ = compile_list(document.finally_, ("finally",), last)
+    restoring = compile_restore(document.restore or (), ("restore",), last)
+    finally_ = compile_list(document.finally_, ("finally",), last) + restoring.steps
     suspend = compile_suspend(document.suspend, context)
     timeout = context.timeout(("timeout",), document.timeout)
     for name in document.parameters:
@@ -144,7 +146,7 @@ def compile_document(context: Context) -> Program:
         warnings=tuple(notes.warnings),
         suspend=suspend,
         timeout=timeout,
-        variables=variables,
+        variables=variables + restoring.values,
         text=document.text,
     )
 

@@ -19,6 +19,7 @@ from orchestrator.language.text.field_kinds import (
     WaitTimeout,
 )
 from orchestrator.language.text.findings import Strict, validate
+from orchestrator.language.text.restore import Restore
 from orchestrator.language.text.steps import VERBS, BaseStep, Steps
 from orchestrator.language.text.suspend import Suspend, SuspenderName
 from orchestrator.language.values.operations import described
@@ -95,6 +96,10 @@ class Document(Strict):
     finally_: Steps = Field((), alias="finally")
     """Run at the end, however it came, if the first step was entered; each even if the one before
     failed."""
+    restore: Restore | None = None
+    """Channels, by name or as `{pv, readback, tolerance, settle, timeout}`, or several at the same
+    time as `{group: [channels]}`. What they hold when it begins is put back behind `finally`, the
+    last first."""
     suspend: dict[SuspenderName, Suspend] = Field(default_factory=dict)
     """What holds it up, by name; beside the configuration's."""
     timeout: WaitTimeout | None = None

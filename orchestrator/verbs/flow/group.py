@@ -8,6 +8,8 @@ from orchestrator.language.program.compile_context import Context
 from orchestrator.language.program.compiling import compile_list
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import InOrder, Node, at_once
+from orchestrator.language.program.restoring import NOTHING_BACK, Restoring, compile_restore
+from orchestrator.language.text.restore import Restore
 from orchestrator.language.text.steps import Limited, Steps
 from orchestrator.types import Path
 from orchestrator.verbs.doing import Doing
@@ -18,10 +20,14 @@ class GroupStep(Form, Limited, verb="group"):
 
     group: Steps
     """The steps; `name`, `on_error` and `on_disconnect` are of all of them together."""
+    restore: Restore | None = None
+    """Channels of which what they hold when the group is entered is put back at its end, however
+    that comes; as of the document."""
 
     def compiled(self, path: Path, context: Context) -> GroupNode:
         body = compile_list(self.group, (*path, "group"), context)
-        return GroupNode(*context.head(self, path, "group"), body=body)
+        restoring = compile_restore(self.restore or (), (*path, "restore"), context)
+        return GroupNode(*context.head(self, path, "group"), body=body, restoring=restoring)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,7 @@ class GroupNode(Node):
     """Run a body once."""
 
     body: tuple[Node, ...]
+    restoring: Restoring = NOTHING_BACK
 
     puts = ()
     reads = ()
@@ -37,7 +44,13 @@ class GroupNode(Node):
 
     @property
     def inside(self) -> InOrder:
-        return InOrder(self.body)
+        return InOrder(self.body, self.restoring.steps)
 
     async def run(self, do: Doing) -> None:
-        await do.steps(self.body)
+        if not self.restoring.steps:
+            await do.steps(self.body)
+            return
+        for name, operand in self.restoring.values:
+            if name not in do.scope:  # else it is another try, or a way back into it
+                do.scope[name] = await do.value(operand)
+        await do.course.finalised(self.label, self.body, self.restoring.steps, do)
