@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.config import ChannelConfig
-from orchestrator.engine.runs.second_finding import at_its_step, two_servers
 from orchestrator.errors import CheckError, NotConnectedError, told_at
 from orchestrator.language.foresight.checks import check_program
 from orchestrator.language.foresight.verdicts import Finding, Level
@@ -71,7 +70,7 @@ class Preflight:
         """What is wrong, or probably not meant, as far as the channels have told of themselves."""
         used = program.reads | program.writes
         texts = await self.doubled(sorted(used))
-        doubled = [at_its_step(program, name, text) for name, text in texts.items()]
+        doubled = [_at_its_step(program, name, text) for name, text in texts.items()]
         known = {name: self._of_puts(name) for name in used}
         # It looks at every node, perhaps at every point of every loop: not on the event loop.
         return [*doubled, *await asyncio.to_thread(self._found, program, known)]
@@ -80,7 +79,7 @@ class Preflight:
         """What is wrong with those of these channels, or what stops them, that two servers have."""
         found = await self._channels.doubled(sorted({*names, *self._stops(names)}))
         pvs = {name: self._pv(name) for name in found}
-        return {name: two_servers(name, pvs[name], servers) for name, servers in found.items()}
+        return {name: _two_servers(name, pvs[name], servers) for name, servers in found.items()}
 
     async def one_server(self, names: Sequence[str]) -> None:
         """Refuse channels, by the name that a run uses, which two servers have.
@@ -207,3 +206,19 @@ def _is_known(channel: ChannelView) -> bool:
 def _finding(node: Node, text: str, level: Level = Level.ERROR) -> Finding:
     text = told_at(f"{path_text(node.path)} {node.label}", text)
     return Finding(level, node.where, node.path, text)
+
+
+def _two_servers(name: str, pv: str, servers: tuple[str, str]) -> str:
+    """What is told of a channel whose PV two servers have."""
+    here, other = servers
+    return f"{name}: two servers have the PV {pv}, {here} and {other}; stop one"
+
+
+def _at_its_step(program: Runnable, name: str, text: str) -> Finding:
+    """An error of a channel, at the first step that names it."""
+    nodes = walk(program.all_steps)
+    user = next((node for node in nodes if name in node.names), None)
+    if user is None:
+        return Finding(Level.ERROR, program.origin, (), text)
+    step = f"{path_text(user.path)} {user.label}"
+    return Finding(Level.ERROR, user.where, user.path, told_at(step, text))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -21,7 +21,13 @@ from orchestrator.errors import (
     StepTimeoutError,
 )
 from orchestrator.language.expressions.expression_text import Refusal, parsed, refused
-from orchestrator.language.expressions.functions import FUNCTIONS
+from orchestrator.language.expressions.functions import (
+    ABOUT_CHANNELS,
+    CLOCKS,
+    FUNCTIONS,
+    KNOWN_FUNCTIONS,
+    WORDS,
+)
 from orchestrator.language.expressions.operand import (
     Code,
     Environment,
@@ -46,8 +52,6 @@ from orchestrator.language.values.operations import (
 )
 
 __all__ = [
-    "KNOWN_FUNCTIONS",
-    "WORDS",
     "Environment",
     "Operand",
     "compile_condition",
@@ -113,25 +117,6 @@ def compile_condition(
 ) -> Operand:
     """Compile an expression whose value is a bool; text, arrays and NaN are errors."""
     return as_condition(compile_expression(text, names, variables, constants))
-
-
-_ABOUT_CHANNELS: Mapping[str, Callable[[Environment, str], object]] = {
-    "connected": lambda env, channel: bool(env.connected(channel)),
-    "severity": lambda env, channel: int(env.severity(channel)),
-    "age": lambda env, channel: float(env.age(channel)),
-    "timestamp": lambda env, channel: float(env.timestamp(channel)),
-    "changed": lambda env, channel: bool(env.changed(channel)),
-    "index": lambda env, channel: int(env.index(channel)),
-    "data": lambda env, channel: env.data(channel),
-}
-_CLOCKS: Mapping[str, Code] = {
-    "now": lambda env: float(env.now()),
-    "elapsed": lambda env: float(env.elapsed()),
-}
-KNOWN_FUNCTIONS = frozenset(FUNCTIONS) | set(_ABOUT_CHANNELS) | set(_CLOCKS) | {"pv"}
-"""Every name that can be called."""
-WORDS: Mapping[str, bool | float] = {"true": True, "false": False, "pi": math.pi}
-"""Names with a fixed meaning, beside Python's own True and False."""
 
 
 class _Compiler:
@@ -363,7 +348,7 @@ class _Compiler:
             raise Refusal(f"unknown function {name!r}{hint}")
         if node.keywords:
             raise Refusal(f"{name} takes its arguments by position, without 'name='")
-        if name in _CLOCKS:
+        if name in CLOCKS:
             return self._clock(name, node.args)
         if name in FUNCTIONS:
             return self._function(name, node.args)
@@ -394,7 +379,7 @@ class _Compiler:
         if arguments:
             raise Refusal(f"{name}() takes no arguments")
         self.is_timed = True
-        return _CLOCKS[name]
+        return CLOCKS[name]
 
     def _about(self, name: str, argument: ast.expr) -> Code:
         """A function of a channel rather than of its value."""
@@ -406,7 +391,7 @@ class _Compiler:
         self.is_timed |= name == "age"
         if name == "changed":
             self.changed.add(channel)
-        ask = _ABOUT_CHANNELS[name]
+        ask = ABOUT_CHANNELS[name]
         return lambda env: ask(env, channel)
 
     def _read(self, channel: str) -> Code:

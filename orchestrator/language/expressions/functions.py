@@ -7,11 +7,15 @@ of one number work on each element of an array and keep NaN.
 
 from __future__ import annotations
 
+import keyword
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from orchestrator.errors import InputError
+from orchestrator.language.expressions.operand import Code, Environment
 from orchestrator.language.values.operations import (
     Fault,
     Floats,
@@ -259,3 +263,35 @@ FUNCTIONS: dict[str, tuple[Callable[..., object], int, int]] = {
     "fwhm": (fwhm, 2, 2),
 }
 """By name: the function, the fewest and the most arguments. `std` divides by n, as numpy does."""
+
+ABOUT_CHANNELS: Mapping[str, Callable[[Environment, str], object]] = {
+    "connected": lambda env, channel: bool(env.connected(channel)),
+    "severity": lambda env, channel: int(env.severity(channel)),
+    "age": lambda env, channel: float(env.age(channel)),
+    "timestamp": lambda env, channel: float(env.timestamp(channel)),
+    "changed": lambda env, channel: bool(env.changed(channel)),
+    "index": lambda env, channel: int(env.index(channel)),
+    "data": lambda env, channel: env.data(channel),
+}
+"""What is asked of a channel by its name, rather than of its value."""
+CLOCKS: Mapping[str, Code] = {
+    "now": lambda env: float(env.now()),
+    "elapsed": lambda env: float(env.elapsed()),
+}
+"""Functions without arguments, each time another value."""
+KNOWN_FUNCTIONS = frozenset(FUNCTIONS) | set(ABOUT_CHANNELS) | set(CLOCKS) | {"pv"}
+"""Every name that can be called."""
+WORDS: Mapping[str, bool | float] = {"true": True, "false": False, "pi": math.pi}
+"""Names with a fixed meaning, beside Python's own True and False."""
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that expressions could not use for a parameter, loop variable or `let`.
+
+    Raises:
+        InputError: It is no identifier, or means something else already.
+    """
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+        raise InputError(f"{name!r} is no name: letters, digits and _, beginning with a letter")
+    if name in KNOWN_FUNCTIONS or name in WORDS or keyword.iskeyword(name):
+        raise InputError(f"{name!r} has a meaning of its own in expressions; take another name")

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeAlias
@@ -19,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 
 from orchestrator.errors import InputError
-from orchestrator.language.expressions.expression import KNOWN_FUNCTIONS, WORDS, compile_expression
+from orchestrator.language.expressions.expression import compile_expression
 from orchestrator.language.expressions.operand import (
     NOWHERE,
     Code,
@@ -213,15 +212,3 @@ def joined(text: str, operands: list[Operand], join: Callable[[list[object]], ob
         compared=frozenset().union(*(o.compared for o in operands)),
         changed=frozenset().union(*(o.changed for o in operands)),
     )
-
-
-def check_name(name: str) -> None:
-    """Refuse a name that expressions could not use for a parameter, loop variable or `let`.
-
-    Raises:
-        InputError: It is no identifier, or means something else already.
-    """
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-        raise InputError(f"{name!r} is no name: letters, digits and _, beginning with a letter")
-    if name in KNOWN_FUNCTIONS or name in WORDS or keyword.iskeyword(name):
-        raise InputError(f"{name!r} has a meaning of its own in expressions; take another name")

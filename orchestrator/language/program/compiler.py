@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from operator import itemgetter
 from typing import NamedTuple
 
 from pydantic import PrivateAttr
 
-from orchestrator.errors import CheckError
+from orchestrator.errors import CheckError, InputError
+from orchestrator.language.expressions import template
+from orchestrator.language.expressions.operand import Operand, constant_value
 from orchestrator.language.names import Names, suggestion
-from orchestrator.language.program.compile_context import Context, Notes, Shared
-from orchestrator.language.program.compiling import compile_step
+from orchestrator.language.program.compile_context import (
+    UNKNOWN,
+    Context,
+    Notes,
+    Shared,
+    not_negative,
+)
+from orchestrator.language.program.form import compile_list, compile_step
 from orchestrator.language.program.nodes import Node, Program, Suspender, walk
+from orchestrator.language.program.restoring import compile_restore
 from orchestrator.language.program.sequence_library import NONE, SequenceLibrary
-from orchestrator.language.program.sequences import compile_document, compile_suspend
-from orchestrator.language.text.arguments import bind
-from orchestrator.language.text.document import Document
+from orchestrator.language.text.arguments import bind, bind_parameters
+from orchestrator.language.text.document import Document, Parameter
 from orchestrator.language.text.steps import BaseStep
 from orchestrator.language.text.suspend import Suspend
 from orchestrator.types import Path
+
+MOST_RUNS = 1000
+"""Sub-sequences in one program; more come from sequences that run each other several times."""
+Arguments = tuple[tuple[str, Operand], ...]
 
 
 def compile_program(
@@ -167,3 +180,180 @@ def _check_samples(program: Program, notes: Notes) -> None:
         if name not in sampled and not notes.open_ended:
             hint = suggestion(name, sampled, kind="sampled channels")
             notes.findings.append((position, f"{line}: no step samples {name!r}{hint}"))
+
+
+# A document, its suspenders, and the sequences that it runs ----------------------------------
+
+
+def arguments(args: Mapping[str, object], path: Path, context: Context) -> Arguments:
+    """What a function or sequence is given."""
+    return tuple((n, context.value((*path, "args", n), v)) for n, v in args.items())
+
+
+def compile_inner(
+    name: str, args: Arguments, path: Path, context: Context
+) -> tuple[Document | None, Program | None]:
+    """The document and program of a name that a step runs; neither where it is Python or wrong."""
+    library = context.shared.library
+    signature = library.python(name)
+    if signature is not None:
+        context.notes.open_ended = True
+        _bound(name, signature.parameters, args, path, context)
+        return None, None
+    document = _document(name, path, context)
+    if document is None or _repeats(name, document, path, context):
+        return document, None
+    values = _bound(name, document.parameters, args, path, context)
+    return document, None if values is None else _inner(document, name, values, path, context)
+
+
+def _document(name: str, path: Path, context: Context) -> Document | None:
+    documents = context.shared.documents
+    if name not in documents:
+        try:
+            documents[name] = context.shared.library.document(name)
+        except CheckError as error:
+            place = f" (run by {context.document.where(path)})"
+            for line in error.findings:
+                context.notes.findings.append((context.document.position(path), line + place))
+        except InputError as error:
+            context.find(path, str(error))
+    return documents.get(name)
+
+
+def _repeats(name: str, document: Document, path: Path, context: Context) -> bool:
+    """Whether it is being run already, or too many are; notes that."""
+    running = context.running
+    for i, (_, other) in enumerate(running):
+        if other == document:
+            cycle = " → ".join([*(shown for shown, _ in running[i:]), name])
+            context.find(path, f"a sequence can't run itself: {cycle}")
+            return True
+    context.shared.inner += 1
+    if context.shared.inner == MOST_RUNS + 1:
+        context.find(path, f"more than {MOST_RUNS} sub-sequences, each run counted")
+    return context.shared.inner > MOST_RUNS
+
+
+def _bound(
+    name: str,
+    parameters: Mapping[str, Parameter],
+    args: Arguments,
+    path: Path,
+    context: Context,
+) -> dict[str, object] | None:
+    """The values of the parameters that are known; None where some are wrong."""
+    if any(operand is UNKNOWN for _, operand in args):
+        return None
+    known = {n: constant_value(operand) for n, operand in args if operand.constant}
+    later = {n for n, operand in args if not operand.constant}
+    try:
+        return bind_parameters(name, parameters, known, later)
+    except CheckError as error:
+        for line in error.findings:
+            context.find(path, line)
+        return None
+
+
+def _inner(
+    document: Document, name: str, values: Mapping[str, object], path: Path, context: Context
+) -> Program:
+    """Compile a document that is run by the step at `path`."""
+    notes = Notes()
+    later = frozenset(document.parameters.keys() - values.keys())
+    inner = replace(
+        context,
+        document=document,
+        notes=notes,
+        constants=values,
+        variables=later,
+        later=later,
+        base=(*context.base, *path),
+        in_passes=False,
+        finalising=False,
+        assignable=frozenset(),
+        running=(*context.running, (name, document)),
+    )
+    program = compile_document(inner)
+    suffix = f" (run by {context.document.where(path)})"
+    context.notes.take(notes, context.document.position(path), suffix)
+    return program
+
+
+def compile_document(context: Context) -> Program:
+    """The program of a context's document; what is wrong with it is in the notes."""
+    document, notes = context.document, context.notes
+    variables = _variables(context)
+    inside = context.bound(*document.variables)
+    inside = replace(inside, assignable=frozenset(document.variables))
+    steps = compile_list(document.steps, ("steps",), inside)
+    last = replace(inside, finalising=True)
+    restoring = compile_restore(document.restore or (), ("restore",), last)
+    finally_ = compile_list(document.finally_, ("finally",), last) + restoring.steps
+    suspend = compile_suspend(document.suspend, context)
+    timeout = context.timeout(("timeout",), document.timeout)
+    for name in document.parameters:
+        if name not in notes.parameters | context.later and not notes.findings:
+            context.warn(("parameters", name), "this parameter is not used")
+    return Program(
+        name=document.name,
+        description=document.description,
+        arguments=dict(context.constants),
+        steps=steps,
+        finally_=finally_,
+        reads=frozenset(notes.reads),
+        writes=frozenset(notes.writes),
+        links=frozenset(notes.links),
+        changed=frozenset(notes.changed),
+        origin=document.origin,
+        warnings=tuple(notes.warnings),
+        suspend=suspend,
+        timeout=timeout,
+        variables=variables + restoring.values,
+        text=document.text,
+    )
+
+
+def _variables(context: Context) -> Arguments:
+    """The first values of the document's variables."""
+    own, inner = context.document, context
+    values = []
+    for name, value in own.variables.items():
+        place = ("variables", name)
+        if name in own.parameters:
+            context.find(place, f"{name!r} is a parameter; a variable needs another name")
+        values.append((name, inner.value(place, value)))
+        inner = inner.bound(name)
+    return tuple(values)
+
+
+def compile_suspend(given: Mapping[str, Suspend], context: Context) -> tuple[Suspender, ...]:
+    """What holds a run up; `given` stands at `suspend` in the context's document."""
+    return tuple(_suspender(name, s, ("suspend", name), context) for name, s in given.items())
+
+
+def _suspender(name: str, given: Suspend, path: Path, context: Context) -> Suspender:
+    return Suspender(
+        name=name,
+        when=_condition(given.when, (*path, "when"), context),
+        resume=None
+        if given.resume is None
+        else _condition(given.resume, (*path, "resume"), context),
+        settle=context.amount((*path, "settle"), given.settle, not_negative),
+        rewind=given.rewind is not None,
+        accept_restart=given.accept_restart,
+        where=context.document.where(path),
+    )
+
+
+def _condition(value: object, path: Path, context: Context) -> Operand:
+    operand = context.operand(path, template.compile_condition, value)
+    if operand.data:
+        for name in operand.data:
+            context.notes.data.pop(name)
+        context.find(path, "a suspender can't ask for samples: data() belongs into steps")
+    elif operand.changed:
+        context.find(path, "a suspender has no beginning that changed() could count from")
+    elif not operand.channels | operand.links and operand is not UNKNOWN:
+        context.find(path, f"names no channel, so that it never changes: {value!r}")
+    return operand

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.language.expressions.operand import Operand, reading
 from orchestrator.language.program.compile_context import Context
-from orchestrator.language.program.compiling import compile_step
+from orchestrator.language.program.form import compile_step
 from orchestrator.language.program.nodes import Node
 from orchestrator.language.text.restore import Restored, RestoredTogether, ToRestore
 from orchestrator.language.text.steps import VERBS

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from orchestrator.errors import InputError
-from orchestrator.language.expressions.template import check_name
+from orchestrator.language.expressions.functions import check_name
 from orchestrator.language.names import suggestion
 from orchestrator.language.text.findings import expected
 from orchestrator.language.values.operations import described

@@ -14,8 +14,7 @@ from orchestrator.errors import InputError
 from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.names import ServerChannels
 from orchestrator.language.program.compile_context import Context, positive
-from orchestrator.language.program.compiling import compile_list
-from orchestrator.language.program.form import Form
+from orchestrator.language.program.form import Form, compile_list
 from orchestrator.language.program.nodes import Node, Timing, Walk
 from orchestrator.language.program.parts import NestedLevel, OnDisconnect
 from orchestrator.language.text.field_kinds import Amount

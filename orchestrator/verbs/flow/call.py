@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.names import suggestion
 from orchestrator.language.program.compile_context import Context
+from orchestrator.language.program.compiler import arguments
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import NO_STEPS, Node, Timing
-from orchestrator.language.program.sequences import arguments
 from orchestrator.language.text.field_kinds import (
     AnyValue,
     Argument,

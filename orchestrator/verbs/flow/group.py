@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.language.program.compile_context import Context
-from orchestrator.language.program.compiling import compile_list
-from orchestrator.language.program.form import Form
+from orchestrator.language.program.form import Form, compile_list
 from orchestrator.language.program.nodes import InOrder, Node, at_once
 from orchestrator.language.program.restoring import NOTHING_BACK, Restoring, compile_restore
 from orchestrator.language.text.restore import Restore

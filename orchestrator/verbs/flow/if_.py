@@ -10,8 +10,7 @@ from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.foresight.counting import count_steps
 from orchestrator.language.program.compile_context import Context
-from orchestrator.language.program.compiling import compile_list
-from orchestrator.language.program.form import Form
+from orchestrator.language.program.form import Form, compile_list
 from orchestrator.language.program.nodes import Either, Node, at_once
 from orchestrator.language.text.field_kinds import OneValue
 from orchestrator.language.text.steps import Limited, Steps

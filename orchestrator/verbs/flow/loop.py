@@ -14,8 +14,7 @@ from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand, constant_value
 from orchestrator.language.foresight.counting import count_steps
 from orchestrator.language.program.compile_context import UNKNOWN, Context, count, positive, some
-from orchestrator.language.program.compiling import compile_list
-from orchestrator.language.program.form import Form
+from orchestrator.language.program.form import Form, compile_list
 from orchestrator.language.program.nodes import Node, Passes, at_once
 from orchestrator.language.program.parts import Count, Listed, Points, Put, Range, While
 from orchestrator.language.text.field_kinds import Amount, AnyValue, Identifier, OneValue, Several

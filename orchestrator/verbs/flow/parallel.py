@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from orchestrator.language.program.compile_context import Context
-from orchestrator.language.program.compiling import compile_step
-from orchestrator.language.program.form import Form
+from orchestrator.language.program.form import Form, compile_step
 from orchestrator.language.program.nodes import Node, Together, at_once, walk
 from orchestrator.language.text.steps import Limited, Steps
 from orchestrator.types import Path

@@ -8,8 +8,7 @@ from pydantic import Field
 
 from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.program.compile_context import Context
-from orchestrator.language.program.compiling import compile_step
-from orchestrator.language.program.form import Form
+from orchestrator.language.program.form import Form, compile_step
 from orchestrator.language.program.nodes import Node, Together, at_once, walk
 from orchestrator.language.text.field_kinds import Identifier
 from orchestrator.language.text.steps import Limited, Steps

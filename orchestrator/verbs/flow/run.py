@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.program.compile_context import Context
+from orchestrator.language.program.compiler import arguments, compile_inner
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import Another, Node, Program, Timing
-from orchestrator.language.program.sequences import arguments, compile_inner
 from orchestrator.language.text.document import Document
 from orchestrator.language.text.field_kinds import AnyValue, Argument, OrText, Reference
 from orchestrator.language.text.findings import Strict

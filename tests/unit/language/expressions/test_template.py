@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from orchestrator.errors import InputError
+from orchestrator.language.expressions.functions import check_name
 from orchestrator.language.expressions.template import (
     as_text,
-    check_name,
     compile_bare,
     compile_text,
     compile_value,

@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.errors import CheckError
 from orchestrator.language.names import Names
-from orchestrator.language.program import sequences
+from orchestrator.language.program import compiler
 from orchestrator.language.program.compiler import compile_program, compile_suspenders
 from orchestrator.language.program.nodes import Program, walk
 from orchestrator.language.program.sequence_library import NONE, PythonSignature
@@ -161,7 +161,7 @@ def test_recursion_with_other_arguments_is_recursion_as_well() -> None:
 
 
 def test_sequences_that_multiply_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequences, "MOST_RUNS", 20)
+    monkeypatch.setattr(compiler, "MOST_RUNS", 20)
     documents = {f"s{i}": f"steps: [{{run: s{i + 1}}}, {{run: s{i + 1}}}]" for i in range(9)}
     library = Shelf(documents | {"s9": "steps: [{delay: 1}]"})
     with pytest.raises(CheckError, match="more than 20 sub-sequences"):
