@@ -24,7 +24,6 @@ from orchestrator.device.commands import parse_command
 from orchestrator.errors import OrchestratorError
 from orchestrator.language.expressions.expression_text import parsed
 from orchestrator.language.expressions.template import compile_text
-from orchestrator.language.foresight.position import parse_position
 from orchestrator.language.names import Names, suggestion
 from orchestrator.language.text.document import parse
 from orchestrator.language.text.indices import parse_indices
@@ -180,7 +179,6 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "trajectory": parse_trajectory,
     "indices": parse_indices,
     "json": lambda text: read_json(text, "ARGS"),
-    "position": parse_position,
     "expression": parsed,
     "template": lambda text: compile_text(text, Names()),
     "scalar": scalar,

@@ -2,11 +2,10 @@
 
 import pytest
 
-from orchestrator.errors import CheckError, InputError
+from orchestrator.errors import CheckError
 from orchestrator.language.foresight.checks import check_program
 from orchestrator.language.foresight.counting import count_steps
 from orchestrator.language.foresight.duration import estimate
-from orchestrator.language.foresight.position import parse_position, resolve
 from orchestrator.language.names import Names, ServerChannels
 from orchestrator.language.program.compiler import compile_program
 from orchestrator.language.program.nodes import Program
@@ -44,15 +43,6 @@ def test_what_is_not_known_before_the_run_is_not_guessed() -> None:
     assert estimate(result, {}, {}).loops == 1
     [warning] = check_program(result)
     assert "no step before loads stage" in warning.text
-
-
-def test_a_position_within_has_a_pass_for_each_server() -> None:
-    result = program(LOAD, "{nested: {over: [laser, stage]}, do: [{delay: 2}]}")
-    assert resolve(result, parse_position("steps[1].do[0] @4,2")).label == "delay 2"
-    with pytest.raises(InputError, match="has 3 passes"):
-        resolve(result, parse_position("steps[1].do[0] @4,3"))
-    with pytest.raises(InputError, match="inside 2 loops"):
-        resolve(result, parse_position("steps[1].do[0] @4"))
 
 
 def test_without_any_server_the_configuration_is_named() -> None:
