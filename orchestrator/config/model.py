@@ -114,7 +114,7 @@ class Config:
     verbs: tuple[str, ...] = ()
     """Modules with verbs of the user's own, imported before anything is read that uses them."""
     suspend: Mapping[str, Suspend] = field(default_factory=dict)
-    """What holds up every run, by name; `program.compile_suspenders` makes conditions of it."""
+    """What holds up every run, by name; `compile_suspenders` makes conditions of it."""
     store: Path = Path("runs")
     """Directory of the data files."""
     write_access: tuple[str, ...] = ()

@@ -115,7 +115,7 @@ class RunWorld(Protocol):
 
     @property
     def clock(self) -> float:
-        """S on the run's clock, which stands while the run is paused."""
+        """The run's clock in s: it stands while the run is paused."""
 
     @property
     def moment(self) -> int:

@@ -115,7 +115,7 @@ class Link:
             muted: Called when the subscription of metadata was closed, as it told of every value.
             arrivals: The way of libca's reports into the loop.
             flusher: The way of subscriptions to their servers.
-            text_from: As `values.is_text`.
+            text_from: As `dbr.is_text`.
             menu_of: Gives the menu of a channel that is one.
             record: Whether to ask for the type of its record.
             lost: Called when it is lost.

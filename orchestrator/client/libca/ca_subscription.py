@@ -104,7 +104,7 @@ class CaSubscription:
                 channel is lost.
             broken: Gets this subscription, closed, and what broke it.
             properties: `Details` (FORMAT_CTRL) when they change, instead of values (FORMAT_TIME).
-            text_from: As `values.is_text`.
+            text_from: As `dbr.is_text`.
         """
         self.arrivals = arrivals
         self.properties = properties

@@ -47,7 +47,7 @@ def decoder(channel: Any, *, text_from: int) -> tuple[int, int, Decoder]:
 
     Args:
         channel: aioca's.
-        text_from: As `values.is_text`.
+        text_from: As `dbr.is_text`.
 
     Raises:
         cadef.Disconnected: It isn't connected any more.

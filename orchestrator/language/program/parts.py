@@ -29,7 +29,7 @@ class Put:
     readback_value: Operand | None = None
     """What it must come to; None = the value."""
     tolerance: Operand | None = None
-    """A float ≥ 0; None = by `compare.default_tolerance`."""
+    """A float ≥ 0; None = by `conditions.default_tolerance`."""
     settle: Operand = NO_TIME
     """s, a float ≥ 0."""
     accept_restart: bool = False
@@ -102,7 +102,7 @@ class Comparison:
     """A value; a list of two for `between`, a list for `in`, a float ≥ 0 for `increase_by` and
     `decrease_by`."""
     tolerance: Operand | None
-    """A float ≥ 0; None = by `compare.default_tolerance`."""
+    """A float ≥ 0; None = by `conditions.default_tolerance`."""
 
 
 @dataclass(frozen=True, slots=True)

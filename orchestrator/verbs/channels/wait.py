@@ -33,7 +33,7 @@ class Wait(Strict):
         *("equals", "not", "above", "at_least", "below", "at_most", "between", "in"),
         *("increase_by", "decrease_by"),
     )
-    """The fields that compare; the values of `relation.Relation`."""
+    """The fields that compare; the values of `conditions.Relation`."""
 
     pv: StrictStr | None = None
     """The channel that is compared."""
