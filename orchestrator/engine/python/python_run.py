@@ -337,9 +337,20 @@ class Run:
         """
         return self._over(pv, range_points(start, stop, num=num))
 
-    def arange(self, pv: str, start: float, stop: float, step: float) -> Iterator[float]:
-        """Points from `start` by `step`; `stop` only if a whole number of steps reaches it."""
-        return self._over(pv, range_points(start, stop, step))
+    def arange(
+        self,
+        pv: str,
+        start: float,
+        stop: float,
+        step: float,
+        *,
+        end: Literal["always"] | None = None,
+    ) -> Iterator[float]:
+        """Points from `start` by `step`; `stop` only if a whole number of steps reaches it.
+
+        With `end="always"` it is visited in any case.
+        """
+        return self._over(pv, range_points(start, stop, step, to_the_end=end is not None))
 
     def _over(self, pv: str, points: Points) -> Iterator[float]:
         self._verbs.check_points(self._names.resolve(pv), points)

@@ -297,7 +297,8 @@ class _Checker:
         )
         if isinstance(passes.points, While) and not leaves:
             self._unchanging(node, passes, passes.points.condition, reach)
-        if ends_never and not any(inner.takes_time for inner in walk(passes.steps)):
+        takes_time = passes.every is not None or any(n.takes_time for n in walk(passes.steps))
+        if ends_never and not takes_time:
             self.found.warn(
                 node, "runs for ever, and nothing in it takes time; put a delay into it"
             )

@@ -298,10 +298,18 @@ class _Simulation:
         for done, point in enumerate(points):
             if self._left <= 0 and done:
                 return seconds + self._rest(seconds, before, len(points) / done - 1)
-            seconds += self._pass(node, passes, scope, point)
-            if self._is_left():
+            took = self._pass(node, passes, scope, point)
+            is_last = self._is_left() or done + 1 == len(points)
+            seconds += took if is_last else self._kept(took, passes, scope)
+            if is_last:
                 break
         return seconds
+
+    def _kept(self, took: float, passes: Passes, scope: Mapping[str, object]) -> float:
+        """How long after a pass the next one begins."""
+        if passes.every is None:
+            return took
+        return max(took, self.number(passes.every, scope))
 
     def _is_left(self) -> bool:
         """Whether a loop is left by the pass that was gone through."""
@@ -335,9 +343,10 @@ class _Simulation:
             if value is UNSURE or self._left <= 0:
                 self.counts["loops"] += 1
                 return seconds if index else self._pass(node, passes, scope, UNSURE)
-            seconds += self._pass(node, passes, scope, index)
+            took = self._pass(node, passes, scope, index)
             if self._is_left():
-                return seconds
+                return seconds + took
+            seconds += self._kept(took, passes, scope)
         self.counts["loops"] += 1
         return seconds
 

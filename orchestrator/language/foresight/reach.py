@@ -206,8 +206,8 @@ def _points(points: Points, values: list[object]) -> Sequence[object] | _Unsure:
             return [plain(value) for value in listed]
         case Range(step=None), [start, stop, num]:
             return range_points(start, stop, None, num)
-        case Range(), [start, stop, step]:
-            return range_points(start, stop, step)
+        case Range(to_the_end=to_the_end), [start, stop, step]:
+            return range_points(start, stop, step, to_the_end=to_the_end)
         case While(), [False]:
             return ()
         case _:

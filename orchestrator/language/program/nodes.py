@@ -100,6 +100,8 @@ class Passes:
     variable: str | None
     """Bound to the point of each pass."""
     steps: tuple[Node, ...]
+    every: Operand | None = None
+    """s from the beginning of one pass to that of the next, a float > 0; None = as they come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,8 @@ class Range:
     stop: Operand
     step: Operand | None
     num: Operand | None
+    to_the_end: bool = False
+    """Whether `stop` is visited in any case."""
 
 
 @dataclass(frozen=True, slots=True)

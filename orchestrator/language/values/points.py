@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import overload
 
@@ -57,12 +57,20 @@ class Points(Sequence[float]):
         return point / self.scale
 
 
-def range_points(start: object, stop: object, step: object = None, num: object = None) -> Points:
+def range_points(
+    start: object,
+    stop: object,
+    step: object = None,
+    num: object = None,
+    *,
+    to_the_end: bool = False,
+) -> Points:
     """The points from `start` to `stop`, by `step` or as `num` evenly spaced ones.
 
     Numbers are taken as they are written (0.1 is a tenth), so that -1 … 1 by 0.1 has 21 points,
     one of them 0.3. With `step`, `stop` is visited only if a whole number of steps reaches it
-    within 1e-9 of a step. A point that reaches `stop` is `stop` as given.
+    within 1e-9 of a step, or `to_the_end`: then it is one point more. A point that reaches `stop`
+    is `stop` as given.
 
     Raises:
         InputError: A step of zero or of the wrong sign, `num` below 1 or not whole, a number that
@@ -72,7 +80,10 @@ def range_points(start: object, stop: object, step: object = None, num: object =
     if (step is None) == (num is None):
         raise InputError("a range needs either a step or a num")
     if step is not None:
-        return _by_step(first, end, _exact(step, "step"), _end(stop))
+        points = _by_step(first, end, _exact(step, "step"), _end(stop))
+        if to_the_end and not points.exact_end:
+            return replace(points, number=points.number + 1, last=_end(stop), exact_end=True)
+        return points
     return _by_number(first, end, _whole(num), _end(stop))
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Annotated
 
 import numpy as np
-from pydantic import Field, StrictBool, StrictStr, model_validator
+from pydantic import Field, PlainValidator, StrictBool, StrictStr, WithJsonSchema, model_validator
 
 from orchestrator.errors import InputError
 from orchestrator.language.expressions import template
@@ -17,16 +18,25 @@ from orchestrator.language.program.compile_context import UNKNOWN, Context, coun
 from orchestrator.language.program.form import Form, compile_list
 from orchestrator.language.program.nodes import Node, Passes, at_once
 from orchestrator.language.program.parts import Count, Listed, Points, Put, Range, While
-from orchestrator.language.text.field_kinds import Amount, AnyValue, Identifier, OneValue, Several
+from orchestrator.language.text.field_kinds import (
+    Amount,
+    AnyValue,
+    Identifier,
+    OneValue,
+    Several,
+    one_word,
+)
 from orchestrator.language.text.findings import Strict
 from orchestrator.language.text.steps import Limited, Steps
 from orchestrator.language.values.points import range_points
-from orchestrator.types import Path
+from orchestrator.types import Path, Severity
 from orchestrator.verbs.doing import Doing
 from orchestrator.verbs.flow.leaving import LeaveLoop, NextPass
 from orchestrator.verbs.puts import NEED_READBACK, Relative, Target, check_readback, make_put
 from orchestrator.verbs.scope import SINCE
 
+_JITTER = 0.1
+"""Of a period: what is less late is what any timer is on a busy machine, and is not told."""
 POINT = "$point"
 """The variable that holds the value of a loop that gives it no name of its own."""
 _PUT = ("relative", "completion", "readback", *NEED_READBACK, "accept_invalid", "settle")
@@ -44,6 +54,10 @@ class Loop(Strict):
     """The last value, visited only if a whole number of steps reaches it."""
     step: Amount | None = None
     """From each value to the next, negative downwards; or `num`."""
+    end: Annotated[str, PlainValidator(one_word("always")), WithJsonSchema({"const": "always"})] | (
+        None
+    ) = None
+    """`always`: `to` is visited in any case, after a shorter step where none reaches it."""
     num: Amount | None = None
     """How many values, both ends included; or `step`."""
     values: Several | None = None
@@ -54,6 +68,9 @@ class Loop(Strict):
     """An expression; runs as long as it is true, looked at before each pass."""
     as_: Identifier | None = Field(None, alias="as")
     """Names the value in `do`; with `count` and `while` the pass from 0."""
+    every: Amount | None = None
+    """s from the beginning of each pass to that of the next, by the clock of the run: nothing adds
+    up. Passes that take longer are told, and the next begin at once until the clock is met."""
     serpentine: StrictBool = False
     """Runs the values backwards in every other pass of the loop around it, the second first."""
     relative: Relative | None = None
@@ -88,6 +105,8 @@ class Loop(Strict):
             raise ValueError("needs one of 'step' and 'num'")
         if self.step is not None and self.num is not None:
             raise ValueError("takes 'step' or 'num', not both: each follows from the other")
+        if self.end is not None and self.step is None:
+            raise ValueError("'end' does nothing without 'step'")
         if self.serpentine and self.while_ is not None:
             raise ValueError("'serpentine' does nothing with 'while', which has no values to turn")
         return self
@@ -142,6 +161,9 @@ class LoopStep(Form, Limited, verb="loop"):
             variable=variable,
             body=compile_list(self.do, (*path, "do"), replace(inner, in_loop=True, in_passes=True)),
             serpentine=loop.serpentine,
+            every=None
+            if loop.every is None
+            else context.amount((*here, "every"), loop.every, positive),
         )
 
 
@@ -169,14 +191,19 @@ def _points(loop: Loop, path: Path, context: Context) -> Points:
     parts = {"from": loop.from_, "to": loop.to, "step": loop.step, "num": loop.num}
     given = {f: context.value((*path, f), v) for f, v in parts.items() if v is not None}
     if all(operand.constant and operand is not UNKNOWN for operand in given.values()):
-        _check_range(given, path, context)
-    return Range(given["from"], given["to"], given.get("step"), given.get("num"))
+        _check_range(given, path, context, to_the_end=loop.end is not None)
+    ends = given["from"], given["to"]
+    return Range(*ends, given.get("step"), given.get("num"), loop.end is not None)
 
 
-def _check_range(given: Mapping[str, Operand], path: Path, context: Context) -> None:
+def _check_range(
+    given: Mapping[str, Operand], path: Path, context: Context, *, to_the_end: bool
+) -> None:
     values = {f: constant_value(operand) for f, operand in given.items()}
     start, stop, step, num = (values.get(f) for f in ("from", "to", "step", "num"))
-    points = context.attempt(path, lambda: range_points(start, stop, step, num), None)
+    points = context.attempt(
+        path, lambda: range_points(start, stop, step, num, to_the_end=to_the_end), None
+    )
     if points is not None and not points.exact_end:
         context.warn(
             path,
@@ -208,10 +235,15 @@ class LoopNode(Node):
     visits (0,1) (0,2) (0,3) (1,3) (1,2) (1,1) (2,1) (2,2) (2,3). Its own index counts passes in
     the order in which they are run, 0 first, in either direction. Never with `While`.
     """
+    every: Operand | None = None
+    """s from the beginning of a pass to that of the next, a float > 0."""
 
     reads = ()
-    evaluates = ()
     takes = at_once
+
+    @property
+    def evaluates(self) -> tuple[Operand, ...]:
+        return () if self.every is None else (self.every,)
 
     @property
     def puts(self) -> tuple[Put, ...]:
@@ -219,7 +251,7 @@ class LoopNode(Node):
 
     @property
     def inside(self) -> Passes:
-        return Passes(self.points, self.variable, self.body)
+        return Passes(self.points, self.variable, self.body, self.every)
 
     async def run(self, do: Doing) -> None:
         """Run the passes, from that on in which it was where the run comes back."""
@@ -231,23 +263,35 @@ class LoopNode(Node):
         last, loops = len(points) - 1, do.place.loops
         backwards = self.serpentine and loops and loops[-1] % 2
         first = 0 if do.entry is None else do.entry.loop()
+        clock = None if self.every is None else Clock(do, await do.number(self.every), first)
         for index in range(first, len(points)):
+            if clock is not None:
+                await clock.pass_begins(index)
             point = points[last - index if backwards else index]  # computed here, never listed
             if not await self._pass(do, index, point):
                 do.course.left_out((last - index) * (self._steps or 0))
-                return
+                break
             do.entry = None
+        if clock is not None:
+            clock.ended()
 
     async def _while(self, condition: Operand, do: Doing) -> None:
         index = 0 if do.entry is None else do.entry.loop()
         scope = do.scope.child()
         scope[SINCE] = do.world.moment  # of its condition: since the loop began
         looking = Doing(do.world, do.course, scope, do.place, held=do.held)
-        while do.entry is not None or await looking.truth(condition):
+        clock = None if self.every is None else Clock(do, await do.number(self.every), index)
+        while True:
+            if clock is not None:
+                await clock.pass_begins(index)
+            if do.entry is None and not await looking.truth(condition):
+                break
             await do.course.gate()
             if not await self._pass(do, index, index):
-                return
+                break
             index, do.entry = index + 1, None
+        if clock is not None:
+            clock.ended()
 
     @property
     def _steps(self) -> int | None:
@@ -275,6 +319,37 @@ class LoopNode(Node):
         return True
 
 
+class Clock:
+    """When the passes of a loop with `every` begin, by the run's clock."""
+
+    def __init__(self, do: Doing, every: float, first: int) -> None:
+        """`first`: the pass that begins now."""
+        self._do = do
+        self._every = every
+        self._began = do.world.clock - first * every
+        self._late = 0
+        self._worst = 0.0
+
+    async def pass_begins(self, index: int) -> None:
+        """Return when it is time for a pass, at once where that is over; the first is told."""
+        early = self._began + index * self._every - self._do.world.clock
+        if early > 0:
+            await self._do.delay(early)
+        elif early < -self._every * _JITTER:
+            self._worst = max(self._worst, -early)
+            self._late += 1
+            if self._late == 1:
+                late = f"the next is {-early:.3g} s late"
+                text = f"a pass took longer than its {self._every:g} s: {late}"
+                self._do.world.tell(text, Severity.MINOR)
+
+    def ended(self) -> None:
+        """The loop is over: tell how many were late."""
+        if self._late > 1:
+            text = f"{self._late} passes began late, by up to {self._worst:.3g} s"
+            self._do.world.tell(text, Severity.MINOR)
+
+
 async def _points_of(points: Points, do: Doing) -> Sequence[object]:
     """All points of a loop that is not `while`."""
     match points:
@@ -285,8 +360,8 @@ async def _points_of(points: Points, do: Doing) -> Sequence[object]:
             if not isinstance(listed, list | np.ndarray):
                 raise InputError(f"the values of a loop have to be a list, not {listed!r}")
             return list(listed)
-        case Range(start, stop, step, num):
+        case Range(start, stop, step, num, to_the_end):
             fields = [o and await do.evaluate(o) for o in (start, stop, step, num)]
-            return range_points(*fields)
+            return range_points(*fields, to_the_end=to_the_end)
         case While():
             raise AssertionError("has no points")
