@@ -631,7 +631,7 @@ class Circuit(caproto_server.VirtualCircuit):  # type: ignore[misc] # caproto is
         """
         patience = _PATIENCE
         while (
-            feed.is_full
+            self.outbox.is_full(feed)
             and patience
             and self.outbox.is_ready
             and not (self._blocked or self._behind)

@@ -215,7 +215,7 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
                     continue
                 takers = self._takers.get(spec, {})
                 for circuit, feed in list(takers.items()):
-                    if feed.is_full:
+                    if circuit.outbox.is_full(feed):
                         await circuit.make_room(feed)
                     if circuit in takers:
                         circuit.outbox.put(feed, post)

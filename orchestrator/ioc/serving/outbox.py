@@ -20,6 +20,9 @@ from orchestrator.types import SubscriberFigures
 _MOST_WAITING = 50_000
 """Updates kept for one client; beyond, one of each subscription."""
 
+_MOST_HELD = 1000
+"""Updates of a PV that is no array kept for one that has its updates off, if its PV says less."""
+
 _BATCH_BYTES = 65_536
 """Encoded at once: about what the kernel takes."""
 
@@ -90,16 +93,12 @@ class Feed:
     waiting: deque[Post] = field(default_factory=deque)
     stale: int = 0
     """Places in the line whose update was dropped: the next so many of this feed."""
+    was_held: bool = False
+    """Whether some that wait came while the client had its updates off."""
     posts: int = 0
     delivered: int = 0
     merged: int = 0
     dropped: int = 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the next one costs the oldest that waits."""
-        most: int = self.spec.db_entry.max_subscription_backlog
-        return len(self.waiting) >= most
 
     @property
     def figures(self) -> SubscriberFigures:
@@ -178,17 +177,28 @@ class Outbox:
         self._waiting += 1
         feed.waiting.append(post)
         self._line.append(feed)
-        most = feed.spec.db_entry.max_subscription_backlog
-        if self._waiting > _MOST_WAITING:
-            most = 1
+        feed.was_held = feed.was_held or self._held
+        most = self._most(feed)
         while len(feed.waiting) > most:
             self._drop(feed, merged=False)
+
+    def is_full(self, feed: Feed) -> bool:
+        """Whether the next one costs the oldest that waits."""
+        return len(feed.waiting) >= self._most(feed)
+
+    def _most(self, feed: Feed) -> int:
+        if self._waiting > _MOST_WAITING:
+            return 1
+        entry = feed.spec.db_entry
+        most: int = entry.max_subscription_backlog
+        return max(most, _MOST_HELD) if feed.was_held and entry.max_length == 1 else most
 
     def hold(self, held: bool) -> None:
         """The client wants no updates for now (EventsOff), or again.
 
         libca asks so when it falls behind, which in a burst is often. A C IOC merges meanwhile
-        (EPICS base, dbEvent.c); here what a PV keeps for its clients is kept for this one too.
+        (EPICS base, dbEvent.c); here what a PV keeps for its clients is kept for this one too, and
+        more of one that is no array: it can take none of them, however quick it is.
         """
         self._held = held
 
@@ -224,6 +234,7 @@ class Outbox:
             feed = self._line.popleft()
         post = feed.waiting.popleft()
         self._waiting -= 1
+        feed.was_held = feed.was_held and (self._held or bool(feed.waiting))
         feed.delivered += 1
         self._all.delivered += 1
         only = post.only

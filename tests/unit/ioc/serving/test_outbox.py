@@ -19,10 +19,10 @@ NO_FILTER = SimpleNamespace(arr=None, dbnd=None, sync=None)
 class Client:
     """A circuit with subscriptions and no socket."""
 
-    def __init__(self, backlog: int = 3) -> None:
+    def __init__(self, backlog: int = 3, elements: int = 1) -> None:
         self.dropped = 0
         self.failed = 0
-        self._backlog = backlog
+        self._backlog, self._elements = backlog, elements
         self._posts = 0
         self._subs: dict[Any, Subscriptions] = {}
         self.outbox = Outbox(self)
@@ -39,7 +39,7 @@ class Client:
         self.outbox.end(self._spec(pv), sub, last=not self._subs[pv])
 
     def _spec(self, pv: str) -> Any:
-        return self._specs.setdefault(pv, _Spec(pv, self._backlog))
+        return self._specs.setdefault(pv, _Spec(pv, self._backlog, self._elements))
 
     @property
     def _specs(self) -> dict[str, Any]:
@@ -83,19 +83,19 @@ class Client:
 
 
 class _Spec(SimpleNamespace):
-    def __init__(self, name: str, backlog: int) -> None:
+    def __init__(self, name: str, backlog: int, elements: int) -> None:
         super().__init__(
             name=name,
             channel_filter=NO_FILTER,
-            db_entry=SimpleNamespace(max_subscription_backlog=backlog),
+            db_entry=SimpleNamespace(max_subscription_backlog=backlog, max_length=elements),
         )
 
     def __hash__(self) -> int:
         return hash(self.name)
 
 
-def client(backlog: int = 3) -> Client:
-    made = Client(backlog)
+def client(backlog: int = 3, elements: int = 1) -> Client:
+    made = Client(backlog, elements)
 
     class _Channel:
         subscribe = staticmethod(made.subscribe_response)
@@ -160,8 +160,8 @@ def test_more_values_than_there_are_come_filled_up() -> None:
     assert size == 16 + 16
 
 
-def test_while_a_client_has_its_updates_off_as_many_wait_as_its_pv_says() -> None:
-    c = client(backlog=5)
+def test_while_a_client_has_its_updates_off_as_many_of_an_array_wait_as_its_pv_says() -> None:
+    c = client(backlog=5, elements=100)
     c.subscribe("a", 1)
     c.outbox.hold(True)
     for value in range(1, 8):
@@ -172,6 +172,22 @@ def test_while_a_client_has_its_updates_off_as_many_wait_as_its_pv_says() -> Non
     assert c.received() == [(1, value) for value in range(3, 8)]
     figures = c.feed("a").figures
     assert (figures.posts, figures.delivered, figures.merged, figures.dropped) == (8, 5, 0, 3)
+
+
+def test_of_a_number_a_thousand_wait_and_those_that_come_until_they_are_read() -> None:
+    c = client(backlog=5)
+    c.subscribe("a", 1)
+    c.outbox.hold(True)
+    for value in range(1, 1002):
+        c.post("a", value)
+    assert not c.outbox.is_ready
+    c.outbox.hold(False)
+    c.post("a", 1002)
+    assert c.received() == [(1, value) for value in range(3, 1003)]
+    assert c.feed("a").figures.dropped == 3
+    for value in range(20):
+        c.post("a", value)
+    assert c.received() == [(1, value) for value in range(15, 20)], "and then as before"
 
 
 def test_what_became_of_the_updates_of_ended_subscriptions_is_not_forgotten() -> None:
