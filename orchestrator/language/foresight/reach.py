@@ -1,7 +1,8 @@
 """Which values the names of a program can have at a step: its loops walked through beforehand.
 
 A name is bound once for the rest of its list and never changed, so that what a step sees is
-decided by the passes of the loops around it. They are gone through one by one, up to
+decided by the passes of the loops around it; a variable of the document that is assigned is never
+known. They are gone through one by one, up to
 `MOST_STATES`; of what goes beyond, a name is known by its least and greatest value.
 """
 
