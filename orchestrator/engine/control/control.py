@@ -11,15 +11,19 @@ from orchestrator.engine.control.cancelling import StepsTask, is_any_ended, is_e
 from orchestrator.engine.control.finalising import Finalisers, is_finalising
 from orchestrator.engine.control.run_clock import RunClock
 from orchestrator.engine.control.run_requests import RunRequests
-from orchestrator.engine.control.step_scope import End, OpenScopes, RewindRun, StepScope, StopRun
+from orchestrator.engine.control.step_scope import (
+    BRIEFLY,
+    End,
+    OpenScopes,
+    RewindRun,
+    StepScope,
+    StopRun,
+)
 from orchestrator.errors import PutError
 from orchestrator.types import RunState
 
 _YIELD_EVERY = 20
 """Steps, some 10 µs each where they do not suspend by themselves."""
-
-_BRIEFLY = 0.5
-"""s for what is begun after a second abort, and would be given up by one: nobody waits longer."""
 
 
 class RunControl:
@@ -49,14 +53,21 @@ class RunControl:
         return self._task.under_way(lambda: bool(self.requests.aborts or self.requests.stopped))
 
     def step_scope(
-        self, *, moving: bool, seconds: float | None = None, given_up: bool | None = None
+        self,
+        *,
+        moving: bool,
+        seconds: float | None = None,
+        given_up: bool | None = None,
+        briefly: bool = False,
     ) -> StepScope:
         """The scope of one step; `seconds` on the run's clock, None = no limit.
 
-        `given_up`: whether a second abort ends it; None = if it is `moving`.
+        `given_up`: whether a second abort ends it; None = if it is `moving`. `briefly`: it has as
+        long as what begins after that.
         """
         ends = moving if given_up is None else given_up
-        return StepScope(self._enter, self._leave, moving, is_finalising(), seconds, ends)
+        finalising = is_finalising()
+        return StepScope(self._enter, self._leave, moving, finalising, seconds, ends, briefly)
 
     def timer(self, seconds: float) -> StepScope:
         """A scope around many steps, ended only by time: the document's timeout."""
@@ -166,7 +177,7 @@ class RunControl:
     def _ends_at_once(self, scope: StepScope) -> None:
         """What was asked before it began holds for it too."""
         if self.requests.gives_up and scope.given_up:
-            scope.end_within(_BRIEFLY, End.GIVE_UP)
+            scope.end_within(BRIEFLY, End.GIVE_UP)
         if scope.moving or scope.finalising:
             return
         if self.requests.stopped:

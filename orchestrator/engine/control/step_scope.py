@@ -9,6 +9,9 @@ from types import TracebackType
 
 import structlog
 
+BRIEFLY = 0.5
+"""s for what is begun after a second abort, and would be given up by one: nobody waits longer."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -47,6 +50,7 @@ class StepScope:
     """
 
     __slots__ = (
+        "_began",
         "_cancelled",
         "_cancelling",
         "_ending",
@@ -56,6 +60,7 @@ class StepScope:
         "_left",
         "_reason",
         "_task",
+        "briefly",
         "deadline",
         "ended",
         "finalising",
@@ -71,15 +76,18 @@ class StepScope:
         finalising: bool,
         seconds: float | None,
         given_up: bool = False,
+        briefly: bool = False,
     ) -> None:
         """Made by `RunControl.step_scope`; `moving`: in flight, so that a pause waits for its end.
 
         `leave` tells whether more than this step is being ended. `given_up`: a second abort ends
-        it.
+        it; `briefly`: not before it has had some time.
         """
         self.moving = moving
         self.finalising = finalising
         self.given_up = given_up
+        self.briefly = briefly
+        self._began = 0.0
         self.ended: End | None = None
         self.deadline: float | None = None
         """When its time is up, by the loop's clock; None: never, or its clock stands still."""
@@ -104,6 +112,14 @@ class StepScope:
             self._reason = reason
             # Not from within the task itself, which would take it for the end of what it does next.
             self._ending = asyncio.get_running_loop().call_soon(self._cancel)
+
+    def give_up(self) -> None:
+        """A second abort ends it; what is read has the time for that which later reads have."""
+        left = self._began + BRIEFLY - asyncio.get_running_loop().time() if self.briefly else 0.0
+        if left > 0:
+            self.end_within(left, End.GIVE_UP)
+        else:
+            self.end(End.GIVE_UP)
 
     def end_within(self, seconds: float, reason: End) -> None:
         """End it after so many s of the loop's clock, unless it has ended by then."""
@@ -131,6 +147,7 @@ class StepScope:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - steps run in tasks
         self._task, self._cancelling = task, task.cancelling()
+        self._began = asyncio.get_running_loop().time()
         self._enter(self)
         return self
 
@@ -209,7 +226,7 @@ class OpenScopes:
         """End those that a second abort ends."""
         for scope in list(self.steps):
             if scope.given_up:
-                scope.end(End.GIVE_UP)
+                scope.give_up()
 
     def is_cancelling(self, task: asyncio.Task[object] | None) -> bool:
         """Whether a timer has ended what a task does."""

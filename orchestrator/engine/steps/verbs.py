@@ -168,7 +168,8 @@ class Verbs:
         if not wanted:
             return {}
         failed: dict[str, OrchestratorError] = {}
-        with self._control.step_scope(moving=True) as scope:
+        # A finaliser that waits for it would fail, and leave undone what it was to do.
+        with self._control.step_scope(moving=True, briefly=True) as scope:
             ends = self._control.clock.now + timeout
             # Another branch may put meanwhile; one that never rests must not hold this one up.
             for _ in range(_TRIES):

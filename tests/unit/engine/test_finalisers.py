@@ -117,3 +117,26 @@ def test_finalisers_of_a_sub_sequence_are_not_dropped_before_a_third_abort(play,
 
     status, y, took = play(scenario, directory=tmp_path)
     assert (status, y, took) == (RunStatus.ABORTED, [1.0], pytest.approx(6.1, abs=0.11))
+
+
+@pytest.mark.parametrize(
+    ("takes", "written", "took"),
+    [(0.3, [6.0], 1.3), (float("inf"), [], 1.5)],
+    ids=["answers", "not"],
+)
+def test_what_a_finaliser_reads_has_half_a_second_after_a_second_abort(play, takes, written, took):
+    """It would fail otherwise, and leave undone what it was to do."""
+
+    async def scenario(it):
+        began = asyncio.get_running_loop().time()
+        it.sim.post("sim.y", 5.0)
+        later(0.9, setattr, it.sim.channels["sim.y"], "get_takes", takes)
+        later(1.0, it.ask, Verb.ABORT)
+        later(1.2, it.ask, Verb.ABORT)
+        ended = await it.run(
+            "steps: [{set: {pv: sim.x, value: 1}}, {delay: 9}]\n"
+            "finally: [{set: {pv: sim.fin, value: '=sim.y + 1'}}]"
+        )
+        return ended.status, it.puts("fin"), asyncio.get_running_loop().time() - began
+
+    assert play(scenario) == (RunStatus.ABORTED, written, pytest.approx(took, abs=0.05))
