@@ -129,11 +129,6 @@ class Api:
     def _unsubscribe(self, subscription: Subscription) -> None:
         self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
 
-    async def idle(self) -> None:
-        """Return when every listener has taken what was published."""
-        for subscription in self._subscriptions:
-            await subscription.idle()
-
     def close(self) -> None:
         """Nothing more is published: listeners take what waits, and are done."""
         for subscription in self._subscriptions:
