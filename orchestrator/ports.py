@@ -125,8 +125,74 @@ class Channels(Protocol):
         """Age in s of the put-callback that this channel still owes, None = none."""
 
 
+class Journal(Protocol):
+    """What happens in one run, kept before anybody is told of it (implemented by `data`).
+
+    Each call takes a line at once: from then on a process that is killed does not lose it.
+    """
+
+    @property
+    def full(self) -> bool:
+        """Whether the disk is so far behind that no step should begin."""
+
+    async def room(self) -> None:
+        """Return when it is not full."""
+
+    def entered(self, at: Place, label: str) -> int:
+        """The calling task enters a step, or tries it again; gives the number of that."""
+
+    def left(self, step: int, how: str = "done", why: str = "") -> None:
+        """The step of that number is left; `how` is one word, `why` what an error says."""
+
+    def met(self, condition: str, by: Iterable[Reading]) -> None:
+        """What the calling task waited for has come true, with these readings."""
+
+    def sync(self) -> None:
+        """Have all so far put on the disk, soon: a checkpoint is passed."""
+
+    def bound(self, values: Mapping[str, object]) -> None:
+        """What names are bound to when the steps have ended."""
+
+    def channels(self, outside: Channels) -> Channels:
+        """The same channels; what is put by them is written down before it leaves."""
+
+
+class NoJournal:
+    """Implements `Journal` where nothing is kept."""
+
+    full = False
+
+    async def room(self) -> None:
+        """See `Journal.room`."""
+
+    def entered(self, at: Place, label: str) -> int:
+        """See `Journal.entered`."""
+        del at, label
+        return 0
+
+    def left(self, step: int, how: str = "done", why: str = "") -> None:
+        """See `Journal.left`."""
+
+    def met(self, condition: str, by: Iterable[Reading]) -> None:
+        """See `Journal.met`."""
+
+    def sync(self) -> None:
+        """See `Journal.sync`."""
+
+    def bound(self, values: Mapping[str, object]) -> None:
+        """See `Journal.bound`."""
+
+    def channels(self, outside: Channels) -> Channels:
+        """See `Journal.channels`."""
+        return outside
+
+
 class Recorder(Protocol):
     """The data of one run, on its way to a file (implemented by `data`)."""
+
+    @property
+    def journal(self) -> Journal:
+        """What else is kept of the run."""
 
     @property
     def file(self) -> str:
@@ -138,6 +204,9 @@ class Recorder(Protocol):
 
     async def room(self) -> None:
         """Return when it is not full; by then rows may have been lost instead, see `close`."""
+
+    def describe(self, channels: Mapping[str, Metadata]) -> None:
+        """What channels are from now on; called before the first row that has one of them."""
 
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """Keep a row; None where a channel did not answer. At once; written by a thread."""

@@ -22,7 +22,7 @@ from orchestrator.api import Api, Caller, Filter, Subscription
 from orchestrator.cas import ANY, Serving
 from orchestrator.client import Client, configure_environment
 from orchestrator.config import ChannelConfig, Config, key_place, names_of, prefix_doubts
-from orchestrator.data import RunStore, hold_store, look_at_store
+from orchestrator.data import RunRecords, hold_store, look_at_store
 from orchestrator.device import Device
 from orchestrator.engine import Engine, registry_of
 from orchestrator.language.program.compiler import compile_suspenders
@@ -91,7 +91,7 @@ class Service:
         self._loop = asyncio.get_running_loop()
         registry = registry_of(config)
         self._left_out = tuple(registry.broken.values())
-        store = RunStore(config.store, self._rows_lost)
+        store = self._records = RunRecords(config.store, self._rows_lost)
         given = self._outside = outside(record, self._pull, config, registry, self._client, store)
         self._engine = Engine(
             config,
@@ -127,6 +127,7 @@ class Service:
 
     def offer(self, item: RunEvent) -> None:
         """The engine's events pass here on their way to the pull queue."""
+        self._records.heard(item)  # first: what is told stands in the journal
         self._outside.event(item)
         if isinstance(item, RunStarted) and self._announcement is not None:
             self._announcement.began(item.name, item.run_id)
@@ -288,6 +289,7 @@ class Service:
                 tasks.create_task(self._tick(), name="pulse"),
                 tasks.create_task(self._list_sequences(), name="list sequences"),
                 tasks.create_task(self._tend_channels(), name="tend channels"),
+                tasks.create_task(asyncio.to_thread(self._records.look_back), name="look back"),
             ]
             for text in self._left_out:
                 self._tell(Told(text, Severity.MAJOR))
@@ -358,6 +360,7 @@ async def open_service(
                 yield service
         finally:
             await service._outside.close()  # noqa: SLF001 - as above
+            await service._records.close()  # noqa: SLF001 - as above
 
 
 def _store_of(config: Config, foreground: str | None) -> AbstractContextManager[None]:

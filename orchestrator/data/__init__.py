@@ -1,6 +1,7 @@
 """What is kept of runs: a stream of header, rows and end, and the files that are made of it."""
 
 from orchestrator.data.lock import hold_store, look_at_store
+from orchestrator.data.records import RunRecords
 from orchestrator.data.writer import RunStore
 
-__all__ = ["RunStore", "hold_store", "look_at_store"]
+__all__ = ["RunRecords", "RunStore", "hold_store", "look_at_store"]

@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.data.sinks import Row, SpoiltError
+from orchestrator.data.sinks import Row, SpoiltError, stamp
 from orchestrator.types import Reading, RunHeader, RunStatus, path_text
 
 _PIECE = 4096
@@ -245,16 +245,7 @@ def _cells(reading: Reading | None) -> _Cells:
         return ["", "", ""]
     value = reading.value
     cell: _Cell = json.dumps(value) if isinstance(value, tuple) else value
-    return [cell, _stamp(reading), int(reading.severity)]
-
-
-def _stamp(reading: Reading) -> str:
-    """Unix s with nine digits, those of the IOC: a float of today holds seven."""
-    if reading.nanoseconds is None:
-        return f"{reading.timestamp:.9f}"
-    # Not the float's whole seconds: it may have been rounded up to the next one.
-    seconds = round(reading.timestamp - reading.nanoseconds / 1e9)
-    return f"{seconds}.{reading.nanoseconds:09d}"
+    return [cell, stamp(reading), int(reading.severity)]
 
 
 def _pieces(row: _Cells) -> Iterator[str]:

@@ -19,6 +19,15 @@ class Row(NamedTuple):
     """By channel, in the order of the `sample`; None where one did not answer."""
 
 
+def stamp(reading: Reading) -> str:
+    """Unix s with nine digits, those of the IOC: a float of today holds seven."""
+    if reading.nanoseconds is None:
+        return f"{reading.timestamp:.9f}"
+    # Not the float's whole seconds: it may have been rounded up to the next one.
+    seconds = round(reading.timestamp - reading.nanoseconds / 1e9)
+    return f"{seconds}.{reading.nanoseconds:09d}"
+
+
 class SpoiltError(Exception):
     """Somebody else has changed what a sink has written, or it is `gone`."""
 

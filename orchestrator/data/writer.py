@@ -16,7 +16,8 @@ import structlog
 
 from orchestrator.data.csv_file import CsvSink
 from orchestrator.data.sinks import Row, Sink, SpoiltError
-from orchestrator.types import Place, Reading, RunHeader, RunStatus
+from orchestrator.ports import NoJournal
+from orchestrator.types import Metadata, Place, Reading, RunHeader, RunStatus
 
 _FINISH = 30.0
 """s that the last rows may take to reach the disk."""
@@ -95,6 +96,7 @@ class RunWriter:
         lost: Callable[[str], None] = _nobody,
     ) -> None:
         """Nothing is made before the first row; `lost` as in `RunStore`."""
+        self.journal = NoJournal()
         self._header = header
         self._sinks = [_Kept(sink) for sink in sinks]
         self._rows: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
@@ -138,6 +140,9 @@ class RunWriter:
                 freed.clear()
         finally:
             self._wakes.remove(wake)
+
+    def describe(self, channels: Mapping[str, Metadata]) -> None:
+        """See `ports.Recorder.describe`: a table of values has no room for it."""
 
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """See `ports.Recorder.row`."""

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from orchestrator.engine import Library, RunFunction
 from orchestrator.ports import Channels, Recorder, Store, always
-from orchestrator.types import Place, Reading, RunHeader, RunStatus, Value
+from orchestrator.types import Metadata, Place, Reading, RunHeader, RunStatus, Value
 
 T = TypeVar("T")
 
@@ -104,6 +104,7 @@ class RecorderProxy:
     def __init__(self, interceptor: Interceptor, outside: Recorder) -> None:
         self._interceptor = interceptor
         self._outside = outside
+        self.journal = outside.journal  # nothing comes back from it
 
     @property
     def file(self) -> str:
@@ -118,6 +119,10 @@ class RecorderProxy:
     async def room(self) -> None:
         """See `ports.Recorder.room`."""
         await self._interceptor.ask("room", {}, self._outside.room)
+
+    def describe(self, channels: Mapping[str, Metadata]) -> None:
+        """See `ports.Recorder.describe`."""
+        self._outside.describe(channels)
 
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """See `ports.Recorder.row`."""

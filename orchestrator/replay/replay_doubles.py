@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.errors import InputError
+from orchestrator.ports import NoJournal
 from orchestrator.replay.index import Index
 from orchestrator.replay.port_proxies import LibraryProxy
-from orchestrator.types import Place, PushItem, Reading, RunHeader, RunStatus
+from orchestrator.types import Metadata, Place, PushItem, Reading, RunHeader, RunStatus
 
 
 class ReplayLibrary(LibraryProxy):
@@ -69,8 +70,14 @@ class NoRecorder:
     file = ""
     full = False
 
+    def __init__(self) -> None:
+        self.journal = NoJournal()
+
     async def room(self) -> None:
         """See `ports.Recorder.room`; never called, as `close`."""
+
+    def describe(self, channels: Mapping[str, Metadata]) -> None:
+        """See `ports.Recorder.describe`."""
 
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """See `ports.Recorder.row`."""

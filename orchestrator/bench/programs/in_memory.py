@@ -20,7 +20,7 @@ from orchestrator.engine import Engine, Library, Rooms
 from orchestrator.engine.python.decorators import sequence
 from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.sequences.registry import Registry
-from orchestrator.ports import always
+from orchestrator.ports import NoJournal, always
 from orchestrator.queues import MergeQueue, pull_queue, push_queue, request_queue
 from orchestrator.types import (
     Command,
@@ -113,12 +113,16 @@ class _Nowhere:
 
     file = ""
     full = False
+    journal = NoJournal()
 
     def open(self, header: RunHeader) -> _Nowhere:
         del header
         return self
 
     async def room(self) -> None:
+        pass
+
+    def describe(self, channels: Mapping[str, Metadata]) -> None:
         pass
 
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from enum import Enum, auto
 from types import TracebackType
 
@@ -37,6 +38,17 @@ class RewindRun(BaseException):
 
 class SkipStep(BaseException):
     """A step was skipped before it had what it needs, so that nothing of it is done."""
+
+
+_ended_early: ContextVar[End | None] = ContextVar("ended_early", default=None)
+
+
+def ended_early() -> End | None:
+    """Why a scope that the calling task has left was ended early; asked once, it is forgotten."""
+    reason = _ended_early.get()
+    if reason is not None:
+        _ended_early.set(None)
+    return reason
 
 
 class StepScope:
@@ -174,6 +186,7 @@ class StepScope:
             return False
         if kind is asyncio.CancelledError or misbehaved:
             self.ended = self._reason
+            _ended_early.set(self._reason)
             return True
         return False
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from orchestrator.engine.control.control import RunControl
-from orchestrator.engine.runs.run_header import Loaded, load
+from orchestrator.engine.runs.run_header import Loaded, header_of_refused, load
 from orchestrator.engine.runs.run_queue import RunQueue
 from orchestrator.engine.runs.runner import RunContext, Runner, RunOutcome, ended
 from orchestrator.errors import InputError
@@ -168,29 +168,35 @@ class Lane:
     async def _serve(self, request: RunRequest, control: RunControl) -> None:
         try:
             try:
-                await self._run(request, control, await self._load(request))
+                loaded = await self._load(request)
             except InputError as error:
                 self._refuse(request, str(error))
+            else:
+                await self._run(request, control, loaded)
         finally:
             self._control = None
             # Not before this task has ended: until then the engine is not free.
             asyncio.get_running_loop().call_soon(self._turn.set)
 
     def _refuse(self, request: RunRequest, reason: str) -> None:
-        if request.always_a_run:
-            run_id = self._new_id()
-            owner, number = request.owner, request.request
-            self._started(RunStarted(run_id, request.name, owner, number, 0))
-            self._ended(RunEnded(run_id, RunStatus.FAILED, reason, number, Cause.INPUT))
-        else:
+        if not request.always_a_run:
             self._events.offer(RunRefused(request.request, reason))
+            return
+        header = header_of_refused(self._new_id(), request, self._context.wall())
+        try:
+            self._store.open(header)
+        except Exception:  # a fault of ours: the one who asked has to be answered all the same
+            log.exception("of a run that was refused nothing is kept", name=request.name)
+        self._fail(header.run_id, request, reason)
+
+    def _fail(self, run_id: str, request: RunRequest, reason: str) -> None:
+        """A run that could not begin."""
+        number = request.request
+        self._started(RunStarted(run_id, request.name, request.owner, number, 0))
+        self._ended(RunEnded(run_id, RunStatus.FAILED, reason, number, Cause.INPUT))
 
     async def _run(self, request: RunRequest, control: RunControl, loaded: Loaded) -> None:
-        """Run it, from its first event to its last.
-
-        Raises:
-            InputError: It could not begin; no event was told.
-        """
+        """Run it, from its first event to its last."""
         run_id, name = self._new_id(), loaded.program.name or request.name
         try:
             header = loaded.header(run_id, request, self._context.view, self._context.wall())
@@ -198,7 +204,11 @@ class Lane:
             runner = self._runner = Runner(self._context, control, recorder, loaded.program)
         except Exception as error:
             log.exception("a run could not begin", name=name)
-            raise InputError(_internal(error)) from error
+            if request.always_a_run:
+                self._fail(run_id, request, _internal(error))
+            else:
+                self._events.offer(RunRefused(request.request, _internal(error)))
+            return
         control.run_id = run_id
         enter_run(run_id)
         outcome = RunOutcome(RunStatus.ABORTED, Cause.DURING, ["cancelled: the service ended"])

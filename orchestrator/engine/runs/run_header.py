@@ -58,6 +58,21 @@ def load(library: Library, request: RunRequest, configuration: str) -> Loaded:
     return Loaded(program, sources, {**_packages(), **own})
 
 
+def header_of_refused(run_id: str, request: RunRequest, now: datetime) -> RunHeader:
+    """The header of a run that could not be loaded: what was asked for."""
+    own = (SourceText(request.name, request.text, request.origin),) if request.text else ()
+    args = request.args if isinstance(request.args, Mapping) else {"ARGS": request.args}
+    return RunHeader(
+        run_id,
+        request.name or request.origin,
+        owner=request.owner,
+        how=request.how,
+        started=now,
+        sources=own,
+        arguments=args,
+    )
+
+
 @cache
 def _packages() -> Mapping[str, str]:
     python = ".".join(map(str, sys.version_info[:3]))

@@ -125,11 +125,12 @@ class Runner:
         self._program = program
         self._outcome = RunOutcome()
         self.steps = count_steps(program.all_steps) or 0
+        channels = recorder.journal.channels(context.channels)
         verbs = Verbs(
             context.config,
             context.names,
             context.view,
-            context.channels,
+            channels,
             control,
             recorder,
             context.events,
@@ -157,7 +158,13 @@ class Runner:
         )
         calls = Calls(context.library, control, self._connect, verbs.tell, context.rooms)
         self._interpreter = Interpreter(
-            verbs, control, self._reporter, calls, self.python, self._suspenders.watching
+            verbs,
+            control,
+            self._reporter,
+            calls,
+            recorder.journal,
+            self.python,
+            self._suspenders.watching,
         )
 
     @property
@@ -181,6 +188,7 @@ class Runner:
             reporting.cancel()
             await asyncio.wait({reporting})
             self._reporter.last()
+            self._recorder.journal.bound(dict(self._interpreter.names))
         self._outcome.texts += self._interpreter.failed_finalisers
         self._outcome.decided_by(self._control)
         self._outcome.texts += self._control.finalisers.dropped

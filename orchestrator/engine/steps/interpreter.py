@@ -12,7 +12,14 @@ from orchestrator.engine.control.concurrently import first_of, run_all
 from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.control.finalising import is_finalising
 from orchestrator.engine.control.report import Reporter
-from orchestrator.engine.control.step_scope import RewindRun, SkipStep
+from orchestrator.engine.control.slow_disk import has_room
+from orchestrator.engine.control.step_scope import (
+    End,
+    RewindRun,
+    SkipStep,
+    StopRun,
+    ended_early,
+)
 from orchestrator.engine.sequences.python_program import PythonProgram
 from orchestrator.engine.steps.calls import Calls
 from orchestrator.engine.steps.verbs import Verbs
@@ -32,9 +39,10 @@ from orchestrator.language.program.nodes import (
     Suspender,
 )
 from orchestrator.language.program.parts import Abort, Continue, OnDisconnect, Retry
+from orchestrator.ports import Journal
 from orchestrator.types import Path, Place, Severity, path_text
 from orchestrator.verbs.doing import Doing
-from orchestrator.verbs.flow.leaving import EndSequence
+from orchestrator.verbs.flow.leaving import EndSequence, LeaveLoop, NextPass
 from orchestrator.verbs.scope import Entry, Mark, Scope
 
 log = structlog.get_logger(__name__)
@@ -49,6 +57,7 @@ class Interpreter:
         control: RunControl,
         reporter: Reporter,
         calls: Calls,
+        journal: Journal,
         run_python: Callable[[PythonProgram, Place], Awaitable[None]],
         watching: Callable[[Sequence[Suspender]], AbstractAsyncContextManager[None]],
     ) -> None:
@@ -57,6 +66,7 @@ class Interpreter:
         `run_python` runs a Python sequence within this run; `watching` is around the steps of a
         document with suspenders.
         """
+        self._journal = journal
         self._verbs = verbs
         self._control = control
         self._reporter = reporter
@@ -68,6 +78,8 @@ class Interpreter:
         self.root: Scope | None = None
         """Of the document that is run; where there is none (Python), nothing can be gone back to.
         """
+        self.names: Mapping[str, object] = {}
+        """What is bound in the outermost list of steps."""
         self._marks: list[Mark] = []
         self._began: dict[tuple[Path, tuple[int, ...]], float] = {}
         """When the sub-sequences that are under way began, on the run's clock."""
@@ -91,6 +103,8 @@ class Interpreter:
             scope = scope.child()
         else:
             scope, first = entry.scope(), entry.index()
+        if not place.path:
+            self.names = scope
         for node in nodes[first:]:
             inside = entry if entry is not None and not entry.arrived else None
             entry = None
@@ -154,17 +168,33 @@ class Interpreter:
             await self.run(case[1], bound, place)
 
     async def _placed(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
+        step = 0  # of one that takes no time the journal tells only if it fails
+        if node.takes_time:
+            if self._journal.full and not is_finalising():
+                await self._disk_has_room()
+            step = self._journal.entered(place, node.label)
         try:
             do = self.doing(node, scope, place, entry)
             if node.limit is None:
                 await node.run(do)
             else:
                 await self._within(node, await do.number(node.limit), do)
-        except OrchestratorError as error:
-            error.step = error.step or f"{path_text(node.path)} {node.label}"
-            error.place = error.place or f"{node.where}: {error.step}"
-            error.pv = error.pv or next(iter((*node.writes, *node.reads)), "")
+        except BaseException as error:
+            if isinstance(error, OrchestratorError):
+                error.step = error.step or f"{path_text(node.path)} {node.label}"
+                error.place = error.place or f"{node.where}: {error.step}"
+                error.pv = error.pv or next(iter((*node.writes, *node.reads)), "")
+                step = step or self._journal.entered(place, node.label)
+            if step:
+                self._journal.left(step, *_way_out(error))
             raise
+        if step:
+            self._journal.left(step, _way())
+
+    async def _disk_has_room(self) -> None:
+        waits = "the disk is too slow for the journal: the run waits, and nothing is lost"
+        goes_on = "the disk takes the journal again"
+        await has_room(self._journal, self._control, self._verbs.tell, waits, goes_on)
 
     async def _within(self, node: Node, seconds: float, do: Doing) -> None:
         """Run a step that has a time for all that is inside it."""
@@ -246,8 +276,16 @@ class Interpreter:
         """Do what comes before the steps of a pass: it is told and can be skipped as a step."""
         await self._control.gate()
         self._reporter.step(node.path, node.label, place.loops)
-        with suppress(SkipStep):  # the steps follow, as where a put is skipped
+        step = self._journal.entered(place, node.label)
+        try:
             await move()
+        except SkipStep as skipped:  # the steps follow, as where a put is skipped
+            self._journal.left(step, *_way_out(skipped))
+        except BaseException as error:
+            self._journal.left(step, *_way_out(error))
+            raise
+        else:
+            self._journal.left(step, _way())
         self._reporter.finished()
 
     def left_out(self, steps: int) -> None:
@@ -408,6 +446,7 @@ class Interpreter:
             return  # no way leads back into finalisers, into branches, into what Python runs
         self._marks = [mark for mark in self._marks if mark.path != place.path]
         # A copy: what is bound later is bound again when the run goes on from here.
+        self._journal.sync()
         at_mark = scope.copied()
         shared = {id(own.variables): own.variables for own in scope.lineage()}
         variables = tuple((own, dict(own)) for own in shared.values())
@@ -419,3 +458,39 @@ class Interpreter:
         if self._marks and not left:
             self._control.requests.rewound()  # it can only go on
         self._marks = left
+
+
+_WAYS: Mapping[End | None, str] = {
+    None: "done",
+    End.SKIP: "skipped",
+    End.STOP: "stopped",
+    End.GIVE_UP: "given up",
+    End.REWIND: "rewound",
+    End.TIMEOUT: "timeout",
+}
+
+
+def _way() -> str:
+    """How a step was left that the calling task was in, in one word or two."""
+    return _WAYS[ended_early()]
+
+
+def _way_out(error: BaseException) -> tuple[str, str]:
+    """The same for one that was left by an exception, and what that says."""
+    ended_early()
+    match error:
+        case StepTimeoutError():
+            return "timeout", str(error)
+        case SkipStep():
+            return "skipped", ""
+        case StopRun():
+            return "stopped", ""
+        case RewindRun():
+            return "rewound", ""
+        case asyncio.CancelledError():
+            return "cancelled", ""
+        case LeaveLoop() | NextPass() | EndSequence():
+            return "done", ""
+        case OrchestratorError():
+            return "failed", str(error)
+    return "failed", repr(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -177,12 +177,14 @@ class Mover:
         tell: Callable[[str, Severity], None],
         held: HeldUp,
         outdated: Callable[[], None],
+        met: Callable[[str, Iterable[Reading]], None],
     ) -> None:
         """`tell` gets what an operator should know: orphans, given-up completions.
 
         `held` is told what waits, to tell what holds it up. `outdated` is called when a put is
-        done: what was read before is older than it.
+        done: what was read before is older than it. `met` is told which readback has come.
         """
+        self._met = met
         self._held = held
         self._outdated = outdated
         self._channels = channels
@@ -288,9 +290,15 @@ class Mover:
         if attempt.readback is not None and not self._control.requests.gives_up:
             await self._await_readback(attempt, timeout)
             attempt.arrived = True
+            self._tell_arrived(attempt, attempt.readback)
         if attempt.move.settle:
             await self._settle(attempt)
         attempt.done = True
+
+    def _tell_arrived(self, attempt: Attempt, readback: ChannelView) -> None:
+        read = attempt.read if attempt.reads_so(self._trust) else readback.reading
+        text = f"the readback of {attempt.put.pv} is at {_text(attempt.move.wanted)}"
+        self._met(text, [read] if isinstance(read, Reading) else [])
 
     def _look_whether_issued(self, attempt: Attempt, began: float) -> None:
         """A put that waited for an orphan may or may not have gone out before it was ended."""

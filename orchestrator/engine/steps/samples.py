@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from orchestrator.buffers import Column, Floats
 from orchestrator.engine.control.control import RunControl
+from orchestrator.engine.control.slow_disk import has_room
 from orchestrator.engine.control.step_scope import End
 from orchestrator.errors import NotConnectedError, OrchestratorError, ReadError, StepTimeoutError
 from orchestrator.ports import Channels, Recorder, View
 from orchestrator.timers import spelt
-from orchestrator.types import Place, Reading, RowTaken, Severity
-
-_UNTOLD = 1.0
-"""s for which a row waits for the disk before it is told."""
+from orchestrator.types import Metadata, Place, Reading, RowTaken, Severity
 
 
 class Samples(Mapping[str, Floats]):
@@ -60,6 +57,7 @@ class Sampler:
         self._recorder = recorder
         self._took = took
         self._tell = tell
+        self._described: dict[str, Metadata] = {}
         self.samples = Samples()
 
     async def sample(
@@ -92,20 +90,9 @@ class Sampler:
         self._keep(readings, at)
 
     async def _has_room(self) -> bool:
-        """Wait until the disk has taken enough of the rows; False if that was skipped."""
-        with self._control.step_scope(
-            moving=False, given_up=True
-        ) as scope:  # then one row more is kept
-            try:
-                async with asyncio.timeout(_UNTOLD):
-                    await self._recorder.room()
-            except TimeoutError:
-                text = "the disk is too slow for the rows: sample waits, and nothing is lost"
-                self._tell(text, Severity.MINOR)
-                await self._recorder.room()
-                self._tell("the disk takes rows again", Severity.NO_ALARM)
-        await self._control.gate()
-        return scope.ended is not End.SKIP
+        waits = "the disk is too slow for the rows: sample waits, and nothing is lost"
+        goes_on = "the disk takes rows again"
+        return await has_room(self._recorder, self._control, self._tell, waits, goes_on)
 
     async def _read(
         self, names: Sequence[str], timeout: float
@@ -126,9 +113,20 @@ class Sampler:
     def _keep(self, readings: Mapping[str, Reading | None], at: Place) -> None:
         row = {name: _number(reading) for name, reading in readings.items()}
         self.samples.append(row)
+        self._describe(readings)
         self._recorder.row(at, readings)
         columns, points = dict(self.samples), self.samples.points
         self._took(RowTaken(columns, tuple(row.values()), points, run_id=self._control.run_id))
+
+    def _describe(self, names: Iterable[str]) -> None:
+        """Say what these channels are, where nothing has been said of it or it has changed."""
+        new: dict[str, Metadata] = {}
+        for name in names:
+            metadata = self._view.channel(name).metadata
+            if metadata is not None and metadata is not self._described.get(name):
+                self._described[name] = new[name] = metadata
+        if new:
+            self._recorder.describe(new)
 
 
 def _number(reading: Reading | None) -> float:

@@ -80,10 +80,12 @@ class Verbs:
             self.tell,
             self.held,
             self.outdated,
+            recorder.journal.met,
         )
         self.history = History(view, lambda: control.clock.now, wall)
         environment = RunEnvironment(view, {}, {}, self._fresh, history=self.history)
-        self.waiter = Waiter(view, control, self._trust, environment.reading, self.held)
+        met, newest = recorder.journal.met, environment.reading
+        self.waiter = Waiter(view, control, self._trust, newest, self.held, met)
         self.master = Master(channels, view, control, events.offer, self.tell, memory, self.held)
         self.sampler = Sampler(channels, view, control, recorder, events.offer, self.tell)
 

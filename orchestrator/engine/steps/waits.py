@@ -35,11 +35,14 @@ class Waiter:
         trust: Trust,
         newest: Callable[[str], Reading],
         held: HeldUp,
+        met: Callable[[str, Iterable[Reading]], None],
     ) -> None:
         """`trust` knows which values count, `newest` which is the newest of a channel.
 
-        `held` is told what waits, to tell what holds it up.
+        `held` is told what waits, to tell what holds it up; `met` what has come true, by which
+        readings.
         """
+        self._met = met
         self._held = held
         self._newest = newest
         self._view = view
@@ -77,6 +80,7 @@ class Waiter:
             watch = self._watch(condition, how)
             with self._held.waiting(partial(self._doubts, condition)):
                 await self._until(watch, condition, refresh)
+            self._met(condition.text, watch.readings)
         if scope.ended is End.TIMEOUT:
             told = [self._seen(name, condition.accept) for name in condition.channels]
             told += [_NO_EDGE] if watch is not None and watch.began_true else []
@@ -224,6 +228,8 @@ class _Watch:
         self._loop = asyncio.get_running_loop()
         self._held: asyncio.TimerHandle | None = None
         self._was: bool | None = None
+        self.readings: list[Reading] = []
+        """Those with which it has come true."""
         self.began_true = False
         """It was true with the first value that counted, which is no edge."""
         self._again: asyncio.TimerHandle | None = None
@@ -263,12 +269,13 @@ class _Watch:
         if not rises:
             self._break()
         elif self._how.hold <= 0:
-            self.done.set_result(None)
+            self._has_held()
         elif self._held is None:
             self._held = self._loop.call_later(self._how.hold, self._has_held)
 
     def _has_held(self) -> None:
         if not self.done.done():
+            self.readings = [c.reading for c in self._channels if c.reading is not None]
             self.done.set_result(None)
 
     def _break(self) -> None:

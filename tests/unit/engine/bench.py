@@ -22,11 +22,13 @@ from orchestrator.language.names import ServerChannels
 from orchestrator.language.program.nodes import Suspender
 from orchestrator.language.text.indices import parse_indices
 from orchestrator.language.text.trajectory import Trajectory, parse_trajectory
+from orchestrator.ports import NoJournal
 from orchestrator.queues import MergeQueue, pull_queue, push_queue, request_queue
 from orchestrator.types import (
     Command,
     EngineItem,
     IndicesSet,
+    Metadata,
     Place,
     PullItem,
     PushItem,
@@ -90,6 +92,8 @@ class MemoryRecorder:
     tries: list[tuple[int, ...]] = field(default_factory=list)
     closed: list[RunStatus] = field(default_factory=list)
     file: str = ""
+    journal: NoJournal = field(default_factory=NoJournal)
+    described: list[dict[str, Metadata]] = field(default_factory=list)
     has_room: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -101,6 +105,9 @@ class MemoryRecorder:
 
     async def room(self) -> None:
         await self.has_room.wait()
+
+    def describe(self, channels: Mapping[str, Metadata]) -> None:
+        self.described.append(dict(channels))
 
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         self.rows.append((at.loops, dict(readings)))

@@ -1,0 +1,6 @@
+"""The journal of a run: all that happens in it, kept before anybody is told of it."""
+
+from orchestrator.data.journal.journals import Journals
+from orchestrator.data.journal.run_journal import RunJournal
+
+__all__ = ["Journals", "RunJournal"]

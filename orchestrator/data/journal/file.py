@@ -1,0 +1,280 @@
+"""The files of a journal: a thread empties the buffer into them, and hands them to the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from orchestrator.data.journal.buffer import LineBuffer
+from orchestrator.data.journal.entries import left_out
+from orchestrator.present import NO_LOCKS
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 0.02
+"""s between two looks at the buffer: the loop must not wake a thread for each line."""
+_SYNC = 1.0
+"""s that a loss of power may cost."""
+_AGAIN = 1.0
+"""s after which a disk that has failed is tried again."""
+_FINISH = 30.0
+"""s that the last lines may take to reach it."""
+_PIECE = 1 << 18
+"""Bytes that are written at a time."""
+_MOST_LATE = 1 << 26
+"""Bytes that may wait in memory for a disk that has failed; beyond, lines are left out."""
+_A_FILE = 1 << 24
+"""Bytes after which a file is followed by another."""
+_FILES = 16
+"""Files that a journal has at most, the first one and the last ones: a run without an end must not
+fill the disk."""
+
+
+def file_name(number: int) -> str:
+    """How the files of a journal are called, from 1 on."""
+    return "journal.jsonl" if number == 1 else f"journal-{number}.jsonl"
+
+
+class JournalFile:
+    """Takes lines at once, and never waits for the disk."""
+
+    def __init__(
+        self,
+        folder: Path,
+        buffer: LineBuffer,
+        lost: Callable[[str], None],
+        kept: Callable[[Path], None],
+        done: Callable[[LineBuffer], None],
+    ) -> None:
+        """Begin the journal of a run.
+
+        Args:
+            folder: Made by the thread; where another run has it already it gets a number.
+            buffer: Free again when it is `done`.
+            lost: Called in the thread, once, with why lines can't be kept.
+            kept: Called in the thread when its first lines are in the folder, and its last.
+            done: Called in the thread at its end.
+        """
+        self.folder = folder
+        self._buffer = buffer
+        self._lost = lost
+        self._kept = kept
+        self._done = done
+        self._late: deque[bytes] = deque()  # what there was no room for; the loop's own
+        self._late_bytes = 0
+        self._left_out = 0  # lines that are kept nowhere, and of which no line tells yet
+        self._missing = 0
+        self.error = ""
+        """Why nothing can be kept now."""
+        self._told = False
+        self._woken = threading.Event()
+        self._asleep = True
+        self._wants_sync = False
+        self._ends: float | None = None
+        self._made = self._known = False
+        self._file = self._lock = -1
+        self._number = 0
+        self._bytes = 0
+        self._dirty_since: float | None = None
+        with suppress(OSError):  # it is told by the thread
+            buffer.begin(folder / file_name(1))  # before a line: the thread may never come to it
+        self.thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self.thread.start()
+
+    def append(self, line: bytes) -> None:
+        """Take a line: a process that dies from now on does not lose it."""
+        if self._late or self._ends is not None or not self._buffer.append(line):
+            self._take_late(line)
+        if self._asleep:
+            self._asleep = False
+            self._woken.set()
+
+    def _take_late(self, line: bytes) -> None:
+        """Take a line for which the buffer has no room, or which others stand before."""
+        if self._ends is not None:
+            return  # of a put that is still owed: the run has ended without it
+        self._move_late()
+        if self._late_bytes + len(line) > _MOST_LATE:
+            self._left_out += 1
+            self._missing += 1
+            return
+        if self._left_out:
+            self._keep_late(left_out(self._left_out))
+            self._left_out = 0
+        self._keep_late(line)
+        self._move_late()
+
+    def _keep_late(self, line: bytes) -> None:
+        self._late.append(line)
+        self._late_bytes += len(line)
+
+    def _move_late(self) -> None:
+        while self._late and self._buffer.append(self._late[0]):
+            self._late_bytes -= len(self._late.popleft())
+
+    @property
+    def full(self) -> bool:
+        """Whether the disk is so far behind that nothing should be begun; not if it has failed."""
+        return self._buffer.full and not self.error
+
+    async def room(self) -> None:
+        """Return when it is not."""
+        while self.full:
+            await asyncio.sleep(_BATCH)
+            self._buffer.look()
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with it; empty = nothing."""
+        if self._missing:
+            return f"{self._missing} lines are not in the journal {self.folder}: {self.error}"
+        return f"the journal {self.folder} is not complete: {self.error}" if self.error else ""
+
+    def sync(self) -> None:
+        """Have all so far put on the disk, soon."""
+        self._wants_sync = True
+        self._woken.set()
+
+    def close(self) -> None:
+        """No line follows; the thread does the rest, within `_FINISH` s."""
+        if self._left_out:
+            self._keep_late(left_out(self._left_out))
+        self._ends = time.monotonic() + _FINISH
+        self._woken.set()
+
+    # The thread ---------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        ends: float | None = None
+        while ends is None or self.error:
+            self._woken.wait(self._patience)
+            self._woken.clear()
+            self._asleep = True  # before one looks
+            ends = self._ends
+            self._try_to_keep(last=ends is not None)
+            if self.error and ends is not None and time.monotonic() > ends:
+                log.error("a journal ends early", folder=str(self.folder), error=self.error)
+                break
+            time.sleep(_AGAIN if self.error else 0.0 if ends is not None else _BATCH)
+        for file in (self._file, self._lock):
+            if file >= 0:
+                os.close(file)
+        if self._known:
+            self._kept(self.folder)
+        self._buffer.drop(self._buffer.waiting)
+        self._done(self._buffer)
+
+    @property
+    def _patience(self) -> float | None:
+        """S until something has to be done though nothing comes."""
+        if self.error:
+            return 0.0
+        if self._dirty_since is None:
+            return None
+        return max(self._dirty_since + _SYNC - time.monotonic(), 0.0)
+
+    def _try_to_keep(self, *, last: bool) -> None:
+        try:
+            self._keep(last=last)
+        except OSError as error:
+            self.error = error.strerror or str(error)
+            if not self._told:
+                self._told = True
+                self._lost(f"nothing is kept in the journal {self.folder}: {self.error}")
+        else:
+            self.error = ""
+
+    def _keep(self, *, last: bool) -> None:
+        """Write what waits; `last`: nothing follows.
+
+        Raises:
+            OSError: The disk is full, or gone.
+        """
+        if self._file < 0:
+            self._make_folder()
+            self._begin()
+        self._empty_buffer()
+        while last and self._late:  # the loop puts nothing in any more
+            self._move_late()
+            self._empty_buffer()
+        due = self._dirty_since is not None and time.monotonic() - self._dirty_since >= _SYNC
+        if due or last or self._wants_sync:
+            self._wants_sync = False
+            os.fdatasync(self._file)
+            self._dirty_since = None
+        if self._bytes and not self._known:
+            self._known = True
+            self._kept(self.folder)
+
+    def _empty_buffer(self) -> None:
+        while piece := self._buffer.peek(_PIECE):
+            if self._dirty_since is None:
+                self._dirty_since = time.monotonic()
+            whole = piece.rfind(b"\n") + 1
+            self._write(piece[:whole] if whole else piece)
+            if whole and self._bytes >= _A_FILE:
+                self._begin()
+
+    def _write(self, piece: bytes) -> None:
+        while piece:
+            written = os.write(self._file, piece)
+            self._buffer.drop(written)
+            self._bytes += written
+            piece = piece[written:]
+
+    def _make_folder(self) -> None:
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        number, own = 1, self.folder
+        while not self._made:
+            try:
+                own.mkdir()
+                self.folder, self._made = own, True
+            except FileExistsError:
+                number += 1
+                own = self.folder.with_name(f"{self.folder.name}-{number}")
+
+    def _begin(self) -> None:
+        """Go on in the next file; of many those in the middle go."""
+        number = self._number + 1
+        path = self.folder / file_name(number)
+        self._buffer.begin(path)  # first: what is left of a process that dies now is put there
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        if self._file >= 0:
+            os.fdatasync(self._file)
+            os.close(self._file)
+        self._file, self._number, self._bytes = file, number, 0
+        if number == 1:
+            self._lock = _locked(path)
+        if number > _FILES:
+            (self.folder / file_name(number - _FILES + 1)).unlink(missing_ok=True)
+        _sync_folder(self.folder)
+
+
+def _locked(path: Path) -> int:
+    """Hold a file for as long as it is open: its process lives."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    return file
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder put on the disk."""
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # not every file system can
+            os.fsync(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,159 @@
+"""The journal of one run, as the engine writes it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+
+from orchestrator.data.journal import entries
+from orchestrator.data.journal.file import JournalFile
+from orchestrator.errors import NotConnectedError, OrchestratorError, StepTimeoutError
+from orchestrator.ports import Channels, always
+from orchestrator.types import (
+    Controlled,
+    IndicesSet,
+    Metadata,
+    Place,
+    Reading,
+    RunEnded,
+    RunEvent,
+    RunHeader,
+    StateChanged,
+    Told,
+    Value,
+)
+
+_KEPT = (Controlled, IndicesSet, RunEnded, StateChanged, Told)
+"""Events that are written down; others follow from what else is."""
+
+_step: ContextVar[int] = ContextVar("journal_step", default=0)
+"""The number of the step that the calling task is in."""
+
+
+class RunJournal:
+    """Implements `ports.Journal`."""
+
+    def __init__(self, header: RunHeader, file: JournalFile) -> None:
+        """The first line is what is known of the run."""
+        self._file = file
+        self._steps = itertools.count(1)
+        process = {"pid": os.getpid(), "host": socket.gethostname()}
+        file.append(entries.run_begun(header, process))
+
+    @property
+    def full(self) -> bool:
+        """See `ports.Journal.full`."""
+        return self._file.full
+
+    async def room(self) -> None:
+        """See `ports.Journal.room`."""
+        await self._file.room()
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with it; empty = nothing."""
+        return self._file.fault
+
+    def entered(self, at: Place, label: str) -> int:
+        """See `ports.Journal.entered`."""
+        step = next(self._steps)
+        _step.set(step)
+        self._file.append(entries.step_entered(step, at, label))
+        return step
+
+    def left(self, step: int, how: str = "done", why: str = "") -> None:
+        """See `ports.Journal.left`."""
+        self._file.append(entries.step_left(step, how, why))
+
+    def met(self, condition: str, by: Iterable[Reading]) -> None:
+        """See `ports.Journal.met`."""
+        self._file.append(entries.condition_met(_step.get(), condition, by))
+
+    def bound(self, values: Mapping[str, object]) -> None:
+        """See `ports.Journal.bound`."""
+        self._file.append(entries.names_bound(values))
+
+    def sync(self) -> None:
+        """See `ports.Journal.sync`."""
+        self._file.sync()
+
+    def channels(self, outside: Channels) -> Channels:
+        """See `ports.Journal.channels`."""
+        return _KeptChannels(self._file, outside)
+
+    # What the store has of it ------------------------------------------------------------------
+
+    def known(self, channels: Mapping[str, Metadata]) -> None:
+        """Channels are what they are from now on."""
+        self._file.append(entries.channels_known(channels))
+
+    def row(self, point: int, at: Place, readings: Mapping[str, Reading | None]) -> None:
+        """A row was taken."""
+        self._file.append(entries.row(point, at, readings))
+
+    def close(self) -> None:
+        """Nothing follows."""
+        self._file.close()
+
+    def heard(self, event: RunEvent) -> None:
+        """The engine tells something of the run."""
+        if isinstance(event, _KEPT):
+            self._file.append(entries.run_event(event))
+
+
+class _KeptChannels:
+    """Implements `ports.Channels`: each put is written down before it leaves."""
+
+    def __init__(self, file: JournalFile, outside: Channels) -> None:
+        self._file = file
+        self._outside = outside
+        self._numbers = itertools.count(1)
+        self.connect = outside.connect
+        self.get = outside.get
+        self.doubled = outside.doubled
+        self.outstanding = outside.outstanding
+
+    async def put(
+        self,
+        name: str,
+        value: Value,
+        *,
+        completion: bool,
+        timeout: float,
+        permit: Callable[[], None] = always,
+    ) -> None:
+        """See `ports.Channels.put`."""
+        file, number, step = self._file, 0, _step.get()
+
+        def leaves() -> None:
+            nonlocal number
+            permit()
+            if not number:  # with a recording between it is asked a second time
+                number = next(self._numbers)
+                line = entries.put_leaves(number, step, name, value, completion=completion)
+                file.append(line)
+
+        try:
+            await self._outside.put(
+                name, value, completion=completion, timeout=timeout, permit=leaves
+            )
+        except BaseException as error:
+            if number:
+                file.append(entries.put_ended(number, *_of_put(error)))
+            raise
+        file.append(entries.put_ended(number, "completed" if completion else "written", ""))
+
+
+def _of_put(error: BaseException) -> tuple[str, str]:
+    """How and why a put ended that was not done."""
+    match error:
+        case StepTimeoutError():
+            return "orphaned", str(error)
+        case NotConnectedError():
+            return "lost", str(error)
+        case OrchestratorError():
+            return "refused", str(error)
+    return "orphaned", ""

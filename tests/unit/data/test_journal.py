@@ -1,0 +1,222 @@
+"""The journal of a run: what is handed to it outlives its process, and any JSON reader reads it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from orchestrator.data import RunRecords
+from orchestrator.data.journal import buffer as buffers
+from orchestrator.data.journal import file as files
+from orchestrator.data.journal.buffer import left_over, new_buffer
+from orchestrator.data.journal.reader import entries_of, summary_of
+from orchestrator.errors import InputError
+from orchestrator.types import (
+    Controlled,
+    Metadata,
+    NativeType,
+    Place,
+    Reading,
+    RunEnded,
+    RunHeader,
+    RunStatus,
+    Severity,
+    SourceText,
+    Told,
+    Verb,
+)
+
+HEADER = RunHeader(
+    "20261130T160423.423Z-k3",
+    "scan",
+    owner="me@here",
+    how="START",
+    sources=(SourceText("scan", "steps: [{delay: 1}] # ü", "scan.yaml"),),
+    arguments={"points": 5, "far": float("nan")},
+    channels={"a": Metadata(NativeType.DOUBLE, units="mm"), "b": None},
+)
+
+
+def folder_of(store: Path) -> Path:
+    return store / "runs" / HEADER.run_id
+
+
+def index_of(store: Path) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(store / "index.db")) as index:
+        return index.execute("SELECT run_id, name, status FROM runs ORDER BY folder").fetchall()
+
+
+def no_trouble(why: str) -> None:
+    raise AssertionError(why)
+
+
+async def test_a_journal_tells_a_run_from_its_first_line_to_its_last(tmp_path: Path) -> None:
+    records = RunRecords(tmp_path, no_trouble)
+    record = records.open(HEADER)
+    journal = record.journal
+    step = journal.entered(Place(("steps", 0, "do", 1), (3, 1), (2,)), "set stage.x")
+    journal.met("stage.x = 1", [Reading("stage.x", 1.0, 1.5, Severity.MINOR, 4)])
+    journal.left(step, "failed", 'it said "no"')
+    record.describe({"b": Metadata(NativeType.ENUM, labels=("Off", "On"))})
+    record.row(Place(("steps", 1)), {"a": Reading("a", np.arange(100.0), 1.5), "b": None})
+    records.heard(Controlled(Verb.PAUSE, "you@there", run_id=HEADER.run_id))
+    records.heard(Told("of another run", run_id="1"))
+    journal.bound({"x": 1, "made": object})
+    assert await record.close(RunStatus.SUCCESS) == ""
+    records.heard(RunEnded(HEADER.run_id, RunStatus.FAILED, "it failed", 0, data_file=record.file))
+    await records.close()
+    run, entered, met, left, channels, row, asked, bound, end = entries_of(folder_of(tmp_path))
+    assert (run["run_id"], run["owner"], run["pid"]) == (HEADER.run_id, "me@here", os.getpid())
+    assert run["arguments"] == {"points": 5, "far": None}
+    assert run["sources"][0]["text"] == HEADER.sources[0].text
+    assert (run["channels"]["a"]["units"], run["channels"]["b"]) == ("mm", None)
+    assert (entered["path"], entered["loops"], entered["tries"]) == ("steps[0].do[1]", [3, 1], [2])
+    assert (met["step"], met["by"]["stage.x"]["value"]) == (entered["step"], 1.0)
+    assert (left["step"], left["how"], left["why"]) == (entered["step"], "failed", 'it said "no"')
+    assert channels["channels"]["b"]["labels"] == ["Off", "On"]
+    assert row["channels"]["a"]["value"]["shape"] == [100]
+    assert row["channels"]["b"] is None
+    assert (asked["event"], asked["verb"], asked["by"]) == ("controlled", "pause", "you@there")
+    assert bound["values"]["x"] == 1
+    assert (end["status"], end["message"]) == ("Failed", "it failed")
+    assert end["data_file"] == record.file
+    times = [entry["t"] for entry in entries_of(folder_of(tmp_path))]
+    assert times == sorted(times)
+    assert index_of(tmp_path) == [(HEADER.run_id, "scan", "Failed")]
+    assert not list(buffers.MEMORY.glob(f"{buffers._prefix(tmp_path)}*"))
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from orchestrator.data import RunRecords
+from orchestrator.types import Place, RunHeader
+
+async def main():
+    record = RunRecords(Path(sys.argv[1]), print).open(RunHeader("1", "scan"))
+    for number in range(int(sys.argv[2])):
+        if record.journal.full:
+            await record.journal.room()
+        record.journal.entered(Place(loops=(number,)), "set")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 1000, 200_000])
+def test_a_service_that_is_killed_loses_no_line(tmp_path: Path, lines: int) -> None:
+    """As fast as they come; the files are not there yet where there are few."""
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(lines)]
+    done = subprocess.run(command, check=False, timeout=100, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-9, "")
+    RunRecords(tmp_path, no_trouble).look_back()
+    header, *steps = entries_of(tmp_path / "runs" / "1")
+    assert header["event"] == "run"
+    assert [step["loops"] for step in steps] == [[number] for number in range(lines)]
+    assert summary_of(tmp_path / "runs" / "1").end is None
+    assert index_of(tmp_path) == [("1", "scan", "Interrupted")]
+    assert not list(left_over(tmp_path)), "once"
+
+
+async def test_the_index_is_made_anew_from_the_folders(tmp_path: Path) -> None:
+    records = RunRecords(tmp_path, no_trouble)
+    for number in range(3):
+        records.open(RunHeader(f"{number}", "scan"))
+        records.heard(RunEnded(f"{number}", RunStatus.SUCCESS, "", 0))
+    running = records.open(RunHeader("3", "goes on"))
+    await asyncio.sleep(0.2)
+    for text in (b"", b"no database, but long enough to be looked at as one" * 100):
+        (tmp_path / "index.db").write_bytes(text)
+        for name in ("index.db-wal", "index.db-shm"):
+            (tmp_path / name).unlink(missing_ok=True)
+        (tmp_path / "runs" / "nothing").mkdir(exist_ok=True)
+        records.look_back()
+        assert index_of(tmp_path) == [
+            ("0", "scan", "Success"),
+            ("1", "scan", "Success"),
+            ("2", "scan", "Success"),
+            ("3", "goes on", None),
+        ]
+    del running
+    records.heard(RunEnded("3", RunStatus.STOPPED, "", 0))
+    await records.close()
+    assert index_of(tmp_path)[-1] == ("3", "goes on", "Stopped")
+
+
+async def test_a_disk_that_fails_is_told_once_and_takes_all_when_it_is_back(tmp_path: Path) -> None:
+    told: list[str] = []
+    records = RunRecords(tmp_path, told.append)
+    (tmp_path / "runs").write_text("in the way")
+    record = records.open(HEADER)
+    step = record.journal.entered(Place(), "set")
+    while not told:  # noqa: ASYNC110 - a thread tells it
+        await asyncio.sleep(0.01)
+    assert "is kept in the journal" in told[0]
+    assert "is not complete" in await record.close(RunStatus.SUCCESS)
+    (tmp_path / "runs").unlink()
+    record.journal.left(step)
+    records.heard(RunEnded(HEADER.run_id, RunStatus.FAILED, "", 0))
+    await records.close()
+    assert [entry["event"] for entry in entries_of(folder_of(tmp_path))] == [
+        "run", "step_entered", "step_left", "run_ended",
+    ]  # fmt: skip
+    assert len(told) == 1
+
+
+async def test_a_long_journal_keeps_its_first_file_and_its_last_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_A_FILE", 2000)
+    monkeypatch.setattr(files, "_FILES", 3)
+    records = RunRecords(tmp_path, no_trouble)
+    record = records.open(HEADER)
+    for number in range(200):
+        record.journal.entered(Place(loops=(number,)), "set")
+        if number % 10 == 0:
+            await asyncio.sleep(0.03)
+    records.heard(RunEnded(HEADER.run_id, RunStatus.SUCCESS, "", 0))
+    await records.close()
+    names = sorted(path.name for path in folder_of(tmp_path).iterdir())
+    assert len(names) == 3
+    assert "journal.jsonl" in names
+    header, *_, end = entries_of(folder_of(tmp_path))
+    assert (header["event"], end["event"]) == ("run", "run_ended")
+
+
+def test_lines_go_round_the_buffer_and_come_out_as_they_went_in(tmp_path: Path) -> None:
+    buffer = new_buffer(1000, tmp_path)
+    rng, came, went = np.random.default_rng(1), b"", b""
+    for number in range(2000):
+        line = b"%d" % number * int(rng.integers(1, 60)) + b"\n"
+        if buffer.append(line):
+            went += line
+        if rng.random() < 0.3 or buffer.waiting > 700:
+            piece = buffer.peek(int(rng.integers(1, 400)))
+            buffer.drop(len(piece))
+            came += piece
+    came += buffer.peek(10_000)
+    assert came == went
+    assert not buffer.append(b"x" * 1001)
+    buffer.close()
+
+
+def test_what_is_no_journal_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no journal"):
+        list(entries_of(tmp_path))
+    (tmp_path / "journal.jsonl").write_text(json.dumps({"event": "run", "format": 99}) + "\n")
+    with pytest.raises(InputError, match="another version"):
+        summary_of(tmp_path)
+    (tmp_path / "journal.jsonl").write_text("{\n")
+    with pytest.raises(InputError, match="no line of a journal"):
+        summary_of(tmp_path)
