@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
@@ -36,6 +36,13 @@ FORMAT = 1
 
 SHORT = 64
 """Elements of an array that are written; of a longer one the first of them."""
+
+LONGEST = 1 << 17
+"""Bytes of a line; a longer one is written in parts, so that each finds room."""
+
+_PART = 1 << 16
+"""Characters of a line that a part of it has: with all of them escaped it is none that is longer.
+"""
 
 _PLACES = 10_000
 """Steps whose place is remembered as text."""
@@ -183,6 +190,14 @@ def run_event(event: RunEvent) -> bytes:
 def left_out(lines: int) -> bytes:
     """So many lines are missing here."""
     return _line(f'{_begun("left_out")},"lines":{lines}')
+
+
+def parts(line: bytes) -> Iterator[bytes]:
+    """A part of a line that is too long; `text` of all of them, in order, is that line."""
+    text = line.decode("ascii").rstrip("\n")
+    pieces = [text[start : start + _PART] for start in range(0, len(text), _PART)]
+    for number, piece in enumerate(pieces, 1):
+        yield _line(f'{_begun("part")},"part":{number},"of":{len(pieces)},"text":{quoted(piece)}')
 
 
 def _facts(event: str, facts: Mapping[str, object]) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from orchestrator.data.journal.buffer import LineBuffer
-from orchestrator.data.journal.entries import left_out
+from orchestrator.data.journal.entries import LONGEST, left_out, parts
 from orchestrator.present import NO_LOCKS
 
 log = structlog.get_logger(__name__)
@@ -91,12 +91,26 @@ class JournalFile:
         self.thread.start()
 
     def append(self, line: bytes) -> None:
-        """Take a line: a process that dies from now on does not lose it."""
+        """Take a line: a process that dies from now on does not lose it.
+
+        Unless the disk is so far behind that the buffer is full, see `full`: then it is lost with
+        the process.
+        """
+        if len(line) > LONGEST:
+            self._append_parts(line)
+            return
         if self._late or self._ends is not None or not self._buffer.append(line):
             self._take_late(line)
         if self._asleep:
             self._asleep = False
             self._woken.set()
+
+    def _append_parts(self, line: bytes) -> None:
+        if self._late_bytes + len(line) > _MOST_LATE:
+            self._leave_out()  # as a whole: nobody could read a part of it
+            return
+        for part in parts(line):
+            self.append(part)
 
     def _take_late(self, line: bytes) -> None:
         """Take a line for which the buffer has no room, or which others stand before."""
@@ -104,14 +118,17 @@ class JournalFile:
             return  # of a put that is still owed: the run has ended without it
         self._move_late()
         if self._late_bytes + len(line) > _MOST_LATE:
-            self._left_out += 1
-            self._missing += 1
+            self._leave_out()
             return
         if self._left_out:
             self._keep_late(left_out(self._left_out))
             self._left_out = 0
         self._keep_late(line)
         self._move_late()
+
+    def _leave_out(self) -> None:
+        self._left_out += 1
+        self._missing += 1
 
     def _keep_late(self, line: bytes) -> None:
         self._late.append(line)
@@ -120,23 +137,26 @@ class JournalFile:
     def _move_late(self) -> None:
         while self._late and self._buffer.append(self._late[0]):
             self._late_bytes -= len(self._late.popleft())
+            self._woken.set()
 
     @property
     def full(self) -> bool:
         """Whether the disk is so far behind that nothing should be begun; not if it has failed."""
-        return self._buffer.full and not self.error
+        return (self._buffer.full or bool(self._late)) and not self.error
 
     async def room(self) -> None:
         """Return when it is not."""
         while self.full:
             await asyncio.sleep(_BATCH)
+            self._move_late()
             self._buffer.look()
 
     @property
     def fault(self) -> str:
         """What is wrong with it; empty = nothing."""
         if self._missing:
-            return f"{self._missing} lines are not in the journal {self.folder}: {self.error}"
+            why = self.error or "the disk did not take them"
+            return f"{self._missing} lines are not in the journal {self.folder}: {why}"
         return f"the journal {self.folder} is not complete: {self.error}" if self.error else ""
 
     def sync(self) -> None:
@@ -211,7 +231,7 @@ class JournalFile:
             self._wants_sync = False
             os.fdatasync(self._file)
             self._dirty_since = None
-        if self._bytes and not self._known:
+        if not self._known and (self._bytes or self._number > 1):
             self._known = True
             self._kept(self.folder)
 

@@ -43,9 +43,10 @@ _TABLE = (
     message TEXT NOT NULL,
     data_file TEXT NOT NULL
 ) WITHOUT ROWID""",
-    "CREATE INDEX by_name ON runs (name, folder)",
     "CREATE INDEX not_ended ON runs (folder) WHERE status IS NULL",
 )
+_STATUS = 8
+"""Which of its columns that is."""
 _KEEP = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -62,13 +63,15 @@ class RunIndex:
         with self._told(), self._opened() as index, index:
             index.execute(_KEEP, _row(folder))
 
-    def look_over(self) -> None:
+    def look_over(self) -> list[str]:
         """Take in what is new in the folders, and what nobody runs any more: it is Interrupted.
 
-        That it can't be is logged.
+        Gives the folders of those that are Interrupted since the last time. That the index can't
+        be kept is logged.
         """
+        interrupted: list[str] = []
         if not self._folders.is_dir():
-            return  # there has been no run yet
+            return interrupted  # there has been no run yet
         with self._told(), self._opened() as index:
             there = {path.name for path in self._folders.iterdir()}
             known = _names(index, "SELECT folder FROM runs")
@@ -80,6 +83,8 @@ class RunIndex:
                 rows = [row for name in names if (row := _row_of(self._folders / name))]
                 with index:  # not for longer: others may want to write as well
                     index.executemany(_KEEP, rows)
+                interrupted += [str(row[0]) for row in rows if row[_STATUS] == INTERRUPTED]
+        return interrupted
 
     @contextmanager
     def _told(self) -> Iterator[None]:

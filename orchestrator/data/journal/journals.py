@@ -6,11 +6,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from orchestrator.data.journal.buffer import LineBuffer, left_over, new_buffer
 from orchestrator.data.journal.file import JournalFile
 from orchestrator.data.journal.index import RunIndex
 from orchestrator.data.journal.run_journal import RunJournal
 from orchestrator.types import RunHeader
+
+log = structlog.get_logger(__name__)
 
 _BUFFER = 1 << 22
 """Bytes of lines that may wait for the disk in shared memory: some 10,000 steps."""
@@ -46,9 +50,12 @@ class Journals:
 
     def look_back(self) -> None:
         """Keep what processes have left that were killed. Reads and writes: not for the loop."""
-        for _ in left_over(self._directory):
-            pass
-        self._index.look_over()
+        for file in left_over(self._directory):
+            log.info("what a killed process has left is in the journal now", file=str(file))
+        interrupted = self._index.look_over()
+        if interrupted:
+            text = "runs were under way when their process was killed: Interrupted"
+            log.warning(text, runs=len(interrupted), last=interrupted[-1])
 
     def close(self) -> None:
         """Wait for the disk. Blocks: not for the loop."""

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -36,37 +36,61 @@ class Summary:
 
 
 def entries_of(folder: Path) -> Iterator[Entry]:
-    """All lines of a journal, in order; one at the end that is not whole is none.
+    """All that a journal tells, in order; a line at the end that is not whole is none.
 
     Raises:
         InputError: It is no journal, or one that this version can't read.
     """
     first = True
+    for entry in _joined(_lines(folder)):
+        if first:
+            _check(entry, folder / file_name(1))
+            first = False
+        yield entry
+
+
+def _lines(folder: Path) -> Iterator[Entry]:
     for path in _files(folder):
         with path.open("rb") as file:
             for line in file:
                 if not line.endswith(b"\n"):
                     return
-                entry = _entry(line, path)
-                if first:
-                    _check(entry, path)
-                    first = False
-                yield entry
+                yield _entry(line, path)
+
+
+def _joined(lines: Iterable[Entry]) -> Iterator[Entry]:
+    """Lines that were written in parts as one each; where parts of one are missing it is none."""
+    pieces: list[str] = []
+    for entry in lines:
+        if entry.get("event") != "part":
+            yield entry
+            continue
+        if entry["part"] == 1:
+            pieces = []
+        elif entry["part"] != len(pieces) + 1:
+            continue
+        pieces.append(entry["text"])
+        if entry["of"] == len(pieces):
+            yield json.loads("".join(pieces))
 
 
 def summary_of(folder: Path) -> Summary:
-    """A run in short: only the beginning and the end of its journal are read.
+    """A run in short: only the beginning and the end of its journal are read, as a rule.
 
     Raises:
         InputError: It is no journal, or one that this version can't read.
     """
     first = folder / file_name(1)
     try:
+        header = next(entries_of(folder), None)
+        if header is None:
+            raise InputError(f"{first}: there is no whole line in it")
         with first.open("rb") as file:
-            header = _entry(file.readline(), first)
-            _check(header, first)
             under_way = _is_held(file.fileno())
-        end = _last(_files(folder)[-1])
+        ends = (_last(path) for path in reversed(_files(folder)))  # the newest may be empty yet
+        end = next((end for end in ends if end), None)
+        if end and end.get("event") == "part":
+            *_, end = entries_of(folder)
     except OSError as error:
         raise InputError(f"{folder} has no journal: {error.strerror}") from error
     return Summary(header, end if end and end.get("event") == "run_ended" else None, under_way)

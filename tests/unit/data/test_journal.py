@@ -211,6 +211,68 @@ def test_lines_go_round_the_buffer_and_come_out_as_they_went_in(tmp_path: Path) 
     buffer.close()
 
 
+async def test_a_line_longer_than_the_buffer_is_kept_whole(tmp_path: Path) -> None:
+    records = RunRecords(tmp_path, no_trouble)
+    document = 'log: "ü" # \n' * 800_000
+    header = RunHeader("1", "large", sources=(SourceText("large", document, "large.yaml"),))
+    record = records.open(header)
+    assert record.journal.full
+    await asyncio.wait_for(record.journal.room(), 20)
+    assert not record.journal.full
+    seen = Reading("text", "x" * 3_000_000, 1.5)
+    record.row(Place(("steps", 0)), {"text": seen})
+    step = record.journal.entered(Place(), "set")
+    assert await record.close(RunStatus.SUCCESS) == ""
+    records.heard(RunEnded("1", RunStatus.FAILED, "m" * 1_000_000, 0))
+    await records.close()
+    run, row, entered, end = entries_of(tmp_path / "runs" / "1")
+    assert run["sources"][0]["text"] == document
+    assert row["channels"]["text"]["value"] == seen.value
+    assert entered["step"] == step
+    assert len(end["message"]) == 1_000_000
+    short = summary_of(tmp_path / "runs" / "1")
+    assert (short.header["run_id"], short.end) == ("1", end)
+    for line in (tmp_path / "runs" / "1" / "journal.jsonl").read_bytes().splitlines():
+        assert len(line) <= 1 << 17
+        json.loads(line)
+
+
+async def test_a_line_that_finds_no_memory_is_counted_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_MOST_LATE", 1_000_000)
+    records = RunRecords(tmp_path, no_trouble)
+    record = records.open(HEADER)
+    record.row(Place(), {"text": Reading("text", "x" * 2_000_000, 1.5)})
+    record.journal.left(record.journal.entered(Place(), "set"))
+    assert "1 lines are not in the journal" in await record.close(RunStatus.SUCCESS)
+    records.heard(RunEnded(HEADER.run_id, RunStatus.FAILED, "", 0))
+    await records.close()
+    told = [entry["event"] for entry in entries_of(folder_of(tmp_path))]
+    assert sorted(told) == ["left_out", "run", "run_ended", "step_entered", "step_left"]
+
+
+async def test_the_end_is_found_where_the_newest_file_is_empty_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_A_FILE", 1)
+    records = RunRecords(tmp_path, no_trouble)
+    records.open(HEADER)
+    records.heard(RunEnded(HEADER.run_id, RunStatus.SUCCESS, "", 0))
+    await records.close()
+    newest = max(folder_of(tmp_path).iterdir(), key=lambda path: (len(path.name), path.name))
+    assert newest.read_bytes() == b""
+    assert index_of(tmp_path) == [(HEADER.run_id, "scan", "Success")]
+
+
+def test_parts_of_a_line_without_its_first_are_no_line(tmp_path: Path) -> None:
+    begun = b'{"event":"run","format":1}\n'
+    part = b'{"event":"part","part":%d,"of":3,"text":"{}"}\n'
+    parts = part % 2 + part % 3
+    (tmp_path / "journal.jsonl").write_bytes(begun + parts + b'{"event":"told"}\n')
+    assert [entry["event"] for entry in entries_of(tmp_path)] == ["run", "told"]
+
+
 def test_what_is_no_journal_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no journal"):
         list(entries_of(tmp_path))
