@@ -13,6 +13,7 @@ from writers.api import api
 from writers.attacked import withstands
 from writers.costs import figures
 from writers.decisions import FOLDER, decisions
+from writers.journal import journal
 from writers.language import expressions, pvs, steps
 from writers.markdown import REFERENCE
 from writers.operation import commands, configuration, environment, errors_page
@@ -35,6 +36,7 @@ def pages() -> dict[str, str]:
         "testing.md": testing_page,
         "environment.md": environment,
         "errors.md": errors_page,
+        "journal.md": journal,
         "figures.md": figures,
         "withstands.md": withstands,
     }

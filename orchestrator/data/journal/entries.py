@@ -193,7 +193,7 @@ def left_out(lines: int) -> bytes:
 
 
 def parts(line: bytes) -> Iterator[bytes]:
-    """A part of a line that is too long; `text` of all of them, in order, is that line."""
+    """A part of a line that is too long for one."""
     text = line.decode("ascii").rstrip("\n")
     pieces = [text[start : start + _PART] for start in range(0, len(text), _PART)]
     for number, piece in enumerate(pieces, 1):

@@ -27,7 +27,7 @@ _PATIENCE = 5.0
 """s that another process may take to write to it."""
 _AT_ONCE = 200
 """Runs that are taken in at a time."""
-_TABLE = (
+TABLE = (
     "DROP TABLE IF EXISTS runs",
     """CREATE TABLE runs (
     folder TEXT PRIMARY KEY,
@@ -127,7 +127,7 @@ def _make(index: sqlite3.Connection) -> None:
     with index:
         index.execute("BEGIN IMMEDIATE")
         if _version(index) != VERSION:  # nobody else has meanwhile
-            for statement in _TABLE:
+            for statement in TABLE:
                 index.execute(statement)
             index.execute(f"PRAGMA user_version = {VERSION}")
 

@@ -26,7 +26,7 @@ from orchestrator.types import (
     Value,
 )
 
-_KEPT = (Controlled, IndicesSet, RunEnded, StateChanged, Told)
+KEPT = (Controlled, IndicesSet, RunEnded, StateChanged, Told)
 """Events that are written down; others follow from what else is."""
 
 _step: ContextVar[int] = ContextVar("journal_step", default=0)
@@ -100,7 +100,7 @@ class RunJournal:
 
     def heard(self, event: RunEvent) -> None:
         """The engine tells something of the run."""
-        if isinstance(event, _KEPT):
+        if isinstance(event, KEPT):
             self._file.append(entries.run_event(event))
 
 
