@@ -32,6 +32,7 @@ ROWS: Sequence[Row] = (
     Row("waveform", "1e6 doubles at 20 Hz, mirrored", rows_flow.waveforms),
     Row("million", "a run of 1,000,000 trivial steps", rows_steps.million_steps),
     Row("python", "set in a Python sequence, in memory", rows_steps.python_steps),
+    Row("journal", "set with a journal, in memory", rows_steps.journal_steps),
     Row("buffer", "circular buffer of 1e6", rows_scale.circular_buffer),
     Row("start", "service with 100 channels; --help", rows_scale.start_up),
     Row("accounts", "1,000,000 updates, told of all the way", rows_accounts.accounts),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -163,6 +164,25 @@ def python_steps(rig: Rig) -> Iterator[Figure]:
         taken = interleaved(rig.rounds, contestants)
     what = "run.set / the step set, on a channel in memory"
     yield ratio(what, taken, "python", "document", scale=1e6 / count, unit="µs")
+
+
+def journal_steps(rig: Rig) -> Iterator[Figure]:
+    """A `set` that is written down before it leaves, against one of which nothing is kept."""
+    count = rig.some(5000, 200)
+    with ExitStack() as stack:
+        enter = stack.enter_context
+        store = enter(tempfile.TemporaryDirectory(dir=rig.folder))
+        kept = enter(rig.program("in_memory", loop="auto", store=store))
+        not_kept = enter(rig.program("in_memory", loop="auto"))
+        text = json.dumps(document([_put_loop("memory.x", count)]))
+        contestants = {
+            "with": partial(kept.seconds, "document", text=text),
+            "without": partial(not_kept.seconds, "document", text=text),
+        }
+        _once(contestants)
+        taken = interleaved(rig.rounds, contestants)
+    what = "the step set with a journal / without, on a channel in memory"
+    yield ratio(what, taken, "with", "without", scale=1e6 / count, unit="µs")
 
 
 def _count_loop(count: int) -> dict[str, Any]:

@@ -10,11 +10,13 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from orchestrator import loops
 from orchestrator.bench.programs.answering import answer_all, settings
 from orchestrator.config import ChainConfig, ChannelConfig, Config, names_of
+from orchestrator.data import RunRecords
 from orchestrator.device import Device
 from orchestrator.engine import Engine, Library, Rooms
 from orchestrator.engine.python.decorators import sequence
@@ -136,8 +138,8 @@ class _Nowhere:
 class InMemory:
     """What the benchmark asks of them."""
 
-    def __init__(self) -> None:
-        """On the running loop."""
+    def __init__(self, store: str) -> None:
+        """On the running loop; with a `store` runs leave there what those of a service leave."""
         own = ChannelConfig(_CHANNEL, "MEMORY:x")
         config = Config(
             chain={"memory": ChainConfig("memory", "MEMORY:", channels={_CHANNEL: own})}
@@ -150,6 +152,7 @@ class InMemory:
         self._channels = _Channels(self._pull)
         self._numbers = itertools.count(-1, -1)
         self._ended: asyncio.Future[RunEnded] | None = None
+        self._records = RunRecords(Path(store), print) if store else None
         library = Library(None, names, Registry({"puts": puts}))
         self._engine = Engine(
             config,
@@ -157,7 +160,7 @@ class InMemory:
             self._device.table,
             self._channels,
             self,
-            _Nowhere(),
+            self._records or _Nowhere(),
             lambda: datetime.now().astimezone(),
             library,
             rooms=Rooms(threads=True),
@@ -165,6 +168,8 @@ class InMemory:
 
     def offer(self, event: RunEvent) -> None:
         """The engine's events."""
+        if self._records is not None:
+            self._records.heard(event)
         self._pull.offer(event)
         if isinstance(event, RunEnded) and self._ended is not None:
             self._ended.set_result(event)
@@ -187,6 +192,11 @@ class InMemory:
         if end.status is not RunStatus.SUCCESS:
             raise RuntimeError(f"the run did not succeed: {end}")
 
+    async def close(self) -> None:
+        """Return when all is on the disk."""
+        if self._records is not None:
+            await self._records.close()
+
     async def work(self) -> None:
         """Run device and engine; what is published goes nowhere."""
         async with asyncio.TaskGroup() as tasks:
@@ -200,12 +210,13 @@ class InMemory:
 
 async def main() -> None:
     """Work until the benchmark has no more questions."""
-    memory = InMemory()
+    memory = InMemory(settings().get("store", ""))
     working = asyncio.create_task(memory.work(), name="device and engine")
     try:
         await answer_all({"document": memory.document, "python": memory.python})
     finally:
         working.cancel()
+        await memory.close()
 
 
 if __name__ == "__main__":
