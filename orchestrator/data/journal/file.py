@@ -61,7 +61,7 @@ class JournalFile:
             folder: Made by the thread; where another run has it already it gets a number.
             buffer: Free again when it is `done`.
             lost: Called in the thread, once, with why lines can't be kept.
-            kept: Called in the thread when its first lines are in the folder, and its last.
+            kept: Called in the thread when its first line is in the folder, and its last.
             done: Called in the thread at its end.
         """
         self.folder = folder
@@ -83,12 +83,20 @@ class JournalFile:
         self._made = self._known = False
         self._file = self._lock = -1
         self._number = 0
-        self._bytes = 0
+        self._bytes = 0  # in the file that is written to
+        self._written = 0  # in all of them
+        self._first = 0
         self._dirty_since: float | None = None
         with suppress(OSError):  # it is told by the thread
             buffer.begin(folder / file_name(1))  # before a line: the thread may never come to it
         self.thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self.thread.start()
+
+    def begin(self, line: bytes) -> None:
+        """Take the first line; with it in the folder a reader knows what it is."""
+        lines = parts(line) if len(line) > LONGEST else (line,)
+        self._first = sum(map(len, lines))  # before the thread sees one
+        self.append(line)
 
     def append(self, line: bytes) -> None:
         """Take a line: a process that dies from now on does not lose it.
@@ -231,7 +239,7 @@ class JournalFile:
             self._wants_sync = False
             os.fdatasync(self._file)
             self._dirty_since = None
-        if not self._known and (self._bytes or self._number > 1):
+        if not self._known and self._written >= self._first:
             self._known = True
             self._kept(self.folder)
 
@@ -249,6 +257,7 @@ class JournalFile:
             written = os.write(self._file, piece)
             self._buffer.drop(written)
             self._bytes += written
+            self._written += written
             piece = piece[written:]
 
     def _make_folder(self) -> None:

@@ -41,7 +41,7 @@ class RunJournal:
         self._file = file
         self._steps = itertools.count(1)
         process = {"pid": os.getpid(), "host": socket.gethostname()}
-        file.append(entries.run_begun(header, process))
+        file.begin(entries.run_begun(header, process))
 
     @property
     def full(self) -> bool:

@@ -211,7 +211,9 @@ def test_lines_go_round_the_buffer_and_come_out_as_they_went_in(tmp_path: Path) 
     buffer.close()
 
 
-async def test_a_line_longer_than_the_buffer_is_kept_whole(tmp_path: Path) -> None:
+async def test_a_line_longer_than_the_buffer_is_kept_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     records = RunRecords(tmp_path, no_trouble)
     document = 'log: "ü" # \n' * 800_000
     header = RunHeader("1", "large", sources=(SourceText("large", document, "large.yaml"),))
@@ -235,6 +237,7 @@ async def test_a_line_longer_than_the_buffer_is_kept_whole(tmp_path: Path) -> No
     for line in (tmp_path / "runs" / "1" / "journal.jsonl").read_bytes().splitlines():
         assert len(line) <= 1 << 17
         json.loads(line)
+    assert "index" not in "".join(capsys.readouterr()), "it was asked when there was a part of it"
 
 
 async def test_a_line_that_finds_no_memory_is_counted_and_told(
