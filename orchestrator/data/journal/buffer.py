@@ -8,6 +8,7 @@ import itertools
 import mmap
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,8 @@ _BASE, _LENGTH = range(2)
 """Fields of each of the two places, in front of the name itself."""
 _NAMED_AT = (64, 64 + (_HEAD - 64) // 2)
 _LONGEST = (_HEAD - 64) // 2 - 16
+_ABANDONED = 86400.0
+"""s after which that of a store that is gone is given up: it may be a disk that comes back."""
 _numbers = itertools.count()
 
 
@@ -132,15 +135,9 @@ class LineBuffer:
         Raises:
             OSError: The disk is full.
         """
-        place = self._head[_PLACE]
-        if self._head[_KIND] != _MAGIC or place > 1:
+        path, base = self.file()
+        if path is None:
             return None
-        with self._fields(place) as fields:
-            base, length = fields[_BASE], fields[_LENGTH]
-        if not 0 < length <= _LONGEST:
-            return None
-        start = _NAMED_AT[place] + 16
-        path = Path(os.fsdecode(self._memory[start : start + length]))
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
             # There may be more in it than the head says: the thread died between the two.
@@ -151,6 +148,18 @@ class LineBuffer:
             file.flush()
             os.fsync(file.fileno())
         return path
+
+    def file(self) -> tuple[Path | None, int]:
+        """Where the lines go, and the position of the first that does; None: it has none."""
+        place = self._head[_PLACE]
+        if self._head[_KIND] != _MAGIC or place > 1:
+            return None, 0
+        with self._fields(place) as fields:
+            base, length = fields[_BASE], fields[_LENGTH]
+        if not 0 < length <= _LONGEST:
+            return None, 0
+        start = _NAMED_AT[place] + 16
+        return Path(os.fsdecode(self._memory[start : start + length])), base
 
 
 def new_buffer(size: int, store: Path) -> LineBuffer:
@@ -213,6 +222,29 @@ def left_over(store: Path) -> Iterator[Path]:
             buffer.close()
         if kept is not None:
             yield kept
+
+
+def give_up_abandoned() -> Iterator[Path]:
+    """Remove what killed processes have left of stores that are gone; gives the files it was for.
+
+    Nobody would ever ask for it, and it takes memory. Reads files: not for the event loop.
+    """
+    for path in sorted(MEMORY.glob("orchestrator-*")):
+        try:
+            if time.time() - path.stat().st_mtime < _ABANDONED:
+                continue
+            file = os.open(path, os.O_RDWR)
+        except OSError:  # another user's, or gone by now
+            continue
+        buffer = _locked(file, path)
+        if buffer is None:
+            os.close(file)
+            continue
+        journal, _ = buffer.file()
+        gone = journal is None or not journal.parents[2].is_dir()  # {store}/runs/{id}/journal…
+        buffer.close(keep=not gone)
+        if gone and journal is not None:
+            yield journal
 
 
 def _locked(file: int, path: Path) -> LineBuffer | None:

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import structlog
 
-from orchestrator.data.journal.buffer import LineBuffer, left_over, new_buffer
+from orchestrator.data.journal.buffer import (
+    LineBuffer,
+    give_up_abandoned,
+    left_over,
+    new_buffer,
+)
 from orchestrator.data.journal.file import JournalFile
 from orchestrator.data.journal.index import RunIndex
 from orchestrator.data.journal.run_journal import RunJournal
@@ -52,6 +57,8 @@ class Journals:
         """Keep what processes have left that were killed. Reads and writes: not for the loop."""
         for file in left_over(self._directory):
             log.info("what a killed process has left is in the journal now", file=str(file))
+        for file in give_up_abandoned():
+            log.warning("the last lines of a killed run are given up: no store", file=str(file))
         interrupted = self._index.look_over()
         if interrupted:
             text = "runs were under way when their process was killed: Interrupted"

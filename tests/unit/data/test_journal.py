@@ -276,6 +276,30 @@ def test_parts_of_a_line_without_its_first_are_no_line(tmp_path: Path) -> None:
     assert [entry["event"] for entry in entries_of(tmp_path)] == ["run", "told"]
 
 
+def test_what_is_left_of_a_store_that_is_gone_is_given_up_after_a_day(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    buffer = new_buffer(1000, gone)
+    buffer.begin(gone / "runs" / "1" / "journal.jsonl")
+    buffer.append(b"{}\n")
+    (left,) = buffers.MEMORY.glob(f"{buffers._prefix(gone)}*")
+    records = RunRecords(tmp_path / "other", no_trouble)
+    day = left.stat().st_mtime - 2 * 86400
+    os.utime(left, (day, day))
+    records.look_back()
+    assert left.exists(), "its process lives"
+    buffer.close(keep=True)
+    records.look_back()
+    assert left.exists(), "its store is there, and may be asked for"
+    gone.rmdir()
+    os.utime(left)
+    records.look_back()
+    assert left.exists(), "the store may come back"
+    os.utime(left, (day, day))
+    records.look_back()
+    assert not left.exists()
+
+
 def test_what_is_no_journal_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no journal"):
         list(entries_of(tmp_path))
