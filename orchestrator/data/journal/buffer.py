@@ -183,7 +183,9 @@ def _shared(size: int, store: Path) -> LineBuffer:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Now: a page that can't be had when it is first written to would end the process.
         os.posix_fallocate(file, 0, _HEAD + size)
-        memory = mmap.mmap(file, _HEAD + size)
+        # Mapped at once as well: later each page would cost its first writer a fault.
+        flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
+        memory = mmap.mmap(file, _HEAD + size, flags=flags)
         memory[:8] = _MAGIC.to_bytes(8, sys.byteorder)
         new.rename(path)  # not before it is locked and whole
     except OSError:

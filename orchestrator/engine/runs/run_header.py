@@ -12,7 +12,7 @@ from importlib.metadata import version
 from orchestrator.engine.sequences.library import Library
 from orchestrator.language.program.nodes import Another, Runnable, walk
 from orchestrator.ports import View
-from orchestrator.types import RunHeader, RunRequest, SourceText
+from orchestrator.types import RunHeader, RunRequest, SourceText, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def load(library: Library, request: RunRequest, configuration: str) -> Loaded:
 def header_of_refused(run_id: str, request: RunRequest, now: datetime) -> RunHeader:
     """The header of a run that could not be loaded: what was asked for."""
     own = (SourceText(request.name, request.text, request.origin),) if request.text else ()
-    args = request.args if isinstance(request.args, Mapping) else {"ARGS": request.args}
+    args = request.args if isinstance(request.args, Mapping) else {fields.ARGS.name: request.args}
     return RunHeader(
         run_id,
         request.name or request.origin,
