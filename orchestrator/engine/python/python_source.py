@@ -15,6 +15,8 @@ from itertools import islice, product
 from types import FunctionType
 from typing import Any, TypeAlias, cast
 
+from orchestrator.syntax_trees import syntax_tree
+
 MOST_CASES = 100
 """Combinations of loop variables with which one call is looked at."""
 
@@ -120,7 +122,7 @@ def _source_of(function: Callable[..., object]) -> tuple[Function, str, int] | N
     """A function's source, its file and first line; None where it is not what was imported."""
     try:
         lines, first = inspect.getsourcelines(function)
-        body = ast.parse(textwrap.dedent("".join(lines))).body
+        body = syntax_tree(textwrap.dedent("".join(lines))).body
         file = inspect.getsourcefile(function) or "?"
     except (OSError, TypeError, SyntaxError):
         return None

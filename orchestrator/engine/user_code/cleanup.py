@@ -18,6 +18,8 @@ from pathlib import Path
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
+from orchestrator.syntax_trees import syntax_tree
+
 _OURS = str(Path(__file__).parents[2])
 _PYTHON = sysconfig.get_path("stdlib")
 _INSTALLED = sysconfig.get_path("purelib"), sysconfig.get_path("platlib")
@@ -191,7 +193,7 @@ def _blocks_in_function(code: CodeType) -> _Blocks:
 def blocks_in(file: str) -> _Blocks:
     """The blocks of a source file as it is when this is first asked: when it is imported."""
     try:
-        tree = ast.parse("".join(linecache.getlines(file)) or "(")
+        tree = syntax_tree("".join(linecache.getlines(file)) or "(")
     except (SyntaxError, ValueError):
         return _Blocks((), (), known=False)
     tries = [node for node in ast.walk(tree) if isinstance(node, ast.Try | ast.TryStar)]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
 
+from orchestrator.syntax_trees import syntax_tree
 from orchestrator.types import fields
 
 CMD, NESTED_INDICES, ACK = fields.CMD.name, fields.NESTED_INDICES.name, fields.ACK.name
@@ -61,7 +62,7 @@ class Taken:
 
 def _tree(kind: type) -> ast.AST | None:
     try:
-        return ast.parse(textwrap.dedent(inspect.getsource(kind)))
+        return syntax_tree(textwrap.dedent(inspect.getsource(kind)))
     except (OSError, TypeError, SyntaxError):
         return None
 

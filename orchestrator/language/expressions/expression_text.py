@@ -9,6 +9,7 @@ import warnings
 
 from orchestrator.errors import InputError
 from orchestrator.language.expressions.operand import shortened
+from orchestrator.syntax_trees import syntax_tree
 
 LONGEST = 4000
 """Characters of an expression."""
@@ -49,7 +50,7 @@ def parsed(text: str) -> ast.expr:
         with _FILTERS, warnings.catch_warnings():
             # Python warns of such as '\d', which is text like any other here.
             warnings.simplefilter("ignore")
-            return ast.parse(" ".join(text.split("\n")).strip(), mode="eval").body
+            return syntax_tree(" ".join(text.split("\n")).strip(), "eval").body
     except (RecursionError, MemoryError) as error:
         raise InputError(f"{shortened(text)}: nested too deeply") from error
     except (SyntaxError, ValueError) as error:

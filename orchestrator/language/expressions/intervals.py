@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from orchestrator.syntax_trees import syntax_tree
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -32,7 +34,7 @@ def interval_of(text: str, variables: Mapping[str, object]) -> Interval | None:
         variables: A number or an interval for each of its names.
     """
     try:
-        return _interval(ast.parse(text.strip(), mode="eval").body, variables)
+        return _interval(syntax_tree(text.strip(), "eval").body, variables)
     except (SyntaxError, ValueError, RecursionError, OverflowError):
         return None
 

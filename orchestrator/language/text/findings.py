@@ -22,6 +22,7 @@ from pydantic import (
 
 from orchestrator.language.names import suggestion
 from orchestrator.language.values.operations import described
+from orchestrator.syntax_trees import syntax_tree
 from orchestrator.types import Path
 
 
@@ -68,7 +69,7 @@ def field_texts(model: type[BaseModel]) -> dict[str, str]:
 @cache  # to find a class in its file takes 10 ms, and most models have the same bases
 def _own_texts(model: type[Strict]) -> dict[str, str]:
     """What stands below the fields that a model does not inherit, by their names."""
-    (definition,) = ast.parse(dedent(inspect.getsource(model))).body
+    (definition,) = syntax_tree(dedent(inspect.getsource(model))).body
     texts = {}
     for field, text in pairwise(cast(ast.ClassDef, definition).body):
         match field, text:
