@@ -11,6 +11,8 @@ from orchestrator.data.journal import entries
 from orchestrator.data.journal.index import TABLE, VERSION
 from orchestrator.data.journal.run_journal import KEPT
 from orchestrator.types import (
+    Answered,
+    Asked,
     Controlled,
     IndicesSet,
     Limits,
@@ -63,6 +65,15 @@ _LINES: tuple[tuple[Callable[..., Any], bytes], ...] = (
     (entries.parts, next(entries.parts(b'{"t":1796054663.3,"event":"row", \xe2\x80\xa6'[:33]))),
 )
 _EVENTS = {
+    Answered: Answered(1, "B", "answered", "me@console", run_id=_RUN),
+    Asked: Asked(
+        "Which sample?",
+        "str",
+        ("A", "B"),
+        number=1,
+        since="2026-11-30T17:04:23.423+01:00",
+        run_id=_RUN,
+    ),
     Controlled: Controlled(Verb.PAUSE, "me@console", run_id=_RUN),
     IndicesSet: IndicesSet("{}", run_id=_RUN),
     StateChanged: StateChanged(RunState.RUNNING, run_id=_RUN),

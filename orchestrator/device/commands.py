@@ -48,10 +48,11 @@ class RunText:
 
 @dataclass(frozen=True, slots=True)
 class ControlText:
-    """`pause`, `resume`, `stop`, `skip`, `answer`, `abort [reason]`."""
+    """`pause`, `resume`, `stop`, `skip`, `abort [reason]`, `answer [value]`."""
 
     verb: Verb
     reason: str = ""
+    """Or the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,8 @@ def _parse_words(words: list[str]) -> Parsed:
         return QueueText("submit", _parse_run(verb, rest))
     if verb == "queue":
         return _parse_queue(rest)
-    if verb == "abort":
-        return ControlText(Verb.ABORT, " ".join(rest))
+    if verb in ("abort", "answer"):
+        return ControlText(_CONTROLS[verb], " ".join(rest))
     if verb not in _KNOWN:
         hint = suggestion(verb[:_SHOWN], _KNOWN, kind="commands")
         raise InputError(f"CMD: unknown command {_short(verb)!r}{hint}")

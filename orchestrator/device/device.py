@@ -324,13 +324,12 @@ class Device:
 
     def _take_control(self, command: Command, control: ControlText) -> Iterator[Decision]:
         if control.verb is Verb.ANSWER:
-            if not self._lane.answer():  # once: the next question may be another's
-                yield from self._refuse(
-                    command, "nothing is asked that could be answered", late=True
-                )
+            try:  # once: the next question may be another's
+                yield self._lane.answer(control.reason, command.owner)
+            except InputError as error:
+                yield from self._refuse(command, str(error), late=True)
                 return
-            control = ControlText(Verb.RESUME)
-        if self._lane.reserved:
+        elif self._lane.reserved:
             by, run_id = command.owner, self._lane.running_id
             yield Control(control.verb, control.reason, by, run_id)
         else:

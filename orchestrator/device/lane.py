@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orchestrator.errors import InputError
+from orchestrator.language.text.answers import answer_of
 from orchestrator.types import (
+    Asked,
+    Control,
     RunEnded,
     RunEvent,
     RunLoading,
     RunRefused,
     RunSnapshot,
     RunStarted,
-    Told,
+    Verb,
     reduce,
     run_of,
 )
@@ -31,8 +35,8 @@ class LaneState:
         """The request for a run of which nothing has been heard yet."""
         self._loading = False
         """A run of the queue is read."""
-        self._answered = False
-        """The question that is asked has its answer already."""
+        self._answered = ""
+        """The answer that the question has which is asked; empty: it has none yet."""
 
     @property
     def runs(self) -> Mapping[str, RunSnapshot]:
@@ -60,15 +64,28 @@ class LaneState:
         """A run is asked for."""
         self.reserved, self._preparing = True, request
 
-    def answer(self) -> bool:
-        """Somebody answers; whether there was a question, which has no other answer yet."""
-        asked, self._answered = self.run.question and not self._answered, True
-        return asked
+    def answer(self, text: str, by: str) -> Control:
+        """Somebody answers what is asked; gives what is asked of the engine by that.
+
+        Raises:
+            InputError: Nothing is asked, somebody else was first, or it is no answer to that.
+        """
+        question = self.run.question
+        if question is None:
+            raise InputError("nothing is asked that could be answered")
+        if self._answered:
+            raise InputError(f"{question.text!r} has an answer already: {self._answered}")
+        answer_of(question, text)
+        given = text.strip() or ("the default" if question.takes_a_value else "to go on")
+        self._answered = f"{given}{f' by {by}' if by else ''}"
+        verb = Verb.ANSWER if question.takes_a_value else Verb.RESUME
+        reason = text if question.takes_a_value else ""
+        return Control(verb, reason, by, self.running_id, question.number)
 
     def take(self, event: RunEvent) -> RunSnapshot:
         """Note an event; gives the snapshot, after it, of the run that it is about."""
-        if isinstance(event, Told) and event.question:
-            self._answered = False
+        if isinstance(event, Asked):
+            self._answered = ""
         if isinstance(event, RunStarted):
             self.former = self.run
         elif self._is_of_the_former(event):

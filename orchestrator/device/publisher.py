@@ -13,6 +13,8 @@ from orchestrator.config import Config
 from orchestrator.types import (
     Accepted,
     Alarm,
+    Answered,
+    Asked,
     Controlled,
     Field,
     IndicesSet,
@@ -65,19 +67,36 @@ SHOWN: Mapping[Field, Shown] = {
     fields.VALUES: lambda run: np.array(() if run.row is None else run.row.row),
     fields.DATA_NPTS: lambda run: run.points,
     fields.NESTED_INDICES: lambda run: run.indices,
+    fields.QUESTION: lambda run: "" if run.question is None else _question(run.question),
+    fields.ANSWER: lambda run: "" if run.answered is None else run.answered.text,
 }
 """What each PV of a lane shows of its run."""
 
 _FIGURES = (fields.STEP, fields.PROGRESS, fields.ELAPSED, fields.REMAINING, fields.HUNG_SEC)
 _AT_FIRST = (
     *(fields.RUN_NAME, fields.OWNER, fields.MESSAGE, fields.NSTEPS),
-    *(*_FIGURES, fields.STEP_NAME, fields.LOOP_INDEX),
+    *(*_FIGURES, fields.STEP_NAME, fields.LOOP_INDEX, fields.QUESTION, fields.ANSWER),
 )
 """Posted first when a run starts; between these and those after them, columns are cleared."""
 _STARTED = (fields.DATA_NPTS, fields.STATUS, fields.RUN_ID, fields.START, fields.BUSY)
 _ENDED = (fields.STATE, fields.STATUS, fields.START, fields.BUSY)
 """Posted last when it ends; the order is part of the contract."""
 _ENTERED = (fields.STEP, fields.STEP_NAME, fields.LOOP_INDEX)
+
+
+def _question(asked: Asked) -> str:
+    """A question as QUESTION shows it."""
+    facts = {
+        "text": asked.text,
+        "type": asked.kind or "go on",
+        "choices": list(asked.choices) or None,
+        "min": asked.least,
+        "max": asked.most,
+        "default": asked.default,
+        "timeout": asked.timeout,
+        "since": asked.since,
+    }
+    return json.dumps({name: fact for name, fact in facts.items() if fact is not None})
 
 
 def shown(field: Field, run: RunSnapshot) -> Update:
@@ -122,6 +141,10 @@ class RunPublisher:
                 yield from self._pause(run)
             case StepStarted():
                 yield from _of(run, _ENTERED)
+            case Asked():
+                yield from _of(run, (fields.ANSWER, fields.QUESTION, fields.MESSAGE))
+            case Answered():
+                yield from _of(run, (fields.ANSWER, fields.QUESTION))
             case Told() | Controlled():
                 yield shown(fields.MESSAGE, run)
             case Progressed():
@@ -175,6 +198,8 @@ class RunPublisher:
         if run.told is run.ended:  # else what was told last stays
             yield shown(fields.MESSAGE, run)
         yield from self._pause(run)
+        if run.answered is None:  # a question may have stood there to the end
+            yield shown(fields.QUESTION, run)
         yield from _of(run, _ENDED)
 
     def _pause(self, run: RunSnapshot) -> Iterator[PushItem]:

@@ -18,7 +18,9 @@ from rich.text import Text
 from orchestrator.display.background import background_stdout
 from orchestrator.display.output import unread
 from orchestrator.display.progress import RunProgress
+from orchestrator.language.text.answers import right_answers
 from orchestrator.types import (
+    Asked,
     Controlled,
     Progressed,
     RowTaken,
@@ -38,6 +40,7 @@ _PLAIN_PERIOD = 1.0
 _BAR_WIDTH = 40
 
 _ANSWERS = "Enter answers"
+_ANSWER = "orchestrator answer"
 
 _SELF_EVIDENT = (RunState.RUNNING, RunState.IDLE)
 """States that need no line of their own, but for the end of a pause."""
@@ -67,9 +70,13 @@ class RunDisplay:
         self.progress = RunProgress()
         self.keys = ""
         """What keys do, where there are any."""
+        self.typed = ""
+        """What was typed so far as an answer to the question that is asked."""
 
     def take(self, event: RunEvent) -> None:
         """Take the next event of the run; returns at once."""
+        if isinstance(event, Asked):
+            self.typed = ""  # that was for another question
         self.progress.take(event)
 
     def note(self, text: str) -> None:
@@ -77,6 +84,10 @@ class RunDisplay:
 
     def hint(self, text: str) -> None:
         """Show this in the place of what keys do; empty = that again."""
+
+    def type(self, text: str) -> None:
+        """Show this as what was typed as an answer."""
+        self.typed = text
 
     def hide(self) -> None:
         """Draw nothing: the terminal is somebody else's for a while."""
@@ -132,8 +143,10 @@ class PlainDisplay(RunDisplay):
                 self.note(event.text)
             case Told():
                 self.note(event.text)
-                if event.question:
-                    self.note("it waits; in another terminal, in this folder: orchestrator answer")
+            case Asked():
+                self.note(asked_text(event))
+                value = " VALUE" if event.takes_a_value else ""
+                self.note(f"it waits; in another terminal, in this folder: {_ANSWER}{value}")
             case StepStarted() | Progressed():
                 self._step()
             case _:
@@ -174,6 +187,8 @@ class LiveDisplay(RunDisplay):
                 self.note(event.text)
             case Told():
                 self._console.print(Text(event.text, style=_style_of(event)))
+            case Asked():
+                self._console.print(Text(asked_text(event), style="bold"))
             case RowTaken() | RunEnded() | RunRefused():
                 return  # rows can be many; the end is shown by what comes after
             case _:
@@ -189,6 +204,12 @@ class LiveDisplay(RunDisplay):
     def hint(self, text: str) -> None:
         """See `RunDisplay`."""
         self._hint = text
+        self._draw()
+
+    @unread()
+    def type(self, text: str) -> None:
+        """See `RunDisplay`."""
+        super().type(text)
         self._draw()
 
     @unread()
@@ -217,13 +238,28 @@ class LiveDisplay(RunDisplay):
             return Group(panel, Text(self._hint, style="bold yellow", no_wrap=True))
         if not self.keys:
             return panel
-        keys = f"{_ANSWERS} · {self.keys}" if self.progress.run.question else self.keys
+        question = self.progress.run.question
+        if question is not None and question.takes_a_value:
+            return Group(panel, _answer_line(question, self.typed))
+        keys = f"{_ANSWERS} · {self.keys}" if question is not None else self.keys
         return Group(panel, Text(keys, style="dim", no_wrap=True, overflow="ellipsis"))
 
 
+def asked_text(question: Asked) -> str:
+    """A question, and what answers it."""
+    right = right_answers(question)
+    default = "" if question.default is None else f"; {question.default} unless told otherwise"
+    return f"{question.text} ({right}{default})" if right else question.text
+
+
+def _answer_line(question: Asked, typed: str) -> Text:
+    """What is typed as an answer, and what would be one."""
+    line = Text("answer: ", style="bold yellow", no_wrap=True, overflow="ellipsis")
+    line.append(f"{typed}_", style="bold")
+    return line.append(f"  {right_answers(question)} · Enter sends it", style="dim")
+
+
 def _style_of(told: Told) -> str:
-    if told.question:
-        return "bold"
     return "yellow" if told.severity is Severity.MINOR else "red" if told.severity else ""
 
 

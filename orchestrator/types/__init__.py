@@ -3,6 +3,8 @@
 from orchestrator.types.clients import ClientFigures, ClientLimits, SubscriberFigures
 from orchestrator.types.events import (
     Accepted,
+    Answered,
+    Asked,
     Controlled,
     IndicesSet,
     Progressed,
@@ -69,7 +71,9 @@ __all__ = [
     "Accepted",
     "Access",
     "Alarm",
+    "Answered",
     "Array",
+    "Asked",
     "Cause",
     "ClientFigures",
     "ClientLimits",

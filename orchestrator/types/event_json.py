@@ -95,6 +95,7 @@ _FROM_JSON: Mapping[str, Callable[[Any], object]] = {
     "Path": lambda text: (text,),
     "float": _number,
     "tuple[int, ...]": tuple,
+    "tuple[Scalar, ...]": tuple,
     "tuple[float, ...]": lambda row: tuple(map(_number, row)),
     "tuple[QueuedRun, ...]": lambda runs: tuple(QueuedRun(**run) for run in runs),
 }

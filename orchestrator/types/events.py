@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from orchestrator.types.runs import Cause, RunState, RunStatus, Verb
 from orchestrator.types.values import Path, Severity
+
+Scalar: TypeAlias = bool | int | float | str
+"""A single value, as documents have them."""
+AnswerKind: TypeAlias = Literal["", "float", "int", "str", "bool"]
+"""What kind of value answers a question; empty: none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +143,49 @@ class Told(_OfRun):
 
     text: str
     severity: Severity = Severity.NO_ALARM
-    question: bool = False
-    """A step `ask` waits from now on until the run is resumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(_OfRun):
+    """A step `ask` waits for an answer from now on; exactly one `Answered` follows."""
+
+    text: str
+    """What is asked."""
+    kind: AnswerKind = ""
+    """`float`, `int`, `str`, `bool`; empty: it only waits until the run is resumed."""
+    choices: tuple[Scalar, ...] = ()
+    """The only answers, where there are any."""
+    least: float | None = None
+    """The least number that is an answer."""
+    most: float | None = None
+    """The greatest number that is one."""
+    default: Scalar | None = None
+    """The answer where none is given; None = there is none."""
+    timeout: float | None = None
+    """s within which it has to be answered; None = for ever."""
+    number: int = 0
+    """Names it among those of its run, from 1."""
+    since: str = ""
+    """The time of day, ISO 8601."""
+
+    @property
+    def takes_a_value(self) -> bool:
+        """Whether an answer is more than to go on."""
+        return self.kind != ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(_OfRun):
+    """Nobody waits for the answer to a question any more."""
+
+    number: int
+    """The question's."""
+    text: str
+    """The answer; empty where there is none."""
+    how: str
+    """`answered`; `default`, where nobody did; `ended`, where the step was ended before."""
+    by: str = ""
+    """Who has answered: user@host, as the client claims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +236,8 @@ RunEvent: TypeAlias = (
     | StepStarted
     | RowTaken
     | Told
+    | Asked
+    | Answered
     | Progressed
     | IndicesSet
     | RunEnded

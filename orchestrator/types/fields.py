@@ -154,7 +154,7 @@ CMD = _text(
     "CMD",
     _LONGEST,
     "A command: run NAME [key=value …], submit NAME [key=value …], pause, resume, stop, "
-    "abort [reason], skip, answer, queue clear|start|hold|remove N|move N POSITION, ping; "
+    "abort [reason], skip, answer [value], queue clear|start|hold|remove N|move N POSITION, ping; "
     "or a whole sequence, text that begins with { or has several lines; or a trajectory, text "
     "that begins with [ or linear(. A plain string and a long string are taken alike. "
     "Put-callback completes when the command is accepted.",
@@ -265,6 +265,22 @@ PROGRESS = _number("PROGRESS", "How far it is.", "%", display=Limits(0.0, 100.0)
 ELAPSED = _number("ELAPSED", "Time since its start, without pauses.", "s")
 REMAINING = _number("REMAINING", "Estimated time to its end, without pauses.", "s")
 HUNG_SEC = _number("HUNG_SEC", "Time since anything moved.", "s")
+QUESTION = _text(
+    "QUESTION",
+    _LONG,
+    "What a step ask waits for, a JSON object: text, type (float, int, str, bool; go on, where it "
+    "takes no value), choices, min, max, default, timeout and since, as far as it has them. Empty "
+    "where nothing is asked.",
+    edge=True,
+)
+ANSWER = _text(
+    "ANSWER",
+    _LONG,
+    "An answer to it, the first of which counts; empty takes the default, or goes on. A wrong one "
+    "is refused with what would be right, and fails its put. Shows the last answer.",
+    access=Access.ASK,
+    asks=Verb.ANSWER,
+)
 LOOP_INDEX = _array(
     "LOOP_INDEX",
     NativeType.LONG,

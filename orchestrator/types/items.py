@@ -119,6 +119,8 @@ class Control:
     """Who asks: user@host, as the client claims."""
     run_id: str = ""
     """The run that was under way when it was asked; empty while one is only loaded."""
+    question: int = 0
+    """ANSWER: which question of that run; the answer is `reason`."""
 
 
 @dataclass(frozen=True, slots=True)

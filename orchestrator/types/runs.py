@@ -20,7 +20,7 @@ class Verb(StrEnum):
     ABORT = "abort"
     SKIP = "skip"
     ANSWER = "answer"
-    """Answers what a step `ask` asks; nothing else."""
+    """Answers what a step `ask` asks, by its text; nothing else."""
     INDICES = "indices"
     """An index object, to be shown as `Nested_Indices`."""
     SELECT = "select"

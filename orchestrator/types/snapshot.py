@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.types.events import (
+    Answered,
+    Asked,
     Controlled,
     IndicesSet,
     Progressed,
@@ -56,10 +58,12 @@ class RunSnapshot:
     """Those that were told last."""
     row: RowTaken | None = None
     """Its last row; has those before as well."""
-    told: Told | Controlled | RunEnded | None = None
+    told: Told | Asked | Controlled | RunEnded | None = None
     """What has given `message`."""
-    question: bool = False
-    """A step `ask` waits for its answer."""
+    question: Asked | None = None
+    """What a step `ask` waits for; None = for nothing."""
+    answered: Answered | None = None
+    """The answer to its last question."""
     indices: str = ""
     """The index object that was shown last, by this run or one before."""
     ended: RunEnded | None = None
@@ -125,6 +129,8 @@ class RunSnapshot:
                 return Message()
             case Told(text, severity):
                 return Message(text, severity, Alarm.STATE if severity else Alarm.NO_ALARM)
+            case Asked() as question:
+                return Message(question.text)
             case Controlled() as asked:
                 return Message(asked.text)
             case RunEnded():
@@ -167,6 +173,7 @@ def reduce(run: RunSnapshot, event: RunEvent) -> RunSnapshot:
                 event,
                 run.told,
                 run.question,
+                run.answered,
                 run.indices,
                 run.ended,
             )
@@ -175,19 +182,21 @@ def reduce(run: RunSnapshot, event: RunEvent) -> RunSnapshot:
         case Progressed():
             return replace(run, figures=event, done=event.done)
         case StateChanged(state):
-            return replace(run, state=state, question=run.question and _is_pause(state))
-        case Told():
-            return replace(run, told=event, question=run.question or event.question)
-        case Controlled():
+            return replace(run, state=state)
+        case Asked():
+            return replace(run, told=event, question=event, answered=None)
+        case Answered():
+            return replace(run, question=None, answered=event)
+        case Told() | Controlled():
             return replace(run, told=event)
         case IndicesSet(text):
             return replace(run, indices=text)
         case RunStarted():
             return RunSnapshot(event, run.state, indices=run.indices)
         case RunEnded(status=RunStatus.SUCCESS, message=""):
-            return replace(run, state=RunState.IDLE, question=False, ended=event)
+            return replace(run, state=RunState.IDLE, question=None, ended=event)
         case RunEnded():
-            return replace(run, state=RunState.IDLE, question=False, ended=event, told=event)
+            return replace(run, state=RunState.IDLE, question=None, ended=event, told=event)
         case _:  # of no run
             return run
 

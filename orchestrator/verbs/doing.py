@@ -13,7 +13,7 @@ from orchestrator.language.program.nodes import Another, Node
 from orchestrator.language.program.parts import Put
 from orchestrator.language.values.conditions import Relation
 from orchestrator.language.values.operations import described
-from orchestrator.types import Place, Severity, path_text
+from orchestrator.types import Asked, Place, Severity, path_text
 from orchestrator.verbs.awaited import Accept, Condition, How
 from orchestrator.verbs.scope import SINCE, Entry, Scope
 
@@ -136,8 +136,8 @@ class RunWorld(Protocol):
     def outdated(self) -> None:
         """Something was put: what was read before is older than that."""
 
-    async def ask(self, text: str) -> None:
-        """Pause with a message until resumed."""
+    async def ask(self, question: Asked) -> object | None:
+        """Ask the operators; the answer, None where there is none."""
 
     def tell(self, text: str, severity: Severity = Severity.NO_ALARM) -> None:
         """Tell the operator."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -9,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator import loops
-from orchestrator.api import EVENTS
+from orchestrator.api import EVENTS, Caller
 from orchestrator.cli.local.sequence import load
 from orchestrator.cli.settings import Chosen, choose, owner, settings
 from orchestrator.cli.terminal.codes import code_of_run
@@ -23,7 +24,7 @@ from orchestrator.display.run_end import show_outcome
 from orchestrator.language.program.nodes import Runnable, Walk, walk
 from orchestrator.language.text.arguments import parse_assignments
 from orchestrator.service import Service, open_service
-from orchestrator.types import RunEnded, RunRefused, RunStatus, Verb
+from orchestrator.types import Command, Reply, RunEnded, RunRefused, RunStatus, Verb
 
 LOOPBACK = ServerConfig(port=0, interfaces=("127.0.0.1",))
 """Where an embedded service serves its PVs: for nobody outside, on a free port."""
@@ -102,11 +103,17 @@ class Embedded:
     def _press(self, _count: int, name: str) -> None:
         self._abort(name)
 
-    def _ask(self, verb: Verb) -> None:
+    def _ask(self, verb: Verb, text: str) -> None:
         if verb is Verb.ABORT:
             self._abort("the key q")
         elif self._service is not None:
-            self._service.control(verb, by=owner())
+            reply = self._service.api.ask(Command(verb, text=text), Caller(owner()))
+            reply.add_done_callback(self._told)
+
+    def _told(self, reply: asyncio.Future[Reply]) -> None:
+        """What was asked for by a key is done, or refused."""
+        if not reply.cancelled() and reply.result().error:
+            self._display.note(reply.result().error)
 
     def _abort(self, reason: str) -> None:
         self._pressed += 1

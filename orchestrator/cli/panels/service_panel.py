@@ -106,17 +106,28 @@ def skip(
     return run_commands.send("skip", "", server, run, config, verbose)
 
 
-@panel.command()
+@panel.command(ignore_unknown_options=True)  # negative numbers
 def answer(
+    value: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="VALUE",
+            help="The answer; without one it is the default, or to go on.",
+            show_default=False,
+        ),
+    ] = None,
     server: Server = "",
     run: ForegroundRun = "",
     config: ConfigFile = None,
     verbose: Verbose = 0,
 ) -> int:
-    """Answer the question of a step `ask`: the run goes on."""
+    """Answer the question of a step `ask`: the run goes on.
+
+    A wrong answer is refused with what would be right; the first right one counts.
+    """
     from orchestrator.cli.remote import run_commands
 
-    return run_commands.send("answer", "", server, run, config, verbose)
+    return run_commands.send("answer", " ".join(value or []), server, run, config, verbose)
 
 
 @panel.command(error_as_json)

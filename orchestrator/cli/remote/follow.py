@@ -267,11 +267,11 @@ class RunFollower:
         """Whether there may be a question; the service knows."""
         return self._display.progress.run.state is RunState.PAUSED
 
-    def _ask(self, verb: Verb) -> None:
+    def _ask(self, verb: Verb, text: str) -> None:
         if verb is Verb.ABORT:
             self._abort("the key q")
         else:
-            self._commands.put_nowait(verb.value)
+            self._commands.put_nowait(f"{verb.value} {shlex.quote(text)}" if text else verb.value)
 
     def _abort(self, how: str) -> None:
         self._pressed += 1

@@ -1,5 +1,7 @@
 """Keys of a foreground run: a letter is a command, Enter answers a question.
 
+Where a question takes a value, what is typed is the answer until Enter sends it, and no command.
+
 The terminal gives each key at once and shows none, as long as the run has it; it is given back at
 every way out, by Ctrl-Z and by signals too. A run that is in the background, or that has no
 terminal on both sides, leaves it alone.
@@ -29,6 +31,10 @@ _VERBS = {"p": Verb.PAUSE, "r": Verb.RESUME, "s": Verb.SKIP}
 _SEQUENCES = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
 """What arrow and function keys send: several characters, none of which is meant."""
 
+_BACKSPACE = "\x7f\b"
+_KILL = "\x15"
+"""Ctrl-U: the line is begun anew."""
+
 HINT = "p pause · r resume · s skip · q abort"
 """What stands below a run."""
 _SURE = "abort this run? y aborts it, any other key lets it run"
@@ -40,19 +46,19 @@ class Keys:
     def __init__(
         self,
         display: RunDisplay,
-        ask: Callable[[Verb], None],
+        ask: Callable[[Verb, str], None],
         is_asked: Callable[[], bool] | None = None,
     ) -> None:
         """Nothing has been typed yet.
 
         Args:
             display: Shows what a key needs.
-            ask: Called with PAUSE, RESUME, SKIP, ABORT, or ANSWER.
+            ask: Called with PAUSE, RESUME, SKIP, ABORT; or with ANSWER and the answer.
             is_asked: Whether an answer is due; None = as the display knows.
         """
         self._display = display
         self._ask = ask
-        self._is_asked = is_asked or (lambda: display.progress.run.question)
+        self._is_asked = is_asked or (lambda: display.progress.run.question is not None)
         self._unsure = False
 
     def take(self, received: bytes) -> None:
@@ -61,19 +67,36 @@ class Keys:
             self._press(key)
 
     def _press(self, key: str) -> None:
-        if self._unsure:
+        question = self._display.progress.run.question
+        if question is not None and question.takes_a_value and not self._unsure:
+            self._type(key)
+        elif self._unsure:
             self._unsure = False
             self._display.hint("")
             if key == "y":
-                self._ask(Verb.ABORT)
+                self._ask(Verb.ABORT, "")
         elif key == "q":
             self._unsure = True
             self._display.hint(_SURE)
         elif key in "\r\n":
             if self._is_asked():
-                self._ask(Verb.ANSWER)
+                self._ask(Verb.ANSWER, "")
         elif key in _VERBS:
-            self._ask(_VERBS[key])
+            self._ask(_VERBS[key], "")
+
+    def _type(self, key: str) -> None:
+        """A key of an answer."""
+        typed = self._display.typed
+        if key in "\r\n":
+            self._ask(Verb.ANSWER, typed)
+            typed = ""
+        elif key in _BACKSPACE:
+            typed = typed[:-1]
+        elif key == _KILL:
+            typed = ""
+        elif key.isprintable():
+            typed += key
+        self._display.type(typed)
 
 
 class Terminal:
@@ -162,7 +185,7 @@ class Terminal:
 @contextmanager
 def keys(
     display: RunDisplay,
-    ask: Callable[[Verb], None],
+    ask: Callable[[Verb, str], None],
     *,
     is_asked: Callable[[], bool] | None = None,
 ) -> Iterator[None]:

@@ -13,6 +13,8 @@ from orchestrator.data.journal.file import JournalFile
 from orchestrator.errors import NotConnectedError, OrchestratorError, StepTimeoutError
 from orchestrator.ports import Channels, always
 from orchestrator.types import (
+    Answered,
+    Asked,
     Controlled,
     IndicesSet,
     Metadata,
@@ -26,7 +28,7 @@ from orchestrator.types import (
     Value,
 )
 
-KEPT = (Controlled, IndicesSet, RunEnded, StateChanged, Told)
+KEPT = (Answered, Asked, Controlled, IndicesSet, RunEnded, StateChanged, Told)
 """Events that are written down; others follow from what else is."""
 
 _step: ContextVar[int] = ContextVar("journal_step", default=0)

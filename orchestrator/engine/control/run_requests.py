@@ -34,6 +34,8 @@ class RunRequests:
         self._on_state = on_state
         self.on_suspended_resume: Callable[[str, bool], None] = lambda _by, _only: None
         """Told who resumes a run that is suspended, and whether only that; of `Suspenders`."""
+        self.on_answer: Callable[[int, str, str], str] = _nothing_asked
+        """Given the number of a question, an answer and who it is from: why not, or empty."""
         self._told: RunState | None = None
         self._opened = asyncio.Event()
         self.paused = False
@@ -162,3 +164,7 @@ class RunRequests:
         if self.suspended:
             return RunState.SUSPENDED
         return RunState.CHECKING if self.checking else RunState.RUNNING
+
+
+def _nothing_asked(_number: int, _text: str, _by: str) -> str:
+    return "nothing is asked that could be answered"

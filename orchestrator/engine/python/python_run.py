@@ -212,9 +212,16 @@ class Run:
         """Tell the operator. The text is taken as it is."""
         return self._plain("log", _literal(text))
 
-    def ask(self, text: str) -> Verb[None]:
-        """Pause with a message until resumed."""
-        return self._plain("ask", _literal(text))
+    def ask(self, text: str, **fields: Any) -> Verb[Any]:
+        """Ask the operators; gives the answer: `run.ask("Which?", choices=["A", "B"])`.
+
+        `fields` are those of the step `ask`: choices, or type with min and max; timeout, default.
+        Without any of them it pauses until resumed, and gives None, as where it was skipped.
+        """
+        if not fields:
+            return self._plain("ask", _literal(text))
+        given = {"text": _literal(text), "as": "result", **_literals(fields)}
+        return self._verb("ask", self._begins(self._call, "ask", given))
 
     def checkpoint(self, name: str = "") -> Verb[None]:
         """Mark this place as the step does; Python sequences never rewind."""
@@ -542,6 +549,18 @@ def _looping(passes: Iterable[tuple[tuple[int, ...], _T]]) -> Iterator[_T]:
     finally:
         with suppress(ValueError):  # it was left behind, and is cleared away by another task
             _loops.reset(token)
+
+
+def _literals(fields: Mapping[str, Any]) -> dict[str, object]:
+    """Fields in whose texts nothing stands for a value."""
+    return {
+        name: [_literal(v) if isinstance(v, str) else v for v in given]
+        if isinstance(given, list | tuple)
+        else _literal(given)
+        if isinstance(given, str) and name == "default"
+        else given
+        for name, given in fields.items()
+    }
 
 
 def _literal(text: str) -> str:

@@ -94,7 +94,7 @@ class Lane:
         refused = _too_late(item, control) or _obey(item, control)
         if refused:
             self._events.offer(Told(refused, Severity.MINOR, run_id=control.run_id))
-        else:
+        elif item.verb is not Verb.ANSWER:  # what becomes of that, is told where it is taken
             run_id = control.run_id
             self._events.offer(Controlled(item.verb, item.by, item.reason, run_id=run_id))
 
@@ -259,6 +259,8 @@ def _obey(item: Control, control: RunControl) -> str:
             control.requests.abort(item.reason, item.by)
         case Verb.SKIP:
             return control.requests.skip()
+        case Verb.ANSWER:
+            return control.requests.on_answer(item.question, item.reason, item.by)
         case _:
             log.error("a verb that is no control", verb=item.verb)
     return ""

@@ -10,6 +10,7 @@ import structlog
 from orchestrator.config import Config
 from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.control.held import HeldUp
+from orchestrator.engine.control.questions import Questions
 from orchestrator.engine.control.step_scope import End, SkipStep
 from orchestrator.engine.readings.environment import NOTHING, RunEnvironment
 from orchestrator.engine.readings.history import History
@@ -17,7 +18,7 @@ from orchestrator.engine.readings.trust import Trust
 from orchestrator.engine.steps.moves import Mover
 from orchestrator.engine.steps.samples import Sampler
 from orchestrator.engine.steps.server_master import Master, Memory
-from orchestrator.engine.steps.waits import Waiter, leave
+from orchestrator.engine.steps.waits import Waiter
 from orchestrator.errors import (
     ExpressionError,
     OrchestratorError,
@@ -28,7 +29,7 @@ from orchestrator.language.expressions.expression import Operand
 from orchestrator.language.names import Names
 from orchestrator.language.values.limits import check_limits
 from orchestrator.ports import Channels, Recorder, RunEvents, View
-from orchestrator.types import Reading, Severity, Told
+from orchestrator.types import Asked, Reading, Severity, Told
 from orchestrator.verbs.awaited import NOTHING_MORE, Accept, Condition
 from orchestrator.verbs.scope import SINCE
 
@@ -62,6 +63,7 @@ class Verbs:
         self._channels = channels
         self._control = control
         self._events = events
+        self._questions = Questions(control, events, wall)
         self._trust = Trust()
         self._fresh: dict[str, Reading] = {}
         self._puts = 0
@@ -214,21 +216,9 @@ class Verbs:
             for point in (points[0], points[-1]):
                 check_limits(point, metadata, name)
 
-    async def ask(self, text: str) -> None:
-        """Pause with a message until resumed; SKIP resumes as well.
-
-        Raises:
-            StopRun: STOP was asked for.
-        """
-        self._events.offer(Told(text, question=True, run_id=self._control.run_id))
-        self._control.requests.pause()
-        with self._control.step_scope(moving=False) as scope:
-            await self._control.requests.resumed()
-        # As asked, also where the end of the pause has come first.
-        if scope.reason is End.SKIP:
-            self._control.requests.resume()
-        leave(scope.reason)
-        self.tell(f"resumed{self._control.requests.resumed_by}")
+    async def ask(self, question: Asked) -> object | None:
+        """Ask the operators; raises as `Questions.ask`."""
+        return await self._questions.ask(question)
 
     def until(
         self, operand: Operand, scope: Mapping[str, object], accept: Accept = NOTHING_MORE

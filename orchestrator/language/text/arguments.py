@@ -101,17 +101,29 @@ def _unknown(name: str, parameters: Mapping[str, Parameter]) -> str:
 
 
 def _value(name: str, parameter: Parameter, args: Mapping[str, object]) -> object:
-    if name in args:
-        value = _converted(name, parameter, args[name])
-    elif parameter.default is not None:
-        value = _converted(name, parameter, parameter.default)
-    else:
-        raise InputError(f"parameter {name!r} ({_allowed(parameter)}) must be given: {name}=…")
-    _check_allowed(name, parameter, value)
+    given = args.get(name, parameter.default)
+    if name not in args and given is None:
+        raise InputError(f"parameter {name!r} ({allowed(parameter)}) must be given: {name}=…")
+    return taken(f"parameter {name!r}", parameter, given)
+
+
+def taken(what: str, parameter: Parameter, given: object) -> object:
+    """What is given, as a parameter takes it: text is converted.
+
+    Args:
+        what: What it is given to, for messages.
+        parameter: What it takes.
+        given: A value, or the text of one.
+
+    Raises:
+        InputError: It takes something else; tells what.
+    """
+    value = _converted(what, parameter, given)
+    _check_allowed(what, parameter, value)
     return value
 
 
-def _converted(name: str, parameter: Parameter, given: object) -> object:
+def _converted(what: str, parameter: Parameter, given: object) -> object:
     if isinstance(given, str) and parameter.kind != "str":
         value = _from_text(given.strip())
     else:
@@ -124,18 +136,18 @@ def _converted(name: str, parameter: Parameter, given: object) -> object:
         case (("float" | "int" | "number"), bool()):
             pass
         case "float", int() | float() if math.isfinite(value):
-            return _exactly(name, value)
+            return _exactly(what, value)
         case "number", int() | float() if math.isfinite(value):
             return value
         case "int", int() | float() if math.isfinite(value) and value == int(value):
             return int(value)
-    raise InputError(f"parameter {name!r} takes {_allowed(parameter)}, not {described(given)}")
+    raise InputError(f"{what} takes {allowed(parameter)}, not {described(given)}")
 
 
-def _exactly(name: str, value: float) -> float:
+def _exactly(what: str, value: float) -> float:
     number = float(value)
     if number != value:
-        raise InputError(f"parameter {name!r} takes a number that is a float, not {value!r}")
+        raise InputError(f"{what} takes a number that is a float, not {value!r}")
     return number
 
 
@@ -147,18 +159,18 @@ def _from_text(text: str) -> object:
         raise InputError(str(error)) from error
 
 
-def _check_allowed(name: str, parameter: Parameter, value: object) -> None:
-    allowed = True
+def _check_allowed(what: str, parameter: Parameter, value: object) -> None:
+    fits = True
     if isinstance(value, int | float):
-        allowed &= parameter.min is None or value >= parameter.min
-        allowed &= parameter.max is None or value <= parameter.max
+        fits &= parameter.min is None or value >= parameter.min
+        fits &= parameter.max is None or value <= parameter.max
     if parameter.choices is not None:
-        allowed &= value in parameter.choices
-    if not allowed:
-        raise InputError(f"parameter {name!r} takes {_allowed(parameter)}, not {value!r}")
+        fits &= value in parameter.choices
+    if not fits:
+        raise InputError(f"{what} takes {allowed(parameter)}, not {value!r}")
 
 
-def _allowed(parameter: Parameter) -> str:
+def allowed(parameter: Parameter) -> str:
     """What a parameter takes: `a number from 0 to 5 mm`."""
     if parameter.choices is not None:
         return f"one of {', '.join(str(choice) for choice in parameter.choices)}"

@@ -64,13 +64,7 @@ class _GuardedText(_Guarded, TextPV):
 
 
 class _Asked(_Guarded, TextPV):
-    """A text whose puts are shown once they have been accepted, and not before.
-
-    Without a NUL at its end: sequence servers of the older kind read the bytes as they are, and
-    Python takes none with a NUL in it.
-    """
-
-    closing_nul = False
+    """A text whose puts are shown once they have been accepted, and not before."""
 
     async def write_from_dbr(
         self, data: Any, data_type: Any, metadata: Any, *, flags: int = 0
@@ -78,6 +72,15 @@ class _Asked(_Guarded, TextPV):
         """Hand a client's text to the putter; called by caproto."""
         del data_type, metadata, flags
         await self.putter(self, self.taken(data))
+
+
+class _AskedBare(_Asked):
+    """The same without a NUL at its end.
+
+    Sequence servers of the older kind read the bytes as they are, and Python takes none with a NUL.
+    """
+
+    closing_nul = False
 
 
 class _Snapshot(TextRO):
@@ -173,7 +176,12 @@ def _put(field: Field) -> Any:
 
 # The group --------------------------------------------------------------------------------------
 
-_TEXTS = {fields.CMD: _CommandText, fields.NESTED_INDICES: _Asked, fields.SNAPSHOT: _Snapshot}
+_TEXTS = {
+    fields.CMD: _CommandText,
+    fields.NESTED_INDICES: _AskedBare,
+    fields.ANSWER: _Asked,
+    fields.SNAPSHOT: _Snapshot,
+}
 _BACKLOGS = {fields.EVENTS: 20, fields.SNAPSHOT: 2}
 """Posts that wait for a slow client: caproto warns of more, of PVs of this length."""
 

@@ -231,3 +231,32 @@ def test_a_service_in_the_folder_is_found_wherever_it_serves(shell: Shell) -> No
     assert shell.run("run", "quick", "--server", "FAR:").code == 0
     service.interrupt(signal.SIGTERM)
     assert service.finish().code == 0
+
+
+HOW_MANY = (
+    "steps:\n  - ask: {text: How many?, type: int, min: -5, max: 5, as: n}\n  - log: took $(n)\n"
+)
+
+
+def test_an_answer_is_typed_where_it_is_asked(shell: Shell, on_terminal: On) -> None:
+    shell.write("how_many.yaml", HOW_MANY)
+    it = on_terminal(*COMMAND, "run", "how_many.yaml")
+    it.until("Enter sends it")
+    it.type("12\r")
+    it.until("'How many?' takes a whole number from -5 to 5, not 12")
+    it.type("4s\x7f\r")  # no letter is a command here
+    it.until("took 4")
+    assert it.code() == 0
+    assert it.is_as_it_was
+
+
+def test_an_answer_comes_from_another_terminal(shell: Shell) -> None:
+    shell.write("how_many.yaml", HOW_MANY)
+    running = shell.start("run", "how_many.yaml")
+    running.until_says("orchestrator answer VALUE")
+    wrong = shell.run("answer", "-6")
+    assert wrong.code == 1
+    assert "'How many?' takes a whole number from -5 to 5, not -6" in wrong.err
+    assert shell.run("answer", "-4").code == 0
+    running.until_says("took -4")
+    assert running.finish().code == 0

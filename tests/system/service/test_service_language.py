@@ -770,3 +770,27 @@ def test_the_last_of_a_thousand_puts_has_arrived_when_the_run_has_ended(rig: Rig
     ended(rig, text)
 
     assert rig.client.get("SIM:REC:Ao") == 9
+
+
+# Questions ---------------------------------------------------------------------------------------
+
+
+def test_a_question_is_answered_by_its_pv_once_and_rightly(rig: Rig) -> None:
+    watch = rig.watch("QUESTION", "ANSWER")
+    text = "steps: [{ask: {text: Which?, choices: [A, B], as: which}}, {log: it is $(which)}]"
+    finish = rig.start(rig.sequence(text))
+    until(lambda: rig.get("QUESTION"))
+    asked = json.loads(rig.get("QUESTION"))
+    assert (asked["text"], asked["type"], asked["choices"]) == ("Which?", "str", ["A", "B"])
+
+    with pytest.raises(RefusedError):
+        rig.put("ANSWER", "C", kind="long")
+    assert "'Which?' takes one of A, B, not 'C'" in rig.get("message")
+    rig.put("ANSWER", "B")
+    finish()
+
+    assert said(rig, "it is B")
+    assert [value != "" for value in watch.values("QUESTION")][-2:] == [True, False]
+    assert rig.get("ANSWER") == "B"
+    with pytest.raises(RefusedError):
+        rig.put("ANSWER", "A")

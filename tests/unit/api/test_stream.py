@@ -67,13 +67,7 @@ def test_a_message_has_the_fields_that_changed_and_what_happened() -> None:
     )
     shown = {"BUSY": 1, "STATE": "Failed", "PROGRESS": None, "LOOP_INDEX": [1, 2]}
     assert message.pop("events") == [
-        {
-            "event": "told",
-            "run_id": "r1",
-            "text": "it is cold",
-            "severity": "MINOR",
-            "question": False,
-        }
+        {"event": "told", "run_id": "r1", "text": "it is cold", "severity": "MINOR"}
     ]
     assert message == snapshot == {"n": 1, "fields": shown, "alarms": {"STATE": ["MAJOR", 7]}}
 
@@ -115,6 +109,10 @@ OF_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "Path": st.lists(st.one_of(st.just("steps"), st.integers(0, 9)), min_size=1).map(
         lambda path: ("steps", *path)
     ),
+    "AnswerKind": st.sampled_from(["", "float", "int", "str", "bool"]),
+    "Scalar | None": st.none() | st.booleans() | TEXT,
+    "float | None": st.none() | st.integers(0, 9).map(float),
+    "tuple[Scalar, ...]": st.lists(st.booleans() | TEXT).map(tuple),
     "tuple[int, ...]": st.lists(st.integers(0, 9)).map(tuple),
     "tuple[float, ...]": st.lists(FLOAT).map(tuple),
     "RunState": st.sampled_from(RunState),

@@ -17,7 +17,7 @@ from orchestrator.data import hold_store, look_at_store
 from orchestrator.display.run_display import RunDisplay
 from orchestrator.errors import InputError
 from orchestrator.present import announced, find_present
-from orchestrator.types import RunState, StateChanged, Told, Verb
+from orchestrator.types import Answered, Asked, RunState, StateChanged, Verb
 
 HERE = "127.0.0.1:4711"
 
@@ -139,23 +139,40 @@ def test_a_run_that_looks_at_a_store_keeps_no_service_from_it(tmp_path: Path) ->
 )
 def test_a_key_asks_for_what_it_stands_for(typed: list[bytes], asked: list[Verb]) -> None:
     seen: list[Verb] = []
-    keys = Keys(RunDisplay(), seen.append)
+    keys = Keys(RunDisplay(), lambda verb, _text: seen.append(verb))
     for received in typed:
         keys.take(received)
     assert seen == asked
 
 
 def test_enter_answers_a_question_as_long_as_it_is_asked() -> None:
-    seen: list[Verb] = []
+    seen: list[tuple[Verb, str]] = []
     display = RunDisplay()
-    keys = Keys(display, seen.append)
+    keys = Keys(display, lambda verb, text: seen.append((verb, text)))
     keys.take(b"\r")
     display.take(StateChanged(RunState.PAUSED))
     keys.take(b"\r")
-    display.take(Told("Is it in?", question=True))
-    display.take(StateChanged(RunState.PAUSED))
+    display.take(Asked("Is it in?", number=1))
     keys.take(b"\r")
-    assert seen == [Verb.ANSWER]
-    display.take(StateChanged(RunState.RUNNING))
+    assert seen == [(Verb.ANSWER, "")]
+    display.take(Answered(1, "", "answered"))
     keys.take(b"\r")
-    assert seen == [Verb.ANSWER]
+    assert seen == [(Verb.ANSWER, "")]
+
+
+def test_what_is_typed_is_the_answer_where_a_question_takes_a_value() -> None:
+    seen: list[tuple[Verb, str]] = []
+    display = RunDisplay()
+    keys = Keys(display, lambda verb, text: seen.append((verb, text)))
+    display.take(Asked("How far?", kind="float", number=1))
+    for received in (b"1", b"p\x7f", b".5", b"\x1b[A", b"\r"):
+        keys.take(received)
+    assert seen == [(Verb.ANSWER, "1.5")]
+    keys.take(b"pq")
+    assert display.typed == "pq"
+    display.take(Asked("And how fast?", kind="float", number=2))
+    assert display.typed == ""
+    keys.take(b"12\x153\n")
+    display.take(Answered(2, "3", "answered"))
+    keys.take(b"p")
+    assert seen[1:] == [(Verb.ANSWER, "3"), (Verb.PAUSE, "")]

@@ -15,6 +15,8 @@ from orchestrator.ioc.pvs.text import encode
 from orchestrator.queues import pull_queue
 from orchestrator.types import (
     Alarm,
+    Answered,
+    Asked,
     Cause,
     Command,
     Control,
@@ -38,7 +40,6 @@ from orchestrator.types import (
     StateChanged,
     StepStarted,
     Tick,
-    Told,
     Update,
     Verb,
 )
@@ -421,15 +422,16 @@ def test_an_answer_resumes_a_question_once_and_no_other_pause(device: Device) ->
     list(device.examine(StateChanged(RunState.PAUSED)))
     assert refused in answered(device)  # somebody paused it
     list(device.examine(StateChanged(RunState.RUNNING)))
-    list(device.examine(Told("Is the sample in?", question=True)))
+    list(device.examine(Asked("Is the sample in?", number=1)))
     list(device.examine(StateChanged(RunState.PAUSED)))
-    assert answered(device) == [
-        Update("ack", 0), Control(Verb.RESUME, run_id="id"), Update("ack", 1), Reply(9),
-    ]  # fmt: skip
-    assert refused in answered(device)  # the next question may be another's
-    list(device.examine(StateChanged(RunState.RUNNING)))
-    list(device.examine(Told("And the gas?", question=True)))
-    list(device.examine(StateChanged(RunState.ABORTING)))
+    goes_on = Control(Verb.RESUME, run_id="id", question=1)
+    assert answered(device) == [Update("ack", 0), goes_on, Update("ack", 1), Reply(9)]
+    second = Reply(9, "'Is the sample in?' has an answer already: to go on")
+    assert second in answered(device)  # the next question may be another's
+    list(device.examine(Answered(1, "", "answered")))
+    assert refused in answered(device)
+    list(device.examine(Asked("And the gas?", number=2)))
+    list(device.examine(Answered(2, "", "ended")))
     assert refused in answered(device)
 
 

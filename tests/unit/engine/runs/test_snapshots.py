@@ -13,6 +13,8 @@ from orchestrator.device import Device
 from orchestrator.device.publisher import SHOWN, shown
 from orchestrator.types import (
     Accepted,
+    Answered,
+    Asked,
     Command,
     Control,
     Controlled,
@@ -122,9 +124,10 @@ def test_a_success_without_a_word_leaves_what_was_told_last(message, told) -> No
 
 
 def test_a_question_stands_until_the_run_goes_on() -> None:
-    asked = reduced(*EVENTS, Told("in?", question=True), StateChanged(RunState.PAUSED))
+    asked = reduced(*EVENTS, Asked("in?", number=1), StateChanged(RunState.PAUSED))
     assert asked.question
-    assert not reduce(asked, StateChanged(RunState.RUNNING)).question
+    assert asked.message.text == "in?"
+    assert not reduce(asked, Answered(1, "", "answered")).question
     assert not reduce(asked, RunEnded("a", RunStatus.ABORTED, "", 1)).question
 
 

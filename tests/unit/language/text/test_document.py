@@ -355,7 +355,7 @@ def test_a_mistake_is_told_with_its_place_and_what_would_be_right(text: str, tol
         ("checkpoint:", "a checkpoint without a name is written '- checkpoint'"),
         ("checkpoint: 5", "steps[0].checkpoint: expected text, got the number 5"),
         ("chekpoint", "did you mean 'checkpoint'?"),
-        ("ask: [1]", "steps[0].ask: expected a single value, got a list of 1"),
+        ("ask: [1]", "steps[0].ask: expected a single value or a mapping, got a list"),
         ("name: x", "steps[0]: has no verb"),
         ("delay", "a step is a mapping such as 'delay: 1', not the text 'delay'; did you mean"),
         ("nothing at all", "a step is a mapping such as 'delay: 1', not the text 'nothing at all'"),
