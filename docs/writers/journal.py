@@ -94,6 +94,7 @@ _COLUMNS: Mapping[str, str] = {
     "cause": "What made it fail, by kind.",
     "message": "As it was shown at the end.",
     "data_file": "The file with its samples; empty where there is none.",
+    "points": "Rows that it has taken; where it has not ended, when it was looked at.",
 }
 
 
@@ -105,7 +106,8 @@ def journal() -> Iterator[str]:
     yield from part("journal-values")
     yield from ("", "## The index", "", f"`index.db`, SQLite, `PRAGMA user_version` {VERSION}.")
     yield "Its table `runs` has a row a run, and is made anew from the folders where it is missing,"
-    yield from ("damaged or of another version.", "")
+    yield "damaged or of another version (`orchestrator history --rebuild` does so at any time)."
+    yield from ("The table `looked` says up to when the folders were looked at.", "")
     yield from table(("column", ""), _columns())
 
 
@@ -117,7 +119,9 @@ def _lines() -> Iterator[tuple[str, str, str]]:
         told = attribute_words(kind)
         names = (field.name for field in fields(kind) if field.name in told)
         meanings = "; ".join(f"`{name}`: {told[name].rstrip('.')}" for name in names)
-        line = entries.run_event(_EVENTS[kind])
+        event = _EVENTS[kind]
+        ended = isinstance(event, RunEnded)
+        line = entries.run_ended(event, 5) if ended else entries.run_event(event)
         assert json.loads(line)["event"] == event_kind(kind)  # noqa: S101 - what the table says
         yield _line(line, f"{words} {meanings}")
 
@@ -129,7 +133,7 @@ def _line(line: bytes, words: str) -> tuple[str, str, str]:
 
 
 def _columns() -> Iterator[tuple[str, str]]:
-    (made,) = (text for text in TABLE if text.startswith("CREATE TABLE"))
+    (made,) = (text for text in TABLE if text.startswith("CREATE TABLE runs"))
     for line in made.splitlines()[1:-1]:
         name, kind = line.strip().rstrip(",").split(maxsplit=1)
         yield code(name), f"{_COLUMNS[name]} {kind}".strip()

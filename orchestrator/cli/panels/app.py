@@ -10,6 +10,7 @@ import typer
 from orchestrator.cli.panels import (
     channels_panel,
     costs_panel,
+    history_panel,
     sequences_panel,
     service_panel,
     sims_panel,
@@ -52,5 +53,13 @@ def _root(
 
 
 # The order in which --help tells them.
-for module in (sequences_panel, service_panel, channels_panel, sims_panel, costs_panel):
+_PANELS = (
+    sequences_panel,
+    service_panel,
+    history_panel,
+    channels_panel,
+    sims_panel,
+    costs_panel,
+)
+for module in _PANELS:
     module.panel.add_to(app)

@@ -24,6 +24,7 @@ from orchestrator.types import (
     Path,
     Place,
     Reading,
+    RunEnded,
     RunEvent,
     RunHeader,
     Value,
@@ -185,6 +186,12 @@ def run_event(event: RunEvent) -> bytes:
     """What the engine told of the run."""
     facts = event_facts(event)
     return _facts(str(facts.pop("event")), facts)
+
+
+def run_ended(event: RunEnded, points: int) -> bytes:
+    """How the run ended, and how many rows it has taken."""
+    facts = event_facts(event)
+    return _facts(str(facts.pop("event")), facts | {"points": points})
 
 
 def left_out(lines: int) -> bytes:

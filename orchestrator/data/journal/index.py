@@ -7,19 +7,24 @@ or of another version.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import structlog
 
-from orchestrator.data.journal.reader import summary_of
+from orchestrator.data.journal.reader import points_in, summary_of
 from orchestrator.errors import InputError
 
 log = structlog.get_logger(__name__)
 
-VERSION = 1
-"""Raised when the table becomes another one."""
+Row: TypeAlias = tuple[object, ...]
+"""What the table says of a run, in the order of its columns."""
+
+VERSION = 2
+"""Raised when a table becomes another one."""
 INTERRUPTED = "Interrupted"
 """The status of a run that has not ended, and that nobody runs any more."""
 
@@ -27,8 +32,11 @@ _PATIENCE = 5.0
 """s that another process may take to write to it."""
 _AT_ONCE = 200
 """Runs that are taken in at a time."""
+_SETTLED = 2.0
+"""s without a change after which a folder's time of change is believed: clocks of disks tick."""
 TABLE = (
     "DROP TABLE IF EXISTS runs",
+    "DROP TABLE IF EXISTS looked",
     """CREATE TABLE runs (
     folder TEXT PRIMARY KEY,
     run_id TEXT NOT NULL,
@@ -41,13 +49,15 @@ TABLE = (
     status TEXT,
     cause TEXT NOT NULL,
     message TEXT NOT NULL,
-    data_file TEXT NOT NULL
+    data_file TEXT NOT NULL,
+    points INTEGER NOT NULL
 ) WITHOUT ROWID""",
     "CREATE INDEX not_ended ON runs (folder) WHERE status IS NULL",
+    "CREATE TABLE looked (changed INTEGER NOT NULL)",
 )
 _STATUS = 8
 """Which of its columns that is."""
-_KEEP = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_KEEP = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class RunIndex:
@@ -73,18 +83,79 @@ class RunIndex:
         if not self._folders.is_dir():
             return interrupted  # there has been no run yet
         with self._told(), self._opened() as index:
-            there = {path.name for path in self._folders.iterdir()}
-            known = _names(index, "SELECT folder FROM runs")
-            left = _names(index, "SELECT folder FROM runs WHERE status IS NULL") & there
-            with index:
-                gone = [(name,) for name in known - there]
-                index.executemany("DELETE FROM runs WHERE folder = ?", gone)
-            for names in _batches(sorted((there - known) | left)):
+            self._take_new(index)
+            left = _names(index, "SELECT folder FROM runs WHERE status IS NULL")
+            for names in _batches(sorted(left)):
                 rows = [row for name in names if (row := _row_of(self._folders / name))]
                 with index:  # not for longer: others may want to write as well
                     index.executemany(_KEEP, rows)
                 interrupted += [str(row[0]) for row in rows if row[_STATUS] == INTERRUPTED]
         return interrupted
+
+    def rows(self, rest: str = "", values: Sequence[object] = ()) -> list[Row]:
+        """The rows of the table that `rest` of a SELECT chooses, as the runs are now.
+
+        What nobody runs any more is Interrupted here, and stays to be found by `look_over`. Where
+        the index can't be written, one in memory takes its place.
+        """
+        with self._opened_or_made() as index:
+            self._take_new(index)
+            chosen = index.execute(f"SELECT * FROM runs {rest}", values).fetchall()  # noqa: S608 - ours
+        return [self._now(row) if row[_STATUS] is None else row for row in chosen]
+
+    def make_anew(self) -> int:
+        """Make it anew from the folders; gives the number of runs.
+
+        Raises:
+            InputError: The index can't be written.
+        """
+        try:
+            with self._opened() as index:
+                _make(index, anew=True)
+                self._take_new(index)
+                return int(index.execute("SELECT count(*) FROM runs").fetchone()[0])
+        except (sqlite3.Error, OSError) as error:
+            raise InputError(f"{self._file} can't be written: {error}") from error
+
+    def _now(self, row: Row) -> Row:
+        """The row of a run that had not ended when it was taken in."""
+        return _row_of(self._folders / str(row[0])) or row
+
+    @contextmanager
+    def _opened_or_made(self) -> Iterator[sqlite3.Connection]:
+        with ExitStack() as stack:
+            try:
+                index = stack.enter_context(self._opened())
+                index.execute("BEGIN IMMEDIATE")  # it may be read-only
+                index.rollback()
+            except (sqlite3.OperationalError, OSError):
+                index = stack.enter_context(closing(sqlite3.connect(":memory:")))
+                _make(index)
+            yield index
+
+    def _take_new(self, index: sqlite3.Connection) -> None:
+        """Take in the folders that are new; one that is Interrupted as one that has not ended.
+
+        Folders are looked at only where some were made or removed since the last time.
+        """
+        changed = self._folders.stat().st_mtime_ns if self._folders.is_dir() else 0
+        looked = index.execute("SELECT changed FROM looked").fetchone()
+        if not changed or looked == (changed,):
+            return
+        there = {path.name for path in self._folders.iterdir()}
+        known = _names(index, "SELECT folder FROM runs")
+        unknown = len(there - known)
+        with index:
+            index.executemany("DELETE FROM runs WHERE folder = ?", ((n,) for n in known - there))
+        for names in _batches(sorted(there - known)):
+            rows = [_untold(row) for name in names if (row := _row_of(self._folders / name))]
+            unknown -= len(rows)
+            with index:  # not for longer: others may want to write as well
+                index.executemany(_KEEP, rows)
+        if not unknown and time.time() - changed / 1e9 > _SETTLED:
+            with index:
+                index.execute("DELETE FROM looked")
+                index.execute("INSERT INTO looked VALUES (?)", (changed,))
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -122,11 +193,11 @@ def _version(index: sqlite3.Connection) -> int:
     return int(index.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _make(index: sqlite3.Connection) -> None:
-    """Make the table, in place of one of another version."""
+def _make(index: sqlite3.Connection, *, anew: bool = False) -> None:
+    """Make the tables, in place of those of another version; `anew`: in any case."""
     with index:
         index.execute("BEGIN IMMEDIATE")
-        if _version(index) != VERSION:  # nobody else has meanwhile
+        if anew or _version(index) != VERSION:  # nobody else has meanwhile
             for statement in TABLE:
                 index.execute(statement)
             index.execute(f"PRAGMA user_version = {VERSION}")
@@ -147,7 +218,13 @@ def _names(index: sqlite3.Connection, query: str) -> set[str]:
     return {name for (name,) in index.execute(query)}
 
 
-def _row_of(folder: Path) -> tuple[object, ...] | None:
+def _untold(row: Row) -> Row:
+    """The row of a run that is not known to be Interrupted yet."""
+    is_news = row[_STATUS] == INTERRUPTED
+    return (*row[:_STATUS], None, *row[_STATUS + 1 :]) if is_news else row
+
+
+def _row_of(folder: Path) -> Row | None:
     """The row of a run; None of a folder that holds none."""
     try:
         return _row(folder)
@@ -156,7 +233,7 @@ def _row_of(folder: Path) -> tuple[object, ...] | None:
         return None
 
 
-def _row(folder: Path) -> tuple[object, ...]:
+def _row(folder: Path) -> Row:
     """What the table says of a run.
 
     Raises:
@@ -167,7 +244,8 @@ def _row(folder: Path) -> tuple[object, ...]:
     status = end.get("status") or (None if run.under_way else INTERRUPTED)
     known = [header.get(name, "") for name in ("run_id", "name", "lane", "owner", "how", "started")]
     told = [end.get(name, "") for name in ("cause", "message", "data_file")]
-    return (folder.name, *known, end.get("t"), status, *told)
+    points = end["points"] if "points" in end else points_in(folder)
+    return (folder.name, *known, end.get("t"), status, *told, points)
 
 
 def _batches(names: list[str]) -> Iterator[list[str]]:

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,6 +20,7 @@ from orchestrator.present import NO_LOCKS
 Entry: TypeAlias = Mapping[str, Any]
 
 _NAME = re.compile(r"journal(?:-(\d+))?\.jsonl")
+_ROW = b',"event":"row","point":'
 _TAIL = 1 << 16
 """Bytes at the end of a file in which the last line is looked for first."""
 
@@ -94,6 +96,22 @@ def summary_of(folder: Path) -> Summary:
     except OSError as error:
         raise InputError(f"{folder} has no journal: {error.strerror}") from error
     return Summary(header, end if end and end.get("event") == "run_ended" else None, under_way)
+
+
+def points_in(folder: Path) -> int:
+    """The number of rows that a run has taken, by the last of them; as a rule it is near the end.
+
+    Raises:
+        InputError, OSError: There is no journal.
+    """
+    for path in reversed(_files(folder)):
+        if path.stat().st_size:
+            with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
+                at = text.rfind(_ROW)  # a text can't look like it: its quotes are escaped
+                if at >= 0:
+                    digits = text[at + len(_ROW) : at + len(_ROW) + 20].partition(b",")[0]
+                    return int(digits) + 1
+    return 0
 
 
 def _files(folder: Path) -> list[Path]:

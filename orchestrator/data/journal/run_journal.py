@@ -42,6 +42,7 @@ class RunJournal:
         """The first line is what is known of the run."""
         self._file = file
         self._steps = itertools.count(1)
+        self._points = 0
         process = {"pid": os.getpid(), "host": socket.gethostname()}
         file.begin(entries.run_begun(header, process))
 
@@ -94,6 +95,7 @@ class RunJournal:
 
     def row(self, point: int, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """A row was taken."""
+        self._points = point + 1
         self._file.append(entries.row(point, at, readings))
 
     def close(self) -> None:
@@ -102,7 +104,9 @@ class RunJournal:
 
     def heard(self, event: RunEvent) -> None:
         """The engine tells something of the run."""
-        if isinstance(event, KEPT):
+        if isinstance(event, RunEnded):
+            self._file.append(entries.run_ended(event, self._points))
+        elif isinstance(event, KEPT):
             self._file.append(entries.run_event(event))
 
 
