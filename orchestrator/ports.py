@@ -208,11 +208,20 @@ class Recorder(Protocol):
     def describe(self, channels: Mapping[str, Metadata]) -> None:
         """What channels are from now on; called before the first row that has one of them."""
 
+    def baseline(self, when: str, readings: Mapping[str, Reading | None]) -> None:
+        """Keep what channels hold at the `start` or `end` of the run; None as in `row`."""
+
+    def update(self, reading: Reading) -> None:
+        """Keep an update of a channel, beside the rows."""
+
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """Keep a row; None where a channel did not answer. At once; written by a thread."""
 
-    async def close(self, status: RunStatus) -> str:
-        """All rows are on disk when this returns; gives what went wrong, or an empty text."""
+    async def close(self, status: RunStatus, message: str = "") -> str:
+        """All rows are on disk when this returns; gives what went wrong, or an empty text.
+
+        `message` tells why the run has ended so.
+        """
 
 
 class Store(Protocol):

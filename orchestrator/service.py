@@ -22,7 +22,7 @@ from orchestrator.api import Api, Caller, Filter, Subscription
 from orchestrator.cas import ANY, Serving
 from orchestrator.client import Client, configure_environment
 from orchestrator.config import ChannelConfig, Config, key_place, names_of, prefix_doubts
-from orchestrator.data import RunRecords, hold_store, look_at_store
+from orchestrator.data import DataForm, RunRecords, hold_store, look_at_store
 from orchestrator.device import Device
 from orchestrator.engine import Engine, registry_of
 from orchestrator.language.program.compiler import compile_suspenders
@@ -34,6 +34,7 @@ from orchestrator.types import (
     Command,
     EngineItem,
     Field,
+    FileMade,
     PullItem,
     RunEnded,
     RunEvent,
@@ -91,7 +92,12 @@ class Service:
         self._loop = asyncio.get_running_loop()
         registry = registry_of(config)
         self._left_out = tuple(registry.broken.values())
-        store = self._records = RunRecords(config.store, self._rows_lost)
+        store = self._records = RunRecords(
+            config.store,
+            self._rows_lost,
+            DataForm(config.formats, config.file_name),
+            self._file_made,
+        )
         given = self._outside = outside(record, self._pull, config, registry, self._client, store)
         self._engine = Engine(
             config,
@@ -121,7 +127,12 @@ class Service:
         with suppress(RuntimeError):  # the loop is closed: nobody is left to tell but the log
             self._loop.call_soon_threadsafe(self._tell, Told(why, Severity.MAJOR))
 
-    def _tell(self, told: Told) -> None:
+    def _file_made(self, run_id: str, file: str) -> None:
+        """As above."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._tell, FileMade(file, run_id=run_id))
+
+    def _tell(self, told: Told | FileMade) -> None:
         # Not by `offer`: to a recording it comes from outside, as the engine knows nothing of it.
         self._pull.offer(told)
 
@@ -139,14 +150,22 @@ class Service:
         text: str = "",
         origin: str = "",
         args: Mapping[str, object] | None = None,
+        metadata: Mapping[str, object] | None = None,
         owner: str = "",
     ) -> RunEnded | RunRefused:
         """Run a sequence, by name or from its text, and return its last event.
 
         Arguments are checked as those of START; `origin` is the file's name for messages.
+        `metadata` is kept of the run.
         """
         command = Command(
-            Verb.START, text=name, args=dict(args or {}), document=text, origin=origin, how="run"
+            Verb.START,
+            text=name,
+            args=dict(args or {}),
+            metadata=dict(metadata or {}),
+            document=text,
+            origin=origin,
+            how="run",
         )
         reply = await self.api.ask(command, Caller(owner))
         assert reply.outcome is not None  # noqa: S101 - a START is answered by an outcome

@@ -39,6 +39,7 @@ IMPORTED = (
     "orchestrator.replay",
     "orchestrator.transports.ca",
     "orchestrator.data",
+    "orchestrator.data.hdf5.run_file",
     "sim_iocs.base",
     "sim_iocs.fleet",
     "sim_iocs.physics",

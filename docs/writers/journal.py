@@ -44,6 +44,7 @@ _HEADER = RunHeader(
     how="START",
     sources=(SourceText("scan", "steps: […]", "/beamline/scan.yaml"),),
     arguments={"points": 5},
+    metadata={"sample": "gold"},
     versions={"orchestrator": "0.1.0"},
     channels={"stage.x": _CHANNEL, "det.counts": None},
 )
@@ -60,6 +61,7 @@ _LINES: tuple[tuple[Callable[..., Any], bytes], ...] = (
     (entries.step_left, entries.step_left(7, "failed", "stage.x: no answer within 5 s")),
     (entries.channels_known, entries.channels_known({"stage.x": _CHANNEL})),
     (entries.row, entries.row(0, _AT, {"stage.x": _READ, "det.counts": None})),
+    (entries.baseline, entries.baseline("start", {"stage.x": _READ})),
     (entries.names_bound, entries.names_bound({"points": 5, "best": 1.5})),
     (entries.left_out, entries.left_out(12)),
     (entries.parts, next(entries.parts(b'{"t":1796054663.3,"event":"row", \xe2\x80\xa6'[:33]))),

@@ -75,7 +75,11 @@ CONFIG_WORDS: Mapping[str, str] = {
     "sequences.python": "Python modules whose sequences and functions are known by name.",
     "sequences.verbs": "Python modules with [steps of your own](../how-to/write-a-step.md).",
     "access.write": "`user@host` that may write our PVs, `*` is any text; empty lets everyone.",
-    "store.directory": "Where the data files are written. One service at a time uses it.",
+    "store.directory": "Where all is kept of runs. One service at a time uses it.",
+    "store.formats": "Of the data files. The first is the one that `DATA:FILE` names.",
+    "store.file_name": "Of the data files, without their end; `{name}` and others stand for what "
+    "the run has.",
+    "metadata": "Kept of every run, by name.",
 }
 """What the keys mean; `*` is a name that the user chooses."""
 
@@ -117,6 +121,7 @@ _KINDS: Mapping[str, str] = {
     "number": "number",
     "integer": "whole number",
     "null": "",
+    "object": "mapping",
 }
 
 

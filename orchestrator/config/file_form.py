@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validat
 
 from orchestrator.config.model import CaConfig
 from orchestrator.language.names import SCHEME
+from orchestrator.language.text.field_kinds import AnyValue, Identifier
 from orchestrator.language.text.findings import Strict, expected
 from orchestrator.language.text.suspend import Suspend, SuspenderName
 from orchestrator.types import ClientLimits, fields
@@ -193,8 +194,29 @@ class _Access(Strict):
     write: tuple[Annotated[StrictStr, AfterValidator(_user_at_host)], ...] = ()
 
 
+def _file_name(template: str) -> str:
+    """The name of data files without their end, with fields such as `{name}`."""
+    rest = re.sub(r"\{[A-Za-z_][A-Za-z0-9_]*\}", "x", template)
+    if not rest or rest.startswith("."):
+        raise ValueError(f"{template!r} is no name for a file")
+    if wrong := next((c for c in rest if c in "{}/\\" or not c.isprintable()), ""):
+        why = "fields are written {name}" if wrong in "{}" else "files stand in the run's folder"
+        raise ValueError(f"{template!r} has {wrong!r} in it: {why}")
+    return template
+
+
+def _each_once(formats: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(formats)) < len(formats):
+        raise ValueError("a format stands twice in it")
+    return formats
+
+
 class _Store(Strict):
     directory: StrictStr = "runs"
+    formats: Annotated[
+        tuple[Literal["hdf5", "csv"], ...], Field(min_length=1), AfterValidator(_each_once)
+    ] = ("hdf5", "csv")
+    file_name: Annotated[StrictStr, AfterValidator(_file_name)] = "data"
 
 
 class File(Strict):
@@ -209,3 +231,4 @@ class File(Strict):
     suspend: dict[SuspenderName, Suspend] = Field(default_factory=dict)
     access: _Access = _Access()
     store: _Store = _Store()
+    metadata: dict[Identifier, AnyValue] = Field(default_factory=dict)

@@ -116,7 +116,13 @@ class Config:
     suspend: Mapping[str, Suspend] = field(default_factory=dict)
     """What holds up every run, by name; `compile_suspenders` makes conditions of it."""
     store: Path = Path("runs")
-    """Directory of the data files."""
+    """Directory of all that is kept of runs."""
+    formats: tuple[str, ...] = ("hdf5", "csv")
+    """Of the data files; the first is the one that is told of."""
+    file_name: str = "data"
+    """Template of their names."""
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    """What is kept of every run, by name."""
     write_access: tuple[str, ...] = ()
     """user@host that may write, `*` = any text; empty = everyone, as Channel Access does."""
     file: Path | None = None

@@ -169,6 +169,9 @@ def _config(parsed: File, file: FilePath) -> Config:
         verbs=parsed.sequences.verbs,
         suspend=parsed.suspend,
         store=beside(parsed.store.directory),
+        formats=parsed.store.formats,
+        file_name=parsed.store.file_name,
+        metadata=parsed.metadata,
         write_access=parsed.access.write,
         file=file,
     )

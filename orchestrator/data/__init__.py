@@ -2,6 +2,6 @@
 
 from orchestrator.data.lock import hold_store, look_at_store
 from orchestrator.data.records import RunRecords
-from orchestrator.data.writer import RunStore
+from orchestrator.data.writer import DataForm, RunStore
 
-__all__ = ["RunRecords", "RunStore", "hold_store", "look_at_store"]
+__all__ = ["DataForm", "RunRecords", "RunStore", "hold_store", "look_at_store"]

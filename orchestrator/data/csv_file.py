@@ -6,23 +6,20 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.data.sinks import Row, SpoiltError, stamp
-from orchestrator.types import Reading, RunHeader, RunStatus, path_text
+from orchestrator.data.sinks import Baseline, Identity, Row, SpoiltError, new_file, stamp
+from orchestrator.types import Metadata, Reading, RunHeader, RunStatus, path_text
 
 _PIECE = 4096
 """Elements of an array that are turned into text at a time. Python does nothing else meanwhile:
 16 million at once held up every client of the service for five seconds."""
-
-_LONGEST_NAME = 100
-"""Bytes of a sequence's name in that of its file; the id before it tells runs apart."""
 
 _BLOCK = 65536
 """Characters of a file that are copied at a time."""
@@ -31,17 +28,6 @@ _Cell = str | float | npt.NDArray[np.generic]
 _Cells = list[_Cell]
 _Columns = tuple[str, ...]
 """The channels that a row has cells for."""
-
-
-class _Identity(NamedTuple):
-    """By which a file is known again."""
-
-    device: int
-    inode: int
-
-    @classmethod
-    def of(cls, file: os.stat_result) -> _Identity:
-        return cls(file.st_dev, file.st_ino)
 
 
 class _Lines:
@@ -72,8 +58,28 @@ class _Lines:
         self._file.close()
 
 
+class _Beside(_Lines):
+    """A file of lines that are not rows."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        super().__init__(path.open("ab"), 0)
+        self._path = path
+        self._identity = Identity.of(path.stat())
+        self.row(list(columns))
+
+    def flush(self) -> None:
+        """Hand all to the operating system; raises SpoiltError where somebody has changed it."""
+        super().flush()
+        try:
+            found = self._path.stat()
+        except FileNotFoundError as error:
+            raise SpoiltError(f"{self._path.name} was removed in the run") from error
+        if (Identity.of(found), found.st_size) != (self._identity, self.size):
+            raise SpoiltError(f"{self._path.name} was changed in the run by somebody else")
+
+
 class CsvSink:
-    """Implements `Sink`: a file `{run_id}-{name}.csv`.
+    """Implements `Sink`: a file of CSV.
 
     Columns: point (from 0), step, loop (indices, outermost first), try (which try of each retried
     step around it, from 1; a row of a failed try stays), then for each channel its value,
@@ -84,18 +90,16 @@ class CsvSink:
     others with its first row; the file is then replaced by a wider one.
     """
 
-    def __init__(self, directory: Path, header: RunHeader) -> None:
-        """The directory is made with the file."""
-        safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in header.name) or "sequence"
-        # Bytes of UTF-8, not letters: a file's name holds 255 of them.
-        safe = safe.encode()[:_LONGEST_NAME].decode(errors="ignore")
-        self._path = directory / f"{header.run_id}-{safe}.csv"
-        self._identity: _Identity | None = None  # of the file that we have made
+    def __init__(self, path: Path) -> None:
+        """It is made when it is opened, under another name if there is one already."""
+        self._path = path
+        self._identity: Identity | None = None  # of the file that we have made
         self._whole: int | None = None  # bytes of the file up to its last whole row
         self._columns: _Columns = ()  # of the file; none as long as it has no header
         self._channels: _Columns = ()
         self._lines: _Lines | None = None  # open while rows have the same columns
         self._spoilt = False
+        self._others: dict[str, _Beside] = {}
         self._taken = 0
         self.rows = 0
 
@@ -107,9 +111,11 @@ class CsvSink:
     def open(self, header: RunHeader) -> None:
         """See `Sink.open`."""
         self._channels = tuple(header.channels)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path, self._identity = _made(self._path)
-        self._whole = 0
+        self._path = new_file(self._path)
+        self._identity, self._whole = Identity.of(self._path.stat()), 0
+
+    def describe(self, channels: Mapping[str, Metadata]) -> None:
+        """See `Sink.describe`; a table of values has no room for it."""
 
     def row(self, row: Row) -> None:
         """See `Sink.row`."""
@@ -134,16 +140,35 @@ class CsvSink:
         self._check_own(self._whole)
         return lines
 
+    def baseline(self, baseline: Baseline) -> None:
+        """See `Sink.baseline`: lines of a file `-baseline.csv`."""
+        for name, reading in baseline.readings.items():
+            self._beside("baseline", "when").row([baseline.when, name, *_cells(reading)])
+
+    def update(self, reading: Reading) -> None:
+        """See `Sink.update`: a line of a file `-recorded.csv`."""
+        self._beside("recorded").row([reading.channel, *_cells(reading)])
+
+    def _beside(self, kind: str, *first: str) -> _Beside:
+        """A file beside that of the rows."""
+        if kind not in self._others:
+            path = self._path.with_name(f"{self._path.stem}-{kind}.csv")
+            columns = [*first, "channel", "value", "timestamp", "severity"]
+            self._others[kind] = _Beside(new_file(path), columns)
+        return self._others[kind]
+
     def flush(self) -> None:
         """See `Sink.flush`."""
+        for other in self._others.values():
+            other.flush()
         if self._lines is not None:
             self._lines.flush()
             self._check_own(self._lines.size)
             self._whole, self.rows = self._lines.size, self._taken
 
-    def end(self, status: RunStatus) -> None:
+    def end(self, status: RunStatus, message: str) -> None:
         """See `Sink.end`; the file holds rows only."""
-        del status
+        del status, message
         self._close()
 
     def give_up(self) -> None:
@@ -152,10 +177,12 @@ class CsvSink:
             self._close()
         if self._spoilt or self._whole is None:
             return
-        if _Identity.of(self._path.stat()) == self._identity:
+        if Identity.of(self._path.stat()) == self._identity:
             os.truncate(self._path, self._whole)
 
     def _close(self) -> None:
+        for other in self._others.values():
+            other.close()
         lines, self._lines = self._lines, None
         if lines is not None:
             lines.close()
@@ -171,7 +198,7 @@ class CsvSink:
         except FileNotFoundError as error:
             self._spoilt, self.rows = True, 0
             raise SpoiltError("it was removed in the run", gone=True) from error
-        if _Identity.of(found) != self._identity:
+        if Identity.of(found) != self._identity:
             self._spoilt = True
             raise SpoiltError("another file was put in its place in the run")
         if found.st_size != size:
@@ -181,19 +208,7 @@ class CsvSink:
             raise SpoiltError(f"it was {text}")
 
 
-def _made(path: Path) -> tuple[Path, _Identity]:
-    """Make the file, with a number where another run has it: two may begin in one millisecond."""
-    number, own = 1, path
-    while True:
-        try:
-            with own.open("xb") as file:
-                return own, _Identity.of(os.fstat(file.fileno()))
-        except FileExistsError:
-            number += 1
-            own = path.with_stem(f"{path.stem}-{number}")
-
-
-def _widen(path: Path, before: _Columns, after: _Columns) -> tuple[_Identity, int]:
+def _widen(path: Path, before: _Columns, after: _Columns) -> tuple[Identity, int]:
     """Replace the file by one with more columns: their names in the header, empty cells in rows.
 
     In pieces, whatever its size: it is neither kept nor looked through in one go.
@@ -226,7 +241,7 @@ def _widen(path: Path, before: _Columns, after: _Columns) -> tuple[_Identity, in
         wider.replace(path)
     finally:
         wider.unlink(missing_ok=True)
-    return _Identity.of(made), made.st_size
+    return Identity.of(made), made.st_size
 
 
 def _line(cells: Sequence[str]) -> str:

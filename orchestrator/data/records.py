@@ -6,22 +6,35 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import structlog
+
+from orchestrator.data.hdf5 import mend
 from orchestrator.data.journal import Journals, RunJournal
-from orchestrator.data.writer import RunStore, RunWriter
+from orchestrator.data.writer import AS_EVER, DataForm, RunStore, RunWriter
 from orchestrator.types import Metadata, Place, Reading, RunEnded, RunEvent, RunHeader, RunStatus
+
+log = structlog.get_logger(__name__)
 
 
 class RunRecords:
     """Implements `ports.Store`: what a service keeps of its runs."""
 
-    def __init__(self, directory: Path, lost: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        lost: Callable[[str], None],
+        form: DataForm = AS_EVER,
+        made: Callable[[str, str], None] = lambda _run_id, _file: None,
+    ) -> None:
         """Nothing is made before the first run.
 
         Args:
             directory: Where all is kept.
             lost: Called in a thread with what can't be kept, once a file.
+            form: Of the data.
+            made: As in `RunStore`.
         """
-        self._data = RunStore(directory, lost)
+        self._data = RunStore(directory, lost, form, made)
         self._journals = Journals(directory, lost)
         self._open: dict[str, RunJournal] = {}
 
@@ -42,11 +55,23 @@ class RunRecords:
 
     def look_back(self) -> None:
         """Keep what was left by processes that were killed. Not for the event loop."""
-        self._journals.look_back()
+        for folder in self._journals.look_back():
+            _mend(folder)
 
     async def close(self) -> None:
         """Return when the disk has all, or is too slow."""
         await asyncio.to_thread(self._journals.close)
+
+
+def _mend(folder: Path) -> None:
+    """Have any program open the data files of a killed run, with all rows that are whole."""
+    for file in sorted(folder.glob("*.h5")):
+        try:
+            rows = mend(file)
+        except OSError as error:
+            log.warning("the data file of a killed run can't be read", file=str(file), error=error)
+        else:
+            log.info("the data file of a killed run is whole again", file=str(file), rows=rows)
 
 
 class RunRecord:
@@ -75,6 +100,16 @@ class RunRecord:
     def describe(self, channels: Mapping[str, Metadata]) -> None:
         """See `ports.Recorder.describe`."""
         self.journal.known(channels)
+        self._data.describe(channels)
+
+    def baseline(self, when: str, readings: Mapping[str, Reading | None]) -> None:
+        """See `ports.Recorder.baseline`."""
+        self.journal.baseline(when, readings)
+        self._data.baseline(when, readings)
+
+    def update(self, reading: Reading) -> None:
+        """See `ports.Recorder.update`."""
+        self._data.update(reading)
 
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """See `ports.Recorder.row`."""
@@ -82,7 +117,7 @@ class RunRecord:
         self._points += 1
         self._data.row(at, readings)
 
-    async def close(self, status: RunStatus) -> str:
+    async def close(self, status: RunStatus, message: str = "") -> str:
         """See `ports.Recorder.close`."""
-        faults = (await self._data.close(status), self.journal.fault)
+        faults = (await self._data.close(status, message), self.journal.fault)
         return "; ".join(fault for fault in faults if fault)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from orchestrator.types import Place, Reading, RunHeader, RunStatus
+from orchestrator.types import Metadata, Place, Reading, RunHeader, RunStatus
 
 
 class Row(NamedTuple):
@@ -17,6 +18,28 @@ class Row(NamedTuple):
     at: Place
     readings: Mapping[str, Reading | None]
     """By channel, in the order of the `sample`; None where one did not answer."""
+    taken: int = 0
+    """When, by our own clock: Unix ns."""
+
+
+class Baseline(NamedTuple):
+    """What channels held at one moment of the run."""
+
+    when: str
+    """`start` or `end`."""
+    readings: Mapping[str, Reading | None]
+    """By channel; None where one did not answer."""
+    taken: int
+    """As of a row."""
+
+
+def nanoseconds(reading: Reading) -> int:
+    """Its time as Unix ns, those of the IOC: a float of today holds every 240th."""
+    if reading.nanoseconds is None:
+        return round(reading.timestamp * 1e9)
+    # Not the float's whole seconds: it may have been rounded up to the next one.
+    seconds = round(reading.timestamp - reading.nanoseconds / 1e9)
+    return seconds * 1_000_000_000 + reading.nanoseconds
 
 
 def stamp(reading: Reading) -> str:
@@ -26,6 +49,32 @@ def stamp(reading: Reading) -> str:
     # Not the float's whole seconds: it may have been rounded up to the next one.
     seconds = round(reading.timestamp - reading.nanoseconds / 1e9)
     return f"{seconds}.{reading.nanoseconds:09d}"
+
+
+class Identity(NamedTuple):
+    """By which a file is known again."""
+
+    device: int
+    inode: int
+
+    @classmethod
+    def of(cls, file: os.stat_result) -> Identity:
+        """That of a file."""
+        return cls(file.st_dev, file.st_ino)
+
+
+def new_file(path: Path) -> Path:
+    """Make an empty file, with a number in its name where there is one already: none is lost."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    number, own = 1, path
+    while True:
+        try:
+            own.open("xb").close()
+        except FileExistsError:
+            number += 1
+            own = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        else:
+            return own
 
 
 class SpoiltError(Exception):
@@ -54,8 +103,17 @@ class Sink(Protocol):
     def open(self, header: RunHeader) -> None:
         """Called first, when there is a row."""
 
+    def describe(self, channels: Mapping[str, Metadata]) -> None:
+        """What channels are from now on; called before the first row that has one of them."""
+
     def row(self, row: Row) -> None:
         """Take a row; it need not be kept before `flush`."""
+
+    def baseline(self, baseline: Baseline) -> None:
+        """Take what channels hold at the start or the end of the run."""
+
+    def update(self, reading: Reading) -> None:
+        """Take an update of a channel that is recorded."""
 
     def flush(self) -> None:
         """Return when all rows so far are with the operating system.
@@ -64,8 +122,8 @@ class Sink(Protocol):
             SpoiltError: Somebody else has changed what was written before.
         """
 
-    def end(self, status: RunStatus) -> None:
-        """Called last, behind a `flush`, if nothing has failed."""
+    def end(self, status: RunStatus, message: str) -> None:
+        """Called last, behind a `flush`, if nothing has failed: how the run has ended, and why."""
 
     def give_up(self) -> None:
         """Called last, if something has failed: leave no part of a row behind the whole ones.

@@ -6,16 +6,20 @@ import asyncio
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import structlog
 
 from orchestrator.data.csv_file import CsvSink
-from orchestrator.data.sinks import Row, Sink, SpoiltError
+from orchestrator.data.file_names import file_name
+from orchestrator.data.hdf5 import Hdf5Sink
+from orchestrator.data.sinks import Baseline, Row, Sink, SpoiltError
 from orchestrator.ports import NoJournal
 from orchestrator.types import Metadata, Place, Reading, RunHeader, RunStatus
 
@@ -38,26 +42,56 @@ _A_READING = 200
 log = structlog.get_logger(__name__)
 
 
-def _nobody(_why: str) -> None:
+def _nobody(*_what: str) -> None:
     """For those who ask when they close it."""
 
 
-class RunStore:
-    """Implements `ports.Store`: one CSV file a run, `{directory}/{run_id}-{name}.csv`."""
+class DataForm(NamedTuple):
+    """In which forms the data of each run are kept, and under which names."""
 
-    def __init__(self, directory: Path, lost: Callable[[str], None] = _nobody) -> None:
-        """The directory is made with the first file.
+    formats: Sequence[str] = ("hdf5", "csv")
+    """The first is the one that is told of."""
+    file_name: str = "data"
+    """A template, see `file_names.py`; the format gives the end."""
+
+
+AS_EVER = DataForm()
+
+
+class RunStore:
+    """Implements `ports.Store`: data files in `{directory}/runs/{run_id}`."""
+
+    def __init__(
+        self,
+        directory: Path,
+        lost: Callable[[str], None] = _nobody,
+        form: DataForm = AS_EVER,
+        made: Callable[[str, str], None] = _nobody,
+    ) -> None:
+        """A run's folder is made with its first file.
 
         Args:
-            directory: Where the files go.
+            directory: The store's.
             lost: Called in a thread, once a file, with why no more rows are kept.
+            form: What is made.
+            made: Called in a thread with the run's id and its file, when that has the first row.
         """
         self._directory = directory
         self._lost = lost
+        self._form = form
+        self._made = made
 
     def open(self, header: RunHeader) -> RunWriter:
         """See `ports.Store.open`."""
-        return RunWriter(header, [CsvSink(self._directory, header)], self._lost)
+        stem = self._directory / "runs" / header.run_id / file_name(self._form.file_name, header)
+        sinks = [_SINKS[form](stem) for form in self._form.formats]
+        return RunWriter(header, sinks, self._lost, partial(self._made, header.run_id))
+
+
+_SINKS: Mapping[str, Callable[[Path], Sink]] = {
+    "hdf5": lambda stem: Hdf5Sink(stem.with_name(f"{stem.name}.h5")),
+    "csv": lambda stem: CsvSink(stem.with_name(f"{stem.name}.csv")),
+}
 
 
 class _Kept:
@@ -83,6 +117,10 @@ class _Kept:
         return f"{missing} of {taken} rows are not in {file}: {reason}"
 
 
+_Item: TypeAlias = Row | Baseline | Reading | Mapping[str, Metadata]
+"""What waits for the thread: a row, a baseline, an update, or what channels are."""
+
+
 class RunWriter:
     """Implements `ports.Recorder`: hands header, rows and end to the sinks of one run.
 
@@ -94,12 +132,13 @@ class RunWriter:
         header: RunHeader,
         sinks: Iterable[Sink],
         lost: Callable[[str], None] = _nobody,
+        made: Callable[[str], None] = _nobody,
     ) -> None:
-        """Nothing is made before the first row; `lost` as in `RunStore`."""
+        """Nothing is made before the first row; `lost` and `made` as in `RunStore`."""
         self.journal = NoJournal()
         self._header = header
         self._sinks = [_Kept(sink) for sink in sinks]
-        self._rows: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
+        self._rows: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._bytes_in = 0  # of all rows that were offered; written to by the loop only
         self._bytes_out = 0  # of those that wait no longer; by the thread only
@@ -107,8 +146,10 @@ class RunWriter:
         self._taken = 0
         self._written = 0  # rows that are with the operating system in each sink that works
         self._works = True  # whether any sink keeps rows; written to by the thread only
-        self._status = RunStatus.UNDEFINED
+        self._outcome = RunStatus.UNDEFINED, ""
         self._lost = lost
+        self._made = made
+        self._told = ""  # the file that was told of
 
     @property
     def file(self) -> str:
@@ -142,25 +183,38 @@ class RunWriter:
             self._wakes.remove(wake)
 
     def describe(self, channels: Mapping[str, Metadata]) -> None:
-        """See `ports.Recorder.describe`: a table of values has no room for it."""
+        """See `ports.Recorder.describe`."""
+        if self._works:
+            self._rows.put(dict(channels))
 
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """See `ports.Recorder.row`."""
-        row = Row(self._taken, at, readings)
+        row = Row(self._taken, at, readings, time.time_ns())
         self._taken += 1
+        self._put(row, _size(row.readings.values()))
+
+    def baseline(self, when: str, readings: Mapping[str, Reading | None]) -> None:
+        """See `ports.Recorder.baseline`."""
+        self._put(Baseline(when, readings, time.time_ns()), _size(readings.values()))
+
+    def update(self, reading: Reading) -> None:
+        """See `ports.Recorder.update`."""
+        self._put(reading, _size([reading]))
+
+    def _put(self, item: _Item, size: int) -> None:
         if not self._works:
             return  # nobody would take it
         if self._thread is None:
             self._thread = threading.Thread(target=self._write, name="data of a run", daemon=True)
             self._thread.start()
-        self._bytes_in += _size(row)
-        self._rows.put(row)
+        self._bytes_in += size
+        self._rows.put(item)
 
-    async def close(self, status: RunStatus) -> str:
+    async def close(self, status: RunStatus, message: str = "") -> str:
         """See `ports.Recorder.close`."""
         if self._thread is None:
             return ""
-        self._status = status
+        self._outcome = status, message
         self._rows.put(None)
         await asyncio.to_thread(self._thread.join, _FINISH)
         lacks = [kept.lack(self._taken) for kept in self._sinks]
@@ -173,23 +227,39 @@ class RunWriter:
     def _write(self) -> None:
         self._each(lambda sink: sink.open(self._header))
         unflushed = 0
-        while self._works and (row := self._rows.get()) is not None:
-            self._take(row)
+        while self._works and (item := self._rows.get()) is not None:
+            size = self._take(item)
             unflushed += 1
             if unflushed >= _A_FLUSH or self._rows.empty():
                 self._flush()
                 unflushed = 0
-            self._freed(_size(row))
+            self._freed(size)
         self._flush()
-        self._each(lambda sink: sink.end(self._status))
+        self._each(lambda sink: sink.end(*self._outcome))
 
-    def _take(self, row: Row) -> None:
-        self._each(lambda sink: sink.row(row))
+    def _take(self, item: _Item) -> int:
+        """Give it to the sinks; the bytes that it was counted with."""
+        match item:
+            case Row():
+                self._each(lambda sink: sink.row(item))
+                return _size(item.readings.values())
+            case Baseline():
+                self._each(lambda sink: sink.baseline(item))
+                return _size(item.readings.values())
+            case Reading():
+                self._each(lambda sink: sink.update(item))
+                return _size([item])
+            case _:
+                self._each(lambda sink: sink.describe(item))
+                return 0
 
     def _flush(self) -> None:
         """Hand all rows so far to the operating system."""
         self._each(lambda sink: sink.flush())
         self._written = min(k.sink.rows for k in self._sinks if not k.error or not self._works)
+        if self.file != self._told:
+            self._told = self.file
+            self._made(self._told)
 
     def _each(self, work: Callable[[Sink], object]) -> None:
         """Do something with each sink that works."""
@@ -227,9 +297,9 @@ class RunWriter:
                 wake()
 
 
-def _size(row: Row) -> int:
-    """Bytes that a row holds in memory, about."""
-    values = (reading.value for reading in row.readings.values() if reading is not None)
+def _size(readings: Iterable[Reading | None]) -> int:
+    """Bytes that they hold in memory, about."""
+    values = (reading.value for reading in readings if reading is not None)
     return sum(
         _A_READING + (v.nbytes if isinstance(v, np.ndarray) else sys.getsizeof(v)) for v in values
     )

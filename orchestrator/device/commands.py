@@ -34,6 +34,8 @@ _PIECE = re.compile(
     re.DOTALL,
 )
 _ESCAPE = re.compile(r"""\\(["\\])""")
+META = "--meta"
+"""Before a `key=value` that is no argument, but is kept of the run."""
 Parsed: TypeAlias = "RunText | ControlText | QueueText | TrajectoryText | Ping"
 
 
@@ -44,6 +46,8 @@ class RunText:
     name: str = ""
     document: str = ""
     args: dict[str, object] = field(default_factory=dict)
+    metadata: dict[str, object] = field(default_factory=dict)
+    """What `--meta key=value` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +170,16 @@ def _parse_run(verb: str, words: list[str]) -> RunText:
     name, *pairs = words
     at = f"CMD: {verb} {_short(name)}"
     args: dict[str, object] = {}
-    for pair in pairs:
+    metadata: dict[str, object] = {}
+    rest = iter(pairs)
+    for pair in rest:
+        into = args
+        if pair == META:
+            into, pair = metadata, next(rest, META)
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise InputError(f"{at}: argument {_short(pair)!r} is not of the form key=value")
-        if key in args:
+        if key in into:
             raise InputError(f"{at}: argument {_short(key)!r} is given twice")
-        args[key] = value
-    return RunText(name=name, args=args)
+        into[key] = value
+    return RunText(name=name, args=args, metadata=metadata)

@@ -309,6 +309,7 @@ class Device:
             text=run.document,
             origin=command.origin,
             args=args if isinstance(args, dict | str) else {},
+            metadata={**run.metadata, **command.metadata},
             owner=command.owner,
             always_a_run=start,
             how=command.how or (fields.START if start else fields.CMD).name,
@@ -319,7 +320,14 @@ class Device:
 
     def _queue_request(self, command: Command, parsed: QueueText) -> QueueRequest:
         self._asked[command.request] = command.verb
-        run = RunRequest(0, parsed.run.name, args=parsed.run.args, owner=command.owner, how="queue")
+        given = parsed.run
+        run = RunRequest(
+            *(0, given.name),
+            args=given.args,
+            metadata=given.metadata,
+            owner=command.owner,
+            how="queue",
+        )
         return QueueRequest(command.request, parsed.action, parsed.number, parsed.position, run)
 
     def _take_control(self, command: Command, control: ControlText) -> Iterator[Decision]:

@@ -17,6 +17,7 @@ from orchestrator.types import (
     Asked,
     Controlled,
     Field,
+    FileMade,
     IndicesSet,
     Progressed,
     PushItem,
@@ -65,6 +66,7 @@ SHOWN: Mapping[Field, Shown] = {
     fields.REMAINING: lambda run: run.figures.remaining,
     fields.HUNG_SEC: lambda run: run.figures.hung,
     fields.VALUES: lambda run: np.array(() if run.row is None else run.row.row),
+    fields.DATA_FILE: lambda run: run.file,
     fields.DATA_NPTS: lambda run: run.points,
     fields.NESTED_INDICES: lambda run: run.indices,
     fields.QUESTION: lambda run: "" if run.question is None else _question(run.question),
@@ -76,10 +78,11 @@ _FIGURES = (fields.STEP, fields.PROGRESS, fields.ELAPSED, fields.REMAINING, fiel
 _AT_FIRST = (
     *(fields.RUN_NAME, fields.OWNER, fields.MESSAGE, fields.NSTEPS),
     *(*_FIGURES, fields.STEP_NAME, fields.LOOP_INDEX, fields.QUESTION, fields.ANSWER),
+    fields.DATA_FILE,
 )
 """Posted first when a run starts; between these and those after them, columns are cleared."""
 _STARTED = (fields.DATA_NPTS, fields.STATUS, fields.RUN_ID, fields.START, fields.BUSY)
-_ENDED = (fields.STATE, fields.STATUS, fields.START, fields.BUSY)
+_ENDED = (fields.DATA_FILE, fields.STATE, fields.STATUS, fields.START, fields.BUSY)
 """Posted last when it ends; the order is part of the contract."""
 _ENTERED = (fields.STEP, fields.STEP_NAME, fields.LOOP_INDEX)
 
@@ -145,6 +148,8 @@ class RunPublisher:
                 yield from _of(run, (fields.ANSWER, fields.QUESTION, fields.MESSAGE))
             case Answered():
                 yield from _of(run, (fields.ANSWER, fields.QUESTION))
+            case FileMade():
+                yield shown(fields.DATA_FILE, run)
             case Told() | Controlled():
                 yield shown(fields.MESSAGE, run)
             case Progressed():

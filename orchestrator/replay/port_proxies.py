@@ -124,15 +124,25 @@ class RecorderProxy:
         """See `ports.Recorder.describe`."""
         self._outside.describe(channels)
 
+    def baseline(self, when: str, readings: Mapping[str, Reading | None]) -> None:
+        """See `ports.Recorder.baseline`."""
+        self._outside.baseline(when, readings)
+
+    def update(self, reading: Reading) -> None:
+        """See `ports.Recorder.update`."""
+        self._outside.update(reading)
+
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """See `ports.Recorder.row`."""
         values = {name: r and r.value for name, r in readings.items()}
         self._interceptor.note({"row": {"loops": list(at.loops), "values": values}})
         self._outside.row(at, readings)
 
-    async def close(self, status: RunStatus) -> str:
+    async def close(self, status: RunStatus, message: str = "") -> str:
         """See `ports.Recorder.close`."""
-        return await self._interceptor.ask("close", {}, lambda: self._outside.close(status))
+        return await self._interceptor.ask(
+            "close", {}, lambda: self._outside.close(status, message)
+        )
 
 
 class LibraryProxy(Library):

@@ -79,12 +79,18 @@ class NoRecorder:
     def describe(self, channels: Mapping[str, Metadata]) -> None:
         """See `ports.Recorder.describe`."""
 
+    def baseline(self, when: str, readings: Mapping[str, Reading | None]) -> None:
+        """See `ports.Recorder.baseline`."""
+
+    def update(self, reading: Reading) -> None:
+        """See `ports.Recorder.update`."""
+
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """See `ports.Recorder.row`."""
 
-    async def close(self, status: RunStatus) -> str:
+    async def close(self, status: RunStatus, message: str = "") -> str:
         """See `ports.Recorder.close`; never called: the recording answers."""
-        del status
+        del status, message
         return ""
 
 

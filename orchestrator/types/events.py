@@ -138,6 +138,14 @@ class RowTaken(_OfRun):
 
 
 @dataclass(frozen=True, slots=True)
+class FileMade(_OfRun):
+    """A file has the run's rows, the first one by now."""
+
+    file: str
+    """Its path."""
+
+
+@dataclass(frozen=True, slots=True)
 class Told(_OfRun):
     """Something worth telling an operator."""
 
@@ -235,6 +243,7 @@ RunEvent: TypeAlias = (
     | StateChanged
     | StepStarted
     | RowTaken
+    | FileMade
     | Told
     | Asked
     | Answered

@@ -153,7 +153,7 @@ def _array(
 CMD = _text(
     "CMD",
     _LONGEST,
-    "A command: run NAME [key=value …], submit NAME [key=value …], pause, resume, stop, "
+    "A command: run NAME [key=value …] [--meta key=value …], submit NAME …, pause, resume, stop, "
     "abort [reason], skip, answer [value], queue clear|start|hold|remove N|move N POSITION, ping; "
     "or a whole sequence, text that begins with { or has several lines; or a trajectory, text "
     "that begins with [ or linear(. A plain string and a long string are taken alike. "
@@ -321,6 +321,9 @@ QUEUE = _text(
 CHAIN_COUNT = _integer("CHAIN:COUNT", "Channels known.")
 CHAIN_CONNECTED = _integer("CHAIN:CONNECTED", "Channels connected.")
 CHAIN_DISCONNECTED = _text("CHAIN:DISCONNECTED", _LONGEST, "Names of those that are not.")
+DATA_FILE = _text(
+    "DATA:FILE", _SHORT, "The file with its rows, from the first one on; empty without any."
+)
 DATA_NPTS = _integer(
     "DATA:NPTS", "Points sampled in the current or last run; posted last.", edge=True
 )

@@ -43,8 +43,17 @@ class RunHeader:
     """What is run, and behind it all that it is known to run and call, each once."""
     arguments: Mapping[str, object] = field(default_factory=dict)
     """Every parameter's value, those that were left at their default included."""
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    """What is to be known of it, by name: of the configuration, the document and who started it."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """`orchestrator`, `python`; `configuration`: SHA-256 of the file, where there is one."""
     channels: Mapping[str, Metadata | None] = field(default_factory=dict)
     """The channels that it is known to sample, in the order of the document: type, shape, units,
     precision, limits, labels; None of one that has not connected yet."""
+    baseline: Mapping[str, Metadata | None] = field(default_factory=dict)
+    """The channels that are read at its beginning and its end, as in `channels`."""
+    recorded: Mapping[str, Metadata | None] = field(default_factory=dict)
+    """Those of which it is known to record each update, as in `channels`."""
+    axes: tuple[str, ...] = ()
+    """Those of them that loops move, or by which they read back what they move: over what to plot.
+    The innermost loop's first."""

@@ -100,6 +100,8 @@ class RunRequest:
     """The file it was read from, for error messages."""
     args: Mapping[str, object] | str = ""
     """Arguments by name, or the JSON text of them."""
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    """What is to be kept of it beside its arguments, by name."""
     owner: str = ""
     value: bool | float | int | str | None = None
     """What its first parameter is given; None = `args` are all."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from orchestrator.types.values import Alarm, Severity
@@ -39,6 +39,8 @@ class Command:
     """COMMAND: the text written to CMD. START: the sequence's name. ABORT: the reason."""
     args: Mapping[str, object] | str = ""
     """START: the arguments, as JSON text or parsed."""
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    """START: what is to be kept of the run beside its arguments, by name."""
     document: str = ""
     """START: a whole document, in place of a name."""
     origin: str = ""

@@ -14,6 +14,7 @@ from orchestrator.types.events import (
     Answered,
     Asked,
     Controlled,
+    FileMade,
     IndicesSet,
     Progressed,
     RowTaken,
@@ -68,6 +69,8 @@ class RunSnapshot:
     """The index object that was shown last, by this run or one before."""
     ended: RunEnded | None = None
     """How it ended; None = it is under way, or there was none yet."""
+    file: str = ""
+    """With its rows; empty before the first, and where some of them are lost in the end."""
 
     @property
     def run_id(self) -> str:
@@ -176,6 +179,7 @@ def reduce(run: RunSnapshot, event: RunEvent) -> RunSnapshot:
                 run.answered,
                 run.indices,
                 run.ended,
+                run.file,
             )
         case StepStarted():
             return replace(run, step=event, done=event.done)
@@ -183,6 +187,8 @@ def reduce(run: RunSnapshot, event: RunEvent) -> RunSnapshot:
             return replace(run, figures=event, done=event.done)
         case StateChanged(state):
             return replace(run, state=state)
+        case FileMade(file):
+            return replace(run, file=file) if event.run_id == run.run_id else run
         case Asked():
             return replace(run, told=event, question=event, answered=None)
         case Answered():
@@ -194,9 +200,11 @@ def reduce(run: RunSnapshot, event: RunEvent) -> RunSnapshot:
         case RunStarted():
             return RunSnapshot(event, run.state, indices=run.indices)
         case RunEnded(status=RunStatus.SUCCESS, message=""):
-            return replace(run, state=RunState.IDLE, question=None, ended=event)
+            file = event.data_file
+            return replace(run, state=RunState.IDLE, question=None, ended=event, file=file)
         case RunEnded():
-            return replace(run, state=RunState.IDLE, question=None, ended=event, told=event)
+            success = reduce(run, replace(event, status=RunStatus.SUCCESS, message=""))
+            return replace(success, ended=event, told=event)
         case _:  # of no run
             return run
 

@@ -15,6 +15,7 @@ from orchestrator.language.text.findings import Strict
 from orchestrator.language.text.steps import VERBS, Steps, register
 from orchestrator.types import Path
 from orchestrator.verbs.channels.nested import NestedNode, NestedStep
+from orchestrator.verbs.channels.record import RecordNode, RecordStep
 from orchestrator.verbs.channels.sample import SampleNode, SampleStep
 from orchestrator.verbs.channels.set_ import SetNode, SetStep
 from orchestrator.verbs.channels.trajectories import TrajectoriesNode, TrajectoriesStep
@@ -49,16 +50,16 @@ __all__ = [
     "ContinueStep", "DelayNode", "DelayStep", "Doing", "EndNode", "EndStep", "FailNode", "FailStep",
     "Form", "GroupNode", "GroupStep", "IfNode", "IfStep", "InOrder", "LetNode", "LetStep",
     "LogNode", "LogStep", "LoopNode", "LoopStep", "NestedNode", "NestedStep", "Node", "OneValue",
-    "Operand", "ParallelNode", "ParallelStep", "Path", "Put", "RaceNode", "RaceStep", "RunNode",
-    "RunStep", "SampleNode", "SampleStep", "SetNode", "SetStep", "Steps", "Strict", "Timing",
-    "TrajectoriesNode", "TrajectoriesStep", "WaitNode", "WaitStep", "at_once", "build", "constant",
-    "not_negative", "own_verbs", "positive", "reading",
+    "Operand", "ParallelNode", "ParallelStep", "Path", "Put", "RaceNode", "RaceStep", "RecordNode",
+    "RecordStep", "RunNode", "RunStep", "SampleNode", "SampleStep", "SetNode", "SetStep", "Steps",
+    "Strict", "Timing", "TrajectoriesNode", "TrajectoriesStep", "WaitNode", "WaitStep", "at_once",
+    "build", "constant", "not_negative", "own_verbs", "positive", "reading",
 ]  # fmt: skip
 
 BUILT_IN = (
-    SetStep, WaitStep, DelayStep, SampleStep, LetStep, LoopStep, ParallelStep, RaceStep, GroupStep,
-    IfStep, BreakStep, ContinueStep, EndStep, FailStep, CallStep, RunStep, TrajectoriesStep,
-    NestedStep, LogStep, CheckpointStep, AskStep,
+    SetStep, WaitStep, DelayStep, SampleStep, RecordStep, LetStep, LoopStep, ParallelStep, RaceStep,
+    GroupStep, IfStep, BreakStep, ContinueStep, EndStep, FailStep, CallStep, RunStep,
+    TrajectoriesStep, NestedStep, LogStep, CheckpointStep, AskStep,
 )  # fmt: skip
 """In the order in which the reference has them."""
 

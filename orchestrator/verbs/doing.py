@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from orchestrator.errors import ExpressionError, NotConnectedError
 from orchestrator.language.expressions.operand import Operand, constant_value, reading
@@ -13,7 +13,7 @@ from orchestrator.language.program.nodes import Another, Node
 from orchestrator.language.program.parts import Put
 from orchestrator.language.values.conditions import Relation
 from orchestrator.language.values.operations import described
-from orchestrator.types import Asked, Place, Severity, path_text
+from orchestrator.types import Asked, Place, Reading, Severity, path_text
 from orchestrator.verbs.awaited import Accept, Condition, How
 from orchestrator.verbs.scope import SINCE, Entry, Scope
 
@@ -65,13 +65,38 @@ class Waiting(Protocol):
         """The condition that a channel relates to a value."""
 
 
+Derive: TypeAlias = Callable[[Mapping[str, Reading]], Mapping[str, object]]
+"""Gives further columns of a row by name, made of its readings by channel."""
+
+
+class Recording(Protocol):
+    """Channels of which each update is kept."""
+
+    @property
+    def close(self) -> Callable[[], None]:
+        """Keep no more."""
+
+    def check(self) -> None:
+        """Raise the error that some were lost, if any were."""
+
+
 class Sampling(Protocol):
     """Takes rows; implemented by `engine.steps.samples`, which says what may be raised."""
 
     async def sample(
-        self, names: Sequence[str], *, fresh: bool, timeout: float, missing_nan: bool, at: Place
+        self,
+        names: Sequence[str],
+        *,
+        fresh: bool,
+        timeout: float,
+        missing_nan: bool,
+        at: Place,
+        derive: Derive | None = None,
     ) -> None:
-        """Take one row of these channels."""
+        """Take one row of these channels, with further columns that are made of it."""
+
+    def recording(self, names: Sequence[str]) -> Recording:
+        """Keep each update of these channels from now on."""
 
 
 class Leading(Protocol):
@@ -123,6 +148,11 @@ class RunWorld(Protocol):
 
     async def evaluate(self, operand: Operand, scope: Mapping[str, object]) -> object:
         """A value, on channels not older than this run's last completed put."""
+
+    def derive(
+        self, operand: Operand, scope: Mapping[str, object], readings: Mapping[str, Reading]
+    ) -> object:
+        """A value of what was just read, and of other channels as they are known now."""
 
     async def refresh(self, names: Iterable[str], timeout: float, *, must: bool) -> None:
         """See to it that what is known of these channels is not older than that.

@@ -110,9 +110,10 @@ class Outcome:
     def _table(self) -> list[list[str]]:
         if not self.data_file:
             return [[]]
+        file_name = Path(self.data_file).with_suffix(".csv")
         most = csv.field_size_limit(sys.maxsize)  # an array is one cell
         try:
-            with Path(self.data_file).open(newline="", encoding="utf-8") as file:
+            with file_name.open(newline="", encoding="utf-8") as file:
                 return list(csv.reader(file))
         finally:
             csv.field_size_limit(most)

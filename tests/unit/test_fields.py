@@ -26,6 +26,7 @@ ALSO = {
     ("__init__.py", "EVENTS"): "the name of a filter of `api`",
     ("types/values.py", "STATE"): "an alarm condition of EPICS",
     ("", "run_id"): "an attribute of every event of a run, and so its key in JSON",
+    ("", "data_file"): "an attribute of `RunEnded`, a column of the index",
 }
 """Where a text may stand that is a field's name, and why: by file or folder, and text (all)."""
 

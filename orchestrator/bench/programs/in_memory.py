@@ -127,11 +127,17 @@ class _Nowhere:
     def describe(self, channels: Mapping[str, Metadata]) -> None:
         pass
 
+    def baseline(self, when: str, readings: Mapping[str, Reading | None]) -> None:
+        pass
+
+    def update(self, reading: Reading) -> None:
+        pass
+
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         pass
 
-    async def close(self, status: RunStatus) -> str:
-        del status
+    async def close(self, status: RunStatus, message: str = "") -> str:
+        del status, message
         return ""
 
 

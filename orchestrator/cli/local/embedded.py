@@ -33,6 +33,7 @@ LOOPBACK = ServerConfig(port=0, interfaces=("127.0.0.1",))
 def run(
     sequence: str,
     arguments: Sequence[str],
+    meta: Sequence[str],
     file: Path | None,
     verbose: int,
     *,
@@ -47,6 +48,7 @@ def run(
     set_up_logs(level)
     config = settings(file)
     chosen, args = choose(sequence), parse_assignments(arguments)
+    metadata = parse_assignments(meta, "metadata")
     # What is wrong with the files is told without starting anything.
     config = replace(config, server=_place(config, load(config, chosen, args)))
     configure_environment(config)
@@ -54,7 +56,7 @@ def run(
     # A live display keeps the log's lines above itself, and writes them as it writes its own.
     live = sys.stdout.isatty() and not as_json
     with nullcontext() if live else background_logs(level), open_display(quiet=as_json) as display:
-        end = loops.run(Embedded(config, display).run(chosen, args))
+        end = loops.run(Embedded(config, display).run(chosen, args, metadata))
     show_outcome(end, display.progress, as_json=as_json, code=code_of_run(end))
     return code_of_run(end)
 
@@ -79,7 +81,9 @@ class Embedded:
         self._service: Service | None = None
         self._pressed = 0
 
-    async def run(self, chosen: Chosen, args: Mapping[str, object]) -> RunEnded | RunRefused:
+    async def run(
+        self, chosen: Chosen, args: Mapping[str, object], metadata: Mapping[str, object] = {}
+    ) -> RunEnded | RunRefused:
         """Run it; signals abort it, each harder than the one before.
 
         Raises:
@@ -97,6 +101,7 @@ class Embedded:
                         text=chosen.text,
                         origin=chosen.origin,
                         args=args,
+                        metadata=metadata,
                         owner=owner(),
                     )
 

@@ -50,6 +50,14 @@ Server = Annotated[
         show_default=False,
     ),
 ]
+Meta = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="What is to be kept of the run beside its arguments; once for each.",
+        show_default=False,
+    ),
+]
 ForegroundRun = Annotated[
     str,
     typer.Option(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.cli.panels.options import Arguments, ConfigFile, Json, Sequence, Verbose
+from orchestrator.cli.panels.options import Arguments, ConfigFile, Json, Meta, Sequence, Verbose
 from orchestrator.cli.panels.panel import Panel
 
 panel = Panel("Sequences")
@@ -58,6 +58,7 @@ def run(
             show_default=False,
         ),
     ] = "",
+    meta: Meta = None,
     as_json: Annotated[bool, typer.Option("--json", help="The outcome as JSON.")] = False,
     config: ConfigFile = None,
     verbose: Verbose = 0,
@@ -73,10 +74,12 @@ def run(
     if server:
         from orchestrator.cli.remote import follow
 
-        return follow.run(sequence, arguments or [], server, config, verbose, as_json=as_json)
+        return follow.run(
+            sequence, arguments or [], meta or [], server, config, verbose, as_json=as_json
+        )
     from orchestrator.cli.local import embedded
 
-    return embedded.run(sequence, arguments or [], config, verbose, as_json=as_json)
+    return embedded.run(sequence, arguments or [], meta or [], config, verbose, as_json=as_json)
 
 
 def _no_check(given: Mapping[str, Any], findings: Several[str], code: int) -> None:

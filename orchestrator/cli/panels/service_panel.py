@@ -11,6 +11,7 @@ from orchestrator.cli.panels.options import (
     ConfigFile,
     ForegroundRun,
     Json,
+    Meta,
     Server,
     Verbose,
 )
@@ -136,6 +137,7 @@ def submit(
         str, typer.Argument(metavar="SEQUENCE", help="The name of a sequence of the service.")
     ],
     arguments: Arguments = None,
+    meta: Meta = None,
     server: Server = "",
     as_json: Json = False,
     config: ConfigFile = None,
@@ -147,7 +149,9 @@ def submit(
     """
     from orchestrator.cli.remote import queue_commands as work
 
-    return work.submit(sequence, arguments or [], server, config, verbose, as_json=as_json)
+    return work.submit(
+        sequence, arguments or [], meta or [], server, config, verbose, as_json=as_json
+    )
 
 
 @panel.command(error_as_json)

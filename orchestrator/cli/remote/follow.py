@@ -7,7 +7,7 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +44,7 @@ from orchestrator.verbs.own import register_verbs
 def run(
     sequence: str,
     arguments: Sequence[str],
+    meta: Sequence[str],
     prefix: str,
     file: Path | None,
     verbose: int,
@@ -60,7 +61,7 @@ def run(
     config = settings(file)
     register_verbs(config)
     chosen = choose(sequence)
-    text = command_text(chosen, arguments)
+    text = command_text(chosen, arguments, meta)
     target = which(config, prefix, runs=False)
     raise_interrupts()
     with open_display(quiet=as_json) as display:
@@ -70,18 +71,16 @@ def run(
     return code_of_run(end)
 
 
-def command_text(chosen: Chosen, arguments: Sequence[str]) -> str:
+def command_text(chosen: Chosen, arguments: Sequence[str], meta: Sequence[str] = ()) -> str:
     """What is written to CMD: `run NAME k=v`, or the document with the arguments put in.
 
     Raises:
         InputError: The document or the arguments are wrong, or it is too long.
     """
-    args = parse_assignments(arguments)
+    args, metadata = parse_assignments(arguments), parse_assignments(meta, "metadata")
     if not chosen.text:
-        return shlex.join(
-            ["run", chosen.name, *(f"{name}={value}" for name, value in args.items())]
-        )
-    text = json.dumps(_with_defaults(chosen, args))
+        return shlex.join(["run", chosen.name, *words(args, metadata)])
+    text = json.dumps(_with_defaults(chosen, args, metadata))
     if len(text.encode()) > fields.CMD.most:
         raise InputError(
             f"{chosen.origin}: too long for CMD, which takes {fields.CMD.most} bytes as JSON"
@@ -89,7 +88,13 @@ def command_text(chosen: Chosen, arguments: Sequence[str]) -> str:
     return text
 
 
-def _with_defaults(chosen: Chosen, args: dict[str, str]) -> object:
+def words(args: Mapping[str, str], metadata: Mapping[str, str]) -> list[str]:
+    """Arguments and metadata as they stand behind `run NAME`."""
+    given = [f"{name}={value}" for name, value in args.items()]
+    return given + [w for name, value in metadata.items() for w in ("--meta", f"{name}={value}")]
+
+
+def _with_defaults(chosen: Chosen, args: dict[str, str], metadata: dict[str, str]) -> object:
     values = bind(parse(chosen.text, chosen.origin), args)
     tree = read(chosen.text, chosen.origin).value
     assert isinstance(tree, dict)  # noqa: S101 - `parse` has seen to it
@@ -99,6 +104,8 @@ def _with_defaults(chosen: Chosen, args: dict[str, str]) -> object:
         form = given if isinstance(given, dict) else {"default": given}
         parameters[name] = {**form, "default": values[name]}
     named = {"name": chosen.name, **tree}
+    if metadata:
+        named["metadata"] = {**tree.get("metadata", {}), **metadata}
     return _json(named | ({"parameters": parameters} if parameters else {}))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from orchestrator.cli.remote.follow import words
 from orchestrator.cli.remote.service_client import RemoteService, reach
 from orchestrator.cli.remote.which import which
 from orchestrator.cli.settings import choose, settings
@@ -35,6 +36,7 @@ _WAITS = re.compile(r" waits as run (\d+)$")
 def submit(
     sequence: str,
     arguments: Sequence[str],
+    meta: Sequence[str],
     prefix: str,
     file: Path | None,
     verbose: int,
@@ -57,7 +59,8 @@ def submit(
             "put the file into its [sequences] directory and submit it as "
             f"{chosen.name}, or run it now: orchestrator run {shlex.quote(sequence)} {server}"
         )
-    text = shlex.join(["submit", chosen.name, *(f"{n}={v}" for n, v in args.items())])
+    metadata = parse_assignments(meta, "metadata")
+    text = shlex.join(["submit", chosen.name, *words(args, metadata)])
     return asyncio.run(_submit(config, prefix, chosen.name, text, as_json=as_json))
 
 

@@ -116,12 +116,22 @@ def condition_met(step: int, condition: str, by: Iterable[Reading]) -> bytes:
     )
 
 
-def row(point: int, at: Place, readings: Mapping[str, Reading | None]) -> bytes:
-    """A row of the data."""
-    cells = ",".join(
+def baseline(when: str, readings: Mapping[str, Reading | None]) -> bytes:
+    """What channels hold at the start or the end of a run."""
+    head = f'{_begun("baseline")},"when":{quoted(when)}'
+    return _line(f'{head},"channels":{{{_cells(readings)}}}')
+
+
+def _cells(readings: Mapping[str, Reading | None]) -> str:
+    return ",".join(
         f"{_name(name)}:{'null' if reading is None else _reading(reading)}"
         for name, reading in readings.items()
     )
+
+
+def row(point: int, at: Place, readings: Mapping[str, Reading | None]) -> bytes:
+    """A row of the data."""
+    cells = _cells(readings)
     return _line(
         f'{_begun("row")},"point":{point},"path":{quoted(path_text(at.path))},'
         f'"loops":{_numbers(at.loops)},"tries":{_numbers(at.tries)},"channels":{{{cells}}}'
@@ -151,6 +161,7 @@ def run_begun(header: RunHeader, process: Mapping[str, object]) -> bytes:
         **process,
         "versions": header.versions,
         "arguments": header.arguments,
+        "metadata": header.metadata,
         "sources": [asdict(source) for source in header.sources],
         "channels": _channels(header.channels),
     }

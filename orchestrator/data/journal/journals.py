@@ -53,8 +53,11 @@ class Journals:
         self._files.append(file)
         return RunJournal(header, file)
 
-    def look_back(self) -> None:
-        """Keep what processes have left that were killed. Reads and writes: not for the loop."""
+    def look_back(self) -> list[Path]:
+        """Keep what processes have left that were killed. Reads and writes: not for the loop.
+
+        Gives the folders of the runs that are Interrupted since the last time.
+        """
         for file in left_over(self._directory):
             log.info("what a killed process has left is in the journal now", file=str(file))
         for file in give_up_abandoned():
@@ -63,6 +66,7 @@ class Journals:
         if interrupted:
             text = "runs were under way when their process was killed: Interrupted"
             log.warning(text, runs=len(interrupted), last=interrupted[-1])
+        return [self._runs / name for name in interrupted]
 
     def close(self) -> None:
         """Wait for the disk. Blocks: not for the loop."""

@@ -93,6 +93,10 @@ class RunJournal:
         """Channels are what they are from now on."""
         self._file.append(entries.channels_known(channels))
 
+    def baseline(self, when: str, readings: Mapping[str, Reading | None]) -> None:
+        """What channels hold at the start or the end."""
+        self._file.append(entries.baseline(when, readings))
+
     def row(self, point: int, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """A row was taken."""
         self._points = point + 1

@@ -42,7 +42,7 @@ _FIXED = frozenset(
     | {"fresh", "missing", "name"}
 )
 """Fields that have to be known before a step runs."""
-_NOTHING_TO_SEE = frozenset({"log", "ask", "checkpoint", "parallel", "race", "machine"})
+_NOTHING_TO_SEE = frozenset({"log", "ask", "checkpoint", "parallel", "race", "record", "machine"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,16 +189,16 @@ class Run:
 
     def sample(
         self,
-        *channels: str,
+        *channels: str | Mapping[str, str],
         fresh: bool = True,
         timeout: float = 5.0,
         missing: Literal["nan"] | None = None,
         on_disconnect: Literal["fail", "wait"] | None = None,
         name: str = "",
     ) -> Verb[None]:
-        """Take one row of these channels."""
+        """Take one row of these channels; `{"norm": "det.counts / ring.current"}` is computed."""
         fields: dict[str, object] = {
-            "channels": list(channels),
+            "channels": [c if isinstance(c, str) else dict(c) for c in channels],
             "fresh": fresh,
             "timeout": timeout,
         }
@@ -293,6 +293,13 @@ class Run:
         The others are ended. If the first has failed, that is the error raised.
         """
         return self._verb("race", partial(self._race, branches))
+
+    def record(self, channels: Sequence[str], *branches: Coroutine[Any, Any, object]) -> Verb[None]:
+        """Keep every update of channels while verbs run: `await run.record(["x"], run.set(…))`.
+
+        Several verbs run at the same time, as in `parallel`.
+        """
+        return self._verb("record", partial(self._record, channels, branches))
 
     def machine(self, states: Mapping[str, State], start: str = "") -> Verb[str]:
         """Run a state machine from `start`, the first state unless given; gives the last state.
@@ -405,6 +412,20 @@ class Run:
         if not branches:
             raise InputError("run.race takes at least one verb")
         return await self._together(branches, site, first_of)
+
+    async def _record(
+        self,
+        channels: Sequence[str],
+        branches: Sequence[Coroutine[Any, Any, object]],
+        site: Site,
+    ) -> None:
+        names = [self._names.resolve(channel) for channel in channels]
+        recording = await self._cross(site, partial(self._steps.recording, names))
+        try:
+            await self._together(branches, site, run_all)
+        finally:
+            self._code.room.to_home(recording.close)
+        await self._cross(site, partial(self._steps.recorded, recording))
 
     async def _together(
         self,

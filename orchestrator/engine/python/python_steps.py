@@ -11,6 +11,7 @@ from orchestrator.engine.control.finalising import is_finalising
 from orchestrator.engine.control.step_scope import SkipStep, StopRun
 from orchestrator.engine.readings.environment import UnmetError
 from orchestrator.engine.steps.interpreter import Interpreter
+from orchestrator.engine.steps.samples import Recording
 from orchestrator.engine.steps.verbs import Verbs
 from orchestrator.engine.user_code.cleanup import Site
 from orchestrator.errors import NotConnectedError, OrchestratorError, StepTimeoutError
@@ -114,6 +115,17 @@ class PythonSteps:
         value = await _anyway(lambda: self._verbs.evaluate(operand, {}))
         self._boundary()
         return value
+
+    async def recording(self, names: Sequence[str]) -> Recording:
+        """Keep each update of these channels from now on."""
+        await self._control.gate()
+        await self._first_use(frozenset(names), frozenset(), waits=False)
+        return self._verbs.sampler.recording(names)
+
+    async def recorded(self, recording: Recording) -> None:
+        """Keep no more of them; raises where some were lost."""
+        recording.close()
+        recording.check()
 
     async def gate(self) -> None:
         """The beginning of something that is no step by itself."""

@@ -39,7 +39,7 @@ class RunEnvironment:
 
     __slots__ = (
         *("_accept", "_data", "_fresh", "_history", "_scope", "_since", "_trust", "_unread"),
-        "_view",
+        *("_read", "_view"),
     )
 
     def __init__(
@@ -54,13 +54,17 @@ class RunEnvironment:
         *,
         history: History,
         since: int = 0,
+        read: Mapping[str, Reading] = MappingProxyType({}),
     ) -> None:
-        """`fresh`: readings newer than the view's. With `trust`, values that don't count raise.
+        """`read`: what counts whatever updates tell: it was just read together.
+
+        `fresh`: readings newer than the view's. With `trust`, values that don't count raise.
 
         `since`: the moment of the history from which on a channel has changed.
 
         `unread`: channels that should have been read anew, and why they could not be.
         """
+        self._read = read
         self._history = history
         self._since = since
         self._unread = unread
@@ -168,6 +172,8 @@ class RunEnvironment:
             NotConnectedError: There is none yet.
             OrchestratorError: It should have been read anew, and could not be.
         """
+        if name in self._read:
+            return self._read[name]
         if name in self._unread:
             raise self._unread[name]
         seen = self._view.channel(name).reading

@@ -199,7 +199,10 @@ class Lane:
         """Run it, from its first event to its last."""
         run_id, name = self._new_id(), loaded.program.name or request.name
         try:
-            header = loaded.header(run_id, request, self._context.view, self._context.wall())
+            header = loaded.header(
+                *(run_id, request, self._context.view, self._context.wall()),
+                self._context.config.metadata,
+            )
             recorder = self._store.open(header)
             runner = self._runner = Runner(self._context, control, recorder, loaded.program)
         except Exception as error:
@@ -216,7 +219,7 @@ class Lane:
         self._tell_state(control, control.requests.state)
         try:
             outcome = await runner.run()
-            fault = await recorder.close(outcome.status)
+            fault = await recorder.close(outcome.status, outcome.message)
             if fault:
                 outcome.texts.append(fault)
                 if outcome.status is RunStatus.SUCCESS:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from importlib.metadata import version
 
 from orchestrator.engine.sequences.library import Library
-from orchestrator.language.program.nodes import Another, Runnable, walk
+from orchestrator.language.program.nodes import Another, Passes, Runnable, walk
 from orchestrator.ports import View
-from orchestrator.types import RunHeader, RunRequest, SourceText, fields
+from orchestrator.types import Metadata, RunHeader, RunRequest, SourceText, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,20 @@ class Loaded:
     versions: Mapping[str, str]
     """See `RunHeader`."""
 
-    def header(self, run_id: str, request: RunRequest, view: View, now: datetime) -> RunHeader:
-        """The header of a run of it that begins `now`."""
+    def header(
+        self,
+        run_id: str,
+        request: RunRequest,
+        view: View,
+        now: datetime,
+        metadata: Mapping[str, object],
+    ) -> RunHeader:
+        """The header of a run of it that begins `now`; `metadata` is that of all runs."""
         program = self.program
+
+        def known(names: Iterable[str]) -> dict[str, Metadata | None]:
+            return {name: view.channel(name).metadata for name in names}
+
         return RunHeader(
             run_id,
             program.name or request.name,
@@ -36,8 +47,12 @@ class Loaded:
             started=now,
             sources=self.sources,
             arguments=program.arguments,
+            metadata={**metadata, **program.metadata, **request.metadata},
             versions=self.versions,
-            channels={name: view.channel(name).metadata for name in sampled(program)},
+            channels=known(sampled(program)),
+            baseline=known(program.baseline),
+            recorded=known(recorded(program)),
+            axes=axes(program),
         )
 
 
@@ -70,6 +85,7 @@ def header_of_refused(run_id: str, request: RunRequest, now: datetime) -> RunHea
         started=now,
         sources=own,
         arguments=args,
+        metadata=request.metadata,
     )
 
 
@@ -100,3 +116,20 @@ def sampled(program: Runnable) -> tuple[str, ...]:
     """The channels that a program is known to sample, in the order of the document."""
     nodes = walk(program.all_steps)
     return tuple(dict.fromkeys(name for node in nodes for name in node.samples))
+
+
+def recorded(program: Runnable) -> tuple[str, ...]:
+    """The channels of which a program is known to record each update."""
+    nodes = walk(program.all_steps)
+    return tuple(dict.fromkeys(name for node in nodes for name in node.records))
+
+
+def axes(program: Runnable) -> tuple[str, ...]:
+    """See `RunHeader.axes`."""
+    found: list[str] = []
+    known = sampled(program)
+    for node in walk(program.all_steps):
+        if isinstance(node.inside, Passes):
+            moved = (name for put in node.puts for name in (put.readback, put.pv) if name)
+            found += [name for name in moved if name in known][:1]
+    return tuple(dict.fromkeys(reversed(found)))

@@ -43,6 +43,9 @@ from orchestrator.types import Cause, Place, RunEnded, RunStatus, Severity
 from orchestrator.verbs.flow.leaving import EndSequence
 from orchestrator.verbs.scope import Entry, Scope
 
+_GIVES_UP = 2
+"""The abort from which on nothing more is waited for."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -73,6 +76,11 @@ class RunOutcome:
     status: RunStatus = RunStatus.SUCCESS
     cause: Cause = Cause.NONE
     texts: list[str] = field(default_factory=list)
+
+    @property
+    def message(self) -> str:
+        """All of it, in a line."""
+        return "; ".join(self.texts)
 
     def failed(self, error: OrchestratorError, *, before: bool) -> None:
         """An error decided; `before`: before the first step was entered."""
@@ -179,6 +187,8 @@ class Runner:
             await self._body()
             if self._interpreter.entered:
                 await self._finalise()
+                if self._control.requests.aborts < _GIVES_UP:
+                    await self._baseline("end")
             if not self._control.requests.aborts:
                 await self._verbs.mover.alarms.last_look()
         finally:
@@ -197,6 +207,11 @@ class Runner:
         self._outcome.texts += self._verbs.mover.orphans
         return self._outcome
 
+    async def _baseline(self, when: str) -> None:
+        """Keep what the channels of the document's baseline hold now."""
+        if self._program.baseline:
+            await self._verbs.sampler.baseline(self._program.baseline, when)
+
     def _tell_tolerated(self) -> None:
         count = self._interpreter.tolerated
         if count:
@@ -211,6 +226,7 @@ class Runner:
                 async with self._suspenders.watching(self._guards):
                     self._control.requests.begun()
                     self._verbs.history.follow(self._program.changed)
+                    await self._baseline("start")
                     with self._interpreter.timed(self._program.timeout):
                         await self._program.run(self)
         except StopRun:
@@ -289,8 +305,7 @@ class Runner:
 
 def ended(run_id: str, request: int, outcome: RunOutcome, data_file: str) -> RunEnded:
     """The last event of a run."""
-    message = "; ".join(outcome.texts)
-    return RunEnded(run_id, outcome.status, message, request, outcome.cause, data_file)
+    return RunEnded(run_id, outcome.status, outcome.message, request, outcome.cause, data_file)
 
 
 def _cause(error: OrchestratorError) -> Cause:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from orchestrator.buffers import Column, Floats
 from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.control.slow_disk import has_room
 from orchestrator.engine.control.step_scope import End
-from orchestrator.errors import NotConnectedError, OrchestratorError, ReadError, StepTimeoutError
-from orchestrator.ports import Channels, Recorder, View
+from orchestrator.errors import (
+    ExpressionError,
+    NotConnectedError,
+    OrchestratorError,
+    ReadError,
+    StepTimeoutError,
+)
+from orchestrator.ports import Channels, ChannelView, Recorder, View
 from orchestrator.timers import spelt
-from orchestrator.types import Metadata, Place, Reading, RowTaken, Severity
+from orchestrator.types import Metadata, Place, Reading, RowTaken, Severity, Value
+from orchestrator.verbs.doing import Derive
+
+_BASELINE = 5.0
+"""s that channels have to answer for the baseline."""
 
 
 class Samples(Mapping[str, Floats]):
@@ -36,6 +49,38 @@ class Samples(Mapping[str, Floats]):
         for name, value in row.items():
             self._columns.setdefault(name, Column()).append(value)
         self.points += 1
+
+
+class Recording:
+    """Implements `verbs.doing.Recording`: each update of some channels goes to the recorder."""
+
+    def __init__(self, view: View, recorder: Recorder, names: Sequence[str]) -> None:
+        """From now on."""
+        self._recorder = recorder
+        self._last: dict[str, Reading] = {}
+        self._lost = 0
+        for name in names:
+            self._changed(view.channel(name))
+        self.close = view.watch(names, self._changed)
+
+    def _changed(self, channel: ChannelView) -> None:
+        name, reading = channel.name, channel.reading
+        if not channel.connected or reading is None or reading is self._last.get(name):
+            return
+        self._last[name] = reading
+        if self._recorder.full:
+            self._lost += 1
+        else:
+            self._recorder.update(reading)
+
+    def check(self) -> None:
+        """See that none was lost.
+
+        Raises:
+            ReadError: The disk was too slow for some of them.
+        """
+        if self._lost:
+            raise ReadError(f"{self._lost} updates were not kept: the disk is too slow for them")
 
 
 class Sampler:
@@ -68,10 +113,12 @@ class Sampler:
         timeout: float,
         missing_nan: bool,
         at: Place,
+        derive: Derive | None = None,
     ) -> None:
         """Take one row of these channels; first it waits, for ever, while the disk is far behind.
 
         Raises:
+            ExpressionError: A column that `derive` computes has no value.
             ReadError: Not all answered, and `missing_nan` is not set; names each that did not.
             StepTimeoutError: The same, where all that failed only came too late.
         """
@@ -87,7 +134,23 @@ class Sampler:
         if failed and not missing_nan:
             raise _no_row(failed)
         readings = {n: r if isinstance(r, Reading) else None for n, r in replies.items()}
+        if derive is not None:
+            readings |= _derived(derive, readings, missing_nan=missing_nan)
         self._keep(readings, at)
+
+    async def baseline(self, names: Sequence[str], when: str) -> None:
+        """Read these channels for the beginning or the end of the run, and keep what answers."""
+        replies = await self._channels.get(names, _BASELINE)
+        readings = {n: r if isinstance(r, Reading) else None for n, r in replies.items()}
+        self._describe(names)
+        self._recorder.baseline(when, readings)
+        if lost := [name for name, reading in readings.items() if reading is None]:
+            self._tell(f"baseline at the {when}: {', '.join(lost)} did not answer", Severity.MINOR)
+
+    def recording(self, names: Sequence[str]) -> Recording:
+        """Keep each update of these channels from now on, and first what they hold."""
+        self._describe(names)
+        return Recording(self._view, self._recorder, names)
 
     async def _has_room(self) -> bool:
         waits = "the disk is too slow for the rows: sample waits, and nothing is lost"
@@ -127,6 +190,39 @@ class Sampler:
                 self._described[name] = new[name] = metadata
         if new:
             self._recorder.describe(new)
+
+
+def _derived(
+    derive: Derive, readings: Mapping[str, Reading | None], *, missing_nan: bool
+) -> dict[str, Reading | None]:
+    """Columns that are computed, with the latest time of the row and its worst severity."""
+    there = {name: reading for name, reading in readings.items() if reading is not None}
+    try:
+        values = derive(there)
+    except OrchestratorError:
+        if missing_nan and len(there) < len(readings):
+            return {}
+        raise
+    latest = max(there.values(), key=lambda reading: reading.timestamp)
+    worst = max(reading.severity for reading in there.values())
+    return {
+        name: replace(latest, channel=name, value=_plain(name, value), severity=worst, status=0)
+        for name, value in values.items()
+    }
+
+
+def _plain(name: str, value: object) -> Value:
+    """What a row can hold."""
+    match value:
+        case bool():
+            return int(value)
+        case int() | float() | str() | np.ndarray():
+            return value
+        case list() | tuple() if all(isinstance(item, str) for item in value):
+            return tuple(value)
+        case list() | tuple():
+            return np.array(value, float)
+    raise ExpressionError(f"{name} is {value!r}, which is nothing that a row can hold")
 
 
 def _number(reading: Reading | None) -> float:

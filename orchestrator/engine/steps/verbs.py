@@ -143,6 +143,20 @@ class Verbs:
         )
         return operand.evaluate(environment)
 
+    def derive(
+        self, operand: Operand, scope: Mapping[str, object], readings: Mapping[str, Reading]
+    ) -> object:
+        """The value of an expression on what was just read, else on what is known now.
+
+        Raises:
+            NotConnectedError, ExpressionError: As `evaluate`.
+        """
+        data, fresh = self.sampler.samples, self._fresh
+        environment = RunEnvironment(
+            *(self._view, data, scope, fresh), read=readings, history=self.history
+        )
+        return operand.evaluate(environment)
+
     async def refresh(
         self, names: Iterable[str], timeout: float = _FRESH, *, must: bool = True
     ) -> None:

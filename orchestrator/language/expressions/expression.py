@@ -385,7 +385,7 @@ class _Compiler:
         """A function of a channel rather than of its value."""
         if name == "pv":
             return self._read(self._pv(argument))
-        channel = self._channel(argument)
+        channel = self._sampled(argument) if name == "data" else self._channel(argument)
         others = {"connected": self.links, "data": self.data, "age": self.ages}
         others.get(name, self.channels).add(channel)
         self.is_timed |= name == "age"
@@ -393,6 +393,13 @@ class _Compiler:
             self.changed.add(channel)
         ask = ABOUT_CHANNELS[name]
         return lambda env: ask(env, channel)
+
+    def _sampled(self, node: ast.expr) -> str:
+        """What rows have a column of: a channel, or a name that `sample` gives to an expression."""
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+            return text if text.isidentifier() else self._resolve(text)
+        return self._channel(node)
 
     def _read(self, channel: str) -> Code:
         self.channels.add(channel)

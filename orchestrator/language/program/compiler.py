@@ -291,6 +291,7 @@ def compile_document(context: Context) -> Program:
     restoring = compile_restore(document.restore or (), ("restore",), last)
     finally_ = compile_list(document.finally_, ("finally",), last) + restoring.steps
     suspend = compile_suspend(document.suspend, context)
+    metadata, baseline = _metadata(context), _baseline(context)
     timeout = context.timeout(("timeout",), document.timeout)
     for name in document.parameters:
         if name not in notes.parameters | context.later and not notes.findings:
@@ -309,9 +310,34 @@ def compile_document(context: Context) -> Program:
         warnings=tuple(notes.warnings),
         suspend=suspend,
         timeout=timeout,
+        metadata=metadata,
+        baseline=baseline,
         variables=variables + restoring.values,
         text=document.text,
     )
+
+
+def _metadata(context: Context) -> dict[str, object]:
+    """What is to be kept of its runs; of a sequence that another one runs it says nothing."""
+    values = {}
+    for name, value in context.document.metadata.items():
+        operand = context.value(("metadata", name), value)
+        if operand.constant:
+            values[name] = constant_value(operand)
+        elif not operand.variables or not operand.variables <= context.later:
+            why = "has to be known before the run starts: only parameters may stand in it"
+            context.find(("metadata", name), why)
+    return values
+
+
+def _baseline(context: Context) -> tuple[str, ...]:
+    """The channels of the document's baseline, each once."""
+    found: dict[str, None] = {}
+    for i, text in enumerate(context.document.baseline):
+        if channel := context.channel(("baseline", i), text):
+            found[channel] = None
+    context.notes.reads |= found.keys()
+    return tuple(found)
 
 
 def _variables(context: Context) -> Arguments:

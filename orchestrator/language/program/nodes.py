@@ -258,7 +258,12 @@ class Node:
 
     @property
     def samples(self) -> tuple[str, ...]:
-        """Canonical names of the channels of which it takes a row of the data."""
+        """What it takes a row of the data of: canonical names of channels, names of expressions."""
+        return ()
+
+    @property
+    def records(self) -> tuple[str, ...]:
+        """Canonical names of the channels of which it keeps each update."""
         return ()
 
     @property
@@ -377,6 +382,10 @@ class Runnable:
     """Those of the document with their first values, each of which may read those before it."""
     timeout: Operand | None = None
     """s for all of `steps`, a float > 0; None = for ever."""
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    """What is to be kept of its runs, by name."""
+    baseline: tuple[str, ...] = ()
+    """Canonical names of the channels that are read at its beginning and its end."""
 
     @property
     def all_steps(self) -> tuple[Node, ...]:

@@ -20,7 +20,7 @@ _TYPES = {
 }
 
 
-def parse_assignments(texts: Iterable[str]) -> dict[str, str]:
+def parse_assignments(texts: Iterable[str], noun: str = "arguments") -> dict[str, str]:
     """`["start=-1", "label=a=b"]` -> `{"start": "-1", "label": "a=b"}`.
 
     Raises:
@@ -30,9 +30,10 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise InputError(f"{text!r} is no argument; arguments are written NAME=VALUE")
+            one = noun.removesuffix("s")
+            raise InputError(f"{text!r} is no {one}; {noun} are written NAME=VALUE")
         if name.strip() in values:
-            raise InputError(f"the argument {name.strip()!r} is given twice")
+            raise InputError(f"the {noun.removesuffix('s')} {name.strip()!r} is given twice")
         values[name.strip()] = value
     return values
 

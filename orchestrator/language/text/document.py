@@ -102,6 +102,12 @@ class Document(Strict):
     last first."""
     suspend: dict[SuspenderName, Suspend] = Field(default_factory=dict)
     """What holds it up, by name; beside the configuration's."""
+    metadata: dict[Identifier, AnyValue] = Field(default_factory=dict)
+    """What is to be known of each run beside what it did, by name: kept with it, and what names of
+    data files are made of. Parameters may stand in the values; `--meta name=value` replaces one."""
+    baseline: tuple[StrictStr, ...] = ()
+    """Channels that are read when it begins and when it has ended: kept beside the rows of
+    `sample`. One that does not answer leaves an empty place."""
     timeout: WaitTimeout | None = None
     """s for all of `steps`, without pauses; by default as long as it takes."""
     _origin: str = PrivateAttr("")

@@ -2,34 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from functools import partial
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    PlainValidator,
     StrictBool,
-    StrictStr,
     Tag,
+    WithJsonSchema,
     model_validator,
 )
 
+from orchestrator.errors import InputError
+from orchestrator.language.expressions import template
+from orchestrator.language.expressions.functions import check_name
 from orchestrator.language.expressions.operand import Operand
 from orchestrator.language.program.compile_context import Context, positive
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import NO_STEPS, Node, a_round_trip
 from orchestrator.language.text.field_kinds import Amount, OrText
-from orchestrator.language.text.findings import Strict
-from orchestrator.types import Path
+from orchestrator.language.text.findings import Strict, expected
+from orchestrator.types import Path, Reading
 from orchestrator.verbs.doing import Doing
+
+
+def _column(value: object) -> object:
+    if isinstance(value, str | tuple):  # as it is written, or validated already
+        return value
+    if not isinstance(value, dict):
+        raise ValueError(expected("a channel or {name: expression}", value))
+    for name, text in value.items():
+        try:
+            check_name(name)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        if not isinstance(text, str):
+            raise ValueError(expected("an expression", text))
+    return tuple(value.items())
+
+
+Column: TypeAlias = Annotated[
+    str | tuple[tuple[str, str], ...],
+    PlainValidator(_column),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
+            ],
+            "x-kind": "channel or {name: expression}",
+        }
+    ),
+]
+"""A channel, or names with what is computed of the row for each."""
 
 
 class Sample(Strict):
     """One row of readings."""
 
-    channels: Annotated[tuple[StrictStr, ...], Field(min_length=1)]
-    """What is read."""
+    channels: Annotated[tuple[Column, ...], Field(min_length=1)]
+    """What is read; `{name: expression}` is computed of it, and a column of that name."""
     fresh: StrictBool = True
     """Read from the servers; if not, the last updates are taken."""
     timeout: Amount = 5
@@ -60,7 +97,7 @@ class SampleStep(Form, verb="sample"):
     sample: Annotated[
         Annotated[
             Annotated[
-                tuple[StrictStr, ...],
+                tuple[Column, ...],
                 Field(min_length=1),
                 BeforeValidator(_listed),
                 OrText("A single channel."),
@@ -78,7 +115,11 @@ class SampleStep(Form, verb="sample"):
         else:
             sample, here = Sample(channels=self.sample), (*path, "sample")
         channels: list[str] = []
+        derived: list[tuple[str, Operand]] = []
         for i, text in enumerate(sample.channels):
+            if not isinstance(text, str):
+                derived += _derived(text, (*here, i), context)
+                continue
             channel = _sampled(text, (*here, i), context)
             if channel and context.names.record(channel) in map(context.names.record, channels):
                 context.find((*here, i), f"{channel} stands twice in one sample")
@@ -86,14 +127,28 @@ class SampleStep(Form, verb="sample"):
                 context.notes.open_ended = True
             else:
                 channels.append(channel)
+        if not channels and not context.notes.findings and not context.notes.open_ended:
+            context.find(here, "names no channel: what is computed needs a row to stand in")
+        names = [name for name, _ in derived]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            context.find(here, f"{twice} stands twice in one sample")
         shown = ", ".join(channels[:3]) + (", …" if len(channels) > 3 else "")
         return SampleNode(
             *context.head(self, path, f"sample {shown}"),
             channels=tuple(channels),
+            derived=tuple(derived),
             fresh=sample.fresh,
             timeout=context.amount((*path, "sample", "timeout"), sample.timeout, positive),
             missing_nan=sample.missing is not None,
         )
+
+
+def _derived(
+    given: Iterable[tuple[str, str]], path: Path, context: Context
+) -> list[tuple[str, Operand]]:
+    """The columns that are computed."""
+    make = template.compile_bare
+    return [(name, context.operand((*path, name), make, text)) for name, text in given]
 
 
 def _sampled(text: str, path: Path, context: Context) -> str | None:
@@ -113,6 +168,8 @@ class SampleNode(Node):
 
     channels: tuple[str, ...]
     """Canonical names, each once."""
+    derived: tuple[tuple[str, Operand], ...]
+    """Further columns by name, computed of the row, and of other channels as they are then."""
     fresh: bool
     """Read from the servers; if not, the last updates are taken."""
     timeout: Operand
@@ -121,7 +178,6 @@ class SampleNode(Node):
     """Record NaN for what does not answer, rather than fail."""
 
     puts = ()
-    evaluates = ()
     inside = NO_STEPS
     takes = a_round_trip
 
@@ -130,8 +186,12 @@ class SampleNode(Node):
         return self.channels
 
     @property
+    def evaluates(self) -> tuple[Operand, ...]:
+        return tuple(operand for _, operand in self.derived)
+
+    @property
     def samples(self) -> tuple[str, ...]:
-        return self.channels
+        return (*self.channels, *(name for name, _ in self.derived))
 
     async def run(self, do: Doing) -> None:
         timeout = await do.number(self.timeout)
@@ -144,4 +204,11 @@ class SampleNode(Node):
             timeout=timeout - (do.world.clock - began),
             missing_nan=self.missing_nan,
             at=do.place,
+            derive=partial(self._derive, do) if self.derived else None,
         )
+
+    def _derive(self, do: Doing, readings: Mapping[str, Reading]) -> Mapping[str, object]:
+        """What is computed of a row."""
+        return {
+            name: do.world.derive(operand, do.scope, readings) for name, operand in self.derived
+        }

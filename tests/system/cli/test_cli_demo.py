@@ -42,9 +42,9 @@ def test_the_demo_finds_a_moved_peak_within_2_percent_of_the_scan(anywhere: Shel
     assert abs(float(found[1]) - peak) < 0.02 * SCAN_RANGE
     assert "det.counts over stage.x_rbv" in done.out
     assert not done.err
-    file = re.search(r"^data: (\S+\.csv)", done.out, re.MULTILINE)
+    file = re.search(r"^data: (\S+\.h5)", done.out, re.MULTILINE)
     assert file is not None
-    assert len(Path(file[1]).read_text().splitlines()) > 20
+    assert len(Path(file[1]).with_suffix(".csv").read_text().splitlines()) > 20
 
 
 MOMENTS = ("Starting", "Warming up", "Scanning", "The peak is")

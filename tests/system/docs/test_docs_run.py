@@ -30,7 +30,7 @@ def test_readme(user: NewUser) -> None:
     assert "lab.temperature" in said
     assert said.count("outcome: Success") == 3  # embedded, on the service, and its status
     assert "ORCH:STATUS" in said
-    assert len(list((user.folder / "runs").glob("*warm_up.csv"))) == 3
+    assert len(list((user.folder / "runs").glob("runs/*/data.csv"))) == 3
     user.type("orchestrator run warm_up.yaml power=80", 2)
     wrong = (user.folder / "warm_up.yaml").read_text().replace("lab.heater,", "lab.heatre,")
     (user.folder / "wrong.yaml").write_text(wrong)

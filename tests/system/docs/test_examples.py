@@ -54,7 +54,7 @@ def test_a_service_inside_another_program(fleet: Fleet, tmp_path: Path) -> None:
     assert done.returncode == 0, said
     events = [line for line in said.splitlines() if line.isidentifier()]
     assert (events[0], events[-1]) == ("RunStarted", "RunEnded"), said
-    assert re.search(r"^Success .*\.csv$", said, re.MULTILINE), said
+    assert re.search(r"^Success .*\.h5$", said, re.MULTILINE), said
     assert "state: Idle" in said
 
 
@@ -100,5 +100,5 @@ def test_chained_sequence_servers(tmp_path: Path) -> None:
     said = (tmp_path / "out").read_text()
     assert done.returncode == 0, said
     assert "The last point is at 1 and 1 mm" in said
-    [rows] = (tmp_path / "runs").glob("*raster.csv")
+    [rows] = (tmp_path / "runs").glob("runs/*/data.csv")
     assert len([line for line in rows.read_text().splitlines() if line[:1].isdigit()]) == 6

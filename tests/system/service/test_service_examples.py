@@ -210,7 +210,7 @@ def test_a_server_that_answers_to_every_name_is_chained_by_a_run(
         run = Process(command, environment(ioc.address, repeater=repeater), tmp_path)
         try:
             assert run.end(20) == 0, run.errors
-            (file,) = (tmp_path / "runs").glob("*.csv")
+            (file,) = (tmp_path / "runs").glob("runs/*/data.csv")
             (row,) = csv.DictReader(file.read_text().splitlines())
             assert [float(row[channel]) for channel in channels] == [3, 0]
         finally:

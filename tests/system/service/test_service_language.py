@@ -45,7 +45,7 @@ def rig(language_rig: LanguageRig) -> Iterator[Rig]:
 
 def rows(rig: Rig) -> list[dict[str, str]]:
     """The data file of the last run."""
-    (file,) = (rig.directory / "runs").glob(f"{rig.get('RUN_ID')}-*.csv")
+    file = rig.directory / "runs" / "runs" / rig.get("RUN_ID") / "data.csv"
     with file.open(newline="") as lines:
         return list(csv.DictReader(lines))
 

@@ -1,4 +1,4 @@
-"""The data files of runs."""
+"""The data files of runs: CSV, and what all of them have in common."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.data import RunStore, csv_file, writer
+from orchestrator.data import DataForm, csv_file, writer
+from orchestrator.data import RunStore as AnyStore
 from orchestrator.data.csv_file import CsvSink
 from orchestrator.data.writer import RunWriter
 from orchestrator.types import Place, Reading, RunHeader, RunStatus, Severity
 from tests.doubles import run_virtual
+
+RunStore = partial(AnyStore, form=DataForm(("csv",)))
 
 
 def reading(name: str, value: object) -> Reading:
@@ -52,17 +56,18 @@ async def test_a_channel_that_was_not_known_at_the_start_gets_columns_with_its_f
         ["1.0", "", ""], ["3.0", "2.0", ""], ["", "", "4.0"],
     ]  # fmt: skip
     assert rows[1]["b.y:timestamp"] == "1.500000000"
-    assert [file.name for file in (tmp_path / "runs").iterdir()] == ["1-plan.csv"]
+    assert [file.name for file in (tmp_path / "runs/runs/1").iterdir()] == ["data.csv"]
 
 
 async def test_a_file_that_is_there_already_is_not_written_over(tmp_path: Path) -> None:
     """Two foreground runs may begin in one millisecond: both keep their rows."""
-    (tmp_path / "1-plan.csv").write_text("precious\n")
+    (tmp_path / "runs/1").mkdir(parents=True)
+    (tmp_path / "runs/1/data.csv").write_text("precious\n")
     recorder = RunStore(tmp_path).open(header("1", "plan", []))
     recorder.row(Place((), (), ()), {"a.x": reading("a.x", 1.0)})
     assert await recorder.close(RunStatus.SUCCESS) == ""
-    assert (tmp_path / "1-plan.csv").read_text() == "precious\n"
-    assert recorder.file == str(tmp_path / "1-plan-2.csv")
+    assert (tmp_path / "runs/1/data.csv").read_text() == "precious\n"
+    assert recorder.file == str(tmp_path / "runs/1/data-2.csv")
     assert rows_of(recorder.file)[0]["a.x"] == "1.0"
 
 
@@ -171,13 +176,15 @@ def test_a_file_that_gets_more_columns_is_not_kept_in_memory(tmp_path: Path) -> 
 FULL = """
 import asyncio, resource, sys
 from pathlib import Path
-from orchestrator.data import RunStore
+from orchestrator.data import DataForm, RunStore
 from orchestrator.types import Place, Reading, RunHeader, RunStatus
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
 
+HEADER = RunHeader("1", "scan", channels={"a": None})
+
 async def main():
-    recorder = RunStore(Path(sys.argv[1])).open(RunHeader("1", "scan", channels={"a": None}))
+    recorder = RunStore(Path(sys.argv[1]), form=DataForm(("csv",))).open(HEADER)
     for number in range(100):
         recorder.row(Place(), {"a": Reading("a", "x" * 997, 1.5, 0, 0)})
     print(await recorder.close(RunStatus.SUCCESS))
@@ -193,7 +200,7 @@ def test_a_disk_that_is_full_leaves_no_half_row_and_the_rows_lost_are_told(tmp_p
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, timeout=60
     )
-    rows = cells_of(tmp_path / "1-scan.csv")
+    rows = cells_of(tmp_path / "runs/1/data.csv")
     assert all(len(row) == 7 and len(row[4]) == 997 for row in rows)
     told, waiting = done.stdout.splitlines()[-2:]
     assert told.startswith(f"{100 - len(rows)} of 100 rows are not in ")
@@ -211,7 +218,7 @@ async def test_a_row_that_can_t_be_written_is_told_and_those_before_it_stay(tmp_
     told = await recorder.close(RunStatus.SUCCESS)
     assert told.startswith("1 of 2 rows are not in ")
     assert "UnicodeEncodeError" in told
-    assert [row[4] for row in cells_of(tmp_path / "1-scan.csv")] == ["fine"]
+    assert [row[4] for row in cells_of(tmp_path / "runs/1/data.csv")] == ["fine"]
     assert recorder.file == "", "a file that lacks rows is not told as the run's data"
 
 
@@ -227,7 +234,7 @@ async def test_rows_that_are_lost_are_told_at_once_a_file_that_was_removed_inclu
     recorder.row(Place(), {"a": reading("a", 2.0)})
     while not told:  # noqa: ASYNC110 - a thread tells it
         await asyncio.sleep(0.001)
-    assert told[0].startswith(f"no more rows are kept in {tmp_path / 'runs' / '1-scan.csv'}: ")
+    assert told[0].startswith(f"no more rows are kept in {tmp_path / 'runs/runs/1/data.csv'}: ")
     assert (await recorder.close(RunStatus.SUCCESS)).startswith("2 of 2 rows are not in ")
     assert recorder.file == ""
 
@@ -274,28 +281,30 @@ async def test_a_file_that_somebody_else_changes_in_the_run_is_told_and_the_othe
     recorder.row(Place(), {"a": reading("a", 1.0)})
     while recorder._written < 1:  # noqa: ASYNC110 - a thread writes it
         await asyncio.sleep(0.001)
-    spoil(tmp_path / "1-scan.csv")
+    spoil(tmp_path / "runs/1/data.csv")
     if later:
         recorder.row(Place(), {name: reading(name, 2.0) for name in later})
     why = await recorder.close(RunStatus.SUCCESS)
-    assert str(tmp_path / "1-scan.csv") in why
+    assert str(tmp_path / "runs/1/data.csv") in why
     assert "rows are" in why
     assert "in the run" in why
     assert len(told) == 1
     assert recorder.file == ""
     if spoil in (emptied_and_filled, appended_to):
-        assert "precious" in (tmp_path / "1-scan.csv").read_text()
-        assert "\0" not in (tmp_path / "1-scan.csv").read_text()
+        assert "precious" in (tmp_path / "runs/1/data.csv").read_text()
+        assert "\0" not in (tmp_path / "runs/1/data.csv").read_text()
 
 
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from orchestrator.data import RunStore
+from orchestrator.data import DataForm, RunStore
 from orchestrator.types import Place, Reading, RunHeader, Severity
 
+HEADER = RunHeader("1", "scan", channels={"a": None})
+
 async def main():
-    recorder = RunStore(Path(sys.argv[1])).open(RunHeader("1", "scan", channels={"a": None}))
+    recorder = RunStore(Path(sys.argv[1]), form=DataForm(("csv",))).open(HEADER)
     for number in range(int(sys.argv[2])):
         if recorder.full:
             await recorder.room()
@@ -309,7 +318,7 @@ asyncio.run(main())
 def test_a_service_that_is_killed_loses_no_more_rows_than_is_told(tmp_path: Path) -> None:
     """As fast as they come: the thread that writes them comes to no rest."""
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), "20000"], check=False, timeout=60)
-    kept = [float(row[4]) for row in cells_of(tmp_path / "1-scan.csv") if len(row) == 7]
+    kept = [float(row[4]) for row in cells_of(tmp_path / "runs/1/data.csv") if len(row) == 7]
     assert kept == list(range(len(kept)))
     assert 20_000 - len(kept) <= writer._MOST_BEHIND == 200
 
@@ -340,7 +349,8 @@ async def test_a_disk_that_fails_makes_room(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["x" * 300, "é" * 300, "💡" * 300, "a" * 99 + "é" * 9, "/" * 5000])
 async def test_the_rows_of_a_run_with_a_long_name_are_kept(tmp_path: Path, name: str) -> None:
-    recorder = RunStore(tmp_path).open(header("20260131-142501-037", name, ["a.x"]))
+    form = DataForm(("csv",), "{name}")
+    recorder = AnyStore(tmp_path, form=form).open(header("20260131-142501-037", name, ["a.x"]))
     recorder.row(Place((), (), ()), {"a.x": reading("a.x", 1.0), "b.y": reading("b.y", 1.0)})
     recorder.row(Place((), (), ()), {"c.y": reading("c.y", 2.0)})  # by way of a second file
     assert await recorder.close(RunStatus.SUCCESS) == ""
@@ -380,7 +390,7 @@ def test_who_waits_for_a_slow_disk_sleeps_though_it_is_woken_in_vain(tmp_path: P
 
     async def waiting() -> tuple[int, int]:
         scan = header("1", "scan", ["a"])
-        recorder = Looked(scan, [CsvSink(tmp_path, scan)])
+        recorder = Looked(scan, [CsvSink(tmp_path / "data.csv")])
         recorder._bytes_in = 2 * writer._MOST_WAITING  # as if so much waited
         tasks = [asyncio.create_task(recorder.room(), name=f"{n}") for n in range(2)]
         await asyncio.sleep(0)

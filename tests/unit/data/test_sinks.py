@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import pytest
 
 from orchestrator.data import writer
 from orchestrator.data.csv_file import CsvSink
-from orchestrator.data.sinks import Row, SpoiltError
+from orchestrator.data.sinks import Baseline, Row, SpoiltError
 from orchestrator.data.writer import RunWriter
-from orchestrator.types import Place, Reading, RunHeader, RunStatus
+from orchestrator.types import Metadata, NativeType, Place, Reading, RunHeader, RunStatus
 
 HEADER = RunHeader("1", "scan", channels={"a": None})
 
@@ -38,18 +39,27 @@ class Kept:
     def open(self, header: RunHeader) -> None:
         self._call("open", header)
 
+    def describe(self, channels: Mapping[str, Metadata]) -> None:
+        self._call("describe", dict(channels))
+
     def row(self, row: Row) -> None:
         if self.wait is not None:
             self.wait.wait()
         self._call("row", row.point)
         self.taken += 1
 
+    def baseline(self, baseline: Baseline) -> None:
+        self._call("baseline", baseline.when)
+
+    def update(self, reading: Reading) -> None:
+        self._call("update", reading.value)
+
     def flush(self) -> None:
         self._call("flush")
         self.rows = self.taken
 
-    def end(self, status: RunStatus) -> None:
-        self._call("end", status)
+    def end(self, status: RunStatus, message: str) -> None:
+        self._call("end", status, message)
 
     def give_up(self) -> None:
         self._call("give_up")
@@ -65,10 +75,13 @@ async def test_a_sink_gets_header_rows_and_end_in_this_order() -> None:
     recorder = RunWriter(HEADER, [sink])
     assert recorder.file == ""
     assert sink.calls == [], "nothing is made before the first row"
+    known = {"a": Metadata(NativeType.DOUBLE, units="mm")}
+    recorder.describe(known)
     take(recorder, 2)
-    assert await recorder.close(RunStatus.STOPPED) == ""
+    assert await recorder.close(RunStatus.STOPPED, "enough") == ""
     told = [call for call in sink.calls if call != "flush"]
-    assert told == [("open", HEADER), ("row", 0), ("row", 1), ("end", RunStatus.STOPPED)]
+    end = ("end", RunStatus.STOPPED, "enough")
+    assert told == [("open", HEADER), ("describe", known), ("row", 0), ("row", 1), end]
     assert sink.calls[-2] == "flush", "what is ended is whole"
     assert recorder.file == "kept"
 
@@ -76,7 +89,7 @@ async def test_a_sink_gets_header_rows_and_end_in_this_order() -> None:
 @pytest.mark.parametrize("fails", ["open", "row", "flush", "end"])
 async def test_a_sink_that_fails_is_told_and_the_others_go_on(tmp_path: Path, fails: str) -> None:
     bad, good, told = Kept("bad", fails), Kept("good"), list[str]()
-    csv = CsvSink(tmp_path, HEADER)
+    csv = CsvSink(tmp_path / "data.csv")
     recorder = RunWriter(HEADER, [bad, csv, good], told.append)
     take(recorder, 3)
     why = await recorder.close(RunStatus.SUCCESS)

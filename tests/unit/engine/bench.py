@@ -94,6 +94,8 @@ class MemoryRecorder:
     file: str = ""
     journal: NoJournal = field(default_factory=NoJournal)
     described: list[dict[str, Metadata]] = field(default_factory=list)
+    baselines: list[tuple[str, dict[str, Reading | None]]] = field(default_factory=list)
+    updates: list[tuple[str, object]] = field(default_factory=list)
     has_room: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -109,6 +111,12 @@ class MemoryRecorder:
     def describe(self, channels: Mapping[str, Metadata]) -> None:
         self.described.append(dict(channels))
 
+    def baseline(self, when: str, readings: Mapping[str, Reading | None]) -> None:
+        self.baselines.append((when, dict(readings)))
+
+    def update(self, reading: Reading) -> None:
+        self.updates.append((reading.channel, reading.value))
+
     def row(self, at: Place, readings: Mapping[str, Reading | None]) -> None:
         self.rows.append((at.loops, dict(readings)))
         self.tries.append(at.tries)
@@ -118,7 +126,7 @@ class MemoryRecorder:
     fault: str = ""
     """What `close` tells of rows that are lost."""
 
-    async def close(self, status: RunStatus) -> str:
+    async def close(self, status: RunStatus, message: str = "") -> str:
         await asyncio.sleep(0)
         if self.fails is not None:
             raise self.fails
@@ -323,14 +331,19 @@ class Bench:
     def ending(self) -> RunEnded | RunRefused:
         return next(e for e in self.events if isinstance(e, RunEnded | RunRefused))
 
-    async def run(self, text: str, **args: object) -> RunEnded | RunRefused:
+    async def run(
+        self, text: str, metadata: Mapping[str, object] = {}, **args: object
+    ) -> RunEnded | RunRefused:
         """Run a document by START and return its last event, once its reply has come."""
-        self.start(text, **args)
+        self.start(text, metadata, **args)
         return await self.ended()
 
-    def start(self, text: str, **args: object) -> None:
+    def start(self, text: str, metadata: Mapping[str, object] = {}, **args: object) -> None:
         self._ended = asyncio.get_running_loop().create_future()
-        self.pull.offer(Command(Verb.START, 1, args=args, document=text, origin="test.yaml"))
+        command = Command(
+            Verb.START, 1, args=args, metadata=metadata, document=text, origin="test.yaml"
+        )
+        self.pull.offer(command)
 
     async def ended(self) -> RunEnded | RunRefused:
         assert self._ended is not None

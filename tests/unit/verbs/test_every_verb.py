@@ -68,6 +68,11 @@ SAMPLES = {
     ),
     "delay": Sample("{delay: 2}", "about 2 s", lambda run: run.delay(2)),
     "sample": Sample("{sample: [sim.x]}", "about 0 s", lambda run: run.sample("sim.x")),
+    "record": Sample(
+        "{record: {channels: [sim.x], do: [{delay: 3}]}}",
+        "about 3 s",
+        lambda run: run.record(["sim.x"], run.delay(3)),
+    ),
     "let": Sample("{let: {a: 1}}", "about 0 s"),
     "loop": Sample(
         "{loop: {pv: sim.x, values: [1, 2]}, do: [{delay: 3}]}",
