@@ -231,6 +231,22 @@ class Store(Protocol):
         """A recorder for a new run; no file before the first row."""
 
 
+class OwnValues(Protocol):
+    """The service's own PVs, as whoever puts them from outside knows them (see `own_pvs`)."""
+
+    async def write(self, name: str, value: object) -> None:
+        """Put one, for a client; returns when it is taken and, if it is to be, kept.
+
+        Args:
+            name: Its channel, `own.best`.
+            value: In the terms of sequences: an enum is a label or an index.
+
+        Raises:
+            InputError: There is none of that name.
+            PutError: Clients may not put it, it can't hold the value, or the value can't be kept.
+        """
+
+
 class RunEvents(Protocol):
     """Where the engine's events go: the pull queue."""
 

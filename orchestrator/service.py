@@ -26,6 +26,7 @@ from orchestrator.data import DataForm, RunRecords, hold_store, look_at_store
 from orchestrator.device import Device
 from orchestrator.engine import Engine, registry_of
 from orchestrator.language.program.compiler import compile_suspenders
+from orchestrator.own_pvs import KeptValues, OwnChannels, RoutedChannels, own_file
 from orchestrator.present import Announcement, announced
 from orchestrator.queues import MergeQueue, QueueFigures, pull_queue, request_queue
 from orchestrator.replay import ENDING, outside
@@ -71,18 +72,28 @@ class Service:
     Made by `open_service`.
     """
 
-    def __init__(self, config: Config, record: Path | None) -> None:
-        """With `record`, all that reaches the device and the engine is written to that file."""
+    def __init__(self, config: Config, record: Path | None, foreground: str | None = None) -> None:
+        """With `record`, all that reaches the device and the engine is written to that file.
+
+        `foreground` as in `open_service`.
+        """
         self.config = config
         channels = config.channels | _followed(config)
         keep_all = frozenset(c.name for c in channels.values() if c.keep_all)
         self._pull: MergeQueue[PullItem] = pull_queue(keep_all)
-        self.api = Api(self._pull, keep_all)
+        self._device = Device(config)
+        self._own = OwnChannels(
+            config.own,
+            self._pull,
+            self._device.table,
+            KeptValues(own_file(config.store), alone=foreground is None, lost=self._lost),
+        )
+        self.api = Api(self._pull, keep_all, self._own)
         """Where whoever asks and listens comes in."""
         self._listeners: set[asyncio.Task[None]] = set()
         self._requests: MergeQueue[EngineItem] = request_queue()
-        self._device = Device(config)
-        self._client = Client(channels, self._pull)
+        remote = config.remote_channels | _followed(config)
+        self._client = Client(remote, self._pull)
         self._port = 0
         self.where = Serving(0, (ANY,))
         """Where the PVs are served, once they are."""
@@ -94,11 +105,12 @@ class Service:
         self._left_out = tuple(registry.broken.values())
         store = self._records = RunRecords(
             config.store,
-            self._rows_lost,
+            self._lost,
             DataForm(config.formats, config.file_name),
             self._file_made,
         )
-        given = self._outside = outside(record, self._pull, config, registry, self._client, store)
+        reached = RoutedChannels(self._own, self._client)
+        given = self._outside = outside(record, self._pull, config, registry, reached, store)
         self._engine = Engine(
             config,
             names_of(config),
@@ -122,8 +134,8 @@ class Service:
         """The TCP and UDP port at which our PVs are served."""
         return self._port
 
-    def _rows_lost(self, why: str) -> None:
-        """Called in the thread of a data file."""
+    def _lost(self, why: str) -> None:
+        """Something can't be kept; called in the thread of its file."""
         with suppress(RuntimeError):  # the loop is closed: nobody is left to tell but the log
             self._loop.call_soon_threadsafe(self._tell, Told(why, Severity.MAJOR))
 
@@ -290,7 +302,7 @@ class Service:
                 tasks.create_task(self._outside.feed(self._pull), name="feed"),
             ]
             try:
-                async with self._client, self._engaged():
+                async with self._client, self._own, self._engaged():
                     yield
             finally:
                 await self._drained()
@@ -373,7 +385,7 @@ async def open_service(
     for doubt in prefix_doubts(config):
         log.warning(doubt, at=key_place(config, ("prefix",)))
     with _store_of(config, foreground):
-        service = Service(config, record)
+        service = Service(config, record, foreground)
         try:
             async with service._running(foreground):  # noqa: SLF001 - the other half of the class
                 yield service

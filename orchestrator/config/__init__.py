@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.config.model import (
+    OWN,
     CaConfig,
     ChainConfig,
     ChannelConfig,
     Config,
+    OwnConfig,
     ServerConfig,
     StopChannel,
     key_place,
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_FILE",
+    "OWN",
     "CaConfig",
     "ChainConfig",
     "ChannelConfig",
     "Config",
+    "OwnConfig",
     "ServerConfig",
     "StopChannel",
     "check_prefix",

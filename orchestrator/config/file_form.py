@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
 from orchestrator.config.model import CaConfig
+from orchestrator.config.own_form import Own, own_name
 from orchestrator.language.names import SCHEME
 from orchestrator.language.text.field_kinds import AnyValue, Identifier
 from orchestrator.language.text.findings import Strict, expected
@@ -228,6 +229,7 @@ class File(Strict):
     limits: _Limits = _Limits()
     chain: dict[Annotated[StrictStr, AfterValidator(_ioc)], Chain] = Field(default_factory=dict)
     sequences: _Sequences = _Sequences()
+    own: dict[Annotated[StrictStr, AfterValidator(own_name)], Own] = Field(default_factory=dict)
     suspend: dict[SuspenderName, Suspend] = Field(default_factory=dict)
     access: _Access = _Access()
     store: _Store = _Store()

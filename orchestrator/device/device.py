@@ -239,6 +239,8 @@ class Device:
                     yield from self._take_text(command)
             case Verb.INDICES:
                 yield from self._take_indices(command)
+            case Verb.PUT:
+                yield from self._accept(command)
             case Verb.SELECT:
                 self._served.select(command.text)
             case Verb.START:

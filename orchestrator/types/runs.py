@@ -23,6 +23,8 @@ class Verb(StrEnum):
     """Answers what a step `ask` asks, by its text; nothing else."""
     INDICES = "indices"
     """An index object, to be shown as `Nested_Indices`."""
+    PUT = "put"
+    """An own PV was put: what it holds now is examined and published before this is answered."""
     SELECT = "select"
     """The sequence that an index of our own runs: what was written to SEQ."""
 

@@ -64,7 +64,10 @@ class Alarm(IntEnum):
     NO_ALARM = 0
     READ = 1
     WRITE = 2
+    HIHI = 3
     HIGH = 4
+    LOLO = 5
+    LOW = 6
     STATE = 7
     COMM = 9
     TIMEOUT = 10
