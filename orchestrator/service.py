@@ -37,6 +37,7 @@ from orchestrator.types import (
     Field,
     FileMade,
     PullItem,
+    Recovery,
     RunEnded,
     RunEvent,
     RunRefused,
@@ -179,6 +180,15 @@ class Service:
             origin=origin,
             how="run",
         )
+        return await self._outcome(command, owner)
+
+    async def recover(self, recovery: Recovery, owner: str = "") -> RunEnded | RunRefused:
+        """Go on with a run that has ended, or run its finalisers, and return its last event."""
+        how = "finalise" if recovery.finalise else "recover"
+        command = Command(Verb.START, text=recovery.run_id, how=how, recovery=recovery)
+        return await self._outcome(command, owner)
+
+    async def _outcome(self, command: Command, owner: str) -> RunEnded | RunRefused:
         reply = await self.api.ask(command, Caller(owner))
         assert reply.outcome is not None  # noqa: S101 - a START is answered by an outcome
         return reply.outcome

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from orchestrator.data.hdf5 import mend
 from orchestrator.data.journal import Journals, RunJournal
-from orchestrator.data.writer import AS_EVER, DataForm, RunStore, RunWriter
-from orchestrator.types import Metadata, Place, Reading, RunEnded, RunEvent, RunHeader, RunStatus
+from orchestrator.data.writer import AS_EVER, DataForm, FormerRows, RunStore, RunWriter
+from orchestrator.ports import PointOf
+from orchestrator.types import (
+    Abandoned,
+    FormerRun,
+    Metadata,
+    Place,
+    Reading,
+    RunEnded,
+    RunEvent,
+    RunHeader,
+    RunStatus,
+    Visited,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +55,27 @@ class RunRecords:
         """See `ports.Store.open`."""
         journal = self._open[header.run_id] = self._journals.begin(header)
         return RunRecord(self._data.open(header), journal)
+
+    def former(self, run_id: str) -> FormerRun:
+        """See `ports.Store.former`."""
+        return self._journals.former(run_id)
+
+    def abandoned(self, run_id: str, point_of: PointOf | None, *, by_marks: bool) -> Abandoned:
+        """See `ports.Store.abandoned`."""
+        return self._journals.abandoned(run_id, point_of, by_marks=by_marks)
+
+    def go_on(self, header: RunHeader, before: FormerRun, abandoned: Abandoned) -> RunRecord:
+        """See `ports.Store.go_on`."""
+        journal = self._journals.go_on(header, before, abandoned)
+        self._open[header.run_id] = journal
+        rows = partial(self._journals.rows, header.run_id)
+        former = FormerRows(before.header, abandoned.points, abandoned.superseded, rows)
+        data = self._data.go_on(header, former)
+        return RunRecord(data, journal, abandoned.points)
+
+    def visited(self, run_id: str) -> list[Visited]:
+        """Where a run was, for people. Reads files."""
+        return self._journals.visited(run_id)
 
     def heard(self, event: RunEvent) -> None:
         """The engine tells something; called before anybody else hears of it."""
@@ -77,10 +111,10 @@ def _mend(folder: Path) -> None:
 class RunRecord:
     """Implements `ports.Recorder`."""
 
-    def __init__(self, data: RunWriter, journal: RunJournal) -> None:
-        """Made by `RunRecords.open`."""
+    def __init__(self, data: RunWriter, journal: RunJournal, points: int = 0) -> None:
+        """Made by `RunRecords`; `points`: rows that attempts before have taken."""
         self._data = data
-        self._points = 0
+        self._points = points
         self.journal = journal
 
     @property

@@ -83,15 +83,37 @@ class RunStore:
 
     def open(self, header: RunHeader) -> RunWriter:
         """See `ports.Store.open`."""
-        stem = self._directory / "runs" / header.run_id / file_name(self._form.file_name, header)
+        return self._writer(header, self._stem(header))
+
+    def go_on(self, header: RunHeader, former: FormerRows) -> RunWriter:
+        """The files of a run that goes on: those that it has."""
+        return self._writer(header, self._stem(former.header), former)
+
+    def _stem(self, header: RunHeader) -> Path:
+        return self._directory / "runs" / header.run_id / file_name(self._form.file_name, header)
+
+    def _writer(self, header: RunHeader, stem: Path, former: FormerRows | None = None) -> RunWriter:
         sinks = [_SINKS[form](stem) for form in self._form.formats]
-        return RunWriter(header, sinks, self._lost, partial(self._made, header.run_id))
+        return RunWriter(header, sinks, self._lost, partial(self._made, header.run_id), former)
 
 
 _SINKS: Mapping[str, Callable[[Path], Sink]] = {
     "hdf5": lambda stem: Hdf5Sink(stem.with_name(f"{stem.name}.h5")),
     "csv": lambda stem: CsvSink(stem.with_name(f"{stem.name}.csv")),
 }
+
+
+class FormerRows(NamedTuple):
+    """The rows that a run has taken before it goes on."""
+
+    header: RunHeader
+    """That of its start, after which its files are named."""
+    points: int
+    """How many."""
+    superseded: int
+    """The number of the first that is superseded."""
+    lacking: Callable[[int], Iterable[Row]]
+    """Gives them from a number on; called in the thread, for a file that has not all of them."""
 
 
 class _Kept:
@@ -133,8 +155,12 @@ class RunWriter:
         sinks: Iterable[Sink],
         lost: Callable[[str], None] = _nobody,
         made: Callable[[str], None] = _nobody,
+        former: FormerRows | None = None,
     ) -> None:
-        """Nothing is made before the first row; `lost` and `made` as in `RunStore`."""
+        """Nothing is made before the first row; `lost` and `made` as in `RunStore`.
+
+        `former`: the rows that there are already, of a run that goes on.
+        """
         self.journal = NoJournal()
         self._header = header
         self._sinks = [_Kept(sink) for sink in sinks]
@@ -150,6 +176,10 @@ class RunWriter:
         self._lost = lost
         self._made = made
         self._told = ""  # the file that was told of
+        self._former = former
+        if former is not None and former.points:
+            self._taken = self._written = former.points
+            self._start()
 
     @property
     def file(self) -> str:
@@ -205,10 +235,13 @@ class RunWriter:
         if not self._works:
             return  # nobody would take it
         if self._thread is None:
-            self._thread = threading.Thread(target=self._write, name="data of a run", daemon=True)
-            self._thread.start()
+            self._start()
         self._bytes_in += size
         self._rows.put(item)
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._write, name="data of a run", daemon=True)
+        self._thread.start()
 
     async def close(self, status: RunStatus, message: str = "") -> str:
         """See `ports.Recorder.close`."""
@@ -225,7 +258,7 @@ class RunWriter:
     # The thread ---------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        self._each(lambda sink: sink.open(self._header))
+        self._each(self._begin)
         unflushed = 0
         while self._works and (item := self._rows.get()) is not None:
             size = self._take(item)
@@ -236,6 +269,16 @@ class RunWriter:
             self._freed(size)
         self._flush()
         self._each(lambda sink: sink.end(*self._outcome))
+
+    def _begin(self, sink: Sink) -> None:
+        former = self._former
+        if former is None or not former.points:
+            sink.open(self._header)
+            return
+        there = sink.go_on(self._header, former.superseded)
+        for row in former.lacking(there):
+            if row.point < former.points:
+                sink.row(row._replace(superseded=row.point >= former.superseded))
 
     def _take(self, item: _Item) -> int:
         """Give it to the sinks; the bytes that it was counted with."""

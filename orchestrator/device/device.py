@@ -244,7 +244,7 @@ class Device:
             case Verb.SELECT:
                 self._served.select(command.text)
             case Verb.START:
-                run = RunText(command.text, command.document)
+                run = RunText(command.text, command.document, recovery=command.recovery)
                 yield from self._ask_for_run(command, run, command.args, start=True)
             case _:
                 yield from self._take_control(command, ControlText(command.verb, command.text))
@@ -313,8 +313,9 @@ class Device:
             args=args if isinstance(args, dict | str) else {},
             metadata={**run.metadata, **command.metadata},
             owner=command.owner,
-            always_a_run=start,
+            always_a_run=start and run.recovery is None,
             how=command.how or (fields.START if start else fields.CMD).name,
+            recovery=run.recovery,
         )
         self._lane.reserve(command.request)
         self._asked[command.request] = command.verb

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from orchestrator.types.events import RunEnded, RunEvent, RunRefused
 from orchestrator.types.fields import Field
+from orchestrator.types.recovery import Recovery
 from orchestrator.types.runs import Command, Verb
 from orchestrator.types.values import LinkChange, Metadata, Reading, Severity, Value
 
@@ -109,6 +110,8 @@ class RunRequest:
     """START: what can't be run is a run that failed, so that both edges are posted."""
     how: str = ""
     """By what it is started: see `RunHeader.how`."""
+    recovery: Recovery | None = None
+    """A run that is to go on; `name` is its id then."""
 
 
 @dataclass(frozen=True, slots=True)

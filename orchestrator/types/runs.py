@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from orchestrator.types.recovery import Recovery
 from orchestrator.types.values import Alarm, Severity
 
 
@@ -53,6 +54,8 @@ class Command:
     """Why it is refused already; it is to be told only."""
     how: str = ""
     """START: by what it is asked for, where that is not the PV."""
+    recovery: Recovery | None = None
+    """START: a run that is to go on, in place of a new one."""
 
 
 class RunState(StrEnum):
@@ -77,6 +80,8 @@ class RunStatus(StrEnum):
     ABORTED = "Aborted"
     STOPPED = "Stopped"
     TIMEOUT = "Timeout"
+    INTERRUPTED = "Interrupted"
+    """Its process was killed."""
 
 
 STATUS_SEVERITY: Mapping[RunStatus, Severity] = {
@@ -86,6 +91,7 @@ STATUS_SEVERITY: Mapping[RunStatus, Severity] = {
     RunStatus.ABORTED: Severity.MINOR,
     RunStatus.STOPPED: Severity.MINOR,
     RunStatus.TIMEOUT: Severity.MAJOR,
+    RunStatus.INTERRUPTED: Severity.MAJOR,
 }
 """The severity that STATUS carries with each outcome."""
 

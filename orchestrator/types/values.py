@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, TypeAlias
@@ -47,6 +48,22 @@ def path_text(path: Path) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
+
+
+_PART = re.compile(r"\.?([^.\[\]]+)|\[(\d{1,9})\]")
+
+
+def parse_path(text: str) -> Path:
+    """The path that `path_text` writes so; empty where it writes none like that."""
+    path: list[str | int] = []
+    at = 0
+    while at < len(text):
+        found = _PART.match(text, at)
+        if found is None:
+            return ()
+        path.append(found[1] if found[2] is None else int(found[2]))
+        at = found.end()
+    return tuple(path)
 
 
 class Severity(IntEnum):
