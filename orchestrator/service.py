@@ -282,9 +282,32 @@ class Service:
                 self._port, self.where = ioc.port, ioc.where
                 async with self._working():
                     with self._announced(foreground):
-                        yield
+                        async with self._after_crash(foreground):
+                            yield
         finally:
             await self._close_listeners()
+
+    @asynccontextmanager
+    async def _after_crash(self, foreground: str | None) -> AsyncIterator[None]:
+        """Have runs finalised that were killed, beside what else is asked, where that is wanted."""
+        if foreground is not None or self.config.after_crash != "finalise":
+            yield
+            return
+        async with asyncio.TaskGroup() as tasks:
+            finalising = tasks.create_task(self._finalise_killed(), name="finalise killed runs")
+            try:
+                yield
+            finally:
+                finalising.cancel()
+
+    async def _finalise_killed(self) -> None:
+        for run_id in await asyncio.to_thread(self._records.killed):
+            why = "its finalisers run now, as [store] after_crash says"
+            self._tell(Told(f"{run_id} was interrupted: {why}", Severity.MINOR))
+            end = await self.recover(Recovery(run_id, finalise=True))
+            if isinstance(end, RunRefused):
+                text = f"the finalisers of {run_id} have not run: {end.reason}"
+                self._tell(Told(text, Severity.MAJOR))
 
     @contextmanager
     def _announced(self, foreground: str | None) -> Iterator[None]:

@@ -79,6 +79,8 @@ CONFIG_WORDS: Mapping[str, str] = {
     "store.formats": "Of the data files. The first is the one that `DATA:FILE` names.",
     "store.file_name": "Of the data files, without their end; `{name}` and others stand for what "
     "the run has.",
+    "store.after_crash": "What a service does when it starts with runs that were killed: "
+    "`finalise` runs their finalisers.",
     "metadata": "Kept of every run, by name.",
 }
 """What the keys mean; `*` is a name that the user chooses."""

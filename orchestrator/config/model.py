@@ -151,6 +151,8 @@ class Config:
     """Of the data files; the first is the one that is told of."""
     file_name: str = "data"
     """Template of their names."""
+    after_crash: str = "nothing"
+    """What a service does by itself with runs that were killed: `nothing`, `finalise`."""
     metadata: Mapping[str, object] = field(default_factory=dict)
     """What is kept of every run, by name."""
     write_access: tuple[str, ...] = ()

@@ -175,6 +175,7 @@ def _config(parsed: File, file: FilePath) -> Config:
         store=beside(parsed.store.directory),
         formats=parsed.store.formats,
         file_name=parsed.store.file_name,
+        after_crash=parsed.store.after_crash,
         metadata=parsed.metadata,
         write_access=parsed.access.write,
         file=file,

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 import structlog
 
 from orchestrator.data.hdf5 import mend
 from orchestrator.data.journal import Journals, RunJournal
+from orchestrator.data.journal.index import INTERRUPTED
+from orchestrator.data.past import PastRuns, Wanted
+from orchestrator.data.past.finder import UNDER_WAY
 from orchestrator.data.writer import AS_EVER, DataForm, FormerRows, RunStore, RunWriter
+from orchestrator.errors import InputError
 from orchestrator.ports import PointOf
 from orchestrator.types import (
     Abandoned,
@@ -47,6 +52,7 @@ class RunRecords:
             form: Of the data.
             made: As in `RunStore`.
         """
+        self._directory = directory
         self._data = RunStore(directory, lost, form, made)
         self._journals = Journals(directory, lost)
         self._open: dict[str, RunJournal] = {}
@@ -76,6 +82,22 @@ class RunRecords:
     def visited(self, run_id: str) -> list[Visited]:
         """Where a run was, for people. Reads files."""
         return self._journals.visited(run_id)
+
+    def killed(self) -> list[str]:
+        """The runs that were killed and not gone on with, and behind which none has ended.
+
+        The oldest first. Reads files: not for the event loop.
+        """
+        runs = PastRuns(self._directory).runs(Wanted())
+        latest = takewhile(lambda run: run.outcome in (INTERRUPTED, UNDER_WAY), runs)
+        killed = [run.folder.name for run in latest if run.outcome == INTERRUPTED]
+        return [run_id for run_id in reversed(killed) if not self._is_finalised(run_id)]
+
+    def _is_finalised(self, run_id: str) -> bool:
+        try:
+            return self.abandoned(run_id, None, by_marks=False).finalised
+        except InputError:
+            return False  # who is to finalise it will tell
 
     def heard(self, event: RunEvent) -> None:
         """The engine tells something; called before anybody else hears of it."""

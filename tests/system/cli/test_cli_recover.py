@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from cli_rig import Shell
+from cli_rig import Shell, serving
 
 from sim_iocs.testing import Client, until
 
@@ -93,3 +93,49 @@ def test_only_its_finalisers_run(shell: Shell, client: Client) -> None:
     assert again.code == 2
     assert "have run already" in again.err
     assert shell.run("recover", run_id).code == 0
+
+
+def killed_service(shell: Shell) -> str:
+    """A service that is killed in a run; gives the run's id."""
+    shell.write("sequences/go_on.yaml", SCAN)
+    with serving(shell) as served:
+        served.ask("run go_on")
+        until(lambda: served.get("DATA:NPTS") >= 2, what="rows")
+        run_id = served.get("RUN_ID")
+        os.kill(served.service.pid, signal.SIGKILL)
+        served.service.finish()
+    return str(run_id)
+
+
+def test_a_service_goes_on_with_a_run_of_one_that_was_killed(shell: Shell, client: Client) -> None:
+    run_id = killed_service(shell)
+    with serving(shell) as served:
+        assert served.get("BUSY") == 0, "nothing moves by itself"
+        assert client.get("SIM:DET:AcquireTime") == 0.05
+        again = served.run("recover", run_id, "--server", "T:", "--json")
+        assert again.code == 0, again.err
+        assert (again.json["run_id"], again.json["status"]) == (run_id, "Success")
+        assert client.get("SIM:DET:AcquireTime") == 0.1
+        refused = served.run("recover", run_id, "--server", "T:")
+        assert refused.code == 2
+        assert "has succeeded" in refused.err
+        assert "RUN [--from" in served.run("put", "T:CMD", "recover", "--wait").err
+
+
+def test_with_after_crash_a_service_runs_the_finalisers_when_it_starts(
+    shell: Shell, client: Client
+) -> None:
+    config = shell.folder / "orchestrator.toml"
+    config.write_text(config.read_text().replace("[store]", '[store]\nafter_crash = "finalise"'))
+    run_id = killed_service(shell)
+    position = client.get("SIM:STAGE:X")
+    with serving(shell) as served:
+        client.until("SIM:DET:AcquireTime", 0.1)
+        until(lambda: "its finalisers have run" in served.get("message"), what="message")
+        assert client.get("SIM:STAGE:X") == position
+        assert f"{run_id} was interrupted: its finalisers run now" in served.service.err
+        assert served.get("STATUS") == "Interrupted"
+    with serving(shell) as served:
+        served.ask("run quick")
+        served.until("BUSY", 0)
+        assert served.service.err.count("its finalisers run now") == 0, "once"
