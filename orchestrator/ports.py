@@ -166,8 +166,11 @@ class Journal(Protocol):
     def binds(self, at: Place, name: str, value: object, *, variable: bool) -> None:
         """The step at a place has bound a name, or given a variable of its document a value."""
 
-    def passed(self, at: Place) -> None:
-        """A checkpoint is passed: have all so far put on the disk, soon."""
+    def passed(self, at: Place, name: str = "", state: Mapping[str, object] | None = None) -> None:
+        """A checkpoint is passed: have all so far put on the disk, soon.
+
+        `state`: what a Python sequence wants to have there, if its run is gone on with.
+        """
 
     def rewound(self, path: Path, loops: tuple[int, ...]) -> None:
         """The run goes on from the checkpoint there, which it has passed before."""
@@ -204,7 +207,7 @@ class NoJournal:
     def binds(self, at: Place, name: str, value: object, *, variable: bool) -> None:
         """See `Journal.binds`."""
 
-    def passed(self, at: Place) -> None:
+    def passed(self, at: Place, name: str = "", state: Mapping[str, object] | None = None) -> None:
         """See `Journal.passed`."""
 
     def rewound(self, path: Path, loops: tuple[int, ...]) -> None:

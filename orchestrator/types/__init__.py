@@ -44,6 +44,7 @@ from orchestrator.types.recovery import (
     Named,
     Point,
     Position,
+    Recovered,
     Recovery,
     Visited,
 )
@@ -118,6 +119,7 @@ __all__ = [
     "QueueRequest",
     "QueuedRun",
     "Reading",
+    "Recovered",
     "Recovery",
     "Reply",
     "RowTaken",

@@ -53,6 +53,18 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a Python sequence is offered of the attempt before, where its run goes on."""
+
+    checkpoint: str
+    """The name of the last `run.checkpoint(name, **state)` that it passed."""
+    state: Mapping[str, object]
+    """What was given to that."""
+    rows: int
+    """The samples that had been taken by then: `run.data(…)` begins with them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Abandoned:
     """What is known of a run before it goes on."""
 
@@ -77,6 +89,8 @@ class Abandoned:
     not run."""
     finalised: bool = False
     """Whether finalisers that were asked for have run without a failure since its last attempt."""
+    recovered: Recovered | None = None
+    """Of a Python sequence."""
     as_it_was: Named = field(default_factory=dict)
     """What steps behind the position had found when they were entered, by the step: where what is
     relative is counted from, what is put back by `restore`. Now it may be what they have moved."""

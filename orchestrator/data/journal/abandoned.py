@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from orchestrator.data.journal.exact import NotKept, exact_value
 from orchestrator.data.journal.reader import Entry, Line
@@ -20,6 +22,7 @@ from orchestrator.types import (
     Place,
     Point,
     Position,
+    Recovered,
     Visited,
     parse_path,
     path_text,
@@ -86,6 +89,8 @@ class AbandonedRun:
         self._marks: dict[Path, _Then] = {}
         self._gone: list[Place] = []
         self._finalised = self._has_entered = False
+        self._stated: tuple[str, Any, _Then] | None = None
+        """The last checkpoint of a Python sequence, its state, and what held there."""
         self._since: list[tuple[Line, Point, str, object]] = []
 
     def follow(self, lines: Iterable[tuple[Line, Entry]]) -> AbandonedRun:
@@ -125,14 +130,10 @@ class AbandonedRun:
                 finalised=self._finalised,
                 as_it_was=self._as_it_was((0, 0), ((), ())),
             )
-        data = {
-            name: np.array(self._data[name][:length], dtype=np.float64)
-            for name, length in then.lengths.items()
-        }
         return Abandoned(
             _position(then),
             then.at,
-            data,
+            self._data_at(then),
             then.rows,
             self._points,
             then.points,
@@ -140,7 +141,7 @@ class AbandonedRun:
             self._has_entered,
             self._opened,
             self._finalised,
-            self._as_it_was(then.at, then.point),
+            as_it_was=self._as_it_was(then.at, then.point),
         )
 
     def _as_it_was(self, at: Line, point: Point) -> Named:
@@ -157,15 +158,32 @@ class AbandonedRun:
             for owns in (self._names, self._variables)
         )
         position = Position((), (), names, variables)
-        points, rows = self._points, self._rows
-        return Abandoned(
+        last = Abandoned(
             position,
-            points=points,
-            rows=rows,
+            points=self._points,
+            rows=self._rows,
             entered=self._has_entered,
             open=self._opened,
             finalised=self._finalised,
         )
+        return last if self._stated is None else self._of_python(last, *self._stated)
+
+    def _of_python(self, last: Abandoned, name: str, state: Any, then: _Then) -> Abandoned:
+        """What a Python sequence is offered, and the samples that it had at its checkpoint."""
+        values: Any = exact_value(state)
+        lost = [key for key, value in values.items() if isinstance(value, NotKept)]
+        if lost:
+            raise InputError(f"the state {lost[0]!r} of the checkpoint {name!r} was not kept")
+        recovered = Recovered(name, values, then.rows)
+        data, points = self._data_at(then), then.points
+        return replace(last, data=data, rows=then.rows, superseded=points, recovered=recovered)
+
+    def _data_at(self, then: _Then) -> dict[str, npt.NDArray[np.float64]]:
+        """The samples that there were then."""
+        return {
+            name: np.array(self._data[name][:length], dtype=np.float64)
+            for name, length in then.lengths.items()
+        }
 
     @property
     def _opened(self) -> tuple[Place, ...]:
@@ -243,6 +261,9 @@ class AbandonedRun:
         own.names[name] = value
 
     def _passed(self, line: Line, entry: Entry) -> None:
+        if "state" in entry:
+            self._stated = entry["name"], entry["state"], self._then(None, line, ())
+            return
         place = self._at(line, entry)
         self._marks.pop(place.path, None)
         self._marks[place.path] = self._then((place.path, place.loops), line, place.tries)
@@ -274,7 +295,7 @@ class AbandonedRun:
             del self._marks[later]
         self._current = None
 
-    def _begun_again(self, _line: Line, entry: Entry) -> None:
+    def _begun_again(self, line: Line, entry: Entry) -> None:
         self._attempt = entry["attempt"]
         if entry["how"] == "finalise":
             return
@@ -286,6 +307,8 @@ class AbandonedRun:
         self._rows, self._left = entry["rows"], dict(entry["left"])
         for name, values in self._data.items():
             del values[entry["data"].get(name, 0) :]
+        if "state" in entry:
+            self._stated = entry["checkpoint"], entry["state"], self._then(None, line, ())
         start = (parse_path(entry["path"]), tuple(entry["loops"])) if "path" in entry else None
         self._way = start
         # What it goes on with is no new beginning of what it goes on in.

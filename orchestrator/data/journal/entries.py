@@ -156,9 +156,12 @@ def name_bound(at: Place, name: str, value: object, *, variable: bool) -> bytes:
     )
 
 
-def checkpoint_passed(at: Place) -> bytes:
-    """A checkpoint is passed."""
-    return _line(f"{_begun('checkpoint')},{_at(at)}")
+def checkpoint_passed(
+    at: Place, name: str = "", state: Mapping[str, object] | None = None
+) -> bytes:
+    """A checkpoint is passed; by a Python sequence with what it wants to have there."""
+    own = "" if state is None else f',"name":{quoted(name)},"state":{exact_text(state)}'
+    return _line(f"{_begun('checkpoint')},{_at(at)}{own}")
 
 
 def rewound_to(path: Path, loops: tuple[int, ...]) -> bytes:
@@ -216,6 +219,11 @@ def attempt_begun(
         "data": {name: len(values) for name, values in abandoned.data.items()},
         "left": abandoned.left,
     }
+    if abandoned.recovered is not None:
+        facts["checkpoint"] = abandoned.recovered.checkpoint
+        told = "".join(f",{quoted(name)}:{value_text(value)}" for name, value in facts.items())
+        state = exact_text(abandoned.recovered.state)
+        return _line(f'{_begun("attempt")}{told},"state":{state}')
     if position is None:
         return _facts("attempt", facts)
     facts |= {"path": path_text(position.path), "loops": position.loops}

@@ -86,9 +86,9 @@ class RunJournal:
         """See `ports.Journal.binds`."""
         self._file.append(entries.name_bound(at, name, value, variable=variable))
 
-    def passed(self, at: Place) -> None:
+    def passed(self, at: Place, name: str = "", state: Mapping[str, object] | None = None) -> None:
         """See `ports.Journal.passed`."""
-        self._file.append(entries.checkpoint_passed(at))
+        self._file.append(entries.checkpoint_passed(at, name, state))
         self._file.sync()
 
     def rewound(self, path: Path, loops: tuple[int, ...]) -> None:

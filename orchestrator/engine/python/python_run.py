@@ -35,7 +35,7 @@ from orchestrator.engine.user_code.user_code import UserCode, as_error
 from orchestrator.errors import CallError, InputError
 from orchestrator.language.names import Names, suggestion
 from orchestrator.language.values.points import Points, range_points
-from orchestrator.types import Place
+from orchestrator.types import Place, Recovered
 from orchestrator.verbs import own_verbs
 
 _T = TypeVar("_T")
@@ -129,8 +129,11 @@ class Run:
         calls: VerbCalls,
         code: UserCode,
         place: Place,
+        recovered: Recovered | None = None,
     ) -> None:
         """Made by the engine. `place` is where the sequence is run from."""
+        self.recovered = recovered
+        """Where the run goes on that was interrupted: its last `checkpoint` with a state."""
         self._name = name
         self._steps = steps
         self._verbs = verbs
@@ -223,9 +226,20 @@ class Run:
         given = {"text": _literal(text), "as": "result", **_literals(fields)}
         return self._verb("ask", self._begins(self._call, "ask", given))
 
-    def checkpoint(self, name: str = "") -> Verb[None]:
-        """Mark this place as the step does; Python sequences never rewind."""
-        return self._plain("checkpoint", name)
+    def checkpoint(self, name: str = "", **state: object) -> Verb[None]:
+        """Mark this place as the step does; Python sequences never rewind.
+
+        With `state` (numbers, texts, lists, arrays, by names) the run can be gone on with: the
+        sequence begins anew, and finds the last of these in `run.recovered`.
+        """
+        if not state:
+            return self._plain("checkpoint", name)
+        return self._verb("checkpoint", partial(self._checkpoint, name, state))
+
+    async def _checkpoint(self, name: str, state: Mapping[str, object], site: Site) -> None:
+        if self._place.path:  # within another run it is begun again as a whole
+            return
+        await self._cross(site, partial(self._steps.passed, name, state))
 
     def call(self, function: str, *, timeout: float | None = None, **args: object) -> Verb[object]:
         """Call a registered function and give what it returns."""

@@ -127,6 +127,12 @@ class PythonSteps:
         recording.close()
         recording.check()
 
+    async def passed(self, name: str, state: Mapping[str, object]) -> None:
+        """A checkpoint is passed, with what the sequence wants to have there."""
+        await self._control.gate()
+        self._interpreter.passed(name, state)
+        self._boundary()
+
     async def gate(self) -> None:
         """The beginning of something that is no step by itself."""
         await self._control.gate()

@@ -71,6 +71,8 @@ class GoingOn:
         """What an operator should know of it."""
         position, again = self.position, self.abandoned
         where = "its beginning" if position is None else point_text(position.place)
+        if again.recovered is not None:
+            where = f"the checkpoint {again.recovered.checkpoint!r}, which the sequence is offered"
         superseded = again.points - again.superseded
         rows = f"; {superseded} rows are superseded" if superseded else ""
         yield f"goes on from {where}, attempt {self.before.attempts + 1}{rows}"
@@ -106,7 +108,8 @@ def look_up(
     loaded, kept = _program(before, library, request, wanted, configuration)
     program = loaded.program
     if not program.is_known:
-        raise InputError(_of_python(before, wanted))
+        abandoned = _of_python(store, before, wanted)
+        return GoingOn(wanted, before, abandoned, loaded, kept)
     if wanted.finalise:
         abandoned = store.abandoned(wanted.run_id, None, by_marks=False)
         if abandoned.finalised:
@@ -168,8 +171,15 @@ def _of_today(library: Library, name: str, origin: str) -> tuple[str, str]:
         ) from error
 
 
-def _of_python(before: FormerRun, wanted: Recovery) -> str:
-    name = before.header.name
+def _of_python(store: Store, before: FormerRun, wanted: Recovery) -> Abandoned:
+    """What a Python sequence is offered, which begins anew with it."""
+    name = f"{before.header.name} is a Python sequence"
     if wanted.finalise:
-        return f"{name} is a Python sequence: its clean-up is code that can't be run by itself"
-    return f"{name} is a Python sequence, which can't be entered in its midst"
+        raise InputError(f"{name}: its clean-up is code that can't be run by itself")
+    if wanted.start:
+        raise InputError(f"{name}, which can't be entered at a step: go on without --from")
+    abandoned = store.abandoned(wanted.run_id, None, by_marks=False)
+    if abandoned.recovered is None:
+        text = "can't be entered in its midst, and has passed no run.checkpoint(name, **state)"
+        raise InputError(f"{name}, which {text}: start it anew")
+    return replace(abandoned, position=None)

@@ -296,18 +296,21 @@ class Runner:
         """The way to where a run goes on that had ended; None = from the beginning."""
         if self._going_on is None:
             return None
-        for text in self._going_on.told():
-            self._verbs.tell(text, Severity.MINOR)
+        self._take_over(self._going_on)
         position, again = self._going_on.position, self._going_on.abandoned
         found = {place: dict(names) for place, names in again.as_it_was.items()}
         self._interpreter.as_it_was = found
         if position is None:
             return None
-        self._verbs.sampler.samples.take_over(again.data, again.rows)
         entry = Return(position)
         entry.document(scope)
         entry.branch()
         return entry
+
+    def _take_over(self, going_on: GoingOn) -> None:
+        for text in going_on.told():
+            self._verbs.tell(text, Severity.MINOR)
+        self._verbs.sampler.samples.take_over(going_on.abandoned.data, going_on.abandoned.rows)
 
     async def python(self, program: PythonProgram, place: Place) -> None:
         """Run a Python sequence, as the run or as a step of its, in a room of its own."""
@@ -326,7 +329,13 @@ class Runner:
                 self._preflight.one_server,
                 tell_state,
             )
-            run = Run(name, steps, self._verbs, control, context.names, calls, code, place)
+            recovered = None
+            if self._going_on is not None and not place.path:
+                self._take_over(self._going_on)
+                recovered = self._going_on.abandoned.recovered
+            run = Run(
+                *(name, steps, self._verbs, control, context.names, calls, code, place), recovered
+            )
             await code.run(lambda: run.carry_out(program.function, **program.arguments))
 
     async def _check(self) -> None:

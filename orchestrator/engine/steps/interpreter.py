@@ -480,6 +480,10 @@ class Interpreter:
         variables = tuple((own, dict(own)) for own in shared.values())
         self._marks.append(Mark(place.path, place.loops, at_mark, self._reporter.done, variables))
 
+    def passed(self, name: str, state: Mapping[str, object]) -> None:
+        """A Python sequence has passed a checkpoint of its own."""
+        self._journal.passed(Place(), name, state)
+
     def _forget(self, place: Place) -> None:
         """A step is left, or begun anew: the checkpoints in it are no longer in force."""
         left = [mark for mark in self._marks if not mark.stands_in(place)]
