@@ -29,6 +29,8 @@ _AGAIN = 1.0
 """s after which a disk that has failed is tried again."""
 _FINISH = 30.0
 """s that the last lines may take to reach it."""
+_LOOKED_AT = 0.5
+"""s for which others may hold it who only look whether a process lives that writes to it."""
 _PIECE = 1 << 18
 """Bytes that are written at a time."""
 _MOST_LATE = 1 << 26
@@ -314,19 +316,28 @@ class JournalFile:
 
 
 def locked(path: Path) -> int:
-    """Hold a file for as long as it is open: its process lives.
+    """Hold a file for as long as it is open: its process lives. Not for the event loop.
 
     Raises:
         OSError: Another process holds it.
     """
     file = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            os.close(file)
-            raise
-    return file
+    ends = time.monotonic() + _LOOKED_AT
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > ends:
+                os.close(file)
+                raise
+            time.sleep(0.005)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                os.close(file)
+                raise
+            return file
+        else:
+            return file
 
 
 def _sync_folder(folder: Path) -> None:

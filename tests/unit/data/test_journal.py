@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -309,3 +311,18 @@ def test_what_is_no_journal_is_told(tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").write_text("{\n")
     with pytest.raises(InputError, match="no line of a journal"):
         summary_of(tmp_path)
+
+
+def test_who_looks_whether_a_journal_is_held_does_not_keep_it_from_who_writes(
+    tmp_path: Path,
+) -> None:
+    """A run that goes on found its journal held by the index, which looked at it just then."""
+    path = tmp_path / "journal.jsonl"
+    path.touch()
+    with path.open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.05, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
+        os.close(files.locked(path))
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        with pytest.raises(BlockingIOError):
+            files.locked(path)
