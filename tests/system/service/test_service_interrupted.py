@@ -82,7 +82,7 @@ def test_the_next_service_tells_where_the_run_was_killed(rig: Rig) -> None:
             for text in (
                 "interrupted in steps[1].do[1].parallel[0] 0 set rec.slow, "
                 "steps[1].do[1].parallel[1] 0 ",
-                "the put of 1 to rec.slow had left, its completion was not seen",
+                "the put of 1.0 to rec.slow had left, its completion was not seen",
                 "finalisers have not run",
             ):
                 assert text in message["value"]
