@@ -16,7 +16,7 @@ from orchestrator.types import QueueLeft, RunInterrupted, Severity, Told
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE = 1.0
+_PATIENCE = 5.0
 """s that a start waits for what is told of interrupted runs; a large store may take longer."""
 _NAMED = 3
 """Runs that a text names; more are counted."""

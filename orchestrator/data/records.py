@@ -167,8 +167,10 @@ def _mend(folder: Path) -> None:
     for file in sorted(folder.glob("*.h5")):
         try:
             rows = mend(file)
-        except OSError as error:
-            log.warning("the data file of a killed run can't be read", file=str(file), error=error)
+        except Exception as error:  # noqa: BLE001 - h5py raises what comes; others are to be told
+            log.warning(
+                "the data file of a killed run can't be read", file=str(file), error=str(error)
+            )
         else:
             log.info("the data file of a killed run is whole again", file=str(file), rows=rows)
 
