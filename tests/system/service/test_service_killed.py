@@ -98,7 +98,8 @@ def test_a_killed_service_has_kept_what_it_told_and_what_it_put(
             entries = entries_of(store / "runs" / run_id)
             time.sleep(0.3)
             assert client.get("SIM:REC:Ao") == before == reached[-1], "nothing moves by itself"
-            assert "Interrupted" in service.errors
+            assert f'"run": "{run_id}"' in service.errors
+            assert '"event": "interrupted"' in service.errors
 
     rows = [entry["point"] for entry in told(entries, "row")]
     assert rows == list(range(len(rows)))
