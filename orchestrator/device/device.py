@@ -313,6 +313,7 @@ class Device:
             owner=command.owner,
             always_a_run=start,
             how=command.how or (fields.START if start else fields.CMD).name,
+            repeats=command.repeats,
         )
         self._lane.reserve(command.request)
         self._asked[command.request] = command.verb

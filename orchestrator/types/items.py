@@ -109,6 +109,8 @@ class RunRequest:
     """START: what can't be run is a run that failed, so that both edges are posted."""
     how: str = ""
     """By what it is started: see `RunHeader.how`."""
+    repeats: str = ""
+    """See `RunHeader.repeats`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class Command:
     """Why it is refused already; it is to be told only."""
     how: str = ""
     """START: by what it is asked for, where that is not the PV."""
+    repeats: str = ""
+    """START: the id of the run that is run again."""
 
 
 class RunState(StrEnum):
