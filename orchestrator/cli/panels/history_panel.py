@@ -193,7 +193,7 @@ def compare(
 def export(
     run: Run,
     form: Annotated[
-        str, typer.Option("--format", metavar="FORM", help="csv, json or parquet.")
+        str, typer.Option("--format", metavar="FORM", help="csv, json, parquet or nexus.")
     ] = "csv",
     out: Annotated[
         Path | None,

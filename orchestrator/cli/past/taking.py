@@ -15,7 +15,7 @@ from orchestrator.cli.terminal.codes import Code
 from orchestrator.cli.terminal.logs import level_of, set_up_logs
 from orchestrator.data.past import account_of
 from orchestrator.data.past.comparison import Known, compare
-from orchestrator.data.past.export import FORMS, export
+from orchestrator.data.past.export import FORMS, SUFFIXES, export
 from orchestrator.data.past.table import table_of
 from orchestrator.display.side_by_side import comparison_lines
 from orchestrator.errors import InputError
@@ -74,7 +74,7 @@ def export_run(
     if form not in FORMS:
         raise InputError(f"--format {form}: expected one of {', '.join(FORMS)}")
     found = past_runs(file, store).find(run)
-    target = out or Path(f"{found.folder.name}.{form}")
+    target = out or Path(f"{found.folder.name}.{SUFFIXES.get(form, form)}")
     rows = export(found, form, target)
     if as_json:
         sys.stdout.write(json.dumps({"file": str(target), "rows": rows}) + "\n")

@@ -43,19 +43,19 @@ def export(run: PastRun, form: str, file: Path) -> int:
     return len(table)
 
 
-def data_file_of(run: PastRun) -> Path | None:
-    """Its data file where it is now, also of a store that was moved; None where there is none."""
+def data_file_of(run: PastRun, suffix: str) -> Path | None:
+    """Its data file of a kind where it is now, also of a store that was moved; None = none."""
     if not run.data_file:
         return None
-    named = Path(run.data_file)
+    named = Path(run.data_file).with_suffix(suffix)
     places = (named, run.folder / named.name, run.folder.parents[1] / named.name)
     return next((place for place in places if place.is_file()), None)
 
 
 def _as_csv(run: PastRun, table: RunTable, file: Path) -> None:
     """The run's own CSV file, in which arrays are whole; without one what the journal has."""
-    kept = data_file_of(run)
-    if kept is not None and kept.suffix == ".csv":
+    kept = data_file_of(run, ".csv")
+    if kept is not None:
         shutil.copyfile(kept, file)
         return
     with file.open("w", encoding="utf-8", newline="") as out:
@@ -150,9 +150,24 @@ def _alike(values: list[Any]) -> list[Any]:
     ]
 
 
+def _as_nexus(run: PastRun, table: RunTable, file: Path) -> None:
+    """The run's own HDF5 file: it has all that there is, arrays and images whole."""
+    del table
+    kept = data_file_of(run, ".h5")
+    if kept is None:
+        raise InputError(
+            f"{run.name} {run.run_id} has no HDF5 file: it took no sample, or [store] formats has "
+            "no hdf5; csv, json and parquet are made of its journal"
+        )
+    shutil.copyfile(kept, file)
+
+
 FORMS: Mapping[str, Callable[[PastRun, RunTable, Path], None]] = {
     "csv": _as_csv,
     "json": _as_json,
     "parquet": _as_parquet,
+    "nexus": _as_nexus,
 }
-"""By the word of `--format`; each is the suffix of a file, too."""
+"""By the word of `--format`."""
+SUFFIXES = {"nexus": "h5"}
+"""Of files; that of another form is its word."""
