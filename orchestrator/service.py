@@ -168,11 +168,12 @@ class Service:
         args: Mapping[str, object] | None = None,
         metadata: Mapping[str, object] | None = None,
         owner: str = "",
+        repeats: str = "",
     ) -> RunEnded | RunRefused:
         """Run a sequence, by name or from its text, and return its last event.
 
         Arguments are checked as those of START; `origin` is the file's name for messages.
-        `metadata` is kept of the run.
+        `metadata` is kept of the run; `repeats` is the id of the run that it is a repetition of.
         """
         command = Command(
             Verb.START,
@@ -182,6 +183,7 @@ class Service:
             document=text,
             origin=origin,
             how="run",
+            repeats=repeats,
         )
         return await self._outcome(command, owner)
 

@@ -18,8 +18,8 @@ from orchestrator.config.model import (
     ChainConfig,
     ChannelConfig,
     Config,
-    OwnConfig,
     DocumentsConfig,
+    OwnConfig,
     ServerConfig,
     StopChannel,
 )
