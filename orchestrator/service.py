@@ -22,9 +22,10 @@ from orchestrator.api import Api, Caller, Filter, Subscription
 from orchestrator.cas import ANY, Serving
 from orchestrator.client import Client, configure_environment
 from orchestrator.config import ChannelConfig, Config, key_place, names_of, prefix_doubts
-from orchestrator.data import DataForm, RunRecords, hold_store, look_at_store
+from orchestrator.data import DataForm, DocumentOutputs, RunRecords, hold_store, look_at_store
 from orchestrator.device import Device
 from orchestrator.engine import Engine, registry_of
+from orchestrator.errors import InputError
 from orchestrator.language.program.compiler import compile_suspenders
 from orchestrator.own_pvs import KeptValues, OwnChannels, RoutedChannels, own_file
 from orchestrator.present import Announcement, announced
@@ -50,6 +51,7 @@ from orchestrator.types import (
     fields,
     run_of,
 )
+from orchestrator.verbs.own import import_module, look_in
 
 log = structlog.get_logger(__name__)
 
@@ -109,6 +111,7 @@ class Service:
             self._lost,
             DataForm(config.formats, config.file_name),
             self._file_made,
+            _documents(config),
         )
         reached = RoutedChannels(self._own, self._client)
         given = self._outside = outside(record, self._pull, config, registry, reached, store)
@@ -409,6 +412,23 @@ def _store_of(config: Config, foreground: str | None) -> AbstractContextManager[
         return hold_store(config.store, config.prefix)
     look_at_store(config.store)
     return nullcontext()
+
+
+def _documents(config: Config) -> DocumentOutputs:
+    """Who wants documents of bluesky.
+
+    Raises:
+        InputError: The function can't be found, or pyzmq is not there.
+    """
+    wanted, call = config.documents, None
+    if wanted.call:
+        look_in(config.folder)
+        module, _, name = wanted.call.partition(":")
+        call = getattr(import_module(module), name, None)
+        if not callable(call):
+            where = key_place(config, ("documents", "call"))
+            raise InputError(f"{where}: documents.call: {module} has no function {name!r}")
+    return DocumentOutputs(jsonl=wanted.jsonl, zmq=wanted.zmq, call=call)
 
 
 async def _hand_over(subscription: Subscription, take: Listener) -> None:

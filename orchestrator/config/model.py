@@ -126,6 +126,18 @@ class ServerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentsConfig:
+    """Where the documents of bluesky go."""
+
+    jsonl: bool = False
+    """A file of each run."""
+    zmq: str = ""
+    """host:port of a proxy; empty = none."""
+    call: str = ""
+    """`module:function`; empty = none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of `orchestrator.toml`, or its defaults."""
 
@@ -151,6 +163,7 @@ class Config:
     """Of the data files; the first is the one that is told of."""
     file_name: str = "data"
     """Template of their names."""
+    documents: DocumentsConfig = DocumentsConfig()
     metadata: Mapping[str, object] = field(default_factory=dict)
     """What is kept of every run, by name."""
     write_access: tuple[str, ...] = ()

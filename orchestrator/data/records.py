@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from orchestrator.data.documents import DocumentOutputs
 from orchestrator.data.hdf5 import mend
 from orchestrator.data.journal import Journals, RunJournal
 from orchestrator.data.writer import AS_EVER, DataForm, FormerRows, RunStore, RunWriter
@@ -38,6 +39,7 @@ class RunRecords:
         lost: Callable[[str], None],
         form: DataForm = AS_EVER,
         made: Callable[[str, str], None] = lambda _run_id, _file: None,
+        documents: DocumentOutputs | None = None,
     ) -> None:
         """Nothing is made before the first run.
 
@@ -46,8 +48,10 @@ class RunRecords:
             lost: Called in a thread with what can't be kept, once a file.
             form: Of the data.
             made: As in `RunStore`.
+            documents: As in `RunStore`; closed with this.
         """
-        self._data = RunStore(directory, lost, form, made)
+        self._documents = documents
+        self._data = RunStore(directory, lost, form, made, documents)
         self._journals = Journals(directory, lost)
         self._open: dict[str, RunJournal] = {}
 
@@ -95,6 +99,8 @@ class RunRecords:
     async def close(self) -> None:
         """Return when the disk has all, or is too slow."""
         await asyncio.to_thread(self._journals.close)
+        if self._documents is not None:
+            await asyncio.to_thread(self._documents.close)
 
 
 def _mend(folder: Path) -> None:
