@@ -22,7 +22,15 @@ from orchestrator.api import Api, Caller, Filter, Subscription
 from orchestrator.cas import ANY, Serving
 from orchestrator.client import Client, configure_environment
 from orchestrator.config import ChannelConfig, Config, key_place, names_of, prefix_doubts
-from orchestrator.data import DataForm, DocumentOutputs, RunRecords, hold_store, look_at_store
+from orchestrator.data import (
+    DataForm,
+    DocumentOutputs,
+    Interrupted,
+    LookBack,
+    RunRecords,
+    hold_store,
+    look_at_store,
+)
 from orchestrator.device import Device
 from orchestrator.engine import Engine, registry_of
 from orchestrator.errors import InputError
@@ -112,6 +120,10 @@ class Service:
             DataForm(config.formats, config.file_name),
             self._file_made,
             _documents(config),
+            foreground=foreground is not None,
+        )
+        self._look_back = LookBack(
+            self._records, self._pull.offer, foreground=foreground is not None
         )
         reached = RoutedChannels(self._own, self._client)
         given = self._outside = outside(record, self._pull, config, registry, reached, store)
@@ -132,6 +144,11 @@ class Service:
     def recording(self) -> Path | None:
         """The file that is recorded to, if one is."""
         return self._outside.path
+
+    @property
+    def interrupted(self) -> tuple[Interrupted, ...]:
+        """The runs of which a foreground run is to tell its user: they were killed before it."""
+        return self._look_back.interrupted
 
     @property
     def port(self) -> int:
@@ -283,7 +300,7 @@ class Service:
     @asynccontextmanager
     async def _running(self, foreground: str | None) -> AsyncIterator[None]:
         try:
-            async with self._server.running() as ioc:
+            async with self._look_back.running(), self._server.running() as ioc:
                 self._port, self.where = ioc.port, ioc.where
                 async with self._working():
                     with self._announced(foreground):
@@ -335,7 +352,6 @@ class Service:
                 tasks.create_task(self._tick(), name="pulse"),
                 tasks.create_task(self._list_sequences(), name="list sequences"),
                 tasks.create_task(self._tend_channels(), name="tend channels"),
-                tasks.create_task(asyncio.to_thread(self._records.look_back), name="look back"),
             ]
             for text in self._left_out:
                 self._tell(Told(text, Severity.MAJOR))

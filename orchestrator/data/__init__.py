@@ -1,8 +1,20 @@
 """What is kept of runs: a stream of header, rows and end, and the files that are made of it."""
 
 from orchestrator.data.documents import DocumentOutputs
+from orchestrator.data.journal import Interrupted
 from orchestrator.data.lock import hold_store, look_at_store
+from orchestrator.data.look_back import LookBack, interrupted_in
 from orchestrator.data.records import RunRecords
 from orchestrator.data.writer import DataForm, RunStore
 
-__all__ = ["DataForm", "DocumentOutputs", "RunRecords", "RunStore", "hold_store", "look_at_store"]
+__all__ = [
+    "DataForm",
+    "DocumentOutputs",
+    "Interrupted",
+    "LookBack",
+    "RunRecords",
+    "RunStore",
+    "hold_store",
+    "interrupted_in",
+    "look_at_store",
+]

@@ -11,7 +11,7 @@ import structlog
 
 from orchestrator.data.documents import DocumentOutputs
 from orchestrator.data.hdf5 import mend
-from orchestrator.data.journal import Journals, RunJournal
+from orchestrator.data.journal import Interrupted, Journals, QueueJournal, RunJournal
 from orchestrator.data.writer import AS_EVER, DataForm, FormerRows, RunStore, RunWriter
 from orchestrator.ports import PointOf
 from orchestrator.types import (
@@ -19,6 +19,8 @@ from orchestrator.types import (
     FormerRun,
     Metadata,
     Place,
+    QueueChanged,
+    QueueLeft,
     Reading,
     RunEnded,
     RunEvent,
@@ -28,6 +30,9 @@ from orchestrator.types import (
 )
 
 log = structlog.get_logger(__name__)
+
+_LAST = 2.0
+"""s that the queue may take to reach the disk at the end."""
 
 
 class RunRecords:
@@ -40,6 +45,8 @@ class RunRecords:
         form: DataForm = AS_EVER,
         made: Callable[[str, str], None] = lambda _run_id, _file: None,
         documents: DocumentOutputs | None = None,
+        *,
+        foreground: bool = False,
     ) -> None:
         """Nothing is made before the first run.
 
@@ -49,9 +56,12 @@ class RunRecords:
             form: Of the data.
             made: As in `RunStore`.
             documents: As in `RunStore`; closed with this.
+            foreground: For one run, beside others that use the directory: it has no queue.
         """
         self._documents = documents
         self._data = RunStore(directory, lost, form, made, documents)
+        self._foreground = foreground
+        self._queue = None if foreground else QueueJournal(directory, lost)
         self._journals = Journals(directory, lost)
         self._open: dict[str, RunJournal] = {}
 
@@ -83,6 +93,8 @@ class RunRecords:
 
     def heard(self, event: RunEvent) -> None:
         """The engine tells something; called before anybody else hears of it."""
+        if isinstance(event, QueueChanged) and self._queue is not None:
+            self._queue.keep(event)
         journal = self._open.get(getattr(event, "run_id", ""))
         if journal is None:
             return
@@ -91,6 +103,31 @@ class RunRecords:
             del self._open[event.run_id]
             journal.close()
 
+    def left_queue(self) -> QueueLeft | None:
+        """What waited when the last service ended; before anything is changed.
+
+        What killed processes have left is kept first. Reads and writes: not for the event loop.
+
+        Raises:
+            InputError: It can't be read.
+        """
+        self._journals.keep_left_over()
+        return None if self._queue is None else self._queue.left()
+
+    def interrupted(self) -> list[Interrupted]:
+        """The runs that nobody runs any more, of which is to be told, the oldest first.
+
+        To a service those since the last run of a service, to a foreground run those since the
+        last of its kind. Behind `left_queue`; reads and writes: not for the event loop.
+        """
+        self.look_back()
+        return self._journals.interrupted(foreground=self._foreground)
+
+    def untold(self) -> list[Interrupted]:
+        """As `interrupted`, of both kinds; for who asks how things are."""
+        self.look_back()
+        return self._journals.untold()
+
     def look_back(self) -> None:
         """Keep what was left by processes that were killed. Not for the event loop."""
         for folder in self._journals.look_back():
@@ -98,9 +135,15 @@ class RunRecords:
 
     async def close(self) -> None:
         """Return when the disk has all, or is too slow."""
-        await asyncio.to_thread(self._journals.close)
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        if self._queue is not None:
+            self._queue.close()
+            self._queue.join(_LAST)
+        self._journals.close()
         if self._documents is not None:
-            await asyncio.to_thread(self._documents.close)
+            self._documents.close()
 
 
 def _mend(folder: Path) -> None:
@@ -108,8 +151,10 @@ def _mend(folder: Path) -> None:
     for file in sorted(folder.glob("*.h5")):
         try:
             rows = mend(file)
-        except OSError as error:
-            log.warning("the data file of a killed run can't be read", file=str(file), error=error)
+        except Exception as error:  # noqa: BLE001 - h5py raises what comes; others are to be told
+            log.warning(
+                "the data file of a killed run can't be read", file=str(file), error=str(error)
+            )
         else:
             log.info("the data file of a killed run is whole again", file=str(file), rows=rows)
 

@@ -41,6 +41,7 @@ from orchestrator.types import (
     LinkChange,
     PullItem,
     PushItem,
+    QueueLeft,
     QueueRequest,
     Reading,
     Reply,
@@ -74,7 +75,7 @@ recording that is replayed takes the same turns."""
 _A_STATISTIC = 2000
 """Elements of a circular buffer whose copy and statistics take about as long as an item."""
 
-_SHOWN_ONLY = (Reading, LinkChange, Command, SequencesListed)
+_SHOWN_ONLY = (Reading, LinkChange, Command, SequencesListed, QueueLeft)
 """Items of which listeners see only what follows from them; the others are events of runs."""
 
 
@@ -171,6 +172,8 @@ class Device:
                 yield from self._take_command(item)
             case Tick():
                 yield from self._take_tick(item)
+            case QueueLeft():
+                yield QueueRequest(0, "restore", left=item)
             case SequencesListed():
                 yield self._publisher.sequences(item.names)
             case _:
@@ -216,7 +219,7 @@ class Device:
             reason = f"internal error: {type(error).__name__}: {error}"
             if isinstance(item, Command):
                 yield from self._refuse(item, reason)
-            elif not isinstance(item, Reading | LinkChange | Tick):  # these the log has
+            elif not isinstance(item, Reading | LinkChange | Tick | QueueLeft):  # these the log has
                 yield from self._publisher.anyhow(item, self._lane.run, reason)
 
     def _failed(self, kind: str, error: Exception, *, channel: str = "", run: str = "") -> None:

@@ -18,6 +18,7 @@ from orchestrator.api import EVENTS, Caller
 from orchestrator.cli.local.sequence import load
 from orchestrator.cli.settings import Chosen, choose, owner, settings
 from orchestrator.cli.terminal.codes import Code, code_of_run
+from orchestrator.cli.terminal.guard import complain
 from orchestrator.cli.terminal.interrupts import PRESSED, interrupts, raise_interrupts
 from orchestrator.cli.terminal.keys import keys
 from orchestrator.cli.terminal.logs import background_logs, level_of, set_up_logs
@@ -121,7 +122,8 @@ def carry_out(
     live = sys.stdout.isatty() and not as_json
     logs = nullcontext() if live else background_logs(level_of(verbose))
     with logs, open_display(quiet=as_json) as display:
-        end = loops.run(Embedded(config, display).run(name, begin))
+        tell = complain if as_json else display.note
+        end = loops.run(Embedded(config, display, tell).run(name, begin))
     show_outcome(end, display.progress, as_json=as_json, code=code(end))
     for line in () if as_json else seen_again(end, config):
         typer.echo(line, err=code(end) is not Code.SUCCESS)
@@ -152,8 +154,11 @@ def _place(config: Config, program: Runnable) -> ServerConfig:
 class Embedded:
     """One run, from the start of its service to the end of it."""
 
-    def __init__(self, config: Config, display: RunDisplay) -> None:
-        """Nothing is started yet."""
+    def __init__(
+        self, config: Config, display: RunDisplay, tell: Callable[[str], None] | None = None
+    ) -> None:
+        """Nothing is started yet; `tell`: where runs that were interrupted are told of."""
+        self._tell = tell or display.note
         self._config = config
         self._display = display
         self._service: Service | None = None
@@ -168,6 +173,8 @@ class Embedded:
         with interrupts(self._press):
             async with open_service(self._config, foreground=name) as service:
                 service.listen(self._display.take, EVENTS)
+                for interrupted in service.interrupted:
+                    self._tell(interrupted.title)
                 if self._pressed:
                     return RunEnded("", RunStatus.ABORTED, "aborted before it began", 0)
                 self._service = service

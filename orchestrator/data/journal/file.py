@@ -65,6 +65,7 @@ class JournalFile:
         kept: Callable[[Path], None],
         done: Callable[[LineBuffer], None],
         former: Former | None = None,
+        files: int | None = None,
     ) -> None:
         """Begin the journal of a run, or go on with that of a `former` one.
 
@@ -75,12 +76,14 @@ class JournalFile:
             kept: Called in the thread when its first line is in the folder, and its last.
             done: Called in the thread at its end.
             former: What there is of it in the folder.
+            files: How many it has at most; None: as many as a run may have.
         """
         self.folder = folder
         self._buffer = buffer
         self._lost = lost
         self._kept = kept
         self._done = done
+        self._most = files or _FILES
         self._late: deque[bytes] = deque()  # what there was no room for; the loop's own
         self._late_bytes = 0
         self._left_out = 0  # lines that are kept nowhere, and of which no line tells yet
@@ -302,13 +305,13 @@ class JournalFile:
 
     def _leave_out_the_middle(self) -> None:
         """Of what is more than a journal may have, the first file and the last ones stay."""
-        middle = range(2, self._number - _FILES + 2)
+        middle = range(2, self._number - self._most + 2)
         if not middle:
             return
         # An attempt at a short run is a short file: of those there may be more.
         sizes = {path: path.stat().st_size for path in self.folder.glob("journal*.jsonl")}
         for path in (self.folder / file_name(number) for number in middle):
-            if path in sizes and sum(sizes.values()) > (_FILES - 1) * _A_FILE:
+            if path in sizes and sum(sizes.values()) > (self._most - 1) * _A_FILE:
                 path.unlink()
                 del sizes[path]
 

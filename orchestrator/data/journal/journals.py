@@ -23,6 +23,7 @@ from orchestrator.data.journal.buffer import (
 )
 from orchestrator.data.journal.file import Former, JournalFile, file_name, locked
 from orchestrator.data.journal.index import INTERRUPTED, RunIndex
+from orchestrator.data.journal.interrupted import Interrupted, interrupted_run
 from orchestrator.data.journal.reader import (
     Entry,
     Summary,
@@ -99,7 +100,7 @@ class Journals:
 
     def former(self, run_id: str) -> FormerRun:
         """See `ports.Store.former`."""
-        self._keep_left_over()  # it may have been killed a moment ago
+        self.keep_left_over()  # it may have been killed a moment ago
         folder = self.folder(run_id)
         run = _settled(folder)
         end = run.end or {}
@@ -148,19 +149,43 @@ class Journals:
 
         Gives the folders of the runs that are Interrupted since the last time.
         """
-        self._keep_left_over()
+        self.keep_left_over()
         for file in give_up_abandoned():
             log.warning("the last lines of a killed run are given up: no store", file=str(file))
         interrupted = self._index.look_over()
         if interrupted:
-            text = "runs were under way when their process was killed: Interrupted"
-            log.warning(text, runs=len(interrupted), last=interrupted[-1])
+            log.debug("interrupted", runs=len(interrupted), last=interrupted[-1])
         return [self._runs / name for name in interrupted]
 
-    def _keep_left_over(self) -> None:
+    def keep_left_over(self) -> None:
+        """Keep what processes have left that were killed. Reads and writes: not for the loop."""
         with self._looking_back:  # who comes second finds all of it in the files
             for file in left_over(self._directory):
                 log.info("what a killed process has left is in the journal now", file=str(file))
+
+    def interrupted(self, *, foreground: bool) -> list[Interrupted]:
+        """The runs that nobody runs any more, of which is to be told, the oldest first.
+
+        Args:
+            foreground: To a run in the foreground, else to a service: each is told of those that
+                were interrupted since the last one of its kind.
+        """
+        found: list[Interrupted] = []
+        for name in self._index.interrupted(foreground=foreground):
+            try:
+                found.append(interrupted_run(self._runs / name))
+            except (InputError, OSError, KeyError) as error:
+                log.warning("an interrupted run can't be read", folder=name, error=str(error))
+        return found
+
+    def untold(self) -> list[Interrupted]:
+        """Those of each kind since the last one of that kind; for who asks how things are."""
+        return [
+            run
+            for foreground in (False, True)
+            for run in self.interrupted(foreground=foreground)
+            if run.foreground == foreground
+        ]
 
     def close(self) -> None:
         """Wait for the disk. Blocks: not for the loop."""

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -67,8 +68,23 @@ def numbered(folder: Path) -> Iterator[tuple[Line, Entry]]:
         yield line, entry
 
 
+def last_entry(folder: Path) -> Entry | None:
+    """The last thing that a journal of any kind tells; None where there is no whole line in it.
+
+    Raises:
+        InputError: It is no journal.
+        OSError: It can't be read.
+    """
+    last = deque(_joined(_lines(folder)), maxlen=1)
+    return last[0][1] if last else None
+
+
 def _lines(folder: Path) -> Iterator[tuple[Line, Entry]]:
+    before = 0
     for number, path in _files(folder):
+        if number > before + 1:  # files in the middle of a very long run
+            yield (number, 0), {"event": "left_out", "lines": None}
+        before = number
         with path.open("rb") as file:
             for count, line in enumerate(file, 1):
                 if line.endswith(b"\n"):  # else it was being written when a process was killed

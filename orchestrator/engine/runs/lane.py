@@ -129,7 +129,8 @@ class Lane:
             self._events.offer(RunRefused(item.request, text))
             return
         self._events.offer(self._queue.changed)
-        self._events.offer(Accepted(item.request, text))
+        if item.left is None:
+            self._events.offer(Accepted(item.request, text))
         self._turn.set()
 
     async def _arranged(self, item: QueueRequest) -> str:
@@ -152,6 +153,10 @@ class Lane:
             case "hold":
                 queue.autostart = False
                 return "no waiting run is started"
+            case "restore":
+                assert item.left is not None  # noqa: S101 - a restoration brings it
+                queue.restore(item.left)
+                return ""
 
     # Runs -------------------------------------------------------------------------------------
 
