@@ -24,6 +24,7 @@ from orchestrator.client import Client, configure_environment
 from orchestrator.config import ChannelConfig, Config, key_place, names_of, prefix_doubts
 from orchestrator.data import (
     DataForm,
+    DocumentOutputs,
     Interrupted,
     LookBack,
     RunRecords,
@@ -32,6 +33,7 @@ from orchestrator.data import (
 )
 from orchestrator.device import Device
 from orchestrator.engine import Engine, registry_of
+from orchestrator.errors import InputError
 from orchestrator.language.program.compiler import compile_suspenders
 from orchestrator.own_pvs import KeptValues, OwnChannels, RoutedChannels, own_file
 from orchestrator.present import Announcement, announced
@@ -57,6 +59,7 @@ from orchestrator.types import (
     fields,
     run_of,
 )
+from orchestrator.verbs.own import import_module, look_in
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +119,7 @@ class Service:
             self._lost,
             DataForm(config.formats, config.file_name),
             self._file_made,
+            _documents(config),
             foreground=foreground is not None,
         )
         self._look_back = LookBack(
@@ -181,11 +185,12 @@ class Service:
         args: Mapping[str, object] | None = None,
         metadata: Mapping[str, object] | None = None,
         owner: str = "",
+        repeats: str = "",
     ) -> RunEnded | RunRefused:
         """Run a sequence, by name or from its text, and return its last event.
 
         Arguments are checked as those of START; `origin` is the file's name for messages.
-        `metadata` is kept of the run.
+        `metadata` is kept of the run; `repeats` is the id of the run that it is a repetition of.
         """
         command = Command(
             Verb.START,
@@ -195,6 +200,7 @@ class Service:
             document=text,
             origin=origin,
             how="run",
+            repeats=repeats,
         )
         return await self._outcome(command, owner)
 
@@ -447,6 +453,23 @@ def _store_of(config: Config, foreground: str | None) -> AbstractContextManager[
         return hold_store(config.store, config.prefix)
     look_at_store(config.store)
     return nullcontext()
+
+
+def _documents(config: Config) -> DocumentOutputs:
+    """Who wants documents of bluesky.
+
+    Raises:
+        InputError: The function can't be found, or pyzmq is not there.
+    """
+    wanted, call = config.documents, None
+    if wanted.call:
+        look_in(config.folder)
+        module, _, name = wanted.call.partition(":")
+        call = getattr(import_module(module), name, None)
+        if not callable(call):
+            where = key_place(config, ("documents", "call"))
+            raise InputError(f"{where}: documents.call: {module} has no function {name!r}")
+    return DocumentOutputs(jsonl=wanted.jsonl, zmq=wanted.zmq, call=call)
 
 
 async def _hand_over(subscription: Subscription, take: Listener) -> None:

@@ -30,7 +30,7 @@ EXAMPLES = ROOT / "examples"
 OTHER_COMMANDS = {
     *("source", "mkdir", "cd", "export", "caget", "caput", "systemctl", "journalctl", "bash"),
     *("until", "trap", "kill", "git", "softIoc", "wait", "grep", "mkfifo", "exec", "echo"),
-    *("python", "pytest", "env"),
+    *("python", "pytest", "env", "silx"),
 }
 """What docs may tell to type beside our own."""
 

@@ -41,8 +41,13 @@ def locked(python: str) -> dict[str, str]:
 @pytest.mark.parametrize("python", PYTHONS)
 def test_all_that_development_needs_has_an_exact_version(python: str) -> None:
     versions = locked(python)
-    for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]:
+    extras: dict[str, list[str]] = PROJECT["optional-dependencies"]
+    lines = PROJECT["dependencies"] + extras["dev"]
+    for line in lines:
         requirement = Requirement(line)
+        if requirement.name == PROJECT["name"]:
+            lines += [each for extra in requirement.extras for each in extras[extra]]
+            continue
         version = versions.get(canonicalize_name(requirement.name))
         assert version is not None, f"{line}: run scripts/lock"
         assert version in requirement.specifier, f"{line}: run scripts/lock"

@@ -81,6 +81,9 @@ CONFIG_WORDS: Mapping[str, str] = {
     "the run has.",
     "store.after_crash": "What a service does when it starts with runs that were killed: "
     "`finalise` runs their finalisers.",
+    "documents.jsonl": "Whether each run leaves `documents.jsonl` in its folder.",
+    "documents.zmq": "`host:port` at which a proxy of bluesky takes documents.",
+    "documents.call": "`module:function` that is given each: its name, and what it says.",
     "metadata": "Kept of every run, by name.",
 }
 """What the keys mean; `*` is a name that the user chooses."""

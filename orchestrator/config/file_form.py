@@ -221,6 +221,20 @@ class _Store(Strict):
     after_crash: Literal["nothing", "finalise"] = "nothing"
 
 
+def _function(text: str) -> str:
+    module, colon, name = text.partition(":")
+    if not colon or not name.isidentifier():
+        raise ValueError(f"expected module:function, got {text!r}")
+    _module(module)
+    return text
+
+
+class _Documents(Strict):
+    jsonl: StrictBool = False
+    zmq: Annotated[StrictStr, AfterValidator(_address)] | Literal[""] = ""
+    call: Annotated[StrictStr, AfterValidator(_function)] | Literal[""] = ""
+
+
 class File(Strict):
     """The whole file."""
 
@@ -234,4 +248,5 @@ class File(Strict):
     suspend: dict[SuspenderName, Suspend] = Field(default_factory=dict)
     access: _Access = _Access()
     store: _Store = _Store()
+    documents: _Documents = _Documents()
     metadata: dict[Identifier, AnyValue] = Field(default_factory=dict)

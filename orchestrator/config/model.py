@@ -126,6 +126,18 @@ class ServerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentsConfig:
+    """Where the documents of bluesky go."""
+
+    jsonl: bool = False
+    """A file of each run."""
+    zmq: str = ""
+    """host:port of a proxy; empty = none."""
+    call: str = ""
+    """`module:function`; empty = none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of `orchestrator.toml`, or its defaults."""
 
@@ -153,6 +165,7 @@ class Config:
     """Template of their names."""
     after_crash: str = "nothing"
     """What a service does by itself with runs that were killed: `nothing`, `finalise`."""
+    documents: DocumentsConfig = DocumentsConfig()
     metadata: Mapping[str, object] = field(default_factory=dict)
     """What is kept of every run, by name."""
     write_access: tuple[str, ...] = ()

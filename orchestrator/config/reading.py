@@ -18,6 +18,7 @@ from orchestrator.config.model import (
     ChainConfig,
     ChannelConfig,
     Config,
+    DocumentsConfig,
     OwnConfig,
     ServerConfig,
     StopChannel,
@@ -73,7 +74,7 @@ def _lines(text: str, tree: Mapping[str, Any]) -> dict[str, int]:
     return {path_text(path): line for path, line in found.items()}
 
 
-_LATER = {"prefix", "suspend", "sequences"}
+_LATER = {"documents", "prefix", "suspend", "sequences"}
 
 
 def _told(findings: Iterable[Finding], file: FilePath, lines: Mapping[Path, int]) -> list[str]:
@@ -176,6 +177,7 @@ def _config(parsed: File, file: FilePath) -> Config:
         formats=parsed.store.formats,
         file_name=parsed.store.file_name,
         after_crash=parsed.store.after_crash,
+        documents=DocumentsConfig(**parsed.documents.model_dump()),
         metadata=parsed.metadata,
         write_access=parsed.access.write,
         file=file,

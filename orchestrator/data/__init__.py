@@ -1,5 +1,6 @@
 """What is kept of runs: a stream of header, rows and end, and the files that are made of it."""
 
+from orchestrator.data.documents import DocumentOutputs
 from orchestrator.data.journal import Interrupted
 from orchestrator.data.lock import hold_store, look_at_store
 from orchestrator.data.look_back import LookBack, interrupted_in
@@ -8,6 +9,7 @@ from orchestrator.data.writer import DataForm, RunStore
 
 __all__ = [
     "DataForm",
+    "DocumentOutputs",
     "Interrupted",
     "LookBack",
     "RunRecords",

@@ -194,20 +194,23 @@ class CsvSink:
     def end(self, status: RunStatus, message: str) -> None:
         """See `Sink.end`; the file holds rows only."""
         del status, message
-        self._close()
+        self._close_all()
 
     def give_up(self) -> None:
         """See `Sink.give_up`."""
         with suppress(OSError):  # the disk is full: what is not in the file yet never will be
-            self._close()
+            self._close_all()
         if self._spoilt or self._whole is None:
             return
         if Identity.of(self._path.stat()) == self._identity:
             os.truncate(self._path, self._whole)
 
-    def _close(self) -> None:
+    def _close_all(self) -> None:
         for other in self._others.values():
             other.close()
+        self._close()
+
+    def _close(self) -> None:
         lines, self._lines = self._lines, None
         if lines is not None:
             lines.close()

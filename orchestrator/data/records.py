@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from orchestrator.data.documents import DocumentOutputs
 from orchestrator.data.hdf5 import mend
 from orchestrator.data.journal import Interrupted, Journals, QueueJournal, RunJournal
 from orchestrator.data.journal.index import INTERRUPTED
@@ -48,6 +49,7 @@ class RunRecords:
         lost: Callable[[str], None],
         form: DataForm = AS_EVER,
         made: Callable[[str, str], None] = lambda _run_id, _file: None,
+        documents: DocumentOutputs | None = None,
         *,
         foreground: bool = False,
     ) -> None:
@@ -58,12 +60,14 @@ class RunRecords:
             lost: Called in a thread with what can't be kept, once a file.
             form: Of the data.
             made: As in `RunStore`.
+            documents: As in `RunStore`; closed with this.
             foreground: For one run, beside others that use the directory: it has no queue.
         """
         self._directory = directory
+        self._documents = documents
+        self._data = RunStore(directory, lost, form, made, documents)
         self._foreground = foreground
         self._queue = None if foreground else QueueJournal(directory, lost)
-        self._data = RunStore(directory, lost, form, made)
         self._journals = Journals(directory, lost)
         self._open: dict[str, RunJournal] = {}
 
@@ -160,6 +164,8 @@ class RunRecords:
             self._queue.close()
             self._queue.join(_LAST)
         self._journals.close()
+        if self._documents is not None:
+            self._documents.close()
 
 
 def _mend(folder: Path) -> None:

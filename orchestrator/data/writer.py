@@ -17,6 +17,7 @@ import numpy as np
 import structlog
 
 from orchestrator.data.csv_file import CsvSink
+from orchestrator.data.documents import DocumentOutputs, DocumentsSink
 from orchestrator.data.file_names import file_name
 from orchestrator.data.hdf5 import Hdf5Sink
 from orchestrator.data.sinks import Baseline, Row, Sink, SpoiltError
@@ -67,6 +68,7 @@ class RunStore:
         lost: Callable[[str], None] = _nobody,
         form: DataForm = AS_EVER,
         made: Callable[[str, str], None] = _nobody,
+        documents: DocumentOutputs | None = None,
     ) -> None:
         """A run's folder is made with its first file.
 
@@ -75,7 +77,9 @@ class RunStore:
             lost: Called in a thread, once a file, with why no more rows are kept.
             form: What is made.
             made: Called in a thread with the run's id and its file, when that has the first row.
+            documents: Who wants documents of bluesky; None = nobody.
         """
+        self._documents = documents
         self._directory = directory
         self._lost = lost
         self._form = form
@@ -94,6 +98,9 @@ class RunStore:
 
     def _writer(self, header: RunHeader, stem: Path, former: FormerRows | None = None) -> RunWriter:
         sinks = [_SINKS[form](stem) for form in self._form.formats]
+        if self._documents is not None and self._documents.are_any:
+            path = stem.with_name("documents.jsonl")
+            sinks.append(DocumentsSink(path, header, self._documents, self._lost))
         return RunWriter(header, sinks, self._lost, partial(self._made, header.run_id), former)
 
 
@@ -186,8 +193,8 @@ class RunWriter:
         """See `ports.Recorder.file`."""
         if self._thread is None:
             return ""
-        whole = (str(k.sink.file) for k in self._sinks if not (k.error or k.late))
-        return next(whole, "")
+        whole = (k.sink.file for k in self._sinks if not (k.error or k.late))
+        return next((str(file) for file in whole if file.name), "")
 
     @property
     def full(self) -> bool:

@@ -319,6 +319,7 @@ class Device:
             always_a_run=start and run.recovery is None,
             how=command.how or (fields.START if start else fields.CMD).name,
             recovery=run.recovery,
+            repeats=command.repeats,
         )
         self._lane.reserve(command.request)
         self._asked[command.request] = command.verb

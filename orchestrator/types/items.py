@@ -120,6 +120,8 @@ class RunRequest:
     """By what it is started: see `RunHeader.how`."""
     recovery: Recovery | None = None
     """A run that is to go on; `name` is its id then."""
+    repeats: str = ""
+    """See `RunHeader.repeats`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,8 @@ class Command:
     """START: by what it is asked for, where that is not the PV."""
     recovery: Recovery | None = None
     """START: a run that is to go on, in place of a new one."""
+    repeats: str = ""
+    """START: the id of the run that is run again."""
 
 
 class RunState(StrEnum):

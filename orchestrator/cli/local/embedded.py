@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -10,23 +11,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
+import typer
+
 from orchestrator import loops
 from orchestrator.api import EVENTS, Caller
 from orchestrator.cli.local.sequence import load
 from orchestrator.cli.settings import Chosen, choose, owner, settings
-from orchestrator.cli.terminal.codes import code_of_run
+from orchestrator.cli.terminal.codes import Code, code_of_run
 from orchestrator.cli.terminal.guard import complain
 from orchestrator.cli.terminal.interrupts import PRESSED, interrupts, raise_interrupts
 from orchestrator.cli.terminal.keys import keys
 from orchestrator.cli.terminal.logs import background_logs, level_of, set_up_logs
 from orchestrator.client import configure_environment
-from orchestrator.config import Config, ServerConfig
+from orchestrator.config import DEFAULT_FILE, Config, ServerConfig
 from orchestrator.display.run_display import RunDisplay, open_display
 from orchestrator.display.run_end import show_outcome
 from orchestrator.language.program.nodes import Runnable, Walk, walk
 from orchestrator.language.text.arguments import parse_assignments
 from orchestrator.service import Service, open_service
-from orchestrator.types import Command, Reply, RunEnded, RunRefused, RunStatus, Verb
+from orchestrator.types import Cause, Command, Reply, RunEnded, RunRefused, RunStatus, Verb
 
 Begin: TypeAlias = Callable[[Service], Awaitable[RunEnded | RunRefused]]
 LOOPBACK = ServerConfig(port=0, interfaces=("127.0.0.1",))
@@ -48,9 +51,25 @@ def run(
         InputError: The configuration, the sequence or its arguments are wrong.
     """
     set_up_logs(level_of(verbose))
-    config = settings(file)
     chosen, args = choose(sequence), parse_assignments(arguments)
     metadata = parse_assignments(meta, "metadata")
+    return run_chosen(chosen, args, metadata, settings(file), verbose, as_json=as_json)
+
+
+def run_chosen(
+    chosen: Chosen,
+    args: Mapping[str, object],
+    metadata: Mapping[str, object],
+    config: Config,
+    verbose: int,
+    *,
+    as_json: bool,
+) -> int:
+    """Run what was chosen, with a service of its own; the log is set up.
+
+    Raises:
+        InputError: The sequence or its arguments are wrong.
+    """
     # What is wrong with the files is told without starting anything.
     program, begin = load(config, chosen, args), beginning(chosen, args, metadata)
     return carry_out(config, program, chosen.name, begin, verbose, as_json=as_json)
@@ -69,6 +88,7 @@ def beginning(
             args=args,
             metadata=metadata,
             owner=owner(),
+            repeats=chosen.repeats,
         )
 
     return begin
@@ -105,7 +125,20 @@ def carry_out(
         tell = complain if as_json else display.note
         end = loops.run(Embedded(config, display, tell).run(name, begin))
     show_outcome(end, display.progress, as_json=as_json, code=code(end))
+    for line in () if as_json else seen_again(end, config):
+        typer.echo(line, err=code(end) is not Code.SUCCESS)
     return code(end)
+
+
+def seen_again(end: RunEnded | RunRefused, config: Config) -> list[str]:
+    """How to see the run again, in the same folder; nothing of one that did not begin."""
+    if isinstance(end, RunRefused) or not end.run_id or end.cause not in (Cause.NONE, Cause.DURING):
+        return []
+    found = config.file is None or config.file == DEFAULT_FILE
+    where = "" if found else f" --store {shlex.quote(str(config.store))}"
+    verbs = ("plot", "show") if end.data_file else ("show",)
+    again = ", ".join(f"orchestrator {verb} {end.run_id}{where}" for verb in verbs)
+    return [f"see it again: {again}"]
 
 
 def _place(config: Config, program: Runnable) -> ServerConfig:

@@ -1,9 +1,8 @@
-"""What looks at past runs, and goes on with them: `history`, `show`, `recover`, `finalise`."""
+"""Looks at past runs, and goes on with them: `history`, `show`, `plot`, `recover` and others."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from collections.abc import Sequence as Several
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,13 @@ if TYPE_CHECKING:
 
 panel = Panel("Past runs")
 
+
+def _no_run(given: Mapping[str, Any], findings: Sequence[str], code: int) -> None:
+    from orchestrator.display.run_end import show_no_run
+
+    show_no_run(given["run"], findings, code)
+
+
 Run = Annotated[
     str,
     typer.Argument(
@@ -30,6 +36,17 @@ Service = Annotated[
         "--server",
         metavar="PREFIX",
         help="Send it to the running service of this prefix and follow it.",
+        show_default=False,
+    ),
+]
+
+
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        metavar="DIR",
+        help="Where the runs are; if not given, the store of the configuration.",
         show_default=False,
     ),
 ]
@@ -71,6 +88,7 @@ def history(
         bool, typer.Option("--rebuild", help="Make the index anew from the runs' folders.")
     ] = False,
     as_json: Json = False,
+    store: Store = None,
     config: ConfigFile = None,
     verbose: Verbose = 0,
 ) -> int:
@@ -81,7 +99,7 @@ def history(
     from orchestrator.cli.past import listing as work
 
     options = work.ListOptions(name, status or [], since, until, most, rebuild, as_json)
-    return work.history(config, verbose, options)
+    return work.history(config, store, verbose, options)
 
 
 @panel.command(error_as_json)
@@ -92,6 +110,7 @@ def show(
         bool, typer.Option("--document", help="Print the sequence as it was run, nothing else.")
     ] = False,
     as_json: Json = False,
+    store: Store = None,
     config: ConfigFile = None,
     verbose: Verbose = 0,
 ) -> int:
@@ -101,13 +120,136 @@ def show(
     """
     from orchestrator.cli.past import listing as work
 
-    return work.show(run, config, verbose, all_steps=steps, document=document, as_json=as_json)
+    options = work.ShowOptions(steps, document, as_json)
+    return work.show(run, config, store, verbose, options)
 
 
-def _no_run(given: Mapping[str, Any], findings: Several[str], code: int) -> None:
-    from orchestrator.display.run_end import show_no_run
+@panel.command(error_as_json)
+def plot(
+    run: Run,
+    ys: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="Y", help="Channels; if none is given, those sampled.", show_default=False
+        ),
+    ] = None,
+    x: Annotated[
+        str,
+        typer.Option(
+            "--x",
+            metavar="X",
+            help="A channel, or time; if not given, what the loop moved.",
+            show_default=False,
+        ),
+    ] = "",
+    over: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RUN", help="Another run to draw with it; once for each.", show_default=False
+        ),
+    ] = None,
+    fit: Annotated[
+        str,
+        typer.Option(
+            metavar="CURVE",
+            help="Fit gauss, lorentz or edge: where it is, and how wide at half its height.",
+            show_default=False,
+        ),
+    ] = "",
+    png: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a picture.", show_default=False)
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a page that needs a browser only.", show_default=False
+        ),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Draw it again as it grows, until the run ends.")
+    ] = False,
+    as_json: Json = False,
+    store: Store = None,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Draw what a run has sampled, in the terminal or in a file; two loops as an image.
 
-    show_no_run(given["run"], findings, code)
+    plot last --over last:NAME draws two runs over each other.
+    """
+    from orchestrator.cli.past import drawing as work
+
+    options = work.PlotOptions(ys or [], x, over or [], fit, png, html, follow, as_json)
+    return work.plot(run, config, store, verbose, options)
+
+
+@panel.command(error_as_json)
+def compare(
+    run: Run,
+    other: Annotated[str, typer.Argument(metavar="RUN", help="Another one, named alike.")],
+    as_json: Json = False,
+    store: Store = None,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Show two runs side by side: arguments, outcomes, durations, steps, data.
+
+    What differs is marked by ≠.
+    """
+    from orchestrator.cli.past import taking as work
+
+    return work.compare_runs((run, other), config, store, verbose, as_json=as_json)
+
+
+@panel.command(error_as_json)
+def export(
+    run: Run,
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORM", help="csv, json, parquet or nexus.")
+    ] = "csv",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where to; if not given, the run's id here.", show_default=False
+        ),
+    ] = None,
+    as_json: Json = False,
+    store: Store = None,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Write the rows of a run to a file for other programs. Nothing is overwritten.
+
+    parquet needs pyarrow: pip install 'ioc-orchestrator[parquet]'.
+    """
+    from orchestrator.cli.past import taking as work
+
+    return work.export_run(run, form, out, config, store, verbose, as_json=as_json)
+
+
+@panel.command(_no_run)
+def again(
+    run: Run,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME=VALUE", help="Parameters that are to be others.", show_default=False
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The outcome as JSON.")] = False,
+    store: Store = None,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Run a past run's document again, with its arguments but for those that are named.
+
+    As orchestrator run does, by a service that lives for the time of the run. What is run is the
+    document as it was then; sequences that it runs and Python are what they are today, and it is
+    told where they have changed. The new run says which one it repeats.
+    """
+    from orchestrator.cli.past import repeating as work
+
+    return work.again(run, arguments or [], config, store, verbose, as_json=as_json)
 
 
 @panel.command(_no_run)

@@ -186,6 +186,7 @@ def run_begun(header: RunHeader, process: Mapping[str, object]) -> bytes:
         "lane": header.lane,
         "owner": header.owner,
         "how": header.how,
+        **({"repeats": header.repeats} if header.repeats else {}),
         "started": header.started and header.started.isoformat(timespec="milliseconds"),
         **process,
         "versions": header.versions,
