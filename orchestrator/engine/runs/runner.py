@@ -19,6 +19,7 @@ from orchestrator.engine.control.suspenders import Suspenders, channels_of
 from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.python.python_steps import PythonSteps
 from orchestrator.engine.python.verb_calls import VerbCalls
+from orchestrator.engine.runs.claims import Claim, Claims
 from orchestrator.engine.runs.going_on import GoingOn
 from orchestrator.engine.runs.only_finalising import OnlyFinalising
 from orchestrator.engine.runs.preflight import Preflight
@@ -69,6 +70,8 @@ class RunContext:
     """Of the sequence servers."""
     rooms: Rooms
     """Where user code runs."""
+    claims: Claims
+    """Which run may put to which channels."""
 
 
 @dataclass(slots=True)
@@ -127,6 +130,7 @@ class Runner:
         control: RunControl,
         recorder: Recorder,
         program: Runnable,
+        claim: Claim,
         going_on: GoingOn | None = None,
     ) -> None:
         """`control` may have been asked for a stop already; `going_on`: a run that had ended."""
@@ -139,7 +143,8 @@ class Runner:
         self._program = program
         self._outcome = RunOutcome()
         self.steps = count_steps(program.all_steps) or 0
-        channels = recorder.journal.channels(context.channels)
+        outside = recorder.journal.channels(context.channels)
+        channels = context.claims.channels(claim, outside)
         verbs = Verbs(
             context.config,
             context.names,

@@ -367,12 +367,13 @@ class Bench:
     def ask(self, verb: Verb, text: str = "", by: str = "") -> None:
         self.pull.offer(Command(verb, text=text, owner=by))
 
-    def values(self, field_name: str, key: str = "") -> list[Any]:
+    def values(self, field_name: str, key: str = "", lane: str = "") -> list[Any]:
         """What was published of a field, in order."""
         return [
             item.value
             for item in self.published
-            if isinstance(item, Update) and item.field == field_name and item.key == key
+            if isinstance(item, Update)
+            and (item.field, item.key, item.lane) == (field_name, key, lane)
         ]
 
     def late_puts(self) -> dict[str, list[Any]]:
