@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Container, Hashable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -139,8 +139,11 @@ class MergeQueue(Merged[T]):
             await self._idle.wait()
 
 
-def pull_queue(keep_all: frozenset[str] = frozenset()) -> MergeQueue[PullItem]:
-    """The queue in front of the device. Readings merge by channel, but for those in `keep_all`."""
+def pull_queue(keep_all: Container[str] = frozenset()) -> MergeQueue[PullItem]:
+    """The queue in front of the device. Readings merge by channel, but for those in `keep_all`.
+
+    Which these are may change at any time.
+    """
 
     def key(item: PullItem) -> Hashable | None:
         if isinstance(item, Reading) and item.channel not in keep_all:

@@ -92,8 +92,8 @@ class Service:
         self.config = config
         channels = config.channels | _followed(config)
         keep_all = frozenset(c.name for c in channels.values() if c.keep_all)
-        self._pull: MergeQueue[PullItem] = pull_queue(keep_all)
-        self._device = Device(config)
+        self._device = Device(config, keep_all=keep_all)
+        self._pull: MergeQueue[PullItem] = pull_queue(self._device.table.kept)
         self._own = OwnChannels(
             config.own,
             self._pull,

@@ -61,12 +61,15 @@ class Device:
     `examine` is a plain function of what has been examined before: no await, no I/O, no clock.
     """
 
-    def __init__(self, config: Config, *, logs: bool = True) -> None:
+    def __init__(
+        self, config: Config, *, logs: bool = True, keep_all: frozenset[str] = frozenset()
+    ) -> None:
         """Channels and their circular buffers are made from the config.
 
-        With `logs`, what comes and goes and what is refused is logged; a replay is no news.
+        Of `keep_all` each update is examined in any case. With `logs`, what comes and goes and
+        what is refused is logged; a replay is no news.
         """
-        self.table = ChannelTable()
+        self.table = ChannelTable(keep_all)
         for channel in config.channels.values():
             self.table.add(channel.name, channel.buffer)
         self._mirrors = Mirrors(config, self.table)

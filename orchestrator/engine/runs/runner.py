@@ -210,6 +210,7 @@ class Runner:
         finally:
             self._verbs.mover.alarms.close()
             self._verbs.history.close()
+            self._verbs.followed.close()
             self._control.close()
             reporting.cancel()
             await asyncio.wait({reporting})
@@ -276,11 +277,14 @@ class Runner:
         """Run the steps of a document, from the start; after a rewind from the last checkpoint."""
         scope = self._interpreter.root = Scope(program.arguments)
         entry = self._return(scope)
+        if entry is not None:
+            scope.update(self._verbs.followed.begin(program))
         rewinds = 0
         while True:
             try:
                 if entry is None:
-                    await self._interpreter.begin_variables(program, scope, Place())
+                    self._verbs.followed.end(scope)  # of a try that has gone back to the start
+                    await self._interpreter.begin(program, scope, Place())
                 place = Place(tries=(rewinds + 1,) if rewinds else ())
                 with suppress(EndSequence):
                     await self._interpreter.run(program.steps, scope, place, entry)

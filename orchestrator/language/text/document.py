@@ -91,6 +91,10 @@ class Document(Strict):
     variables: dict[Identifier, AnyValue] = Field(default_factory=dict)
     """Names with their first values, computed when it begins. They live as long as it runs, in
     `finally` too; `let`, `as` and the rest that binds such a name assign it."""
+    latches: dict[Identifier, OneValue] = Field(default_factory=dict)
+    """Conditions on channels, by name. Each is remembered when it becomes true, however shortly and
+    whatever the steps do then, until it is looked at: by `wait: {latch: name}`, by
+    `latched('name')`. What is true already when it begins has not become so."""
     steps: Steps
     """What it does, in order."""
     finally_: Steps = Field((), alias="finally")

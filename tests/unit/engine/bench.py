@@ -261,12 +261,12 @@ class Bench:
         """`records`: keeps the runs on disk, in place of memory."""
         self.config = config
         keep_all = frozenset(c.name for c in config.channels.values() if c.keep_all)
-        self.pull: MergeQueue[PullItem] = pull_queue(keep_all)
+        self.device = Device(config, keep_all=keep_all)
+        self.pull: MergeQueue[PullItem] = pull_queue(self.device.table.kept)
         self.push: MergeQueue[PushItem] = push_queue()
         self.requests: MergeQueue[EngineItem] = request_queue()
         self.sim = SimChannels(self.pull)
         self.servers: dict[str, SimServer] = {}
-        self.device = Device(config)
         self.store = MemoryStore()
         self.records = records
         self.published: list[PushItem] = []
