@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -283,6 +284,7 @@ def _inner(
 def compile_document(context: Context) -> Program:
     """The program of a context's document; what is wrong with it is in the notes."""
     document, notes = context.document, context.notes
+    _check_channels(context)
     variables = _variables(context)
     latches = tuple((n, _latch(v, ("latches", n), context)) for n, v in document.latches.items())
     inside = context.bound(*document.variables, *map(latch_key, document.latches))
@@ -341,6 +343,15 @@ def _baseline(context: Context) -> tuple[str, ...]:
             found[channel] = None
     context.notes.reads |= found.keys()
     return tuple(found)
+
+
+def _check_channels(context: Context) -> None:
+    """The values of parameters that are channels have to be some."""
+    for name, parameter in context.document.parameters.items():
+        value = context.constants.get(name)
+        if parameter.kind == "channel" and isinstance(value, str):
+            path = ("parameters", name)
+            context.attempt(path, partial(context.names.resolve, value), value)
 
 
 def _variables(context: Context) -> Arguments:

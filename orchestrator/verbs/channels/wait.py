@@ -342,4 +342,4 @@ class NextNode(Node):
         timeout = await do.limit(self.timeout)
         value = await do.world.update(self.pv, do.scope, timeout, how, self.next)
         if self.variable is not None and value is not None:
-            do.scope[self.variable] = value
+            do.bind(self.variable, value)

@@ -807,7 +807,7 @@ def test_a_latch_misses_no_pulse_of_a_ms_while_the_steps_are_busy(rig: Rig) -> N
         steps:
           - loop: {count: 200}
             do:
-              - set: {pv: own.trigger, value: 1}
+              - set: {pv: "OWN:Trigger", value: 1}
               - delay: 0.02
               - wait: {latch: kick, timeout: 0.5}
     """
