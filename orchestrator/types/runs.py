@@ -58,6 +58,8 @@ class Command:
     """START: a run that is to go on, in place of a new one."""
     repeats: str = ""
     """START: the id of the run that is run again."""
+    lane: str = ""
+    """Of which lane it is asked; empty = the main one."""
 
 
 class RunState(StrEnum):
