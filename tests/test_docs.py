@@ -29,6 +29,7 @@ from tests.pages import PAGES, ROOT, Block, blocks
 EXAMPLES = ROOT / "examples"
 OTHER_COMMANDS = {
     *("source", "mkdir", "cd", "export", "caget", "caput", "systemctl", "journalctl", "bash"),
+    *("curl", "pip"),
     *("until", "trap", "kill", "git", "softIoc", "wait", "grep", "mkfifo", "exec", "echo"),
     *("python", "pytest", "env"),
 }
@@ -179,8 +180,9 @@ def test_the_index_of_the_decisions_is_theirs(generate: ModuleType) -> None:
     assert committed == generate.index_of_decisions(), "out of date: run scripts/docs"
 
 
-def test_decisions_are_numbered_without_gap_and_in_the_order_of_their_dates() -> None:
-    assert [page.name[:5] for page in DECISIONS] == [f"{n + 1:04}-" for n in range(len(DECISIONS))]
+def test_decisions_have_a_number_each_in_the_order_of_their_dates() -> None:
+    numbers = [page.name[:5] for page in DECISIONS]
+    assert len(set(numbers)) == len(numbers)  # one that is being written has its number already
     dates = [re.findall(r"^Accepted on (\S{10})", p.read_text(), re.MULTILINE) for p in DECISIONS]
     assert dates == sorted(dates)
 

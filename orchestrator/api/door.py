@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.api.subscription import MOST_WAITING, Filter, Subscription
 from orchestrator.ports import Offer
-from orchestrator.types import Command, Published, Reply, Update
+from orchestrator.types import Accepted, Command, Published, Reply, RunStarted, Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class _Question:
 
     listens: Subscription | None
     answer: asyncio.Future[Reply]
+    began: asyncio.Future[RunStarted | Accepted | Reply] | None = None
+    """For who wants to know what has begun by it, and not how that ends."""
 
 
 class Api:
@@ -74,12 +76,34 @@ class Api:
             Done when it is answered: a START when its run has ended, others when they are accepted
             or refused. To cancel it withdraws nothing.
         """
+        return self._ask(command, caller, None)
+
+    def _ask(
+        self,
+        command: Command,
+        caller: Caller,
+        began: asyncio.Future[RunStarted | Accepted | Reply] | None,
+    ) -> asyncio.Future[Reply]:
         number = next(self._numbers)
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._questions[number] = _Question(caller.listens, answer)
+        self._questions[number] = _Question(caller.listens, answer, began)
         owner = command.owner or caller.name
         self._pull.offer(replace(command, request=number, owner=owner))
         return answer
+
+    def begin(
+        self, command: Command, caller: Caller = Caller()
+    ) -> asyncio.Future[RunStarted | Accepted | Reply]:
+        """Ask for a run, and be told which it is; never waits.
+
+        Returns:
+            Done with the first that is heard of it: it has begun, it waits in the queue, or it was
+            refused.
+        """
+        began: asyncio.Future[RunStarted | Accepted | Reply]
+        began = asyncio.get_running_loop().create_future()
+        self._ask(command, caller, began)
+        return began
 
     def tell(self, command: Command, caller: Caller = Caller()) -> None:
         """Ask for what needs no answer, and cannot be refused."""
@@ -103,8 +127,11 @@ class Api:
     def answer(self, reply: Reply) -> None:
         """All that had to be seen before a reply has been: give it to who asked."""
         question = self._questions.pop(reply.request, None)
-        if question is not None and not question.answer.done():
+        if question is None:
+            return
+        if not question.answer.done():
             question.answer.set_result(reply)
+        _set(question.began, reply)
 
     # The service --------------------------------------------------------------------------------
 
@@ -115,6 +142,8 @@ class Api:
             return
         if isinstance(item, Update) and not item.key:
             self._last[item.field] = item
+        elif isinstance(item, RunStarted | Accepted) and item.request in self._questions:
+            _set(self._questions[item.request].began, item)
         for subscription in self._subscriptions:
             if subscription.wanted.wants(item):
                 subscription.offer(item)
@@ -135,3 +164,12 @@ class Api:
             subscription.close()
         for question in self._questions.values():
             question.answer.cancel()
+            if question.began is not None:
+                question.began.cancel()
+
+
+def _set(
+    began: asyncio.Future[RunStarted | Accepted | Reply] | None, to: RunStarted | Accepted | Reply
+) -> None:
+    if began is not None and not began.done():
+        began.set_result(to)

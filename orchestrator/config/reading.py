@@ -17,6 +17,7 @@ from orchestrator.config.model import (
     ChainConfig,
     ChannelConfig,
     Config,
+    HttpConfig,
     ServerConfig,
     StopChannel,
 )
@@ -173,8 +174,15 @@ def _config(parsed: File, file: FilePath) -> Config:
         file_name=parsed.store.file_name,
         metadata=parsed.metadata,
         write_access=parsed.access.write,
+        http=None if parsed.http is None else _http(parsed.http.model_dump(), file),
         file=file,
     )
+
+
+def _http(given: dict[str, Any], file: FilePath) -> HttpConfig:
+    token_file = given.pop("token_file")
+    beside = None if token_file is None else file.parent / FilePath(token_file).expanduser()
+    return HttpConfig(**given, token_file=beside)
 
 
 def _chain(name: str, chain: Chain) -> ChainConfig:

@@ -241,9 +241,13 @@ class Device:
                 yield from self._take_indices(command)
             case Verb.SELECT:
                 self._served.select(command.text)
-            case Verb.START:
+            case Verb.START | Verb.RUN:
                 run = RunText(command.text, command.document)
-                yield from self._ask_for_run(command, run, command.args, start=True)
+                start = command.verb is Verb.START
+                yield from self._ask_for_run(command, run, command.args, start=start)
+            case Verb.SUBMIT:
+                run = RunText(command.text, command.document)
+                yield self._queue_request(command, QueueText("submit", run))
             case _:
                 yield from self._take_control(command, ControlText(command.verb, command.text))
 
@@ -320,17 +324,23 @@ class Device:
 
     def _queue_request(self, command: Command, parsed: QueueText) -> QueueRequest:
         self._asked[command.request] = command.verb
-        given = parsed.run
         run = RunRequest(
-            *(0, given.name),
-            args=given.args,
-            metadata=given.metadata,
+            request=0,
+            name=parsed.run.name,
+            text=parsed.run.document,
+            origin=command.origin,
+            args=parsed.run.args or command.args,
+            metadata=parsed.run.metadata or command.metadata,
             owner=command.owner,
             how="queue",
         )
         return QueueRequest(command.request, parsed.action, parsed.number, parsed.position, run)
 
     def _take_control(self, command: Command, control: ControlText) -> Iterator[Decision]:
+        if command.run_id not in ("", self._lane.running_id):
+            text = f"the run {command.run_id} is not under way"
+            yield from self._refuse(command, text, late=True, cause=Cause.DURING)
+            return
         if control.verb is Verb.ANSWER:
             try:  # once: the next question may be another's
                 yield self._lane.answer(control.reason, command.owner)
@@ -379,9 +389,9 @@ class Device:
         self._lane.follow(event)
         match event:
             case RunStarted():
-                if self._asked.get(event.request) is Verb.COMMAND:
+                if (verb := self._asked.get(event.request)) in (Verb.COMMAND, Verb.RUN):
                     del self._asked[event.request]
-                    if not self._served.moving:
+                    if verb is Verb.COMMAND and not self._served.moving:
                         yield Update(fields.ACK, 1)
                     yield Reply(event.request)
             case RunRefused():

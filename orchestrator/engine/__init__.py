@@ -1,6 +1,7 @@
 """Runs sequences: the only module that decides what happens next."""
 
 from orchestrator.engine.runs.engine import Engine
+from orchestrator.engine.sequences.described import described
 from orchestrator.engine.sequences.library import Library, RunFunction, library_of, registry_of
 from orchestrator.engine.user_code.rooms import Rooms
 
@@ -9,6 +10,7 @@ __all__ = [
     "Library",
     "Rooms",
     "RunFunction",
+    "described",
     "library_of",
     "registry_of",
 ]

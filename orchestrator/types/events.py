@@ -55,6 +55,8 @@ class Accepted:
     request: int
     text: str
     """What was done."""
+    number: int = 0
+    """Of the waiting run that was submitted."""
 
 
 @dataclass(frozen=True, slots=True)
