@@ -24,7 +24,7 @@ from orchestrator.client import Client, configure_environment
 from orchestrator.config import ChannelConfig, Config, key_place, names_of, prefix_doubts
 from orchestrator.data import DataForm, RunRecords, hold_store, look_at_store
 from orchestrator.device import Device
-from orchestrator.engine import Engine, Library, described, registry_of
+from orchestrator.engine import DirectPuts, Engine, Library, described, registry_of
 from orchestrator.language.program.compiler import compile_suspenders
 from orchestrator.ports import View
 from orchestrator.present import Announcement, announced
@@ -118,7 +118,8 @@ class Service:
     def _http_process(self) -> HttpProcess | None:
         if self.config.http is None:
             return None
-        behind = _Behind(self._device.table, self.config, self._engine.library)
+        puts = DirectPuts(self._client, self._device.table, self.config.channels)
+        behind = _Behind(self._device.table, self.config, self._engine.library, puts)
         facts = partial(encode, self.config)
         return HttpProcess(self.config.http, facts, self.api, behind, self._tell_trouble)
 
@@ -352,8 +353,9 @@ class Service:
 class _Behind:
     """Implements `transports.http.Behind`."""
 
-    def __init__(self, view: View, config: Config, library: Library) -> None:
+    def __init__(self, view: View, config: Config, library: Library, puts: DirectPuts) -> None:
         self.view = view
+        self.put = puts.put
         self.channels = config.channels
         self._library = library
 

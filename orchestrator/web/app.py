@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from orchestrator.config import Config
 from orchestrator.config.tokens import read_tokens
 from orchestrator.web.callers import Callers
+from orchestrator.web.checking import Checks
 from orchestrator.web.gate import Gate
 from orchestrator.web.problems import MEDIA_TYPE, ProblemDetails, take_errors
 from orchestrator.web.routes import channels, events, health, queue, runs, sequences
@@ -54,4 +55,5 @@ def make_app(config: Config, link: ServiceLink) -> ASGIApp:
     callers = Callers(None if file is None else read_tokens(file), config.write_access)
     app = bare_app()
     app.state.config, app.state.link = config, link
+    app.state.checks = Checks(link.config)
     return Gate(app, config.http, callers)

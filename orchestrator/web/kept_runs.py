@@ -37,20 +37,23 @@ class KeptRun(BaseModel):
         """The files of its journal, in order."""
         return sorted(_folder(store, self.run_id).glob("journal*.jsonl"), key=_order)
 
-    def csv(self, store: Path) -> Path:
-        """Its rows.
+    def data(self, store: Path, form: str) -> Path:
+        """The file with its rows, as `csv` or `hdf5`.
 
         Raises:
-            ProblemError: There are none.
+            ProblemError: There is none, or none that could be read yet.
         """
-        if self.data_file.endswith(".csv"):
-            return Path(self.data_file)
-        folder = _folder(store, self.run_id)
-        found = sorted([*store.glob(f"{self.run_id}-*.csv"), *folder.glob("*.csv")])
+        if form == "hdf5" and self.status is None:
+            text = f"the run {self.run_id} is under way: its HDF5 file is whole when it has ended"
+            raise ProblemError(409, text)
+        found = sorted(_folder(store, self.run_id).glob(f"*{_ENDS[form]}"))
         if not found:
-            text = f"the run {self.run_id} has sampled nothing that is kept as CSV"
+            text = f"the run {self.run_id} has sampled nothing that is kept as {form}"
             raise ProblemError(404, text)
         return found[0]
+
+
+_ENDS = {"csv": ".csv", "hdf5": ".h5"}
 
 
 def _order(file: Path) -> int:

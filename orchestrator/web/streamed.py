@@ -24,3 +24,10 @@ def lines_of_file(*files: Path) -> Iterator[bytes]:
                 lines, end, kept = (kept + piece).rpartition(b"\n")
                 if end:
                     yield lines + end
+
+
+def pieces_of_file(path: Path) -> Iterator[bytes]:
+    """A file in pieces. Reads: to be called in a thread."""
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece

@@ -70,6 +70,13 @@ class Behind(Protocol):
             InputError: There is none of that name, or it can't be read.
         """
 
+    async def put(self, name: str, value: object, timeout: float) -> None:
+        """Put to a channel, and return when its put-callback has come.
+
+        Raises:
+            OrchestratorError: It can't be done, or was not within `timeout` s.
+        """
+
 
 class HttpLink:
     """One process that serves HTTP, for as long as it lives."""
@@ -89,6 +96,7 @@ class HttpLink:
             "sequences": self._sequences,
             "sequence": self._sequence,
             "channels": self._channels,
+            "put": self._put,
         }
 
     async def run(self) -> None:
@@ -169,6 +177,12 @@ class HttpLink:
 
     async def _sequence(self, frame: Frame) -> Frame:
         return dict(await self._behind.sequence(frame["name"]))
+
+    async def _put(self, frame: Frame) -> Frame:
+        name, value = frame["name"], frame["value"]
+        await self._behind.put(name, value, frame["timeout"])
+        log.info("channel put", channel=name, value=f"{value!r:.200}", by=frame["owner"])
+        return {}
 
     async def _channels(self, frame: Frame) -> Frame:
         """One channel with its whole value; without a name, all."""

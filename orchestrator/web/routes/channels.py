@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from orchestrator.web.problems import ProblemError
-from orchestrator.web.routes.asking import Link
+from orchestrator.web.routes.asking import Caller, Link
 
 router = APIRouter(tags=["channels"])
 
@@ -44,6 +44,17 @@ class ChannelNow(BaseModel):
     host: str | None = Field(None, description="host:port of its server.")
 
 
+class NewValue(BaseModel):
+    """What is put."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    value: bool | int | float | str | list[Any] = Field(
+        description="Of an enum its label or index, of an array a list."
+    )
+    timeout: float = Field(10.0, gt=0, le=25, description="s for the put-callback.")
+
+
 class ChannelsNow(BaseModel):
     """The channels of the configuration."""
 
@@ -66,6 +77,18 @@ async def show_channel(name: str, link: Link) -> ChannelNow:
         text = f"there is no channel {name!r} in the configuration; /api/v1/channels lists them"
         raise ProblemError(404, text)
     return await run_in_threadpool(_channel, told[0])
+
+
+@router.put("/channels/{name}", status_code=204)
+async def put_channel(name: str, new: NewValue, link: Link, caller: Caller) -> Response:
+    """Put a value to a channel; answered when its put-callback has come.
+
+    It is looked at as in a sequence: limits, labels, what its type can hold, `write` of the
+    configuration. 424 where the channel is not connected, 504 without a put-callback in time.
+    """
+    asked = {"name": name, "value": new.value, "timeout": new.timeout, "owner": caller}
+    await link.ask("put", **asked)
+    return Response(status_code=204)
 
 
 def _channel(facts: Mapping[str, Any]) -> ChannelNow:

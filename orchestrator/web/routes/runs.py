@@ -14,13 +14,13 @@ from orchestrator.web.kept_runs import KeptRun, find_run, list_runs
 from orchestrator.web.problems import ProblemError
 from orchestrator.web.routes.asking import Caller, Configured, Link, ToBeRun
 from orchestrator.web.service_link import ServiceLink
-from orchestrator.web.streamed import lines_of_file
+from orchestrator.web.streamed import lines_of_file, pieces_of_file
 
 router = APIRouter(tags=["runs"])
 
 _LOOKS = 40
 _A_LOOK_S = 0.05
-_CSV = "text/csv"
+_CSV, _HDF5 = "text/csv", "application/x-hdf5"
 _JOURNAL = "application/x-ndjson"
 
 
@@ -129,19 +129,23 @@ async def show_journal(run_id: str, config: Configured, link: Link) -> Streaming
 @router.get(
     "/runs/{run_id}/data",
     response_class=StreamingResponse,
-    responses={200: {"content": {_CSV: {}}}},
+    responses={200: {"content": {_CSV: {}, _HDF5: {}}}},
 )
 async def show_data(
     run_id: str,
     config: Configured,
     link: Link,
-    format: Annotated[Literal["csv"], Query(description="How they are written.")] = "csv",
+    format: Annotated[Literal["csv", "hdf5"], Query(description="How they are written.")] = "csv",
 ) -> StreamingResponse:
-    """The rows that it has sampled so far; of one that goes on those that are whole."""
-    del format
+    """The rows that it has sampled so far; of one that goes on those that are whole.
+
+    As HDF5 (NeXus) when it has ended: 409 before.
+    """
     run = await _found(run_id, config, link)
-    file = await asyncio.to_thread(run.csv, config.store)
-    named = {"Content-Disposition": f'attachment; filename="{run.run_id}.csv"'}
+    file = await asyncio.to_thread(run.data, config.store, format)
+    named = {"Content-Disposition": f'attachment; filename="{run.run_id}{file.suffix}"'}
+    if format == "hdf5":
+        return StreamingResponse(pieces_of_file(file), media_type=_HDF5, headers=named)
     return StreamingResponse(lines_of_file(file), media_type=_CSV, headers=named)
 
 

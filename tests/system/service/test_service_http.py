@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 
+import h5py
 import pytest
 from http_rig import HTTP, Http, problem
 from prometheus_client.parser import text_string_to_metric_families
@@ -188,6 +189,42 @@ def test_channels_are_shown_as_the_service_knows_them(http: Http) -> None:
     enum = http.told("/channels/rec.mbbo")
     assert enum["labels"][enum["value"]] == enum["label"]
     assert "no channel" in problem(http.get("/channels/rec.none"), 404)
+
+
+def test_a_channel_is_put_as_a_sequence_puts_it(http: Http) -> None:
+    assert http.client.put("/channels/rec.ao", json={"value": 3.5}).status_code == 204
+    until(lambda: http.told("/channels/rec.ao")["value"] == 3.5)
+    label = http.told("/channels/rec.mbbo")["labels"][1]
+    assert http.client.put("/channels/rec.mbbo", json={"value": label}).status_code == 204
+    until(lambda: http.told("/channels/rec.mbbo")["label"] == label)
+    put = http.client.put
+    assert "labels" in problem(put("/channels/rec.mbbo", json={"value": "no such"}), 422)
+    assert "did you mean" in problem(put("/channels/rec.aoo", json={"value": 1}), 422)
+    assert "body.value" in problem(put("/channels/rec.ao", json={"value": None}), 422)
+    assert "rec.ao" in problem(put("/channels/rec.ao", json={"value": [1, 2]}), 422)
+
+
+def test_a_check_finds_what_the_command_finds(http: Http) -> None:
+    good = http.post("/check", {"document": SAMPLES, "arguments": {"points": 2}}, timeout=60)
+    assert good.json()["ok"], good.text
+    assert (good.json()["reads"], good.json()["writes"]) == (["rec.ao"], [])
+    wrong = {"document": "steps: [{set: {pv: rec.mbbo, value: nine}}]"}
+    found = http.post("/check", wrong, timeout=60).json()
+    assert not found["ok"]
+    assert "nine" in found["findings"][0]["text"]
+    none = http.post("/check", {"sequence": "nine", "offline": True}, timeout=60).json()
+    assert "there is no sequence" in none["findings"][0]["text"]
+
+
+def test_data_are_given_as_hdf5_when_the_run_has_ended(http: Http) -> None:
+    run_id = http.start(SAMPLES + "  - delay: 300\n")
+    until(lambda: http.get(f"/runs/{run_id}/data").text.count("\n") == 4)
+    assert "under way" in problem(http.get(f"/runs/{run_id}/data?format=hdf5"), 409)
+    http.post(f"/runs/{run_id}/stop")
+    http.ended(run_id)
+    told = http.get(f"/runs/{run_id}/data?format=hdf5")
+    with h5py.File(io.BytesIO(told.content)) as file:
+        assert "entry" in file
 
 
 def test_the_figures_are_those_of_the_pvs(http: Http) -> None:
