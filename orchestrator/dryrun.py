@@ -23,6 +23,7 @@ from orchestrator.language.foresight.duration import Estimate, estimate
 from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.language.program.compiler import compile_suspenders
 from orchestrator.language.program.nodes import Runnable, Suspender
+from orchestrator.own_pvs import KeptValues, OwnChannels, RoutedChannels, own_file
 from orchestrator.queues import MergeQueue, pull_queue
 from orchestrator.types import EngineItem, PullItem, PushItem
 
@@ -112,9 +113,10 @@ def offline(
     """What can be told of a program without its channels; arguments as of `dry_run`."""
     look = look_at(program, names_of(config), library)
     found = [*look.findings]
+    known = {own.name: own.metadata for own in config.own.values()}.get
     for verb in look.verbs:
-        found += verb.told(check_program(verb.program))
-    found = [*check_program(program), *found]
+        found += verb.told(check_program(verb.program, known))
+    found = [*check_program(program, known), *found]
     python = look if look.sequences else None
     return DryRun(_once(found), duration=estimate(program, speeds, {}), python=python)
 
@@ -132,10 +134,13 @@ class _Chain:
         self._device = Device(config, logs=False)
         self._pull: MergeQueue[PullItem] = pull_queue()
         # Only what the program uses is connected.
-        channels = {n: replace(c, monitor=False) for n, c in config.channels.items()}
+        channels = {n: replace(c, monitor=False) for n, c in config.remote_channels.items()}
         self._client = Client(channels, self._pull)
+        kept = KeptValues(own_file(config.store))
+        self._own = OwnChannels(config.own, self._pull, self._device.table, kept)
+        self._channels = RoutedChannels(self._own, self._client)
         self._preflight = Preflight(
-            self._client, self._device.table, config.channels, names_of(config), self._timeout
+            self._channels, self._device.table, config.channels, names_of(config), self._timeout
         )
 
     @asynccontextmanager
@@ -144,7 +149,7 @@ class _Chain:
             work = self._device.run(self._pull, _NoEvents(), _NoEvents())
             device = tasks.create_task(work, name="device")
             try:
-                async with self._client:
+                async with self._client, self._own:
                     yield self
             finally:
                 device.cancel()
@@ -191,7 +196,7 @@ class _Chain:
     async def _unguarded(self, suspenders: Sequence[Suspender]) -> list[Finding]:
         """Suspenders that would hold the run up as nobody knows what their channels are."""
         channels = {name for s in suspenders for name in _watched(s)}
-        missing = set(await self._client.connect(sorted(channels), self._timeout))
+        missing = set(await self._channels.connect(sorted(channels), self._timeout))
         return [
             Finding(
                 Level.WARNING,

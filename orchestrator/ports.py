@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
-from orchestrator.types import Metadata, Place, Reading, RunEvent, RunHeader, RunStatus, Value
+from orchestrator.errors import InputError
+from orchestrator.types import (
+    Abandoned,
+    FormerRun,
+    Metadata,
+    Path,
+    Place,
+    Point,
+    Reading,
+    RunEvent,
+    RunHeader,
+    RunStatus,
+    Value,
+)
 
 T_contra = TypeVar("T_contra", contravariant=True)
+
+PointOf: TypeAlias = Callable[[Path, tuple[int, ...]], Point | None]
+"""Where a run may begin again that was at a place, by the loops around it; None = nowhere."""
 
 
 class Offer(Protocol[T_contra]):
@@ -147,11 +163,20 @@ class Journal(Protocol):
     def met(self, condition: str, by: Iterable[Reading]) -> None:
         """What the calling task waited for has come true, with these readings."""
 
-    def sync(self) -> None:
-        """Have all so far put on the disk, soon: a checkpoint is passed."""
+    def binds(self, at: Place, name: str, value: object, *, variable: bool) -> None:
+        """The step at a place has bound a name, or given a variable of its document a value."""
+
+    def passed(self, at: Place) -> None:
+        """A checkpoint is passed: have all so far put on the disk, soon."""
+
+    def rewound(self, path: Path, loops: tuple[int, ...]) -> None:
+        """The run goes on from the checkpoint there, which it has passed before."""
 
     def bound(self, values: Mapping[str, object]) -> None:
         """What names are bound to when the steps have ended."""
+
+    def finalised(self, failed: Sequence[str]) -> None:
+        """Finalisers that were asked for by themselves have run; why some have failed."""
 
     def channels(self, outside: Channels) -> Channels:
         """The same channels; what is put by them is written down before it leaves."""
@@ -176,11 +201,20 @@ class NoJournal:
     def met(self, condition: str, by: Iterable[Reading]) -> None:
         """See `Journal.met`."""
 
-    def sync(self) -> None:
-        """See `Journal.sync`."""
+    def binds(self, at: Place, name: str, value: object, *, variable: bool) -> None:
+        """See `Journal.binds`."""
+
+    def passed(self, at: Place) -> None:
+        """See `Journal.passed`."""
+
+    def rewound(self, path: Path, loops: tuple[int, ...]) -> None:
+        """See `Journal.rewound`."""
 
     def bound(self, values: Mapping[str, object]) -> None:
         """See `Journal.bound`."""
+
+    def finalised(self, failed: Sequence[str]) -> None:
+        """See `Journal.finalised`."""
 
     def channels(self, outside: Channels) -> Channels:
         """See `Journal.channels`."""
@@ -229,6 +263,67 @@ class Store(Protocol):
 
     def open(self, header: RunHeader) -> Recorder:
         """A recorder for a new run; no file before the first row."""
+
+    def former(self, run_id: str) -> FormerRun:
+        """A run that has ended. Reads files: not for the event loop.
+
+        Raises:
+            InputError: There is no such run, it is under way, or its journal can't be read.
+        """
+
+    def abandoned(self, run_id: str, point_of: PointOf | None, *, by_marks: bool) -> Abandoned:
+        """What a run was like where it can begin again. Reads files: not for the event loop.
+
+        Args:
+            run_id: One that `former` has found.
+            point_of: Says it of each place at which it was; None: what held at its end is wanted,
+                wherever it was bound.
+            by_marks: Whether the last checkpoint goes before.
+
+        Raises:
+            InputError: The journal does not tell it.
+        """
+
+    def go_on(self, header: RunHeader, before: FormerRun, abandoned: Abandoned) -> Recorder:
+        """A recorder for another attempt at a run, in the same files.
+
+        Raises:
+            InputError: Somebody runs it meanwhile.
+        """
+
+
+class NothingKept:
+    """The part of `Store` about runs that have ended, where there are none."""
+
+    def former(self, run_id: str) -> FormerRun:
+        """See `Store.former`."""
+        raise InputError(f"there is no run {run_id!r}: nothing is kept of runs")
+
+    def abandoned(self, run_id: str, point_of: PointOf | None, *, by_marks: bool) -> Abandoned:
+        """See `Store.abandoned`."""
+        del run_id, point_of, by_marks
+        return Abandoned(None)
+
+    def go_on(self, header: RunHeader, before: FormerRun, abandoned: Abandoned) -> Recorder:
+        """See `Store.go_on`."""
+        del before, abandoned
+        raise InputError(f"there is no run {header.run_id!r}: nothing is kept of runs")
+
+
+class OwnValues(Protocol):
+    """The service's own PVs, as whoever puts them from outside knows them (see `own_pvs`)."""
+
+    async def write(self, name: str, value: object) -> None:
+        """Put one, for a client; returns when it is taken and, if it is to be, kept.
+
+        Args:
+            name: Its channel, `own.best`.
+            value: In the terms of sequences: an enum is a label or an index.
+
+        Raises:
+            InputError: There is none of that name.
+            PutError: Clients may not put it, it can't hold the value, or the value can't be kept.
+        """
 
 
 class RunEvents(Protocol):

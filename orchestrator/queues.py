@@ -26,6 +26,8 @@ EDGE_FIELDS = frozenset(field for field in fields.ALL if field.edge)
 _LATEST = (StepStarted, RowTaken, Progressed)
 """Events of which the newest of a run tells all that those before it did."""
 
+_CHANNELS = (fields.MON, fields.OWN)
+
 _MOST_KEPT = 100_000
 """Items in the push queue from which on nothing is kept that can be merged."""
 
@@ -163,7 +165,7 @@ def push_queue(keep_all: frozenset[str] = frozenset()) -> MergeQueue[Any]:
             return (type(item), item.run_id) if isinstance(item, _LATEST) else None
         if item.field in EDGE_FIELDS:
             return None
-        if item.field == fields.MON and item.key in keep_all and len(queue) < _MOST_KEPT:
+        if item.field in _CHANNELS and item.key in keep_all and len(queue) < _MOST_KEPT:
             return None
         return (item.field, item.key)
 

@@ -22,10 +22,20 @@ from orchestrator.api import Api, Caller, Filter, Subscription
 from orchestrator.cas import ANY, Serving
 from orchestrator.client import Client, configure_environment
 from orchestrator.config import ChannelConfig, Config, key_place, names_of, prefix_doubts
-from orchestrator.data import DataForm, RunRecords, hold_store, look_at_store
+from orchestrator.data import (
+    DataForm,
+    DocumentOutputs,
+    Interrupted,
+    LookBack,
+    RunRecords,
+    hold_store,
+    look_at_store,
+)
 from orchestrator.device import Device
 from orchestrator.engine import DirectPuts, Engine, Library, described, registry_of
+from orchestrator.errors import InputError
 from orchestrator.language.program.compiler import compile_suspenders
+from orchestrator.own_pvs import KeptValues, OwnChannels, RoutedChannels, own_file
 from orchestrator.ports import View
 from orchestrator.present import Announcement, announced
 from orchestrator.queues import MergeQueue, QueueFigures, pull_queue, request_queue
@@ -38,6 +48,7 @@ from orchestrator.types import (
     Field,
     FileMade,
     PullItem,
+    Recovery,
     RunEnded,
     RunEvent,
     RunRefused,
@@ -50,6 +61,7 @@ from orchestrator.types import (
     fields,
     run_of,
 )
+from orchestrator.verbs.own import import_module, look_in
 
 log = structlog.get_logger(__name__)
 
@@ -73,18 +85,28 @@ class Service:
     Made by `open_service`.
     """
 
-    def __init__(self, config: Config, record: Path | None) -> None:
-        """With `record`, all that reaches the device and the engine is written to that file."""
+    def __init__(self, config: Config, record: Path | None, foreground: str | None = None) -> None:
+        """With `record`, all that reaches the device and the engine is written to that file.
+
+        `foreground` as in `open_service`.
+        """
         self.config = config
         channels = config.channels | _followed(config)
         keep_all = frozenset(c.name for c in channels.values() if c.keep_all)
         self._pull: MergeQueue[PullItem] = pull_queue(keep_all)
-        self.api = Api(self._pull, keep_all)
+        self._device = Device(config)
+        self._own = OwnChannels(
+            config.own,
+            self._pull,
+            self._device.table,
+            KeptValues(own_file(config.store), alone=foreground is None, lost=self._lost),
+        )
+        self.api = Api(self._pull, keep_all, self._own)
         """Where whoever asks and listens comes in."""
         self._listeners: set[asyncio.Task[None]] = set()
         self._requests: MergeQueue[EngineItem] = request_queue()
-        self._device = Device(config)
-        self._client = Client(channels, self._pull)
+        remote = config.remote_channels | _followed(config)
+        self._client = Client(remote, self._pull)
         self._port = 0
         self.where = Serving(0, (ANY,))
         """Where the PVs are served, once they are."""
@@ -96,11 +118,17 @@ class Service:
         self._left_out = tuple(registry.broken.values())
         store = self._records = RunRecords(
             config.store,
-            self._rows_lost,
+            self._lost,
             DataForm(config.formats, config.file_name),
             self._file_made,
+            _documents(config),
+            foreground=foreground is not None,
         )
-        given = self._outside = outside(record, self._pull, config, registry, self._client, store)
+        self._look_back = LookBack(
+            self._records, self._pull.offer, foreground=foreground is not None
+        )
+        reached = RoutedChannels(self._own, self._client)
+        given = self._outside = outside(record, self._pull, config, registry, reached, store)
         self._engine = Engine(
             config,
             names_of(config),
@@ -137,12 +165,17 @@ class Service:
         return self._outside.path
 
     @property
+    def interrupted(self) -> tuple[Interrupted, ...]:
+        """The runs of which a foreground run is to tell its user: they were killed before it."""
+        return self._look_back.interrupted
+
+    @property
     def port(self) -> int:
         """The TCP and UDP port at which our PVs are served."""
         return self._port
 
-    def _rows_lost(self, why: str) -> None:
-        """Called in the thread of a data file."""
+    def _lost(self, why: str) -> None:
+        """Something can't be kept; called in the thread of its file."""
         with suppress(RuntimeError):  # the loop is closed: nobody is left to tell but the log
             self._loop.call_soon_threadsafe(self._tell, Told(why, Severity.MAJOR))
 
@@ -171,11 +204,12 @@ class Service:
         args: Mapping[str, object] | None = None,
         metadata: Mapping[str, object] | None = None,
         owner: str = "",
+        repeats: str = "",
     ) -> RunEnded | RunRefused:
         """Run a sequence, by name or from its text, and return its last event.
 
         Arguments are checked as those of START; `origin` is the file's name for messages.
-        `metadata` is kept of the run.
+        `metadata` is kept of the run; `repeats` is the id of the run that it is a repetition of.
         """
         command = Command(
             Verb.START,
@@ -185,7 +219,17 @@ class Service:
             document=text,
             origin=origin,
             how="run",
+            repeats=repeats,
         )
+        return await self._outcome(command, owner)
+
+    async def recover(self, recovery: Recovery, owner: str = "") -> RunEnded | RunRefused:
+        """Go on with a run that has ended, or run its finalisers, and return its last event."""
+        how = "finalise" if recovery.finalise else "recover"
+        command = Command(Verb.START, text=recovery.run_id, how=how, recovery=recovery)
+        return await self._outcome(command, owner)
+
+    async def _outcome(self, command: Command, owner: str) -> RunEnded | RunRefused:
         reply = await self.api.ask(command, Caller(owner))
         assert reply.outcome is not None  # noqa: S101 - a START is answered by an outcome
         return reply.outcome
@@ -275,7 +319,7 @@ class Service:
     @asynccontextmanager
     async def _running(self, foreground: str | None) -> AsyncIterator[None]:
         try:
-            async with self._server.running() as ioc:
+            async with self._look_back.running(), self._server.running() as ioc:
                 self._port, self.where = ioc.port, ioc.where
                 async with self._serving_http(foreground), self._working():
                     with self._announced(foreground):
@@ -318,7 +362,7 @@ class Service:
                 tasks.create_task(self._outside.feed(self._pull), name="feed"),
             ]
             try:
-                async with self._client, self._engaged():
+                async with self._client, self._own, self._engaged():
                     yield
             finally:
                 await self._drained()
@@ -336,7 +380,6 @@ class Service:
                 tasks.create_task(self._tick(), name="pulse"),
                 tasks.create_task(self._list_sequences(), name="list sequences"),
                 tasks.create_task(self._tend_channels(), name="tend channels"),
-                tasks.create_task(asyncio.to_thread(self._records.look_back), name="look back"),
             ]
             for text in self._left_out:
                 self._tell(Told(text, Severity.MAJOR))
@@ -417,7 +460,7 @@ async def open_service(
     for doubt in prefix_doubts(config):
         log.warning(doubt, at=key_place(config, ("prefix",)))
     with _store_of(config, foreground):
-        service = Service(config, record)
+        service = Service(config, record, foreground)
         try:
             async with service._running(foreground):  # noqa: SLF001 - the other half of the class
                 yield service
@@ -431,6 +474,23 @@ def _store_of(config: Config, foreground: str | None) -> AbstractContextManager[
         return hold_store(config.store, config.prefix)
     look_at_store(config.store)
     return nullcontext()
+
+
+def _documents(config: Config) -> DocumentOutputs:
+    """Who wants documents of bluesky.
+
+    Raises:
+        InputError: The function can't be found, or pyzmq is not there.
+    """
+    wanted, call = config.documents, None
+    if wanted.call:
+        look_in(config.folder)
+        module, _, name = wanted.call.partition(":")
+        call = getattr(import_module(module), name, None)
+        if not callable(call):
+            where = key_place(config, ("documents", "call"))
+            raise InputError(f"{where}: documents.call: {module} has no function {name!r}")
+    return DocumentOutputs(jsonl=wanted.jsonl, zmq=wanted.zmq, call=call)
 
 
 async def _hand_over(subscription: Subscription, take: Listener) -> None:

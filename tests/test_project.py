@@ -38,21 +38,16 @@ def locked(python: str) -> dict[str, str]:
     return found
 
 
-def _all_of(extra: str) -> list[str]:
-    """What an extra needs, the project's own extras in it taken apart."""
-    lines = list(PROJECT["dependencies"])
-    for line in PROJECT["optional-dependencies"][extra]:
-        requirement = Requirement(line)
-        ours = requirement.name == PROJECT["name"]
-        lines += [each for own in requirement.extras for each in _all_of(own)] if ours else [line]
-    return lines
-
-
 @pytest.mark.parametrize("python", PYTHONS)
 def test_all_that_development_needs_has_an_exact_version(python: str) -> None:
     versions = locked(python)
-    for requirement in map(Requirement, _all_of("dev")):
-        line = str(requirement)
+    extras: dict[str, list[str]] = PROJECT["optional-dependencies"]
+    lines = PROJECT["dependencies"] + extras["dev"]
+    for line in lines:
+        requirement = Requirement(line)
+        if requirement.name == PROJECT["name"]:
+            lines += [each for extra in requirement.extras for each in extras[extra]]
+            continue
         version = versions.get(canonicalize_name(requirement.name))
         assert version is not None, f"{line}: run scripts/lock"
         assert version in requirement.specifier, f"{line}: run scripts/lock"

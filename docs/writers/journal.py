@@ -11,6 +11,7 @@ from orchestrator.data.journal import entries
 from orchestrator.data.journal.index import TABLE, VERSION
 from orchestrator.data.journal.run_journal import KEPT
 from orchestrator.types import (
+    Abandoned,
     Answered,
     Asked,
     Controlled,
@@ -19,6 +20,7 @@ from orchestrator.types import (
     Metadata,
     NativeType,
     Place,
+    Position,
     Reading,
     RunEnded,
     RunHeader,
@@ -49,6 +51,10 @@ _HEADER = RunHeader(
     channels={"stage.x": _CHANNEL, "det.counts": None},
 )
 
+_ABANDONED = Abandoned(
+    Position(_AT.path, _AT.loops, {(("steps",), ()): {"best": 1.5}}), (1, 99), {}, 7, 9, 7
+)
+
 _LINES: tuple[tuple[Callable[..., Any], bytes], ...] = (
     (entries.run_begun, entries.run_begun(_HEADER, {"pid": 4711, "host": "console"})),
     (entries.step_entered, entries.step_entered(7, _AT, "set stage.x")),
@@ -63,6 +69,14 @@ _LINES: tuple[tuple[Callable[..., Any], bytes], ...] = (
     (entries.row, entries.row(0, _AT, {"stage.x": _READ, "det.counts": None})),
     (entries.baseline, entries.baseline("start", {"stage.x": _READ})),
     (entries.names_bound, entries.names_bound({"points": 5, "best": 1.5})),
+    (entries.name_bound, entries.name_bound(_AT, "best", 1.5, variable=False)),
+    (entries.checkpoint_passed, entries.checkpoint_passed(_AT)),
+    (entries.rewound_to, entries.rewound_to(_AT.path, _AT.loops)),
+    (
+        entries.attempt_begun,
+        entries.attempt_begun(_HEADER, {"pid": 4711, "host": "console"}, 2, _ABANDONED),
+    ),
+    (entries.finalisers_ended, entries.finalisers_ended([])),
     (entries.left_out, entries.left_out(12)),
     (entries.parts, next(entries.parts(b'{"t":1796054663.3,"event":"row", \xe2\x80\xa6'[:33]))),
 )

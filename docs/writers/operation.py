@@ -79,6 +79,9 @@ CONFIG_WORDS: Mapping[str, str] = {
     "store.formats": "Of the data files. The first is the one that `DATA:FILE` names.",
     "store.file_name": "Of the data files, without their end; `{name}` and others stand for what "
     "the run has.",
+    "documents.jsonl": "Whether each run leaves `documents.jsonl` in its folder.",
+    "documents.zmq": "`host:port` at which a proxy of bluesky takes documents.",
+    "documents.call": "`module:function` that is given each: its name, and what it says.",
     "metadata": "Kept of every run, by name.",
     "http.port": "At which HTTP is served; 0 is a free one, which the log tells. Without a table "
     "`[http]` there is no HTTP.",

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from orchestrator.api.subscription import MOST_WAITING, Filter, Subscription
-from orchestrator.ports import Offer
-from orchestrator.types import Accepted, Command, Published, Reply, RunStarted, Update
+from orchestrator.errors import InputError
+from orchestrator.ports import Offer, OwnValues
+from orchestrator.types import Accepted, Command, Published, Reply, RunStarted, Update, Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,20 @@ class Api:
     accepted
     """
 
-    def __init__(self, pull: Offer[Command], keep_all: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        pull: Offer[Command],
+        keep_all: frozenset[str] = frozenset(),
+        own: OwnValues | None = None,
+    ) -> None:
         """Made by the service.
 
         Args:
             pull: Where commands go.
             keep_all: Channels whose mirrors are not merged.
+            own: Takes puts to own PVs.
         """
+        self._own = own
         self._pull = pull
         self._keep_all = keep_all
         self._numbers = itertools.count(1)
@@ -108,6 +116,23 @@ class Api:
     def tell(self, command: Command, caller: Caller = Caller()) -> None:
         """Ask for what needs no answer, and cannot be refused."""
         self._pull.offer(replace(command, owner=command.owner or caller.name))
+
+    async def put(self, own: str, value: object, caller: Caller = Caller()) -> None:
+        """Put an own PV; returns when it has been published, to the caller last.
+
+        Args:
+            own: Its channel, `own.best`.
+            value: In the terms of sequences: an enum is a label or an index.
+            caller: Who puts.
+
+        Raises:
+            InputError: There is no such own PV.
+            PutError: Clients may not put it, or it can't hold the value.
+        """
+        if self._own is None:
+            raise InputError(f"there is no own PV {own!r}: the configuration has no [own.…]")
+        await self._own.write(own, value)
+        await asyncio.shield(self.ask(Command(Verb.PUT, text=own), caller))
 
     def subscribe(self, wanted: Filter, *, most: int | None = MOST_WAITING) -> Subscription:
         """Be told of everything from now on that the filter lets pass; close it when done.

@@ -26,6 +26,8 @@ class Chosen:
     """The file's text; empty where it is a name."""
     origin: str = ""
     """The file's name, for messages; empty where it is a name."""
+    repeats: str = ""
+    """The id of the run that is to be run again."""
 
 
 def settings(file: Path | None, macros: Iterable[str] = ()) -> Config:

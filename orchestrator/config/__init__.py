@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.config.model import (
+    OWN,
     CaConfig,
     ChainConfig,
     ChannelConfig,
     Config,
     HttpConfig,
+    OwnConfig,
     ServerConfig,
     StopChannel,
     key_place,
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_FILE",
+    "OWN",
     "CaConfig",
     "ChainConfig",
     "ChannelConfig",
     "Config",
     "HttpConfig",
+    "OwnConfig",
     "ServerConfig",
     "StopChannel",
     "check_prefix",

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
 from orchestrator.config.model import CaConfig, HttpConfig
+from orchestrator.config.own_form import Own, own_name
 from orchestrator.language.names import SCHEME
 from orchestrator.language.text.field_kinds import AnyValue, Identifier
 from orchestrator.language.text.findings import Strict, expected
@@ -239,6 +240,20 @@ class _Http(Strict):
     connections: Annotated[int, Field(strict=True, ge=2)] = HttpConfig().connections
 
 
+def _function(text: str) -> str:
+    module, colon, name = text.partition(":")
+    if not colon or not name.isidentifier():
+        raise ValueError(f"expected module:function, got {text!r}")
+    _module(module)
+    return text
+
+
+class _Documents(Strict):
+    jsonl: StrictBool = False
+    zmq: Annotated[StrictStr, AfterValidator(_address)] | Literal[""] = ""
+    call: Annotated[StrictStr, AfterValidator(_function)] | Literal[""] = ""
+
+
 class File(Strict):
     """The whole file."""
 
@@ -248,8 +263,10 @@ class File(Strict):
     limits: _Limits = _Limits()
     chain: dict[Annotated[StrictStr, AfterValidator(_ioc)], Chain] = Field(default_factory=dict)
     sequences: _Sequences = _Sequences()
+    own: dict[Annotated[StrictStr, AfterValidator(own_name)], Own] = Field(default_factory=dict)
     suspend: dict[SuspenderName, Suspend] = Field(default_factory=dict)
     access: _Access = _Access()
     store: _Store = _Store()
+    documents: _Documents = _Documents()
     metadata: dict[Identifier, AnyValue] = Field(default_factory=dict)
     http: _Http | None = None

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.language.names import Names, ServerChannels
-from orchestrator.types import ClientLimits, Limits, Metadata, NativeType, path_text
+from orchestrator.types import (
+    ClientLimits,
+    Limits,
+    Metadata,
+    NativeType,
+    Value,
+    fields,
+    path_text,
+)
 from orchestrator.types import Path as KeyPath
 
 if TYPE_CHECKING:
@@ -74,6 +82,26 @@ class ChainConfig:
     """The sequence server in it."""
 
 
+OWN = "own"
+"""What the names of own PVs begin with, as if they were of a chained IOC of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnConfig:
+    """One own PV: a value that sequences publish."""
+
+    name: str
+    """Its channel, `own.best`."""
+    metadata: Metadata
+    """Type, units, precision, labels, limits; `warning` and `alarm` are LOW, HIGH, LOLO, HIHI."""
+    value: Value
+    """What it holds before anybody has put it."""
+    write: bool = False
+    """Whether clients may put it; sequences may."""
+    keep: bool = False
+    """Whether its value survives a restart."""
+
+
 @dataclass(frozen=True, slots=True)
 class CaConfig:
     """The one libca context of the process."""
@@ -117,6 +145,18 @@ class HttpConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentsConfig:
+    """Where the documents of bluesky go."""
+
+    jsonl: bool = False
+    """A file of each run."""
+    zmq: str = ""
+    """host:port of a proxy; empty = none."""
+    call: str = ""
+    """`module:function`; empty = none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of `orchestrator.toml`, or its defaults."""
 
@@ -132,6 +172,8 @@ class Config:
     """Modules with `@sequence` functions, imported when the service starts."""
     verbs: tuple[str, ...] = ()
     """Modules with verbs of the user's own, imported before anything is read that uses them."""
+    own: Mapping[str, OwnConfig] = field(default_factory=dict)
+    """The own PVs, by channel, `own.best`."""
     suspend: Mapping[str, Suspend] = field(default_factory=dict)
     """What holds up every run, by name; `compile_suspenders` makes conditions of it."""
     store: Path = Path("runs")
@@ -140,6 +182,7 @@ class Config:
     """Of the data files; the first is the one that is told of."""
     file_name: str = "data"
     """Template of their names."""
+    documents: DocumentsConfig = DocumentsConfig()
     metadata: Mapping[str, object] = field(default_factory=dict)
     """What is kept of every run, by name."""
     write_access: tuple[str, ...] = ()
@@ -159,9 +202,18 @@ class Config:
         return None if self.file is None else self.file.parent
 
     @property
-    def channels(self) -> dict[str, ChannelConfig]:
+    def remote_channels(self) -> dict[str, ChannelConfig]:
         """Every channel of every chained IOC, by alias."""
         return {a: c for ioc in self.chain.values() for a, c in ioc.channels.items()}
+
+    @property
+    def channels(self) -> dict[str, ChannelConfig]:
+        """The same, and the own PVs."""
+        return self.remote_channels | {own: self._own_channel(own) for own in self.own}
+
+    def _own_channel(self, own: str) -> ChannelConfig:
+        pv = f"{self.prefix}{fields.OWN.pv(own)}"
+        return ChannelConfig(own, pv, mirror=False, keep_all=True)
 
 
 def key_place(config: Config, path: KeyPath) -> str:
@@ -193,4 +245,5 @@ def names_of(config: Config) -> Names:
     """The channel names that sequences may use."""
     aliases = {alias: channel.pv for alias, channel in config.channels.items()}
     servers = {ioc.server.name: ioc.server for ioc in config.chain.values() if ioc.server}
-    return Names(frozenset(config.chain), aliases, servers)
+    iocs = frozenset(config.chain) | {OWN for _ in config.own}
+    return Names(iocs, aliases, servers)

@@ -13,14 +13,18 @@ from typing import Any, TypeAlias, cast
 from orchestrator.config.file_form import Chain, Channel, File
 from orchestrator.config.lines import lines_of, nearest_line, written_twice
 from orchestrator.config.model import (
+    OWN,
     CaConfig,
     ChainConfig,
     ChannelConfig,
     Config,
+    DocumentsConfig,
     HttpConfig,
+    OwnConfig,
     ServerConfig,
     StopChannel,
 )
+from orchestrator.config.own_form import Own
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.names import SCHEME, ServerChannels, plain_pv, suggestion
 from orchestrator.language.text.findings import validate
@@ -71,7 +75,7 @@ def _lines(text: str, tree: Mapping[str, Any]) -> dict[str, int]:
     return {path_text(path): line for path, line in found.items()}
 
 
-_LATER = {"prefix", "suspend", "sequences"}
+_LATER = {"documents", "prefix", "suspend", "sequences"}
 
 
 def _told(findings: Iterable[Finding], file: FilePath, lines: Mapping[Path, int]) -> list[str]:
@@ -168,10 +172,12 @@ def _config(parsed: File, file: FilePath) -> Config:
         sequences=None if sequences is None else beside(sequences),
         python=parsed.sequences.python,
         verbs=parsed.sequences.verbs,
+        own={f"{OWN}.{name}": _own(f"{OWN}.{name}", own) for name, own in parsed.own.items()},
         suspend=parsed.suspend,
         store=beside(parsed.store.directory),
         formats=parsed.store.formats,
         file_name=parsed.store.file_name,
+        documents=DocumentsConfig(**parsed.documents.model_dump()),
         metadata=parsed.metadata,
         write_access=parsed.access.write,
         http=None if parsed.http is None else _http(parsed.http.model_dump(), file),
@@ -183,6 +189,10 @@ def _http(given: dict[str, Any], file: FilePath) -> HttpConfig:
     token_file = given.pop("token_file")
     beside = None if token_file is None else file.parent / FilePath(token_file).expanduser()
     return HttpConfig(**given, token_file=beside)
+
+
+def _own(channel: str, own: Own) -> OwnConfig:
+    return OwnConfig(channel, own.metadata, own.first, own.write, own.keep)
 
 
 def _chain(name: str, chain: Chain) -> ChainConfig:
@@ -252,9 +262,10 @@ def _clashes(config: Config) -> Iterator[Finding]:
                 text = f"the sequence servers of {other} and {ioc.name} are both named"
                 text = f"{text} {ioc.server.name}; give one a 'name'"
                 yield ("chain", ioc.name, "sequence_server"), text
+    yield from _clashes_of_own(config)
     for alias, channel in config.channels.items():
         name, _, key = alias.partition(".")
-        here = ("chain", name, "channels", key)
+        here: Path = (OWN, key) if alias in config.own else ("chain", name, "channels", key)
         first = aliases.setdefault(plain_pv(channel.pv), alias)
         if first != alias:
             # With two, readings, puts and samples of one PV would go by different names.
@@ -265,6 +276,20 @@ def _clashes(config: Config) -> Iterator[Finding]:
             if other != alias:
                 served = f"{config.prefix}{mirror}"
                 yield here, f"{other} and {alias} would both be served as {served}"
+
+
+def _clashes_of_own(config: Config) -> Iterator[Finding]:
+    if config.own and OWN in config.chain:
+        text = f"a chained IOC can't be named {OWN} where there are own PVs, [{OWN}.…]: rename it"
+        yield ("chain", OWN), text
+    ours = {field.name for field in fields.ALL}
+    for channel in config.own:
+        pv = fields.OWN.pv(channel)
+        if pv in ours:
+            text = (
+                f"{channel} would be served as {config.prefix}{pv}, which the service has already"
+            )
+            yield (OWN, pv), f"{text}; give it another name"
 
 
 def _mirrors(channel: ChannelConfig) -> Iterator[str]:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,11 @@ _PIECE = 4096
 
 _BLOCK = 65536
 """Characters of a file that are copied at a time."""
+
+_MARK = "superseded"
+"""The column that says so of a row."""
+_BEFORE_MARK = 4
+"""Columns in front of it; nothing in them is quoted."""
 
 _Cell = str | float | npt.NDArray[np.generic]
 _Cells = list[_Cell]
@@ -86,6 +91,9 @@ class CsvSink:
     `{channel}:timestamp` (the IOC's, Unix s) and `{channel}:severity` (0 … 3). A channel that the
     row did not sample, or that did not answer, has empty cells. Arrays are JSON lists.
 
+    Of a run that was gone on with there is `superseded` behind `try`: 1 where its point was taken
+    anew later.
+
     A channel that was not known at the start, as Python may sample any, gets its columns behind the
     others with its first row; the file is then replaced by a wider one.
     """
@@ -100,6 +108,7 @@ class CsvSink:
         self._lines: _Lines | None = None  # open while rows have the same columns
         self._spoilt = False
         self._others: dict[str, _Beside] = {}
+        self._marks = False  # whether it has the column `superseded`
         self._taken = 0
         self.rows = 0
 
@@ -117,6 +126,18 @@ class CsvSink:
     def describe(self, channels: Mapping[str, Metadata]) -> None:
         """See `Sink.describe`; a table of values has no room for it."""
 
+    def go_on(self, header: RunHeader, superseded_from: int) -> int:
+        """See `Sink.go_on`."""
+        self._marks = True
+        if not self._path.exists():
+            self.open(header)
+            return 0
+        self._identity, self._whole, self._columns, self.rows = _marked(self._path, superseded_from)
+        self._taken = self.rows
+        more = tuple(name for name in header.channels if name not in self._columns)
+        self._channels = self._columns + more
+        return self.rows
+
     def row(self, row: Row) -> None:
         """See `Sink.row`."""
         self._channels += tuple(name for name in row.readings if name not in self._channels)
@@ -124,6 +145,8 @@ class CsvSink:
             self._lines = self._widened()
         loops, tries = (" ".join(map(str, numbers)) for numbers in (row.at.loops, row.at.tries))
         cells: _Cells = [row.point, path_text(row.at.path), loops, tries]
+        if self._marks:
+            cells.append("1" if row.superseded else "")
         for name in self._channels:
             cells += _cells(row.readings.get(name))
         self._lines.row(cells)
@@ -134,7 +157,9 @@ class CsvSink:
         self.flush()
         self._close()
         self._check_own(self._whole or 0)
-        self._identity, self._whole = _widen(self._path, self._columns, self._channels)
+        self._identity, self._whole = _widen(
+            self._path, self._columns, self._channels, marks=self._marks
+        )
         self._columns = self._channels
         lines = self._lines = _Lines(self._path.open("ab"), self._whole)
         self._check_own(self._whole)
@@ -169,20 +194,23 @@ class CsvSink:
     def end(self, status: RunStatus, message: str) -> None:
         """See `Sink.end`; the file holds rows only."""
         del status, message
-        self._close()
+        self._close_all()
 
     def give_up(self) -> None:
         """See `Sink.give_up`."""
         with suppress(OSError):  # the disk is full: what is not in the file yet never will be
-            self._close()
+            self._close_all()
         if self._spoilt or self._whole is None:
             return
         if Identity.of(self._path.stat()) == self._identity:
             os.truncate(self._path, self._whole)
 
-    def _close(self) -> None:
+    def _close_all(self) -> None:
         for other in self._others.values():
             other.close()
+        self._close()
+
+    def _close(self) -> None:
         lines, self._lines = self._lines, None
         if lines is not None:
             lines.close()
@@ -208,7 +236,9 @@ class CsvSink:
             raise SpoiltError(f"it was {text}")
 
 
-def _widen(path: Path, before: _Columns, after: _Columns) -> tuple[Identity, int]:
+def _widen(
+    path: Path, before: _Columns, after: _Columns, *, marks: bool = False
+) -> tuple[Identity, int]:
     """Replace the file by one with more columns: their names in the header, empty cells in rows.
 
     In pieces, whatever its size: it is neither kept nor looked through in one go.
@@ -216,8 +246,8 @@ def _widen(path: Path, before: _Columns, after: _Columns) -> tuple[Identity, int
     Returns:
         What the new file is known by, and its bytes.
     """
-    former = _header(before) if before else []
-    header = _header(after)
+    former = _header(before, marks=marks) if before else []
+    header = _header(after, marks=marks)
     more = "," * (len(header) - len(former))
     wider = path.with_suffix(".part")
     try:
@@ -244,15 +274,62 @@ def _widen(path: Path, before: _Columns, after: _Columns) -> tuple[Identity, int
     return Identity.of(made), made.st_size
 
 
+def _marked(path: Path, superseded: int) -> tuple[Identity, int, _Columns, int]:
+    """Replace the file by one in which the rows from that number on are marked as superseded.
+
+    What is behind its last whole row is left out.
+
+    Returns:
+        What the new file is known by, its bytes, its channels, and how many rows it has.
+    """
+    other = path.with_suffix(".part")
+    rows = 0
+    try:
+        with (
+            path.open(newline="", encoding="utf-8") as old,
+            other.open("w", newline="", encoding="utf-8") as new,
+        ):
+            whole = _whole_rows(old)
+            names = next(csv.reader([next(whole, "")]), [])
+            marks = names[_BEFORE_MARK : _BEFORE_MARK + 1] == [_MARK]
+            channels = tuple(names[_BEFORE_MARK + marks :: 3])
+            if channels:
+                new.write(_line(_header(channels, marks=True)))
+            for row in whole if channels else ():
+                *first, rest = row.split(",", _BEFORE_MARK + marks)
+                late = int(first[0]) >= superseded or first[_BEFORE_MARK:] == ["1"]
+                new.write(",".join((*first[:_BEFORE_MARK], "1" if late else "", rest)))
+                rows += 1
+            new.flush()
+            os.fsync(new.fileno())
+            made = os.fstat(new.fileno())
+        other.replace(path)
+    finally:
+        other.unlink(missing_ok=True)
+    return Identity.of(made), made.st_size, channels, rows
+
+
+def _whole_rows(file: TextIO) -> Iterator[str]:
+    """The rows of a file, each with its end; a last one without it is none."""
+    row, quotes = "", 0
+    for line in file:
+        row += line
+        quotes += line.count('"')
+        if row.endswith("\r\n") and quotes % 2 == 0:
+            yield row
+            row, quotes = "", 0
+
+
 def _line(cells: Sequence[str]) -> str:
     text = io.StringIO(newline="")
     csv.writer(text).writerow(cells)
     return text.getvalue()
 
 
-def _header(channels: Sequence[str]) -> list[str]:
+def _header(channels: Sequence[str], *, marks: bool = False) -> list[str]:
     own = [(name, f"{name}:timestamp", f"{name}:severity") for name in channels]
-    return ["point", "step", "loop", "try", *(cell for cells in own for cell in cells)]
+    mark = (_MARK,) if marks else ()
+    return ["point", "step", "loop", "try", *mark, *(cell for cells in own for cell in cells)]
 
 
 def _cells(reading: Reading | None) -> _Cells:

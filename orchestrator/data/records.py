@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import structlog
 
+from orchestrator.data.documents import DocumentOutputs
 from orchestrator.data.hdf5 import mend
-from orchestrator.data.journal import Journals, RunJournal
-from orchestrator.data.writer import AS_EVER, DataForm, RunStore, RunWriter
-from orchestrator.types import Metadata, Place, Reading, RunEnded, RunEvent, RunHeader, RunStatus
+from orchestrator.data.journal import Interrupted, Journals, QueueJournal, RunJournal
+from orchestrator.data.writer import AS_EVER, DataForm, FormerRows, RunStore, RunWriter
+from orchestrator.ports import PointOf
+from orchestrator.types import (
+    Abandoned,
+    FormerRun,
+    Metadata,
+    Place,
+    QueueChanged,
+    QueueLeft,
+    Reading,
+    RunEnded,
+    RunEvent,
+    RunHeader,
+    RunStatus,
+    Visited,
+)
 
 log = structlog.get_logger(__name__)
+
+_LAST = 2.0
+"""s that the queue may take to reach the disk at the end."""
 
 
 class RunRecords:
@@ -25,6 +44,9 @@ class RunRecords:
         lost: Callable[[str], None],
         form: DataForm = AS_EVER,
         made: Callable[[str, str], None] = lambda _run_id, _file: None,
+        documents: DocumentOutputs | None = None,
+        *,
+        foreground: bool = False,
     ) -> None:
         """Nothing is made before the first run.
 
@@ -33,8 +55,13 @@ class RunRecords:
             lost: Called in a thread with what can't be kept, once a file.
             form: Of the data.
             made: As in `RunStore`.
+            documents: As in `RunStore`; closed with this.
+            foreground: For one run, beside others that use the directory: it has no queue.
         """
-        self._data = RunStore(directory, lost, form, made)
+        self._documents = documents
+        self._data = RunStore(directory, lost, form, made, documents)
+        self._foreground = foreground
+        self._queue = None if foreground else QueueJournal(directory, lost)
         self._journals = Journals(directory, lost)
         self._open: dict[str, RunJournal] = {}
 
@@ -43,8 +70,31 @@ class RunRecords:
         journal = self._open[header.run_id] = self._journals.begin(header)
         return RunRecord(self._data.open(header), journal)
 
+    def former(self, run_id: str) -> FormerRun:
+        """See `ports.Store.former`."""
+        return self._journals.former(run_id)
+
+    def abandoned(self, run_id: str, point_of: PointOf | None, *, by_marks: bool) -> Abandoned:
+        """See `ports.Store.abandoned`."""
+        return self._journals.abandoned(run_id, point_of, by_marks=by_marks)
+
+    def go_on(self, header: RunHeader, before: FormerRun, abandoned: Abandoned) -> RunRecord:
+        """See `ports.Store.go_on`."""
+        journal = self._journals.go_on(header, before, abandoned)
+        self._open[header.run_id] = journal
+        rows = partial(self._journals.rows, header.run_id)
+        former = FormerRows(before.header, abandoned.points, abandoned.superseded, rows)
+        data = self._data.go_on(header, former)
+        return RunRecord(data, journal, abandoned.points)
+
+    def visited(self, run_id: str) -> list[Visited]:
+        """Where a run was, for people. Reads files."""
+        return self._journals.visited(run_id)
+
     def heard(self, event: RunEvent) -> None:
         """The engine tells something; called before anybody else hears of it."""
+        if isinstance(event, QueueChanged) and self._queue is not None:
+            self._queue.keep(event)
         journal = self._open.get(getattr(event, "run_id", ""))
         if journal is None:
             return
@@ -53,6 +103,31 @@ class RunRecords:
             del self._open[event.run_id]
             journal.close()
 
+    def left_queue(self) -> QueueLeft | None:
+        """What waited when the last service ended; before anything is changed.
+
+        What killed processes have left is kept first. Reads and writes: not for the event loop.
+
+        Raises:
+            InputError: It can't be read.
+        """
+        self._journals.keep_left_over()
+        return None if self._queue is None else self._queue.left()
+
+    def interrupted(self) -> list[Interrupted]:
+        """The runs that nobody runs any more, of which is to be told, the oldest first.
+
+        To a service those since the last run of a service, to a foreground run those since the
+        last of its kind. Behind `left_queue`; reads and writes: not for the event loop.
+        """
+        self.look_back()
+        return self._journals.interrupted(foreground=self._foreground)
+
+    def untold(self) -> list[Interrupted]:
+        """As `interrupted`, of both kinds; for who asks how things are."""
+        self.look_back()
+        return self._journals.untold()
+
     def look_back(self) -> None:
         """Keep what was left by processes that were killed. Not for the event loop."""
         for folder in self._journals.look_back():
@@ -60,7 +135,15 @@ class RunRecords:
 
     async def close(self) -> None:
         """Return when the disk has all, or is too slow."""
-        await asyncio.to_thread(self._journals.close)
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        if self._queue is not None:
+            self._queue.close()
+            self._queue.join(_LAST)
+        self._journals.close()
+        if self._documents is not None:
+            self._documents.close()
 
 
 def _mend(folder: Path) -> None:
@@ -68,8 +151,10 @@ def _mend(folder: Path) -> None:
     for file in sorted(folder.glob("*.h5")):
         try:
             rows = mend(file)
-        except OSError as error:
-            log.warning("the data file of a killed run can't be read", file=str(file), error=error)
+        except Exception as error:  # noqa: BLE001 - h5py raises what comes; others are to be told
+            log.warning(
+                "the data file of a killed run can't be read", file=str(file), error=str(error)
+            )
         else:
             log.info("the data file of a killed run is whole again", file=str(file), rows=rows)
 
@@ -77,10 +162,10 @@ def _mend(folder: Path) -> None:
 class RunRecord:
     """Implements `ports.Recorder`."""
 
-    def __init__(self, data: RunWriter, journal: RunJournal) -> None:
-        """Made by `RunRecords.open`."""
+    def __init__(self, data: RunWriter, journal: RunJournal, points: int = 0) -> None:
+        """Made by `RunRecords`; `points`: rows that attempts before have taken."""
         self._data = data
-        self._points = 0
+        self._points = points
         self.journal = journal
 
     @property

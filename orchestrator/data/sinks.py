@@ -20,6 +20,8 @@ class Row(NamedTuple):
     """By channel, in the order of the `sample`; None where one did not answer."""
     taken: int = 0
     """When, by our own clock: Unix ns."""
+    superseded: bool = False
+    """Whether the run has gone on from before it, and takes its points anew."""
 
 
 class Baseline(NamedTuple):
@@ -105,6 +107,15 @@ class Sink(Protocol):
 
     def describe(self, channels: Mapping[str, Metadata]) -> None:
         """What channels are from now on; called before the first row that has one of them."""
+
+    def go_on(self, header: RunHeader, superseded_from: int) -> int:
+        """Called first, in place of `open`, where the run goes on that has rows already.
+
+        Those from that number on are marked. What was not whole at the end is removed.
+
+        Returns:
+            How many rows there are: those that are lacking come next.
+        """
 
     def row(self, row: Row) -> None:
         """Take a row; it need not be kept before `flush`."""

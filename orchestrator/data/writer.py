@@ -17,6 +17,7 @@ import numpy as np
 import structlog
 
 from orchestrator.data.csv_file import CsvSink
+from orchestrator.data.documents import DocumentOutputs, DocumentsSink
 from orchestrator.data.file_names import file_name
 from orchestrator.data.hdf5 import Hdf5Sink
 from orchestrator.data.sinks import Baseline, Row, Sink, SpoiltError
@@ -67,6 +68,7 @@ class RunStore:
         lost: Callable[[str], None] = _nobody,
         form: DataForm = AS_EVER,
         made: Callable[[str, str], None] = _nobody,
+        documents: DocumentOutputs | None = None,
     ) -> None:
         """A run's folder is made with its first file.
 
@@ -75,7 +77,9 @@ class RunStore:
             lost: Called in a thread, once a file, with why no more rows are kept.
             form: What is made.
             made: Called in a thread with the run's id and its file, when that has the first row.
+            documents: Who wants documents of bluesky; None = nobody.
         """
+        self._documents = documents
         self._directory = directory
         self._lost = lost
         self._form = form
@@ -83,15 +87,40 @@ class RunStore:
 
     def open(self, header: RunHeader) -> RunWriter:
         """See `ports.Store.open`."""
-        stem = self._directory / "runs" / header.run_id / file_name(self._form.file_name, header)
+        return self._writer(header, self._stem(header))
+
+    def go_on(self, header: RunHeader, former: FormerRows) -> RunWriter:
+        """The files of a run that goes on: those that it has."""
+        return self._writer(header, self._stem(former.header), former)
+
+    def _stem(self, header: RunHeader) -> Path:
+        return self._directory / "runs" / header.run_id / file_name(self._form.file_name, header)
+
+    def _writer(self, header: RunHeader, stem: Path, former: FormerRows | None = None) -> RunWriter:
         sinks = [_SINKS[form](stem) for form in self._form.formats]
-        return RunWriter(header, sinks, self._lost, partial(self._made, header.run_id))
+        if self._documents is not None and self._documents.are_any:
+            path = stem.with_name("documents.jsonl")
+            sinks.append(DocumentsSink(path, header, self._documents, self._lost))
+        return RunWriter(header, sinks, self._lost, partial(self._made, header.run_id), former)
 
 
 _SINKS: Mapping[str, Callable[[Path], Sink]] = {
     "hdf5": lambda stem: Hdf5Sink(stem.with_name(f"{stem.name}.h5")),
     "csv": lambda stem: CsvSink(stem.with_name(f"{stem.name}.csv")),
 }
+
+
+class FormerRows(NamedTuple):
+    """The rows that a run has taken before it goes on."""
+
+    header: RunHeader
+    """That of its start, after which its files are named."""
+    points: int
+    """How many."""
+    superseded: int
+    """The number of the first that is superseded."""
+    lacking: Callable[[int], Iterable[Row]]
+    """Gives them from a number on; called in the thread, for a file that has not all of them."""
 
 
 class _Kept:
@@ -133,8 +162,12 @@ class RunWriter:
         sinks: Iterable[Sink],
         lost: Callable[[str], None] = _nobody,
         made: Callable[[str], None] = _nobody,
+        former: FormerRows | None = None,
     ) -> None:
-        """Nothing is made before the first row; `lost` and `made` as in `RunStore`."""
+        """Nothing is made before the first row; `lost` and `made` as in `RunStore`.
+
+        `former`: the rows that there are already, of a run that goes on.
+        """
         self.journal = NoJournal()
         self._header = header
         self._sinks = [_Kept(sink) for sink in sinks]
@@ -150,14 +183,18 @@ class RunWriter:
         self._lost = lost
         self._made = made
         self._told = ""  # the file that was told of
+        self._former = former
+        if former is not None and former.points:
+            self._taken = self._written = former.points
+            self._start()
 
     @property
     def file(self) -> str:
         """See `ports.Recorder.file`."""
         if self._thread is None:
             return ""
-        whole = (str(k.sink.file) for k in self._sinks if not (k.error or k.late))
-        return next(whole, "")
+        whole = (k.sink.file for k in self._sinks if not (k.error or k.late))
+        return next((str(file) for file in whole if file.name), "")
 
     @property
     def full(self) -> bool:
@@ -205,10 +242,13 @@ class RunWriter:
         if not self._works:
             return  # nobody would take it
         if self._thread is None:
-            self._thread = threading.Thread(target=self._write, name="data of a run", daemon=True)
-            self._thread.start()
+            self._start()
         self._bytes_in += size
         self._rows.put(item)
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._write, name="data of a run", daemon=True)
+        self._thread.start()
 
     async def close(self, status: RunStatus, message: str = "") -> str:
         """See `ports.Recorder.close`."""
@@ -225,7 +265,7 @@ class RunWriter:
     # The thread ---------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        self._each(lambda sink: sink.open(self._header))
+        self._each(self._begin)
         unflushed = 0
         while self._works and (item := self._rows.get()) is not None:
             size = self._take(item)
@@ -236,6 +276,16 @@ class RunWriter:
             self._freed(size)
         self._flush()
         self._each(lambda sink: sink.end(*self._outcome))
+
+    def _begin(self, sink: Sink) -> None:
+        former = self._former
+        if former is None or not former.points:
+            sink.open(self._header)
+            return
+        there = sink.go_on(self._header, former.superseded)
+        for row in former.lacking(there):
+            if row.point < former.points:
+                sink.row(row._replace(superseded=row.point >= former.superseded))
 
     def _take(self, item: _Item) -> int:
         """Give it to the sinks; the bytes that it was counted with."""

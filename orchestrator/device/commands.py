@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from orchestrator.errors import InputError
 from orchestrator.language.names import suggestion
 from orchestrator.language.text.trajectory import is_trajectory
-from orchestrator.types import Verb
+from orchestrator.types import Recovery, Verb
 
 _CONTROLS = {
     "pause": Verb.PAUSE,
@@ -20,7 +20,7 @@ _CONTROLS = {
     "skip": Verb.SKIP,
     "answer": Verb.ANSWER,
 }
-_KNOWN = ("run", "submit", *_CONTROLS, "queue", "ping")
+_KNOWN = ("run", "submit", "recover", "finalise", *_CONTROLS, "queue", "ping")
 _QUEUE = ("clear", "start", "hold", "remove N", "move N POSITION")
 _DIGITS = 9
 """Of the numbers that name runs and places in the queue."""
@@ -41,13 +41,15 @@ Parsed: TypeAlias = "RunText | ControlText | QueueText | TrajectoryText | Ping"
 
 @dataclass(frozen=True, slots=True)
 class RunText:
-    """`run NAME key=value …`, or a whole document."""
+    """`run NAME key=value …`, or a whole document; `recover RUN …`, `finalise RUN`."""
 
     name: str = ""
     document: str = ""
     args: dict[str, object] = field(default_factory=dict)
     metadata: dict[str, object] = field(default_factory=dict)
     """What `--meta key=value` says."""
+    recovery: Recovery | None = None
+    """A run that is to go on, in place of a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,9 @@ def _parse_words(words: list[str]) -> Parsed:
         return _parse_run(verb, rest)
     if verb == "submit":
         return QueueText("submit", _parse_run(verb, rest))
+    if verb in ("recover", "finalise"):
+        recovery = _parse_recovery(verb, rest)
+        return RunText(recovery.run_id, recovery=recovery)
     if verb == "queue":
         return _parse_queue(rest)
     if verb in ("abort", "answer"):
@@ -162,6 +167,23 @@ def _parse_queue(words: list[str]) -> QueueText:
 
 def _is_number(word: str) -> bool:
     return word.isdecimal() and len(word) <= _DIGITS
+
+
+def _parse_recovery(verb: str, words: list[str]) -> Recovery:
+    """`RUN [--from PATH [INDEX …]] [--current]`, as on a terminal."""
+    run_id, *rest = words or [""]
+    finalise = verb == "finalise"
+    current = "--current" in rest
+    rest = [word for word in rest if word != "--current"]
+    match rest:
+        case [] if run_id and not (finalise and current):
+            return Recovery(run_id, current=current, finalise=finalise)
+        case ["--from", start, *indices] if run_id and not finalise:
+            if all(map(_is_number, indices)):
+                return Recovery(run_id, start, tuple(map(int, indices)), current)
+    more = "" if finalise else " [--from PATH [INDEX …]] [--current]"
+    given = _short(" ".join([verb, *words]))
+    raise InputError(f"CMD: {given!r}: {verb} takes the id of a run: {verb} RUN{more}")
 
 
 def _parse_run(verb: str, words: list[str]) -> RunText:

@@ -41,6 +41,7 @@ from orchestrator.types import (
     LinkChange,
     PullItem,
     PushItem,
+    QueueLeft,
     QueueRequest,
     Reading,
     Reply,
@@ -74,7 +75,7 @@ recording that is replayed takes the same turns."""
 _A_STATISTIC = 2000
 """Elements of a circular buffer whose copy and statistics take about as long as an item."""
 
-_SHOWN_ONLY = (Reading, LinkChange, Command, SequencesListed)
+_SHOWN_ONLY = (Reading, LinkChange, Command, SequencesListed, QueueLeft)
 """Items of which listeners see only what follows from them; the others are events of runs."""
 
 
@@ -171,6 +172,8 @@ class Device:
                 yield from self._take_command(item)
             case Tick():
                 yield from self._take_tick(item)
+            case QueueLeft():
+                yield QueueRequest(0, "restore", left=item)
             case SequencesListed():
                 yield self._publisher.sequences(item.names)
             case _:
@@ -216,7 +219,7 @@ class Device:
             reason = f"internal error: {type(error).__name__}: {error}"
             if isinstance(item, Command):
                 yield from self._refuse(item, reason)
-            elif not isinstance(item, Reading | LinkChange | Tick):  # these the log has
+            elif not isinstance(item, Reading | LinkChange | Tick | QueueLeft):  # these the log has
                 yield from self._publisher.anyhow(item, self._lane.run, reason)
 
     def _failed(self, kind: str, error: Exception, *, channel: str = "", run: str = "") -> None:
@@ -239,10 +242,12 @@ class Device:
                     yield from self._take_text(command)
             case Verb.INDICES:
                 yield from self._take_indices(command)
+            case Verb.PUT:
+                yield from self._accept(command)
             case Verb.SELECT:
                 self._served.select(command.text)
             case Verb.START | Verb.RUN:
-                run = RunText(command.text, command.document)
+                run = RunText(command.text, command.document, recovery=command.recovery)
                 start = command.verb is Verb.START
                 yield from self._ask_for_run(command, run, command.args, start=start)
             case Verb.SUBMIT:
@@ -315,8 +320,10 @@ class Device:
             args=args if isinstance(args, dict | str) else {},
             metadata={**run.metadata, **command.metadata},
             owner=command.owner,
-            always_a_run=start,
+            always_a_run=start and run.recovery is None,
             how=command.how or (fields.START if start else fields.CMD).name,
+            recovery=run.recovery,
+            repeats=command.repeats,
         )
         self._lane.reserve(command.request)
         self._asked[command.request] = command.verb

@@ -35,7 +35,7 @@ class Mirrors:
     def __init__(self, config: Config, table: ChannelTable) -> None:
         """Only channels of the config are mirrored and counted."""
         self._table = table
-        self._channels = config.channels
+        self._channels = config.remote_channels
         self._monitored = [c.name for c in self._channels.values() if c.monitor]
         self._ioc = {name: ioc.name for ioc in config.chain.values() for name in ioc.channels}
         self._sizes = dict.fromkeys(config.chain, 0)
@@ -51,7 +51,7 @@ class Mirrors:
         self._absent = {
             name: ioc.server.index for name, ioc in config.chain.items() if ioc.server is not None
         }
-        self._opened: set[str] = set()
+        self._shown_as = dict.fromkeys(config.own, fields.OWN)
         self._buffered = [c.name for c in self._channels.values() if c.buffer]
         self._buffers_changed: dict[str, int] = {}
 
@@ -95,11 +95,12 @@ class Mirrors:
             self._buffers_changed[reading.channel] = (
                 self._buffers_changed.get(reading.channel, 0) + 1
             )
-        if reading.channel not in self._opened:
+        field = self._shown_as.get(reading.channel)
+        if field is None:
             return []
         return [
             Update(
-                fields.MON,
+                field,
                 reading.value,
                 reading.channel,
                 reading.severity,
@@ -127,7 +128,7 @@ class Mirrors:
 
     def _mirror(self, change: LinkChange, state: ChannelState) -> Iterator[PushItem]:
         if change.connected and change.metadata is not None:
-            self._opened.add(change.channel)
+            self._shown_as[change.channel] = fields.MON
             yield MirrorOpened(change.channel, change.metadata)
         elif not change.connected and state.reading is not None:
             lost = Severity.INVALID, Alarm.LINK

@@ -25,6 +25,7 @@ from orchestrator.types import (
     RowTaken,
     RunEnded,
     RunEvent,
+    RunInterrupted,
     RunLoading,
     RunRefused,
     RunSnapshot,
@@ -84,6 +85,7 @@ _AT_FIRST = (
 _STARTED = (fields.DATA_NPTS, fields.STATUS, fields.RUN_ID, fields.START, fields.BUSY)
 _ENDED = (fields.DATA_FILE, fields.STATE, fields.STATUS, fields.START, fields.BUSY)
 """Posted last when it ends; the order is part of the contract."""
+_INTERRUPTED = (fields.RUN_NAME, fields.OWNER, fields.MESSAGE, fields.RUN_ID, fields.STATUS)
 _ENTERED = (fields.STEP, fields.STEP_NAME, fields.LOOP_INDEX)
 
 
@@ -158,6 +160,8 @@ class RunPublisher:
                 yield shown(fields.NESTED_INDICES, run)
             case QueueChanged():
                 yield from _queued(event)
+            case RunInterrupted():
+                yield from _of(run, _INTERRUPTED)
             case RunRefused() | Accepted() | RunLoading():
                 pass
             case _:

@@ -18,6 +18,7 @@ _STYLES = {
     RunStatus.SUCCESS: "bold green",
     RunStatus.FAILED: "bold red",
     RunStatus.TIMEOUT: "bold red",
+    RunStatus.INTERRUPTED: "bold red",
     RunStatus.ABORTED: "bold yellow",
     RunStatus.STOPPED: "bold yellow",
 }

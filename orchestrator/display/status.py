@@ -10,13 +10,14 @@ from rich.text import Text
 
 from orchestrator.display.progress import duration
 from orchestrator.display.queue import queue_text
-from orchestrator.types import Field, fields
+from orchestrator.types import Field, RunStatus, fields
 
 _STYLES = {
     "Running": "green",
     "Success": "green",
     "Failed": "red",
     "Timeout": "red",
+    "Interrupted": "red",
     "Aborted": "yellow",
     "Stopped": "yellow",
     "Paused": "yellow",
@@ -65,7 +66,8 @@ def _rows(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     if of(fields.RUN_ID):
         yield "run", f"{of(fields.RUN_NAME)} {of(fields.RUN_ID)} by {of(fields.OWNER)}"
         yield from _busy_rows(facts) if of(fields.BUSY) else _ended_rows(facts)
-        yield "points", f"{of(fields.DATA_NPTS)}"
+        if of(fields.STATUS) != RunStatus.INTERRUPTED.value:
+            yield "points", f"{of(fields.DATA_NPTS)}"
     if of(fields.MESSAGE):
         yield "message", str(of(fields.MESSAGE))
     if text := queue_text(of(fields.QUEUE)):
@@ -92,6 +94,8 @@ def _busy_rows(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 
 def _ended_rows(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     yield "outcome", str(_value(facts, fields.STATUS))
+    if _value(facts, fields.STATUS) == RunStatus.INTERRUPTED.value:
+        return  # the service before this one knew; the journal does
     yield "took", duration(_number(facts, fields.ELAPSED))
 
 

@@ -55,6 +55,7 @@ def _facts(run: PastRun, account: Account) -> Iterator[tuple[str, str]]:
     yield "message", run.message
     by = " ".join(filter(None, [run.owner and f"of {run.owner},", _HOW.get(run.how, run.how)]))
     yield "started", " ".join(filter(None, [local_time(run.started), by]))
+    yield "repeats", str(account.header.get("repeats", ""))
     yield "took", _took(run, account)
     counts = [(account.entered, "step"), (account.puts, "put"), (account.rows, "row")]
     yield "counts", ", ".join(f"{n:,} {word}{'s' * (n != 1)}" for n, word in counts)
@@ -211,7 +212,8 @@ def trace_facts(run: PastRun, account: Account, *, all_steps: bool) -> dict[str,
     """The same as an object of JSON."""
     header = account.header
     facts = run_facts(run) | {
-        name: header.get(name) for name in ("arguments", "versions", "sources", "host", "pid")
+        name: header.get(name)
+        for name in ("repeats", "arguments", "versions", "sources", "host", "pid")
     }
     decisive = account.decisive
     return facts | {

@@ -9,8 +9,18 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from orchestrator.engine import Library, RunFunction
-from orchestrator.ports import Channels, Recorder, Store, always
-from orchestrator.types import Metadata, Place, Reading, RunHeader, RunStatus, Value
+from orchestrator.errors import InputError
+from orchestrator.ports import Channels, PointOf, Recorder, Store, always
+from orchestrator.types import (
+    Abandoned,
+    FormerRun,
+    Metadata,
+    Place,
+    Reading,
+    RunHeader,
+    RunStatus,
+    Value,
+)
 
 T = TypeVar("T")
 
@@ -96,6 +106,18 @@ class StoreProxy:
     def open(self, header: RunHeader) -> RecorderProxy:
         """See `ports.Store.open`."""
         return RecorderProxy(self._interceptor, self._outside.open(header))
+
+    def former(self, run_id: str) -> FormerRun:
+        """See `ports.Store.former`; a recording holds none of it."""
+        raise InputError(f"{run_id} can't go on while all is recorded: serve without --record")
+
+    def abandoned(self, run_id: str, point_of: PointOf | None, *, by_marks: bool) -> Abandoned:
+        """See `ports.Store.abandoned`; never called, as no run is found."""
+        return self._outside.abandoned(run_id, point_of, by_marks=by_marks)
+
+    def go_on(self, header: RunHeader, before: FormerRun, abandoned: Abandoned) -> Recorder:
+        """See `ports.Store.go_on`; never called, as no run is found."""
+        return self._outside.go_on(header, before, abandoned)
 
 
 class RecorderProxy:

@@ -6,10 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.errors import InputError
-from orchestrator.ports import NoJournal
+from orchestrator.ports import NoJournal, NothingKept
 from orchestrator.replay.index import Index
 from orchestrator.replay.port_proxies import LibraryProxy
-from orchestrator.types import Metadata, Place, PushItem, Reading, RunHeader, RunStatus
+from orchestrator.types import (
+    Metadata,
+    Place,
+    PushItem,
+    Reading,
+    RunHeader,
+    RunStatus,
+)
 
 
 class ReplayLibrary(LibraryProxy):
@@ -55,7 +62,7 @@ class ReplayLibrary(LibraryProxy):
         return self.listed
 
 
-class NoStore:
+class NoStore(NothingKept):
     """Implements `ports.Store`; what is kept of a row passes through the interceptor."""
 
     def open(self, header: RunHeader) -> NoRecorder:

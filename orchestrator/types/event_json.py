@@ -97,6 +97,7 @@ _FROM_JSON: Mapping[str, Callable[[Any], object]] = {
     "tuple[int, ...]": tuple,
     "tuple[Scalar, ...]": tuple,
     "tuple[float, ...]": lambda row: tuple(map(_number, row)),
+    "QueuedRun | None": lambda run: run and QueuedRun(**run),
     "tuple[QueuedRun, ...]": lambda runs: tuple(QueuedRun(**run) for run in runs),
 }
 """By the type of a field, as it is written in the class."""

@@ -80,6 +80,8 @@ class QueueChanged:
     held: bool
     """A run did not succeed: none is started until somebody says so."""
     autostart: bool
+    running: QueuedRun | None = None
+    """The one under way, or about to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +237,20 @@ class IndicesSet(_OfRun):
     """The index object, as `Nested_Indices` shows it."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunInterrupted:
+    """A run of an earlier service, which was killed in it; told when the next one starts."""
+
+    run_id: str
+    name: str
+    owner: str
+    message: str
+    """Where it was, what was in flight, what has not been done."""
+
+
 RunEvent: TypeAlias = (
     RunStarted
+    | RunInterrupted
     | RunRefused
     | Accepted
     | QueueChanged

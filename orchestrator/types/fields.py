@@ -25,6 +25,7 @@ from orchestrator.types.values import (
 
 _ANY_IOC = "{ioc}"
 _ANY_CHANNEL = "{ioc}:{channel}"
+_ANY_OWN = "{own}"
 
 
 class Access(Enum):
@@ -47,7 +48,7 @@ class Field(str):
     __slots__ = ("access", "asks", "edge", "first", "meaning", "metadata", "name")
 
     name: str
-    """Of its PV, after the prefix; `{ioc}` and `{channel}` stand for any."""
+    """Of its PV, after the prefix; `{ioc}`, `{channel}` and `{own}` stand for any."""
     metadata: Metadata
     """Type, unit, limits, labels. Of a waveform or a text `count` is the most that it holds; 0 = as
     configured."""
@@ -73,7 +74,7 @@ class Field(str):
     ) -> Self:
         """As above."""
         words = name.replace(f":{_ANY_CHANNEL}", "").replace(f":{_ANY_IOC}", "")
-        field = super().__new__(cls, words.lower().replace(":", "_"))
+        field = super().__new__(cls, words.strip("{}").lower().replace(":", "_"))
         field.name, field.metadata, field.meaning, field.first = name, metadata, meaning, first
         field.access, field.asks, field.edge = access, asks, edge
         return field
@@ -82,6 +83,7 @@ class Field(str):
         """The name of its PV, after the prefix; `key`: the chained IOC or channel that it is of."""
         # A dot in an alias would begin a record's field.
         name = self.name.replace(_ANY_CHANNEL, key.replace(".", ":"))
+        name = name.replace(_ANY_OWN, key.partition(".")[2])
         return name.replace(_ANY_IOC, key)
 
     @property
@@ -98,6 +100,11 @@ class Field(str):
     def is_of_channel(self) -> bool:
         """Whether each channel has one, or may have."""
         return _ANY_CHANNEL in self.name
+
+    @property
+    def is_own(self) -> bool:
+        """Whether each own PV of the configuration is one."""
+        return _ANY_OWN in self.name
 
 
 _NO_LIMITS, _ON_OFF = Limits(), Limits(0, 1)
@@ -383,6 +390,14 @@ DATA = _array(
     "Its samples in the current or last run; grows point by point.",
 )
 """What it can hold at first; it grows tenfold when it is full."""
+OWN = Field(
+    _ANY_OWN,
+    Metadata(NativeType.DOUBLE, 0),
+    "An own PV of the configuration, `[own.{own}]`, with its units, precision, labels, limits and "
+    "alarm; clients write it where `write = true`.",
+    math.nan,
+)
+"""Its type is as configured."""
 
 ALL: tuple[Field, ...] = tuple(value for value in vars().values() if isinstance(value, Field))
 """Every field, in the order above."""

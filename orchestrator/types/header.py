@@ -34,7 +34,10 @@ class RunHeader:
     owner: str = ""
     """user@host, as the client claims; empty where nobody has said."""
     how: str = ""
-    """By what it was started: `START`, `CMD`, `queue`, `index`, `run` (a foreground run)."""
+    """By what it was started: `START`, `CMD`, `queue`, `index`, `run` (a foreground run);
+    of another attempt `recover`, `finalise`, whatever asked for it."""
+    repeats: str = ""
+    """The id of the run that it is the repetition of; empty where it is none."""
     lane: str = "main"
     """Which of the runs that go on side by side it is."""
     started: datetime | None = None

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from orchestrator.types.events import RunEnded, RunEvent, RunRefused
+from orchestrator.types.events import QueuedRun, RunEnded, RunEvent, RunRefused
 from orchestrator.types.fields import Field
+from orchestrator.types.recovery import Recovery
 from orchestrator.types.runs import Command, Verb
 from orchestrator.types.values import LinkChange, Metadata, Reading, Severity, Value
 
@@ -35,7 +36,15 @@ class SequencesListed:
     names: tuple[str, ...]
 
 
-PullItem: TypeAlias = Reading | LinkChange | Command | RunEvent | Tick | SequencesListed
+@dataclass(frozen=True, slots=True)
+class QueueLeft:
+    """What waited in the queue of runs when the service before this one ended."""
+
+    waiting: tuple[QueuedRun, ...]
+    autostart: bool = True
+
+
+PullItem: TypeAlias = Reading | LinkChange | Command | RunEvent | Tick | SequencesListed | QueueLeft
 """Everything that happens."""
 
 
@@ -109,6 +118,10 @@ class RunRequest:
     """START: what can't be run is a run that failed, so that both edges are posted."""
     how: str = ""
     """By what it is started: see `RunHeader.how`."""
+    recovery: Recovery | None = None
+    """A run that is to go on; `name` is its id then."""
+    repeats: str = ""
+    """See `RunHeader.repeats`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +143,15 @@ class QueueRequest:
     """The device passes a command about the queue of runs to the engine."""
 
     request: int
-    action: Literal["submit", "clear", "remove", "move", "start", "hold"]
+    action: Literal["submit", "clear", "remove", "move", "start", "hold", "restore"]
     number: int = 0
     """Of the run that is to be removed or moved."""
     position: int = 1
     """Where it is moved to, 1 = next."""
     run: RunRequest | None = None
     """What is submitted."""
+    left: QueueLeft | None = None
+    """What is restored."""
 
 
 EngineItem: TypeAlias = RunRequest | Control | QueueRequest

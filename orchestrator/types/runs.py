@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from orchestrator.types.recovery import Recovery
 from orchestrator.types.values import Alarm, Severity
 
 
@@ -27,6 +28,8 @@ class Verb(StrEnum):
     """Answers what a step `ask` asks, by its text; nothing else."""
     INDICES = "indices"
     """An index object, to be shown as `Nested_Indices`."""
+    PUT = "put"
+    """An own PV was put: what it holds now is examined and published before this is answered."""
     SELECT = "select"
     """The sequence that an index of our own runs: what was written to SEQ."""
 
@@ -56,6 +59,10 @@ class Command:
     """Why it is refused already; it is to be told only."""
     how: str = ""
     """START, RUN, SUBMIT: by what it is asked for, where that is not the PV."""
+    recovery: Recovery | None = None
+    """START: a run that is to go on, in place of a new one."""
+    repeats: str = ""
+    """START: the id of the run that is run again."""
     run_id: str = ""
     """PAUSE to ANSWER: the run that is meant; refused where it is not under way. Empty = any."""
 
@@ -82,6 +89,8 @@ class RunStatus(StrEnum):
     ABORTED = "Aborted"
     STOPPED = "Stopped"
     TIMEOUT = "Timeout"
+    INTERRUPTED = "Interrupted"
+    """Its process was killed."""
 
 
 STATUS_SEVERITY: Mapping[RunStatus, Severity] = {
@@ -91,6 +100,7 @@ STATUS_SEVERITY: Mapping[RunStatus, Severity] = {
     RunStatus.ABORTED: Severity.MINOR,
     RunStatus.STOPPED: Severity.MINOR,
     RunStatus.TIMEOUT: Severity.MAJOR,
+    RunStatus.INTERRUPTED: Severity.MAJOR,
 }
 """The severity that STATUS carries with each outcome."""
 

@@ -20,12 +20,13 @@ from orchestrator.types.events import (
     RowTaken,
     RunEnded,
     RunEvent,
+    RunInterrupted,
     RunStarted,
     StateChanged,
     StepStarted,
     Told,
 )
-from orchestrator.types.runs import STATUS_SEVERITY, RunState, RunStatus
+from orchestrator.types.runs import STATUS_SEVERITY, Cause, RunState, RunStatus
 from orchestrator.types.values import Alarm, Severity, path_text
 
 _NO_FIGURES = Progressed(0, 0.0, 0.0, math.nan, 0.0)
@@ -205,8 +206,20 @@ def reduce(run: RunSnapshot, event: RunEvent) -> RunSnapshot:
         case RunEnded():
             success = reduce(run, replace(event, status=RunStatus.SUCCESS, message=""))
             return replace(success, ended=event, told=event)
+        case RunInterrupted():
+            return _interrupted(run, event)
         case _:  # of no run
             return run
+
+
+def _interrupted(run: RunSnapshot, event: RunInterrupted) -> RunSnapshot:
+    """It is the last run, as long as none was begun since."""
+    if run.started is not None:
+        return replace(run, told=Told(event.message, Severity.MAJOR, run_id=event.run_id))
+    started = RunStarted(event.run_id, event.name, event.owner, 0, 0)
+    status, cause = RunStatus.INTERRUPTED, Cause.DURING
+    ended = RunEnded(event.run_id, status, event.message, 0, cause)
+    return RunSnapshot(started, run.state, told=ended, indices=run.indices, ended=ended)
 
 
 def _is_pause(state: RunState) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, TypeAlias
@@ -49,6 +50,22 @@ def path_text(path: Path) -> str:
     return text
 
 
+_PART = re.compile(r"\.?([^.\[\]]+)|\[(\d{1,9})\]")
+
+
+def parse_path(text: str) -> Path:
+    """The path that `path_text` writes so; empty where it writes none like that."""
+    path: list[str | int] = []
+    at = 0
+    while at < len(text):
+        found = _PART.match(text, at)
+        if found is None:
+            return ()
+        path.append(found[1] if found[2] is None else int(found[2]))
+        at = found.end()
+    return tuple(path)
+
+
 class Severity(IntEnum):
     """Alarm severity (EPICS alarm.h)."""
 
@@ -64,7 +81,10 @@ class Alarm(IntEnum):
     NO_ALARM = 0
     READ = 1
     WRITE = 2
+    HIHI = 3
     HIGH = 4
+    LOLO = 5
+    LOW = 6
     STATE = 7
     COMM = 9
     TIMEOUT = 10

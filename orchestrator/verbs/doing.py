@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 from orchestrator.errors import ExpressionError, NotConnectedError
 from orchestrator.language.expressions.operand import Operand, constant_value, reading
@@ -16,6 +16,8 @@ from orchestrator.language.values.operations import described
 from orchestrator.types import Asked, Place, Reading, Severity, path_text
 from orchestrator.verbs.awaited import Accept, Condition, How
 from orchestrator.verbs.scope import SINCE, Entry, Scope
+
+T = TypeVar("T")
 
 
 class Move(NamedTuple):
@@ -207,6 +209,12 @@ class Course(Protocol):
     def mark(self, place: Place, scope: Scope) -> None:
         """A rewind may start again from here."""
 
+    def recalled(self, place: Place, name: str) -> tuple[object, ...]:
+        """What the step here had found when the run was there before it went on; () = nothing."""
+
+    def bound(self, place: Place, name: str, value: object, scope: Scope) -> None:
+        """The step here has bound a name in its list: it is kept, for a run that goes on."""
+
     def left_out(self, steps: int) -> None:
         """So many steps of those foreseen are not run."""
 
@@ -258,7 +266,7 @@ class Doing:
         """Remember where those that are relative are counted from, unless that is known already."""
         for put in puts:
             if put.origin is not None and (key := self._origin(put)) not in self.scope:
-                self.scope[key] = await self.value(reading(put.origin))
+                await self.find(key, reading(put.origin))
 
     def _origin(self, put: Put) -> str:
         """The name that holds what a put is counted from, for all tries of this step."""
@@ -284,6 +292,31 @@ class Doing:
             None if tolerance is None else await self.number(tolerance),
             await self.number(put.settle),
         )
+
+    def bind(self, name: str, value: object) -> None:
+        """Bind a name for the rest of the list in which the step stands, or assign a variable."""
+        self.scope[name] = value
+        self.course.bound(self.place, name, value, self.scope)
+
+    async def find(self, name: str, operand: Operand) -> None:
+        """Bind what a step finds when it is entered; where the run goes on, what it found then."""
+        found = self.course.recalled(self.place, name)
+        self.bind(name, found[0] if found else await self.value(operand))
+
+    async def remembered(self, what: str, value: Callable[[], Awaitable[T]]) -> T:
+        """What a step has computed when it was entered, where the run comes back into its midst.
+
+        Args:
+            what: Which of its values, one word.
+            value: Computes it.
+        """
+        name = f"${what} {path_text(self.place.path)}"
+        if self.entry is not None and name in self.scope:
+            return self.scope[name]  # type: ignore[return-value]  # it is what was bound
+        found = self.course.recalled(self.place, name)
+        computed: T = found[0] if found else await value()  # type: ignore[assignment]  # the same
+        self.bind(name, computed)
+        return computed
 
     async def delay(self, seconds: float) -> None:
         """Wait for a time; a pause does not count, a skip ends it."""
@@ -336,7 +369,9 @@ class Doing:
     def inside(self, passes: tuple[int, ...]) -> Doing:
         """The same step in a pass of its loops, with a scope of its own."""
         entry, place = self.entry, self.place
-        scope = self.scope.child() if entry is None else entry.scope()
+        if entry is not None and entry.arrived:
+            entry = None  # the pass is what it has led to
+        scope = self.scope.child() if entry is None else entry.scope(self.scope)
         if entry is None:
             scope[SINCE] = self.world.moment
         at = Place(place.path, (*place.loops, *passes), place.tries)

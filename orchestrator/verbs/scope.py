@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.types import Path, Place
+from orchestrator.types import Path, Place, Point, Position
 
 SINCE = "$since"
 """The name that holds the moment from which on `changed(…)` counts: where a pass began."""
@@ -85,13 +86,16 @@ class Mark:
 
 
 class Entry:
-    """The way to a mark, taken level by level by the interpreter."""
+    """The way to a place in the middle of a program, taken level by level by the interpreter."""
 
-    def __init__(self, mark: Mark) -> None:
-        self._path = list(reversed(mark.path))
+    afresh = False
+    """Whether the world may be another one by now: what the loops around put is put again."""
+
+    def __init__(self, path: Path, loops: tuple[int, ...]) -> None:
+        self._path = list(reversed(path))
         """What is left of it, the next level last."""
-        self._loops = iter(mark.loops)
-        self._scopes = iter(mark.scope.lineage()[1:])
+        self._loops = list(reversed(loops))
+        """The same of the indices of the loops."""
 
     def branch(self) -> str:
         """The list to enter, as the path names it: `steps`, `do`, `then`."""
@@ -99,7 +103,7 @@ class Entry:
 
     def enters(self, name: str) -> bool:
         """Whether this is the list to enter; it is taken then."""
-        if self._path[-1] != name:
+        if not self._path or self._path[-1] != name:
             return False
         self.branch()
         return True
@@ -110,13 +114,61 @@ class Entry:
 
     def loop(self) -> int:
         """The pass of the loop that is entered."""
-        return next(self._loops)
-
-    def scope(self) -> Scope:
-        """The scope of the level that is entered."""
-        return next(self._scopes)
+        return self._loops.pop()
 
     @property
     def arrived(self) -> bool:
-        """Whether the step just told by `index` is the marked one."""
-        return not self._path
+        """Whether the step just told by `index`, or the pass by `loop`, is the one it leads to."""
+        return not self._path and not self._loops
+
+    @abstractmethod
+    def scope(self, around: Scope) -> Scope:
+        """The scope of the level that is entered; `around` is that of the level outside."""
+
+    @abstractmethod
+    def document(self, inner: Scope) -> Scope:
+        """The outermost scope of a sub-sequence that is entered; `inner` has its arguments."""
+
+
+class WayBack(Entry):
+    """The way back to a mark, within one run: all scopes are there yet."""
+
+    def __init__(self, mark: Mark) -> None:
+        super().__init__(mark.path, mark.loops)
+        self._scopes = iter(mark.scope.lineage()[1:])
+
+    def scope(self, around: Scope) -> Scope:
+        """As it was when the mark was passed."""
+        del around
+        return next(self._scopes)
+
+    def document(self, inner: Scope) -> Scope:
+        """As it was when the mark was passed."""
+        return self.scope(inner)
+
+
+class Return(Entry):
+    """The way to a position in a run that another process may have begun."""
+
+    afresh = True
+
+    def __init__(self, position: Position) -> None:
+        super().__init__(position.path, position.loops)
+        self._position = position
+
+    @property
+    def _taken(self) -> Point:
+        """As far as the way was gone."""
+        path, loops = self._position.place
+        return path[: len(path) - len(self._path)], loops[: len(loops) - len(self._loops)]
+
+    def scope(self, around: Scope) -> Scope:
+        """A new one, with what was bound in that list."""
+        scope = around.child()
+        scope.update(self._position.names.get(self._taken, {}))
+        return scope
+
+    def document(self, inner: Scope) -> Scope:
+        """The same one, its variables as they were."""
+        inner.variables.update(self._position.variables.get(self._taken, {}))
+        return inner

@@ -18,7 +18,7 @@ def test_a_disk_that_fails_after_the_service_has_ended_harms_nobody(tmp_path: Pa
     async def make() -> Service:
         return Service(Config(store=tmp_path), None)
 
-    asyncio.run(make())._rows_lost("No space left on device")
+    asyncio.run(make())._lost("No space left on device")
 
 
 FIRST_DOCUMENT = """

@@ -22,7 +22,7 @@ from orchestrator.engine import Engine, Library, Rooms
 from orchestrator.engine.python.decorators import sequence
 from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.sequences.registry import Registry
-from orchestrator.ports import NoJournal, always
+from orchestrator.ports import NoJournal, NothingKept, always
 from orchestrator.queues import MergeQueue, pull_queue, push_queue, request_queue
 from orchestrator.types import (
     Command,
@@ -110,7 +110,7 @@ class _Channels:
         return None
 
 
-class _Nowhere:
+class _Nowhere(NothingKept):
     """Implements `ports.Store` and `ports.Recorder`."""
 
     file = ""

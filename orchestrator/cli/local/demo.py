@@ -16,7 +16,7 @@ from types import FrameType
 import typer
 
 from orchestrator import loops
-from orchestrator.cli.local.embedded import LOOPBACK, Embedded
+from orchestrator.cli.local.embedded import LOOPBACK, Embedded, beginning, seen_again
 from orchestrator.cli.settings import choose, settings
 from orchestrator.cli.terminal.codes import Code, code_of_run
 from orchestrator.cli.terminal.interrupts import raise_interrupts
@@ -75,10 +75,12 @@ def _run(center: float) -> int:
     typer.echo(f"Running {FILES / 'align.yaml'}")
     chosen = choose(str(FILES / "align.yaml"))
     with open_display() as display:
-        end = loops.run(Embedded(config, display).run(chosen, {}))
+        end = loops.run(Embedded(config, display).run(chosen.name, beginning(chosen, {})))
     show_outcome(end, display.progress, as_json=False, code=code_of_run(end))
     if code_of_run(end) is Code.SUCCESS:
         _show_peak(display.progress, center)
+        for line in seen_again(end, config):
+            typer.echo(line)
     elif not _file_of(end):
         shutil.rmtree(config.store, ignore_errors=True)
     return code_of_run(end)

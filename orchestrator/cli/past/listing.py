@@ -13,10 +13,10 @@ from pathlib import Path
 from rich.text import Text
 
 from orchestrator.cli.past.moments import moment
-from orchestrator.cli.settings import settings
+from orchestrator.cli.past.stores import past_runs
 from orchestrator.cli.terminal.codes import Code
 from orchestrator.cli.terminal.logs import level_of, set_up_logs
-from orchestrator.data.past import PastRuns, Wanted, account_of
+from orchestrator.data.past import Wanted, account_of
 from orchestrator.data.past.finder import OUTCOMES
 from orchestrator.display.past_list import facts_of, run_table
 from orchestrator.display.run_display import Screen
@@ -41,15 +41,14 @@ class ListOptions:
     as_json: bool
 
 
-def history(file: Path | None, verbose: int, options: ListOptions) -> int:
+def history(file: Path | None, store: Path | None, verbose: int, options: ListOptions) -> int:
     """List runs, the newest first.
 
     Raises:
         InputError: A filter is none, or the index can't be written that is to be made anew.
     """
     set_up_logs(level_of(verbose))
-    config = settings(file)
-    past, now = PastRuns(config.store), datetime.now().astimezone()
+    past, now = past_runs(file, store), datetime.now().astimezone()
     wanted = Wanted(
         options.name,
         [_outcome(word) for word in options.status],
@@ -60,14 +59,14 @@ def history(file: Path | None, verbose: int, options: ListOptions) -> int:
     if options.rebuild:
         number = past.rebuild()
         if not options.as_json:
-            print_lines([Text(f"the index of {config.store} is made anew: {number} runs")])
+            print_lines([Text(f"the index of {past.store} is made anew: {number} runs")])
     runs = past.runs(wanted)
     if options.as_json:
         print_json(facts_of(runs))
     elif runs:
         print_lines(run_table(runs, width()))
     elif not options.rebuild:
-        print_lines([Text(f"no such run in {config.store}")])
+        print_lines([Text(f"no such run in {past.store}")])
     return Code.SUCCESS
 
 
@@ -81,8 +80,17 @@ def _outcome(word: str) -> str:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class ShowOptions:
+    """What `show` is asked for."""
+
+    all_steps: bool
+    document: bool
+    as_json: bool
+
+
 def show(
-    run: str, file: Path | None, verbose: int, *, all_steps: bool, document: bool, as_json: bool
+    run: str, file: Path | None, store: Path | None, verbose: int, options: ShowOptions
 ) -> int:
     """Tell all of one run.
 
@@ -90,14 +98,14 @@ def show(
         InputError: There is no such run, or its journal can't be read.
     """
     set_up_logs(level_of(verbose))
-    found = PastRuns(settings(file).store).find(run)
-    account = account_of(found.folder, all_steps=all_steps)
-    if as_json:
-        print_json(trace_facts(found, account, all_steps=all_steps))
-    elif document:
+    found = past_runs(file, store).find(run)
+    account = account_of(found.folder, all_steps=options.all_steps)
+    if options.as_json:
+        print_json(trace_facts(found, account, all_steps=options.all_steps))
+    elif options.document:
         sys.stdout.write("\n".join(source["text"] for source in account.header["sources"][:1]))
     else:
-        print_lines(trace_lines(found, account, width() or _PIPED, all_steps=all_steps))
+        print_lines(trace_lines(found, account, width() or _PIPED, all_steps=options.all_steps))
     return Code.SUCCESS
 
 

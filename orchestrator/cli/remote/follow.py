@@ -62,13 +62,29 @@ def run(
     register_verbs(config)
     chosen = choose(sequence)
     text = command_text(chosen, arguments, meta)
+    return follow(config, text, prefix, retelling(chosen, text), as_json=as_json)
+
+
+def follow(
+    config: Config,
+    text: str,
+    prefix: str,
+    retell: Callable[[str], str] = str,
+    code: Callable[[RunEnded | RunRefused], int] = code_of_run,
+    *,
+    as_json: bool,
+) -> int:
+    """Send a command that begins a run, and show the run; gives the exit code.
+
+    Raises:
+        NotConnectedError: The service isn't there, or was lost during the run.
+    """
     target = which(config, prefix, runs=False)
     raise_interrupts()
     with open_display(quiet=as_json) as display:
-        follower = RunFollower(display, retelling(chosen, text))
-        end = asyncio.run(follower.run(config, target, text))
-    show_outcome(end, display.progress, as_json=as_json, code=code_of_run(end))
-    return code_of_run(end)
+        end = asyncio.run(RunFollower(display, retell).run(config, target, text))
+    show_outcome(end, display.progress, as_json=as_json, code=code(end))
+    return code(end)
 
 
 def command_text(chosen: Chosen, arguments: Sequence[str], meta: Sequence[str] = ()) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -15,11 +15,12 @@ from rich.live import Live
 from orchestrator.cli.remote.service_client import RemoteService, reach
 from orchestrator.cli.remote.which import Which, which
 from orchestrator.cli.settings import settings
-from orchestrator.cli.terminal.codes import Code
+from orchestrator.cli.terminal.codes import Code, NotThereError
 from orchestrator.cli.terminal.guard import complain
 from orchestrator.cli.terminal.interrupts import interrupts
 from orchestrator.cli.terminal.logs import level_of, set_up_logs
 from orchestrator.config import Config
+from orchestrator.data import Interrupted, interrupted_in
 from orchestrator.display.status import status_lines, status_table
 from orchestrator.types import fields
 
@@ -64,14 +65,34 @@ def status(
     target = which(config, prefix, run)
     if watch:
         return asyncio.run(_watch(config, target, as_json=as_json))
-    return asyncio.run(_once(config, target, as_json=as_json))
+    interrupted = [] if prefix else interrupted_in(config.store)
+    return asyncio.run(_once(config, target, interrupted, as_json=as_json))
 
 
-async def _once(config: Config, target: Which, *, as_json: bool) -> int:
-    async with reach(config, target) as service:
-        facts = _facts(service, connected=True)
+async def _once(
+    config: Config, target: Which, interrupted: Sequence[Interrupted], *, as_json: bool
+) -> int:
+    """Show what it tells; `interrupted`: what it may not know, or can't tell as it is gone."""
+    try:
+        async with reach(config, target) as service:
+            facts = _facts(service, connected=True)
+    except NotThereError:
+        _tell(interrupted)
+        raise
+    shown = facts[fields.RUN_ID.name]
+    others = [run for run in interrupted if run.run_id != shown]
+    facts["interrupted"] = [
+        {"run_id": run.run_id, "name": run.name, "text": run.text} for run in others
+    ]
     typer.echo(_text(facts, as_json=as_json))
+    if not as_json:
+        _tell(others)
     return Code.SUCCESS
+
+
+def _tell(interrupted: Sequence[Interrupted]) -> None:
+    for run in interrupted:
+        complain(run.title)
 
 
 async def _watch(config: Config, target: Which, *, as_json: bool) -> int:

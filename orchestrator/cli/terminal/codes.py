@@ -41,6 +41,13 @@ def code_of_run(end: RunEnded | RunRefused) -> Code:
     return _BY_CAUSE.get(end.cause, Code.FAILED)
 
 
+def code_of_recovery(end: RunEnded | RunRefused) -> Code:
+    """The same; where only finalisers ran, and all well, the run's own outcome is no failure."""
+    if isinstance(end, RunEnded) and end.cause is Cause.NONE:
+        return Code.SUCCESS
+    return code_of_run(end)
+
+
 def code_of_error(error: BaseException) -> Code:
     """The exit code of a command that an error ended."""
     if isinstance(error, NotThereError):

@@ -150,7 +150,7 @@ class RunFile:
         self._step.add(path_text(at.path).encode())
         self._loops.add(at.loops)
         self._tries.add(at.tries)
-        self._superseded.add(0)
+        self._superseded.add(int(row.superseded))
         self._point.add(row.point)
         self._parts["channels"].add(row.readings)
         self._taken += 1

@@ -46,6 +46,9 @@ class Hdf5Sink:
         Returns:
             The rows in it; the next one is behind them.
         """
+        if not self._path.exists():
+            self.open(header)
+            return 0
         from orchestrator.data.hdf5.run_file import RunFile  # as above
 
         self._open = RunFile.again(self._path, header)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as quoted
@@ -17,10 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator.data.journal.exact import exact_text
 from orchestrator.data.sinks import stamp
 from orchestrator.types import (
+    Abandoned,
     Limits,
     Metadata,
+    Named,
     Path,
     Place,
     Reading,
@@ -145,6 +148,29 @@ def _reading(reading: Reading) -> str:
     return f'{{"value":{value_text(reading.value)},"time":{stamp(reading)}{alarm}}}'
 
 
+def name_bound(at: Place, name: str, value: object, *, variable: bool) -> bytes:
+    """A step has bound a name in its list, or given a variable of its document a value."""
+    kind = ',"variable":true' if variable else ""
+    return _line(
+        f'{_begun("bound")},{_at(at)},"name":{quoted(name)}{kind},"value":{exact_text(value)}'
+    )
+
+
+def checkpoint_passed(at: Place) -> bytes:
+    """A checkpoint is passed."""
+    return _line(f"{_begun('checkpoint')},{_at(at)}")
+
+
+def rewound_to(path: Path, loops: tuple[int, ...]) -> bytes:
+    """The run goes on from a checkpoint that it has passed before."""
+    return _line(f"{_begun('rewound')},{_at(Place(path, loops))}")
+
+
+def _at(at: Place) -> str:
+    loops, tries = _numbers(at.loops), _numbers(at.tries)
+    return f'"path":{quoted(path_text(at.path))},"loops":{loops},"tries":{tries}'
+
+
 # Of a run -------------------------------------------------------------------------------------
 
 
@@ -157,6 +183,7 @@ def run_begun(header: RunHeader, process: Mapping[str, object]) -> bytes:
         "lane": header.lane,
         "owner": header.owner,
         "how": header.how,
+        **({"repeats": header.repeats} if header.repeats else {}),
         "started": header.started and header.started.isoformat(timespec="milliseconds"),
         **process,
         "versions": header.versions,
@@ -166,6 +193,49 @@ def run_begun(header: RunHeader, process: Mapping[str, object]) -> bytes:
         "channels": _channels(header.channels),
     }
     return _facts("run", facts)
+
+
+def attempt_begun(
+    header: RunHeader,
+    process: Mapping[str, object],
+    number: int,
+    abandoned: Abandoned,
+) -> bytes:
+    """A run goes on that had ended: who asked for it, by what, and from where."""
+    position = abandoned.position
+    facts = {
+        "attempt": number,
+        "owner": header.owner,
+        "how": header.how,
+        "started": header.started and header.started.isoformat(timespec="milliseconds"),
+        **process,
+        "versions": header.versions,
+        "sources": [asdict(source) for source in header.sources],
+        "after": abandoned.at,
+        "rows": abandoned.rows,
+        "superseded": abandoned.superseded,
+        "data": {name: len(values) for name, values in abandoned.data.items()},
+        "left": abandoned.left,
+    }
+    if position is None:
+        return _facts("attempt", facts)
+    facts |= {"path": path_text(position.path), "loops": position.loops}
+    told = "".join(f",{quoted(name)}:{value_text(value)}" for name, value in facts.items())
+    names, variables = _names(position.names), _names(position.variables)
+    return _line(f'{_begun("attempt")}{told},"names":{names},"variables":{variables}')
+
+
+def _names(named: Named) -> str:
+    lists = (
+        f"[{quoted(path_text(path))},{_numbers(loops)},{exact_text(names)}]"
+        for (path, loops), names in named.items()
+    )
+    return f"[{','.join(lists)}]"
+
+
+def finalisers_ended(failed: Sequence[str]) -> bytes:
+    """Finalisers that were asked for by themselves have run; why some have failed."""
+    return _facts("finalised", {"failed": failed})
 
 
 def channels_known(channels: Mapping[str, Metadata]) -> bytes:

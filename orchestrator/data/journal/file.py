@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -35,13 +36,22 @@ _MOST_LATE = 1 << 26
 _A_FILE = 1 << 24
 """Bytes after which a file is followed by another."""
 _FILES = 16
-"""Files that a journal has at most, the first one and the last ones: a run without an end must not
-fill the disk."""
+"""Files of that size that a journal has at most, the first one and the last ones: a run without an
+end must not fill the disk."""
 
 
 def file_name(number: int) -> str:
     """How the files of a journal are called, from 1 on."""
     return "journal.jsonl" if number == 1 else f"journal-{number}.jsonl"
+
+
+class Former(NamedTuple):
+    """A journal that is there, and that nobody else writes to."""
+
+    number: int
+    """Of its last file."""
+    lock: int
+    """The open file by which it is held."""
 
 
 class JournalFile:
@@ -54,8 +64,10 @@ class JournalFile:
         lost: Callable[[str], None],
         kept: Callable[[Path], None],
         done: Callable[[LineBuffer], None],
+        former: Former | None = None,
+        files: int | None = None,
     ) -> None:
-        """Begin the journal of a run.
+        """Begin the journal of a run, or go on with that of a `former` one.
 
         Args:
             folder: Made by the thread; where another run has it already it gets a number.
@@ -63,12 +75,15 @@ class JournalFile:
             lost: Called in the thread, once, with why lines can't be kept.
             kept: Called in the thread when its first line is in the folder, and its last.
             done: Called in the thread at its end.
+            former: What there is of it in the folder.
+            files: How many it has at most; None: as many as a run may have.
         """
         self.folder = folder
         self._buffer = buffer
         self._lost = lost
         self._kept = kept
         self._done = done
+        self._most = files or _FILES
         self._late: deque[bytes] = deque()  # what there was no room for; the loop's own
         self._late_bytes = 0
         self._left_out = 0  # lines that are kept nowhere, and of which no line tells yet
@@ -80,15 +95,17 @@ class JournalFile:
         self._asleep = True
         self._wants_sync = False
         self._ends: float | None = None
-        self._made = self._known = False
-        self._file = self._lock = -1
-        self._number = 0
+        self._made, self._known = former is not None, False
+        self._file = -1
+        self._number, self._lock = former or (0, -1)
         self._bytes = 0  # in the file that is written to
         self._written = 0  # in all of them
         self._first = 0
         self._dirty_since: float | None = None
         with suppress(OSError):  # it is told by the thread
-            buffer.begin(folder / file_name(1))  # before a line: the thread may never come to it
+            buffer.begin(
+                folder / file_name(self._number + 1)
+            )  # before a line: the thread may never come to it
         self.thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self.thread.start()
 
@@ -282,19 +299,35 @@ class JournalFile:
             os.close(self._file)
         self._file, self._number, self._bytes = file, number, 0
         if number == 1:
-            self._lock = _locked(path)
-        if number > _FILES:
-            (self.folder / file_name(number - _FILES + 1)).unlink(missing_ok=True)
+            self._lock = locked(path)
+        self._leave_out_the_middle()
         _sync_folder(self.folder)
 
+    def _leave_out_the_middle(self) -> None:
+        """Of what is more than a journal may have, the first file and the last ones stay."""
+        middle = range(2, self._number - self._most + 2)
+        if not middle:
+            return
+        # An attempt at a short run is a short file: of those there may be more.
+        sizes = {path: path.stat().st_size for path in self.folder.glob("journal*.jsonl")}
+        for path in (self.folder / file_name(number) for number in middle):
+            if path in sizes and sum(sizes.values()) > (self._most - 1) * _A_FILE:
+                path.unlink()
+                del sizes[path]
 
-def _locked(path: Path) -> int:
-    """Hold a file for as long as it is open: its process lives."""
+
+def locked(path: Path) -> int:
+    """Hold a file for as long as it is open: its process lives.
+
+    Raises:
+        OSError: Another process holds it.
+    """
     file = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in NO_LOCKS:
+            os.close(file)
             raise
     return file
 

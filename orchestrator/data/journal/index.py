@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
@@ -58,6 +59,13 @@ TABLE = (
 _STATUS = 8
 """Which of its columns that is."""
 _KEEP = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+_SINCE = """SELECT lane, max(run_id) FROM runs
+    WHERE status IS NOT NULL AND status <> 'Interrupted' AND (how = 'run') = ? GROUP BY lane"""
+_INTERRUPTED = """SELECT folder, lane FROM runs WHERE status = 'Interrupted'
+    ORDER BY folder DESC LIMIT ?"""
+_MOST_TOLD = 100
 
 
 class RunIndex:
@@ -157,6 +165,24 @@ class RunIndex:
                 index.execute("DELETE FROM looked")
                 index.execute("INSERT INTO looked VALUES (?)", (changed,))
 
+    def interrupted(self, *, foreground: bool) -> list[str]:
+        """The folders of runs that are Interrupted and still to be told, the oldest first.
+
+        To a service, or with `foreground` to a run in the foreground: until one of the same kind
+        has begun a run in that lane since, and ended it.
+        """
+        if not self._file.exists():
+            return []
+        with self._told(), self._opened() as index:
+            since = dict(index.execute(_SINCE, (foreground,)).fetchall())
+            found = index.execute(_INTERRUPTED, (_MOST_TOLD,)).fetchall()
+            return [
+                folder
+                for folder, lane in reversed(found)
+                if _last_sign(self._folders / folder) >= since.get(lane, "")
+            ]
+        return []
+
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
@@ -246,6 +272,15 @@ def _row(folder: Path) -> Row:
     told = [end.get(name, "") for name in ("cause", "message", "data_file")]
     points = end["points"] if "points" in end else points_in(folder)
     return (folder.name, *known, end.get("t"), status, *told, points)
+
+
+def _last_sign(folder: Path) -> str:
+    """When its journal was last written to, as the id of a run tells time; empty: unknown."""
+    times = [path.stat().st_mtime for path in folder.glob("journal*.jsonl")]
+    if not times:
+        return ""
+    last = datetime.fromtimestamp(max(times), UTC)
+    return f"{last:%Y%m%dT%H%M%S}.{last.microsecond // 1000:03}Z"
 
 
 def _batches(names: list[str]) -> Iterator[list[str]]:

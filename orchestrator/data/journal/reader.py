@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from orchestrator.data.journal.entries import FORMAT
 from orchestrator.data.journal.file import file_name
+from orchestrator.data.sinks import Row
 from orchestrator.errors import InputError
 from orchestrator.present import NO_LOCKS
+from orchestrator.types import Place, Reading, Severity, parse_path
 
 Entry: TypeAlias = Mapping[str, Any]
+Line: TypeAlias = tuple[int, int]
+"""Where a line stands: the numbers of its file, and of it in that, from 1."""
 
 _NAME = re.compile(r"journal(?:-(\d+))?\.jsonl")
 _ROW = b',"event":"row","point":'
 _TAIL = 1 << 16
 """Bytes at the end of a file in which the last line is looked for first."""
+
+
+_HEAD = 80
+"""Characters of a line in which its `event` stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +55,48 @@ def entries_of(folder: Path) -> Iterator[Entry]:
     Raises:
         InputError: It is no journal, or one that this version can't read.
     """
+    return (entry for _, entry in numbered(folder))
+
+
+def numbered(folder: Path) -> Iterator[tuple[Line, Entry]]:
+    """The same, each with where it stands, or ends where it was written in parts."""
     first = True
-    for entry in _joined(_lines(folder)):
+    for line, entry in _joined(_lines(folder)):
         if first:
             _check(entry, folder / file_name(1))
             first = False
-        yield entry
+        yield line, entry
 
 
-def _lines(folder: Path) -> Iterator[Entry]:
-    for path in _files(folder):
+def last_entry(folder: Path) -> Entry | None:
+    """The last thing that a journal of any kind tells; None where there is no whole line in it.
+
+    Raises:
+        InputError: It is no journal.
+        OSError: It can't be read.
+    """
+    last = deque(_joined(_lines(folder)), maxlen=1)
+    return last[0][1] if last else None
+
+
+def _lines(folder: Path) -> Iterator[tuple[Line, Entry]]:
+    before = 0
+    for number, path in _files(folder):
+        if number > before + 1:  # files in the middle of a very long run
+            yield (number, 0), {"event": "left_out", "lines": None}
+        before = number
         with path.open("rb") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                yield _entry(line, path)
+            for count, line in enumerate(file, 1):
+                if line.endswith(b"\n"):  # else it was being written when a process was killed
+                    yield (number, count), _entry(line, path)
 
 
-def _joined(lines: Iterable[Entry]) -> Iterator[Entry]:
+def _joined(lines: Iterable[tuple[Line, Entry]]) -> Iterator[tuple[Line, Entry]]:
     """Lines that were written in parts as one each; where parts of one are missing it is none."""
     pieces: list[str] = []
-    for entry in lines:
+    for line, entry in lines:
         if entry.get("event") != "part":
-            yield entry
+            yield line, entry
             continue
         if entry["part"] == 1:
             pieces = []
@@ -73,7 +104,60 @@ def _joined(lines: Iterable[Entry]) -> Iterator[Entry]:
             continue
         pieces.append(entry["text"])
         if entry["of"] == len(pieces):
-            yield json.loads("".join(pieces))
+            yield line, json.loads("".join(pieces))
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether no file in the middle is missing; of a very long run some are.
+
+    Raises:
+        InputError: It has none.
+    """
+    numbers = [number for number, _ in _files(folder)]
+    return numbers == list(range(1, len(numbers) + 1))
+
+
+def attempts_of(folder: Path) -> int:
+    """How often the run was begun, or gone on with.
+
+    Raises:
+        InputError: There is none.
+    """
+    firsts = (_first(path) for _, path in _files(folder))
+    return 1 + sum(1 for first in firsts if first is not None and first.get("event") == "attempt")
+
+
+def _first(path: Path) -> Entry | None:
+    """The first whole line of a file, its first part where it has some."""
+    with path.open("rb") as file:
+        line = file.readline()
+    entry = _entry(line, path) if line.endswith(b"\n") else None
+    if entry is not None and entry.get("event") == "part":
+        is_attempt = '"event":"attempt"' in entry["text"][:_HEAD]
+        return {"event": "attempt"} if is_attempt else None
+    return entry
+
+
+def row_of(entry: Entry) -> Row:
+    """A row as it was taken; of a longer array the journal has not all: that reading is None."""
+    at = Place(parse_path(entry["path"]), tuple(entry["loops"]), tuple(entry["tries"]))
+    readings = {name: read and _reading(name, read) for name, read in entry["channels"].items()}
+    return Row(entry["point"], at, readings, round(entry["t"] * 1e9))
+
+
+def _reading(name: str, read: Entry) -> Reading | None:
+    value = read["value"]
+    match value:
+        case dict():
+            return None
+        case None:
+            value = math.nan
+        case list() if all(isinstance(item, str) for item in value):
+            value = tuple(value)
+        case list():
+            value = np.array([math.nan if item is None else item for item in value])
+    severity, status = Severity(read.get("severity", 0)), read.get("status", 0)
+    return Reading(name, value, read["time"], severity, status)
 
 
 def summary_of(folder: Path) -> Summary:
@@ -89,7 +173,7 @@ def summary_of(folder: Path) -> Summary:
             raise InputError(f"{first}: there is no whole line in it")
         with first.open("rb") as file:
             under_way = _is_held(file.fileno())
-        ends = (_last(path) for path in reversed(_files(folder)))  # the newest may be empty yet
+        ends = (_last(path) for _, path in reversed(_files(folder)))  # the newest may be empty yet
         end = next((end for end in ends if end), None)
         if end and end.get("event") == "part":
             *_, end = entries_of(folder)
@@ -104,7 +188,7 @@ def points_in(folder: Path) -> int:
     Raises:
         InputError, OSError: There is no journal.
     """
-    for path in reversed(_files(folder)):
+    for _, path in reversed(_files(folder)):
         if path.stat().st_size:
             with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
                 at = text.rfind(_ROW)  # a text can't look like it: its quotes are escaped
@@ -114,12 +198,21 @@ def points_in(folder: Path) -> int:
     return 0
 
 
-def _files(folder: Path) -> list[Path]:
-    """Those that there are, in order; of many those in the middle are missing."""
+def last_file(folder: Path) -> int:
+    """The number of the last file.
+
+    Raises:
+        InputError: There is none.
+    """
+    return _files(folder)[-1][0]
+
+
+def _files(folder: Path) -> list[tuple[int, Path]]:
+    """Those that there are, with their numbers; of many those in the middle are missing."""
     found = [(int(match[1] or 1), path) for path in folder.iterdir() if (match := _name(path))]
     if not found:
         raise InputError(f"{folder} has no journal: there is no {file_name(1)} in it")
-    return [path for _, path in sorted(found)]
+    return sorted(found)
 
 
 def _name(path: Path) -> re.Match[str] | None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
-import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 
 from orchestrator.data.journal import entries
@@ -18,11 +16,11 @@ from orchestrator.types import (
     Controlled,
     IndicesSet,
     Metadata,
+    Path,
     Place,
     Reading,
     RunEnded,
     RunEvent,
-    RunHeader,
     StateChanged,
     Told,
     Value,
@@ -38,13 +36,18 @@ _step: ContextVar[int] = ContextVar("journal_step", default=0)
 class RunJournal:
     """Implements `ports.Journal`."""
 
-    def __init__(self, header: RunHeader, file: JournalFile) -> None:
-        """The first line is what is known of the run."""
+    def __init__(self, file: JournalFile, first: bytes, points: int = 0) -> None:
+        """Begin it, or go on with it.
+
+        Args:
+            file: Takes the lines.
+            first: The line that tells what is known of the run, or of this attempt at it.
+            points: Rows that attempts before have taken.
+        """
         self._file = file
         self._steps = itertools.count(1)
-        self._points = 0
-        process = {"pid": os.getpid(), "host": socket.gethostname()}
-        file.begin(entries.run_begun(header, process))
+        self._points = points
+        file.begin(first)
 
     @property
     def full(self) -> bool:
@@ -79,9 +82,22 @@ class RunJournal:
         """See `ports.Journal.bound`."""
         self._file.append(entries.names_bound(values))
 
-    def sync(self) -> None:
-        """See `ports.Journal.sync`."""
+    def binds(self, at: Place, name: str, value: object, *, variable: bool) -> None:
+        """See `ports.Journal.binds`."""
+        self._file.append(entries.name_bound(at, name, value, variable=variable))
+
+    def passed(self, at: Place) -> None:
+        """See `ports.Journal.passed`."""
+        self._file.append(entries.checkpoint_passed(at))
         self._file.sync()
+
+    def rewound(self, path: Path, loops: tuple[int, ...]) -> None:
+        """See `ports.Journal.rewound`."""
+        self._file.append(entries.rewound_to(path, loops))
+
+    def finalised(self, failed: Sequence[str]) -> None:
+        """See `ports.Journal.finalised`."""
+        self._file.append(entries.finalisers_ended(failed))
 
     def channels(self, outside: Channels) -> Channels:
         """See `ports.Journal.channels`."""

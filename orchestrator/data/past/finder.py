@@ -76,7 +76,8 @@ class PastRuns:
 
     def __init__(self, store: Path) -> None:
         """Nothing is read yet."""
-        self._store = store
+        self.store = store
+        """Where they are."""
         self._folders = store / "runs"
         self._index = RunIndex(store / "index.db", self._folders)
 
@@ -132,19 +133,20 @@ class PastRuns:
             return found[0]
         names = {run.name for run in self._chosen("GROUP BY name")} if name else set()
         if name and names:
-            raise InputError(f"no run of {name!r} in {self._store}{suggestion(name, names)}")
+            raise InputError(f"no run of {name!r} in {self.store}{suggestion(name, names)}")
         raise InputError(self._no())
 
     def _no(self, text: str = "") -> str:
         which = f" {text!r}" if text else ""
         if not self._folders.is_dir():
-            return f"no run{which}: there is no store of runs at {self._store} (--config names one)"
-        return f"no run{which} in {self._store}"
+            there = f"there is no store of runs at {self.store}"
+            return f"no run{which}: {there} (--store or --config names another)"
+        return f"no run{which} in {self.store}"
 
     def _chosen(self, rest: str, values: Sequence[object] = ()) -> list[PastRun]:
         if not self._folders.is_dir():
             return []  # and none is made to look for runs
-        for _ in left_over(self._store):  # what killed processes have left belongs to it
+        for _ in left_over(self.store):  # what killed processes have left belongs to it
             pass
         return [self._run(row) for row in self._index.rows(rest, values)]
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
 from orchestrator.engine.control.control import RunControl
+from orchestrator.engine.runs.going_on import GoingOn, look_up
 from orchestrator.engine.runs.run_header import Loaded, header_of_refused, load
 from orchestrator.engine.runs.run_queue import RunQueue
 from orchestrator.engine.runs.runner import RunContext, Runner, RunOutcome, ended
 from orchestrator.errors import InputError
-from orchestrator.ports import Store
+from orchestrator.ports import Recorder, Store
 from orchestrator.task_context import enter_run
 from orchestrator.types import (
     Accepted,
@@ -21,6 +23,7 @@ from orchestrator.types import (
     Controlled,
     QueueRequest,
     RunEnded,
+    RunHeader,
     RunLoading,
     RunRefused,
     RunRequest,
@@ -126,7 +129,8 @@ class Lane:
             self._events.offer(RunRefused(item.request, text))
             return
         self._events.offer(self._queue.changed)
-        self._events.offer(done)
+        if item.left is None:
+            self._events.offer(done)
         self._turn.set()
 
     async def _arranged(self, item: QueueRequest) -> Accepted:
@@ -135,7 +139,8 @@ class Lane:
             case "submit":
                 assert item.run is not None  # noqa: S101 - a submission brings it
                 loaded = await self._load(item.run)  # what can't be run is refused now
-                submitted = queue.submit(item.run, item.run.name or loaded.program.name)
+                own = loaded.program.name if isinstance(loaded, Loaded) else ""
+                submitted = queue.submit(item.run, item.run.name or own)
                 text = f"{submitted.name} waits as run {submitted.number}"
                 return Accepted(item.request, text, submitted.number)
             case "clear":
@@ -150,6 +155,10 @@ class Lane:
             case "hold":
                 queue.autostart = False
                 text = "no waiting run is started"
+            case "restore":
+                assert item.left is not None  # noqa: S101 - a restoration brings it
+                queue.restore(item.left)
+                text = ""
         return Accepted(item.request, text)
 
     # Runs -------------------------------------------------------------------------------------
@@ -157,10 +166,13 @@ class Lane:
     def _is_free(self) -> bool:
         return self._running is None or self._running.done()
 
-    async def _load(self, request: RunRequest) -> Loaded:
-        digest = self._context.config.digest
+    async def _load(self, request: RunRequest) -> Loaded | GoingOn:
+        context, digest = self._context, self._context.config.digest
         try:
-            return await asyncio.to_thread(load, self._context.library, request, digest)
+            if request.recovery is None:
+                return await asyncio.to_thread(load, context.library, request, digest)
+            about = (context.library, request, request.recovery, digest)
+            return await asyncio.to_thread(look_up, self._store, *about)
         except (InputError, asyncio.CancelledError, KeyboardInterrupt):
             raise
         except BaseException as error:  # neither a fault of ours nor user code ends the service
@@ -197,16 +209,26 @@ class Lane:
         self._started(RunStarted(run_id, request.name, request.owner, number, 0))
         self._ended(RunEnded(run_id, RunStatus.FAILED, reason, number, Cause.INPUT))
 
-    async def _run(self, request: RunRequest, control: RunControl, loaded: Loaded) -> None:
+    async def _run(
+        self, request: RunRequest, control: RunControl, loaded: Loaded | GoingOn
+    ) -> None:
         """Run it, from its first event to its last."""
-        run_id, name = self._new_id(), loaded.program.name or request.name
+        going_on = loaded if isinstance(loaded, GoingOn) else None
+        loaded = loaded.loaded if isinstance(loaded, GoingOn) else loaded
+        run_id = self._new_id() if going_on is None else going_on.wanted.run_id
+        name = loaded.program.name or request.name
         try:
             header = loaded.header(
                 *(run_id, request, self._context.view, self._context.wall()),
                 self._context.config.metadata,
             )
-            recorder = self._store.open(header)
-            runner = self._runner = Runner(self._context, control, recorder, loaded.program)
+            recorder = await self._recorder(header, going_on)
+            runner = self._runner = Runner(
+                self._context, control, recorder, loaded.program, going_on
+            )
+        except InputError as error:
+            self._refuse(request, str(error))
+            return
         except Exception as error:
             log.exception("a run could not begin", name=name)
             if request.always_a_run:
@@ -231,6 +253,14 @@ class Lane:
         finally:
             self._runner = None
             self._ended(ended(run_id, request.request, outcome, recorder.file))
+
+    async def _recorder(self, header: RunHeader, going_on: GoingOn | None) -> Recorder:
+        if going_on is None:
+            return self._store.open(header)
+        before, abandoned = going_on.before, going_on.abandoned
+        how = "finalise" if going_on.wanted.finalise else "recover"
+        header = replace(header, name=before.header.name, how=how)
+        return await asyncio.to_thread(self._store.go_on, header, before, abandoned)
 
     def _started(self, event: RunStarted) -> None:
         # The queue gets shorter after BUSY, so that work left is seen at every moment.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
 from orchestrator.errors import InputError
-from orchestrator.types import QueueChanged, QueuedRun, RunRequest, RunStatus
+from orchestrator.types import QueueChanged, QueuedRun, QueueLeft, RunRequest, RunStatus
 
 MOST = 1000
 """Runs that may wait: nobody oversees more, and a client that submits in a loop ends here."""
@@ -21,7 +20,7 @@ class RunQueue:
     """
 
     def __init__(self) -> None:
-        self._numbers = itertools.count(1)
+        self._last_number = 0
         self._items: list[tuple[QueuedRun, RunRequest]] = []
         self._running = False
         self.held = False
@@ -37,7 +36,8 @@ class RunQueue:
     def changed(self) -> QueueChanged:
         """The event that tells what it holds now."""
         waiting = tuple(item for item, _ in self._items[self._running :])
-        return QueueChanged(waiting, self.held, self.autostart)
+        running = self._items[0][0] if self._running else None
+        return QueueChanged(waiting, self.held, self.autostart, running)
 
     def submit(self, request: RunRequest, name: str = "") -> QueuedRun:
         """Add a run at the end, shown by that name.
@@ -49,9 +49,21 @@ class RunQueue:
             raise InputError(f"the queue is full, {MOST} runs are in it; remove some, or clear it")
         args = request.args if isinstance(request.args, dict) else {}
         name = name or request.name or request.origin or "a sequence"
-        item = QueuedRun(next(self._numbers), name, args, request.owner)
+        self._last_number += 1
+        item = QueuedRun(self._last_number, name, args, request.owner)
         self._items.append((item, replace(request, request=0, always_a_run=True)))
         return item
+
+    def restore(self, left: QueueLeft) -> None:
+        """Take what an earlier service has left; held until somebody says so.
+
+        Called before any other is submitted.
+        """
+        for item in left.waiting:
+            request = RunRequest(0, item.name, args=item.args, owner=item.owner, how="queue")
+            self._items.append((item, replace(request, always_a_run=True)))
+            self._last_number = max(self._last_number, item.number)
+        self.held, self.autostart = bool(left.waiting), left.autostart
 
     def remove(self, number: int) -> QueuedRun:
         """Take a waiting run out.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -19,6 +19,8 @@ from orchestrator.engine.control.suspenders import Suspenders, channels_of
 from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.python.python_steps import PythonSteps
 from orchestrator.engine.python.verb_calls import VerbCalls
+from orchestrator.engine.runs.going_on import GoingOn
+from orchestrator.engine.runs.only_finalising import OnlyFinalising
 from orchestrator.engine.runs.preflight import Preflight
 from orchestrator.engine.runs.seldom import seldom
 from orchestrator.engine.sequences.library import Library
@@ -41,7 +43,7 @@ from orchestrator.language.program.nodes import Runnable, Suspender
 from orchestrator.ports import Channels, Recorder, RunEvents, View
 from orchestrator.types import Cause, Place, RunEnded, RunStatus, Severity
 from orchestrator.verbs.flow.leaving import EndSequence
-from orchestrator.verbs.scope import Entry, Scope
+from orchestrator.verbs.scope import Entry, Return, Scope, WayBack
 
 _GIVES_UP = 2
 """The abort from which on nothing more is waited for."""
@@ -125,8 +127,12 @@ class Runner:
         control: RunControl,
         recorder: Recorder,
         program: Runnable,
+        going_on: GoingOn | None = None,
     ) -> None:
-        """`control` may have been asked for a stop already."""
+        """`control` may have been asked for a stop already; `going_on`: a run that had ended."""
+        if going_on is not None:
+            context = replace(context, library=going_on.library)
+        self._going_on = going_on
         self._context = context
         self._control = control
         self._recorder = recorder
@@ -164,7 +170,9 @@ class Runner:
             lambda: self._interpreter.current is not None,
             verbs.held,
         )
-        calls = Calls(context.library, control, self._connect, verbs.tell, context.rooms)
+        calls = self._calls = Calls(
+            context.library, control, self._connect, verbs.tell, context.rooms
+        )
         self._interpreter = Interpreter(
             verbs,
             control,
@@ -184,11 +192,14 @@ class Runner:
         """Check, steps, finalisers. Never raises but when cancelled from outside."""
         reporting = asyncio.create_task(self._reporter.run(), name="report progress")
         try:
-            await self._body()
-            if self._interpreter.entered:
-                await self._finalise()
-                if self._control.requests.aborts < _GIVES_UP:
-                    await self._baseline("end")
+            if self._going_on is not None and self._going_on.wanted.finalise:
+                await self._only_finalise(self._going_on)
+            else:
+                await self._body()
+                if self._interpreter.entered:
+                    await self._finalise()
+                    if self._control.requests.aborts < _GIVES_UP:
+                        await self._baseline("end")
             if not self._control.requests.aborts:
                 await self._verbs.mover.alarms.last_look()
         finally:
@@ -198,10 +209,12 @@ class Runner:
             reporting.cancel()
             await asyncio.wait({reporting})
             self._reporter.last()
-            self._recorder.journal.bound(dict(self._interpreter.names))
+            names = self._interpreter.names
+            self._recorder.journal.bound({**names.variables, **names})
         self._outcome.texts += self._interpreter.failed_finalisers
-        self._outcome.decided_by(self._control)
-        self._outcome.texts += self._control.finalisers.dropped
+        if self._going_on is None or not self._going_on.wanted.finalise:
+            self._outcome.decided_by(self._control)
+            self._outcome.texts += self._control.finalisers.dropped
         self._tell_tolerated()
         self._outcome.texts += self._verbs.mover.alarms.texts
         self._outcome.texts += self._verbs.mover.orphans
@@ -238,15 +251,31 @@ class Runner:
         except BaseException as error:  # noqa: BLE001 - the top of a run: the service goes on
             self._outcome.broken(error)
 
+    async def _only_finalise(self, going_on: GoingOn) -> None:
+        """Run the finalisers of a run that has ended; its outcome stays as it was."""
+        outcome, interpreter = self._outcome, self._interpreter
+        owed = OnlyFinalising(interpreter, self._calls, self._preflight.connect, self._verbs.tell)
+        try:
+            failed = await owed.run(going_on, self._control)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the top of a run: the service goes on
+            outcome.broken(error)
+            failed = list(outcome.texts)
+        self._recorder.journal.finalised(failed)
+        outcome.status = RunStatus(going_on.before.status)
+        outcome.cause = Cause.DURING if failed else Cause.NONE
+        outcome.texts = failed or ["its finalisers have run"]
+
     async def document(self, program: Runnable) -> None:
         """Run the steps of a document, from the start; after a rewind from the last checkpoint."""
-        entry: Entry | None = None
-        rewinds = 0
         scope = self._interpreter.root = Scope(program.arguments)
+        entry = self._return(scope)
+        rewinds = 0
         while True:
             try:
                 if entry is None:
-                    await self._interpreter.begin_variables(program, scope)
+                    await self._interpreter.begin_variables(program, scope, Place())
                 place = Place(tries=(rewinds + 1,) if rewinds else ())
                 with suppress(EndSequence):
                     await self._interpreter.run(program.steps, scope, place, entry)
@@ -254,13 +283,31 @@ class Runner:
                 mark = self._interpreter.current
                 rewinds += 1
                 self._control.requests.rewound()
-                entry = None if mark is None else Entry(mark)
+                entry = None if mark is None else WayBack(mark)
                 if mark is not None and entry is not None:
                     entry.branch()
                     mark.restore()
+                    self._recorder.journal.rewound(mark.path, mark.loops)
                     self._reporter.done = mark.done
             else:
                 return
+
+    def _return(self, scope: Scope) -> Entry | None:
+        """The way to where a run goes on that had ended; None = from the beginning."""
+        if self._going_on is None:
+            return None
+        for text in self._going_on.told():
+            self._verbs.tell(text, Severity.MINOR)
+        position, again = self._going_on.position, self._going_on.abandoned
+        found = {place: dict(names) for place, names in again.as_it_was.items()}
+        self._interpreter.as_it_was = found
+        if position is None:
+            return None
+        self._verbs.sampler.samples.take_over(again.data, again.rows)
+        entry = Return(position)
+        entry.document(scope)
+        entry.branch()
+        return entry
 
     async def python(self, program: PythonProgram, place: Place) -> None:
         """Run a Python sequence, as the run or as a step of its, in a room of its own."""

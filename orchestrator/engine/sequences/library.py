@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import copy
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -63,11 +64,19 @@ class Library:
         self._directory = directory
         self._names = names
         self._registry = registry
+        self._kept: Mapping[str, tuple[str, str]] = {}
 
     @property
     def broken(self) -> tuple[str, ...]:
         """Why Python modules could not be taken, each with file and line."""
         return tuple(self._registry.broken.values())
+
+    def as_kept(self, sources: Iterable[SourceText]) -> Library:
+        """The same with documents as they were when a run was started; Python is that of today."""
+        kept = copy.copy(self)
+        texts = {own.name: (own.text, own.origin) for own in sources if not own.module}
+        kept._kept = {**self._kept, **texts}  # noqa: SLF001 - another of the same
+        return kept
 
     def names(self) -> tuple[str, ...]:
         """The names that can be run, sorted. Reads the directory."""
@@ -141,6 +150,8 @@ class Library:
         Raises:
             InputError: There is no such sequence, or its file can't be read.
         """
+        if name in self._kept:
+            return self._kept[name]
         file = self._find(name)
         try:
             return file.read_text(encoding="utf-8"), file.name

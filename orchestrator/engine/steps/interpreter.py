@@ -40,7 +40,7 @@ from orchestrator.language.program.nodes import (
 )
 from orchestrator.language.program.parts import Abort, Continue, OnDisconnect, Retry
 from orchestrator.ports import Journal
-from orchestrator.types import Path, Place, Severity, path_text
+from orchestrator.types import Path, Place, Point, Severity, path_text
 from orchestrator.verbs.doing import Doing
 from orchestrator.verbs.flow.leaving import EndSequence, LeaveLoop, NextPass
 from orchestrator.verbs.scope import Entry, Mark, Scope
@@ -78,8 +78,10 @@ class Interpreter:
         self.root: Scope | None = None
         """Of the document that is run; where there is none (Python), nothing can be gone back to.
         """
-        self.names: Mapping[str, object] = {}
+        self.names = Scope({})
         """What is bound in the outermost list of steps."""
+        self.as_it_was: dict[Point, dict[str, object]] = {}
+        """Of a run that goes on: what steps had found, each of which is asked for once."""
         self._marks: list[Mark] = []
         self._began: dict[tuple[Path, tuple[int, ...]], float] = {}
         """When the sub-sequences that are under way began, on the run's clock."""
@@ -96,13 +98,13 @@ class Interpreter:
     ) -> None:
         """Run a list of steps in order; a `let` in it binds for its rest.
 
-        With `entry`, begin at its mark instead of the first step.
+        With `entry`, begin at the step that it leads to instead of the first one.
         """
         first = 0
         if entry is None:
             scope = scope.child()
         else:
-            scope, first = entry.scope(), entry.index()
+            scope, first = entry.scope(scope), entry.index()
         if not place.path:
             self.names = scope
         for node in nodes[first:]:
@@ -163,8 +165,11 @@ class Interpreter:
             self._tolerate(error)
             told = (error.kind, str(error), error.pv, error.step)
             # No child: a way back into these steps counts their scopes.
-            values = {**scope, **dict(zip(OF_ERROR, told, strict=True))}
-            bound = Scope(values, scope.parent, scope.variables)
+            of_error = dict(zip(OF_ERROR, told, strict=True))
+            bound = Scope({**scope, **of_error}, scope.parent, scope.variables)
+            into = (*node.path, "on_error", *filter(None, (case[0],)), 0)
+            for name, text in of_error.items():
+                self.bound(Place(into, place.loops, place.tries), name, text, bound)
             await self.run(case[1], bound, place)
 
     async def _placed(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
@@ -294,7 +299,7 @@ class Interpreter:
 
     async def sequence(self, another: Another, do: Doing) -> None:
         """Run another sequence, to the end of its finalisers."""
-        values = {name: await do.evaluate(value) for name, value in another.args}
+        values = await self._arguments(another, do)
         place, entry = do.place, do.entry
         if another.document is None:
             program = self._calls.python(another.sequence, values)
@@ -305,10 +310,10 @@ class Interpreter:
         inner = Scope(document.arguments, do.scope)
         if entry is not None:
             entry.branch()
-            inner = entry.scope()
+            inner = entry.document(inner)
             entry.branch()
         else:
-            await self.begin_variables(document, inner)
+            await self.begin_variables(document, inner, Place((*place.path, "run"), place.loops))
         guards = () if is_finalising() else document.suspend
         here = (place.path, place.loops)
         began = self._began.get(here) if entry is not None else None
@@ -340,11 +345,24 @@ class Interpreter:
         self._forget(do.place)
         await self._leave(label, finalisers, do.scope, do.place, way_out)
 
-    async def begin_variables(self, program: Runnable, scope: Scope) -> None:
+    async def _arguments(self, another: Another, do: Doing) -> Mapping[str, object]:
+        """Those of a sub-sequence; where the run comes back into it, those that it had."""
+
+        async def values() -> dict[str, object]:
+            return {name: await do.evaluate(value) for name, value in another.args}
+
+        if all(value.constant for _, value in another.args):
+            return await values()
+        return await do.remembered("args", values)
+
+    async def begin_variables(self, program: Runnable, scope: Scope, document: Place) -> None:
         """Give the variables of a document their first values."""
         for name, operand in program.variables:
             try:
-                scope.variables[name] = await self._verbs.evaluate(operand, scope)
+                found = self.recalled(document, name)
+                value = found[0] if found else await self._verbs.evaluate(operand, scope)
+                scope.variables[name] = value
+                self.bound(document, name, value, scope)
             except OrchestratorError as error:
                 error.step = "restore" if name.startswith("_") else f"variables.{name}"
                 error.place = f"{program.origin}: {error.step}"
@@ -436,6 +454,16 @@ class Interpreter:
         told.place = f"{node.where}: {path_text(node.path)} {node.label}"
         return told
 
+    def recalled(self, place: Place, name: str) -> tuple[object, ...]:
+        """What the step here had found when the run was there before it went on; () = nothing."""
+        found = self.as_it_was.get((place.path, place.loops))
+        return (found.pop(name),) if found and name in found else ()
+
+    def bound(self, place: Place, name: str, value: object, scope: Scope) -> None:
+        """The step here has bound a name in its list, or given a variable a value."""
+        if scope.lineage()[0] is self.root and not is_finalising():
+            self._journal.binds(place, name, value, variable=name in scope.variables)
+
     def mark(self, place: Place, scope: Scope) -> None:
         """A rewind may start again from here."""
         if (
@@ -446,7 +474,7 @@ class Interpreter:
             return  # no way leads back into finalisers, into branches, into what Python runs
         self._marks = [mark for mark in self._marks if mark.path != place.path]
         # A copy: what is bound later is bound again when the run goes on from here.
-        self._journal.sync()
+        self._journal.passed(place)
         at_mark = scope.copied()
         shared = {id(own.variables): own.variables for own in scope.lineage()}
         variables = tuple((own, dict(own)) for own in shared.values())

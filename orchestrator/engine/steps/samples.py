@@ -50,6 +50,14 @@ class Samples(Mapping[str, Floats]):
             self._columns.setdefault(name, Column()).append(value)
         self.points += 1
 
+    def take_over(self, data: Mapping[str, Floats], points: int) -> None:
+        """Begin with rows that were taken before the run went on."""
+        for name, values in data.items():
+            column = self._columns[name] = Column()
+            for value in values:
+                column.append(value)
+        self.points = points
+
 
 class Recording:
     """Implements `verbs.doing.Recording`: each update of some channels goes to the recorder."""

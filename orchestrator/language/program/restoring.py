@@ -25,6 +25,12 @@ class Restoring:
 
 
 NOTHING_BACK = Restoring()
+_RESTORED = "_restored"
+
+
+def is_restored(name: str) -> bool:
+    """Whether a name is one of those by which a value is remembered that is to be put back."""
+    return name.startswith(_RESTORED)
 
 
 def compile_restore(
@@ -56,7 +62,7 @@ def _remembered(
     channel = context.channel((*path[:-1], "pv"), item.pv)
     if not channel:
         return ""
-    name = "_".join(["_restored", *map(str, path)])
+    name = "_".join([_RESTORED, *map(str, path)])
     context.notes.reads.add(channel)
     values.append((name, reading(channel)))
     return name

@@ -35,6 +35,8 @@ def chained_rows(config: Config) -> Iterator[ChainedRow]:
         yield _row(config, fields.CHAIN_RECONNECTS, ioc.name)
         for channel in ioc.channels.values():
             yield from _channel_rows(config, channel)
+    for own in config.own:
+        yield row(config.prefix, fields.DATA, own, None)
 
 
 def data_waveform(length: int, units: str | bytes = "", precision: int | None = None) -> Any:

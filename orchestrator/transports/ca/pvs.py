@@ -218,7 +218,7 @@ def _numeric(known: Metadata) -> dict[str, Any]:
     return about
 
 
-OWN = tuple(field for field in fields.ALL if not (field.is_of_ioc or field.is_of_channel))
+OWN = tuple(f for f in fields.ALL if not (f.is_of_ioc or f.is_of_channel or f.is_own))
 """The fields of which the service has one."""
 
 

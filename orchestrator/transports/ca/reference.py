@@ -47,8 +47,8 @@ def _table(config: Config) -> PVTable:
 def type_text(field: Field) -> str:
     """The type of a field's PV as clients see it."""
     known = field.metadata
-    if field == fields.MON:
-        return "as the channel"
+    if field in (fields.MON, fields.OWN):
+        return "as the channel" if field == fields.MON else "as configured"
     if known.text:
         return f"long string ({known.count})"
     if known.labels:

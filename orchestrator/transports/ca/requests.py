@@ -46,6 +46,19 @@ class Requests:
         if reply.error:
             raise PutError(reply.error)
 
+    async def put(self, own: str, value: object) -> None:
+        """Put an own PV for the client whose put is being served.
+
+        Returns as `ask` does, but for that a client that does not wait is answered as late.
+
+        Raises:
+            PutError: It can't be put, or can't hold the value.
+        """
+        put = current_put()
+        await self._api.put(own, value, self._caller(put.owner))
+        if put.waiting:
+            await put.updates_sent()
+
     def _admit(self, owner: str) -> None:
         """Refuse a text of CMD while too many are unanswered; one refusal at a time is told."""
         if len(self._texts) >= _MOST:

@@ -17,6 +17,7 @@ from orchestrator.ioc import IocServer
 from orchestrator.transports.ca.chained import ChainedRow, chained_rows, data_waveform, row
 from orchestrator.transports.ca.lazy import LazyPVs
 from orchestrator.transports.ca.mirrors import describe, make_mirror, shape, take_metadata, units_of
+from orchestrator.transports.ca.puttable import make_own
 from orchestrator.transports.ca.pvs import ServicePVs, escaped
 from orchestrator.transports.ca.requests import Requests
 from orchestrator.transports.ca.stats import Stats
@@ -57,6 +58,10 @@ class PVTable:
         self._unfit: set[tuple[Field, str]] = set()
         for one in chained_rows(config):
             self._add(one)
+        for own in config.own.values():
+            self._known[own.name] = own.metadata
+            pv = make_own(own, requests, self.service.writers)
+            self._add(row(config.prefix, fields.OWN, own.name, pv))
 
     async def publish(self, update: Update, server: IocServer) -> None:
         """Write one update to its PV; one that does not fit marks the PV INVALID."""
@@ -105,7 +110,7 @@ class PVTable:
 
     def _held(self, channel: Any, update: Update) -> Update:
         """The same; a number of ours beyond 32 bits is shown as the largest one, in alarm."""
-        if update.field == fields.MON or not isinstance(channel, ca.ChannelInteger):
+        if update.field in (fields.MON, fields.OWN) or not isinstance(channel, ca.ChannelInteger):
             return update  # a mirror shows what the channel has, or is INVALID
         value = held(update.value)
         if value is update.value:

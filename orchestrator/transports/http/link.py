@@ -46,6 +46,8 @@ _MESSAGES_S = 0.05
 _MOST_ASKED = 256
 """Questions that are answered at the same time; the next one is not read before."""
 
+_OWN = "own."
+
 _BEGIN = (Verb.RUN, Verb.SUBMIT)
 
 
@@ -180,7 +182,10 @@ class HttpLink:
 
     async def _put(self, frame: Frame) -> Frame:
         name, value = frame["name"], frame["value"]
-        await self._behind.put(name, value, frame["timeout"])
+        if name.startswith(_OWN):  # they are put as by Channel Access: some are for sequences only
+            await self._api.put(name, value, Caller(frame["owner"]))
+        else:
+            await self._behind.put(name, value, frame["timeout"])
         log.info("channel put", channel=name, value=f"{value!r:.200}", by=frame["owner"])
         return {}
 

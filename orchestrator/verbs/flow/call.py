@@ -104,4 +104,4 @@ class CallNode(Node):
         finally:
             do.world.outdated()
         if self.variable is not None:
-            do.scope[self.variable] = result
+            do.bind(self.variable, result)

@@ -45,11 +45,16 @@ class GroupNode(Node):
     def inside(self) -> InOrder:
         return InOrder(self.body, self.restoring.steps)
 
+    @property
+    def takes_time(self) -> bool:
+        """Whether the journal tells when it is left: what is put back then is owed until that."""
+        return bool(self.restoring.steps)
+
     async def run(self, do: Doing) -> None:
         if not self.restoring.steps:
             await do.steps(self.body)
             return
         for name, operand in self.restoring.values:
             if name not in do.scope:  # else it is another try, or a way back into it
-                do.scope[name] = await do.value(operand)
+                await do.find(name, operand)
         await do.course.finalised(self.label, self.body, self.restoring.steps, do)

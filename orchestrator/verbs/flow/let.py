@@ -54,4 +54,4 @@ class LetNode(Node):
 
     async def run(self, do: Doing) -> None:
         for name, operand in self.bindings:
-            do.scope[name] = await do.value(operand)
+            do.bind(name, await do.value(operand))

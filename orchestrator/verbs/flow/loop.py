@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, PlainValidator, StrictBool, StrictStr, WithJsonSchema, model_validator
 
-from orchestrator.errors import InputError
+from orchestrator.errors import ExpressionError, InputError
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand, constant_value
 from orchestrator.language.foresight.counting import count_steps
@@ -259,7 +259,7 @@ class LoopNode(Node):
             await self._while(self.points.condition, do)
             return
         await do.begin(self.puts)
-        points = await _points_of(self.points, do)
+        points = await self._points(do)
         last, loops = len(points) - 1, do.place.loops
         backwards = self.serpentine and loops and loops[-1] % 2
         first = 0 if do.entry is None else do.entry.loop()
@@ -274,6 +274,12 @@ class LoopNode(Node):
             do.entry = None
         if clock is not None:
             clock.ended()
+
+    async def _points(self, do: Doing) -> Sequence[object]:
+        """All of them, those that they were where the run comes back into their midst."""
+        if all(operand.constant for operand in _operands(self.points)):
+            return _made(self.points, await _given(self.points, do))
+        return _made(self.points, await do.remembered("points", lambda: _given(self.points, do)))
 
     async def _while(self, condition: Operand, do: Doing) -> None:
         index = 0 if do.entry is None else do.entry.loop()
@@ -305,9 +311,11 @@ class LoopNode(Node):
         Returns whether there may be another one.
         """
         inner = do.inside((index,))
-        if self.variable is not None:
-            inner.scope[self.variable] = point
-        if inner.entry is None and self.target is not None:
+        if self.variable in self.assigns:
+            inner.bind(str(self.variable), point)
+        elif self.variable is not None:
+            inner.scope[self.variable] = point  # it follows from the number of the pass
+        if (inner.entry is None or inner.entry.afresh) and self.target is not None:
             put = partial(inner.put, self.puts, self.timeout)
             await do.course.approach(self, inner.place, put)
         try:
@@ -350,18 +358,44 @@ class Clock:
             self._do.world.tell(text, Severity.MINOR)
 
 
-async def _points_of(points: Points, do: Doing) -> Sequence[object]:
-    """All points of a loop that is not `while`."""
+def _operands(points: Points) -> tuple[Operand, ...]:
+    """What says which points a loop has that is not `while`."""
     match points:
         case Count(count):
-            return range(int(await do.number(count)))
+            return (count,)
         case Listed(values):
-            listed = await do.evaluate(values)
+            return (values,)
+        case Range(start, stop, step, num):
+            return tuple(operand for operand in (start, stop, step, num) if operand is not None)
+        case While():
+            raise AssertionError("has no points")
+
+
+async def _given(points: Points, do: Doing) -> list[object]:
+    """The values of these."""
+    return [await do.evaluate(operand) for operand in _operands(points)]
+
+
+def _made(points: Points, given: list[object]) -> Sequence[object]:
+    """All points of a loop that is not `while`, by those values."""
+    match points:
+        case Count():
+            return range(_whole(given[0]))
+        case Listed():
+            listed = given[0]
             if not isinstance(listed, list | np.ndarray):
                 raise InputError(f"the values of a loop have to be a list, not {listed!r}")
             return list(listed)
-        case Range(start, stop, step, num, to_the_end):
-            fields = [o and await do.evaluate(o) for o in (start, stop, step, num)]
+        case Range(_, _, step, num, to_the_end):
+            values = iter(given)
+            fields = [next(values), next(values), step and next(values), num and next(values)]
             return range_points(*fields, to_the_end=to_the_end)
         case While():
             raise AssertionError("has no points")
+
+
+def _whole(count: object) -> int:
+    """How many passes that are."""
+    if isinstance(count, bool) or not isinstance(count, int | float):
+        raise ExpressionError(f"the count of a loop has to be a number, not {count!r}")
+    return int(count)

@@ -62,4 +62,4 @@ class RaceNode(Node):
             do.course.mark(do.place, do.scope)  # all of it begins again: no way leads into a branch
         first = await do.course.first(self.branches, do.scope, do.place)
         if self.variable is not None:
-            do.scope[self.variable] = self.branches[first].label
+            do.bind(self.variable, self.branches[first].label)

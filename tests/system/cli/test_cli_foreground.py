@@ -220,6 +220,42 @@ def test_two_runs_in_one_folder_go_side_by_side_and_a_command_asks_which(shell: 
     assert not left.exists()
 
 
+def test_a_run_that_was_killed_is_told_by_status_and_by_the_next_run(shell: Shell) -> None:
+    running = shell.start("run", "slow")
+    running.until_says("waiting")
+    running.interrupt(signal.SIGKILL)
+    running.finish()
+    told = "was interrupted: in steps[1] long delay; no put was in flight; finalisers have not run"
+    service = shell.start("serve", "--interfaces", "127.0.0.1", "--port", "0", "--prefix", "FAR:")
+    service.until_says("serving")
+    status = shell.run("status")
+    assert "outcome: Interrupted" in status.lines
+    assert "finalisers have not run" in status.out
+    service.interrupt(signal.SIGTERM)
+    assert service.finish().code == 0
+    status = shell.run("status")  # of no service
+    assert status.code == 4
+    assert told in status.err
+    as_json = shell.run("run", "wrong", "--json")  # refused before it is a run
+    assert as_json.code == 2
+    as_json = shell.run("run", "quick", "--json")
+    assert as_json.json["status"] == "Success"
+    assert told in as_json.err
+    done = shell.run("run", "quick")
+    assert "interrupted" not in done.out + done.err
+
+
+def test_the_next_run_tells_people_of_one_that_was_killed(shell: Shell) -> None:
+    running = shell.start("run", "slow")
+    running.until_says("waiting")
+    running.interrupt(signal.SIGKILL)
+    running.finish()
+    done = shell.run("run", "quick")
+    assert done.code == 0
+    assert "the run slow" in done.out
+    assert "was interrupted: in steps[1] long delay" in done.out
+
+
 def test_a_service_in_the_folder_is_found_wherever_it_serves(shell: Shell) -> None:
     service = shell.start("serve", "--interfaces", "127.0.0.1", "--port", "0", "--prefix", "FAR:")
     service.until_says("serving")

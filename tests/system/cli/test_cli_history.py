@@ -81,3 +81,58 @@ def test_what_is_not_there_or_not_understood_is_an_error(
     finished = shell.run(*arguments)
     assert (finished.code, finished.out, answer in finished.err) == (2, "", True)
     assert not finished.noise
+
+
+PEAK = """\
+parameters: {points: {default: 9, type: int}, stop: 1.0}
+steps:
+  - set: {pv: shutter.state, value: Open, readback: shutter.state_rbv, timeout: 5}
+  - set: {pv: det.exposure, value: 0.01}
+  - loop: {pv: stage.x, from: -1, to: $(stop), num: $(points), readback: stage.x_rbv, timeout: 30}
+    do:
+      - set: {pv: det.acquire, value: 1}
+      - sample: [stage.x_rbv, det.counts]
+"""
+
+
+def test_yesterdays_run_is_drawn_over_todays_compared_exported_and_repeated(shell: Shell) -> None:
+    shell.write("sequences/peak.yaml", PEAK)
+    first = shell.run("run", "peak", "points=9")
+    assert first.code == 0
+    shown = first.lines[-1].removeprefix("see it again: orchestrator ").split(",")[0].split()
+    drawn = shell.run(*shown)
+    assert (drawn.code, "det.counts" in drawn.out) == (0, True)
+    yesterday = shown[1]
+    shell.write("sequences/peak.yaml", "steps: [{log: another one}]")
+    repeated = shell.run("again", yesterday, "points=11", "--json", timeout=60)
+    assert (repeated.code, repeated.json["points"]) == (0, 11)
+    facts = shell.run("show", "last:peak", "--json").json
+    assert (facts["repeats"], facts["arguments"]) == (yesterday, {"points": 11, "stop": 1.0})
+    assert f"repeats     {yesterday}" in shell.run("show", "last").out
+    over = shell.run("plot", "last", "--over", yesterday, "--fit", "gauss", "--json").json
+    assert [len(series["x"]) for series in over[0]["series"]] == [11, 9]
+    assert over[0]["x_label"] == "stage.x_rbv (mm)"
+    assert all(-1.5 < series["center"] < 1.5 for series in over[0]["series"])
+    both = shell.run("plot", "last", "--over", yesterday, "--png", "a.png", "--html", "a.html")
+    assert (both.code, both.lines) == (0, ["written: a.png", "written: a.html"])
+    assert (shell.folder / "a.png").read_bytes().startswith(b"\x89PNG")
+    compared = shell.run("compare", yesterday, "last")
+    assert (compared.code, "≠ points" in compared.out) == (0, True)
+    assert shell.run("export", yesterday, "--format", "json", "--out", "rows.json").code == 0
+    assert '"det.counts"' in (shell.folder / "rows.json").read_text()
+
+
+def test_a_run_under_way_is_followed_to_its_end(shell: Shell) -> None:
+    shell.write("sequences/peak.yaml", PEAK)
+    running = shell.start("run", "peak", "points=31")
+    running.until_says("sample stage.x_rbv")
+    followed = shell.run("plot", "last", "--follow", "--json", timeout=60)
+    assert running.finish().code == 0
+    assert [len(series["x"]) for series in followed.json[0]["series"]] == [31]
+
+
+def test_what_can_not_be_run_again_is_told_before_anything_is_started(shell: Shell) -> None:
+    assert shell.run("run", "quick").code == 0
+    finished = shell.run("again", "last", "b=1")
+    assert (finished.code, "'b'" in finished.err or " b" in finished.err) == (2, True)
+    assert len(shell.run("history", "--json").json) == 1

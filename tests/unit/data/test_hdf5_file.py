@@ -493,6 +493,7 @@ async def test_csv_keeps_them_in_files_of_their_own(tmp_path: Path) -> None:
     recorder.baseline("start", {"a": Reading("a", 1.5, 1.0), "b": None})
     for number in range(2):
         recorder.update(Reading("a", number, float(number)))
+        recorder.row(Place(), {f"late{number}": Reading(f"late{number}", 1.0, 1.0)})
     assert await recorder.close(RunStatus.SUCCESS) == ""
     files = {file.name: file.read_text() for file in (tmp_path / "runs/1").iterdir()}
     assert files["data-baseline.csv"].splitlines() == [

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.data import RunRecords
+from orchestrator.data import Interrupted, RunRecords
 from orchestrator.data.journal import buffer as buffers
 from orchestrator.data.journal import file as files
 from orchestrator.data.journal.buffer import left_over, new_buffer
@@ -99,7 +99,7 @@ async def test_a_journal_tells_a_run_from_its_first_line_to_its_last(tmp_path: P
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from orchestrator.data import RunRecords
+from orchestrator.data import Interrupted, RunRecords
 from orchestrator.types import Place, RunHeader
 
 async def main():
@@ -114,13 +114,19 @@ asyncio.run(main())
 """
 
 
+def look_back(records: RunRecords) -> list[Interrupted]:
+    """As a service does that starts."""
+    records.left_queue()
+    return records.interrupted()
+
+
 @pytest.mark.parametrize("lines", [1, 1000, 200_000])
 def test_a_service_that_is_killed_loses_no_line(tmp_path: Path, lines: int) -> None:
     """As fast as they come; the files are not there yet where there are few."""
     command = [sys.executable, "-c", KILLED, str(tmp_path), str(lines)]
     done = subprocess.run(command, check=False, timeout=100, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (-9, "")
-    RunRecords(tmp_path, no_trouble).look_back()
+    look_back(RunRecords(tmp_path, no_trouble))
     header, *steps = entries_of(tmp_path / "runs" / "1")
     assert header["event"] == "run"
     assert [step["loops"] for step in steps] == [[number] for number in range(lines)]
@@ -141,7 +147,7 @@ async def test_the_index_is_made_anew_from_the_folders(tmp_path: Path) -> None:
         for name in ("index.db-wal", "index.db-shm"):
             (tmp_path / name).unlink(missing_ok=True)
         (tmp_path / "runs" / "nothing").mkdir(exist_ok=True)
-        records.look_back()
+        look_back(records)
         assert index_of(tmp_path) == [
             ("0", "scan", "Success"),
             ("1", "scan", "Success"),
@@ -286,17 +292,17 @@ def test_what_is_left_of_a_store_that_is_gone_is_given_up_after_a_day(tmp_path: 
     records = RunRecords(tmp_path / "other", no_trouble)
     day = left.stat().st_mtime - 2 * 86400
     os.utime(left, (day, day))
-    records.look_back()
+    look_back(records)
     assert left.exists(), "its process lives"
     buffer.close(keep=True)
-    records.look_back()
+    look_back(records)
     assert left.exists(), "its store is there, and may be asked for"
     gone.rmdir()
     os.utime(left)
-    records.look_back()
+    look_back(records)
     assert left.exists(), "the store may come back"
     os.utime(left, (day, day))
-    records.look_back()
+    look_back(records)
     assert not left.exists()
 
 

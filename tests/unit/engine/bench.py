@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.config import ChainConfig, ChannelConfig, Config, StopChannel, names_of
+from orchestrator.data import RunRecords
 from orchestrator.device import Device
 from orchestrator.engine import Engine, Library
 from orchestrator.engine.sequences.registry import NOTHING_REGISTERED, Registry
@@ -22,7 +23,7 @@ from orchestrator.language.names import ServerChannels
 from orchestrator.language.program.nodes import Suspender
 from orchestrator.language.text.indices import parse_indices
 from orchestrator.language.text.trajectory import Trajectory, parse_trajectory
-from orchestrator.ports import NoJournal
+from orchestrator.ports import NoJournal, NothingKept
 from orchestrator.queues import MergeQueue, pull_queue, push_queue, request_queue
 from orchestrator.types import (
     Command,
@@ -33,6 +34,7 @@ from orchestrator.types import (
     PullItem,
     PushItem,
     Reading,
+    Recovery,
     Reply,
     RunEnded,
     RunHeader,
@@ -134,7 +136,7 @@ class MemoryRecorder:
         return self.fault
 
 
-class MemoryStore:
+class MemoryStore(NothingKept):
     """Makes recorders and keeps them."""
 
     def __init__(self) -> None:
@@ -254,7 +256,9 @@ class Bench:
         library: Library | None = None,
         rooms: Rooms = SHARED,
         wall: Callable[[], datetime] | None = None,
+        records: RunRecords | None = None,
     ) -> None:
+        """`records`: keeps the runs on disk, in place of memory."""
         self.config = config
         keep_all = frozenset(c.name for c in config.channels.values() if c.keep_all)
         self.pull: MergeQueue[PullItem] = pull_queue(keep_all)
@@ -264,6 +268,7 @@ class Bench:
         self.servers: dict[str, SimServer] = {}
         self.device = Device(config)
         self.store = MemoryStore()
+        self.records = records
         self.published: list[PushItem] = []
         self.events: list[object] = []
         self.puts_at_abort: dict[str, int] = {}
@@ -283,7 +288,7 @@ class Bench:
             self.device.table,
             self.sim,
             self,
-            self.store,
+            records or self.store,
             wall,
             library or Library(config.sequences, names, registry),
             tuple(suspenders),
@@ -291,6 +296,8 @@ class Bench:
         )
 
     def offer(self, item: Any) -> None:
+        if self.records is not None:
+            self.records.heard(item)
         self.events.append(item)
         self.pull.offer(item)
         aborting = isinstance(item, StateChanged) and item.state is RunState.ABORTING
@@ -345,6 +352,13 @@ class Bench:
         )
         self.pull.offer(command)
 
+    async def recover(self, run_id: str, start: str = "", *loops: int, **how: bool) -> Any:
+        """Go on with a run, and return its last event."""
+        self._ended = asyncio.get_running_loop().create_future()
+        recovery = Recovery(run_id, start, loops, **how)
+        self.pull.offer(Command(Verb.START, 1, text=run_id, recovery=recovery))
+        return await self.ended()
+
     async def ended(self) -> RunEnded | RunRefused:
         assert self._ended is not None
         async with asyncio.timeout(100_000):
@@ -386,10 +400,11 @@ async def bench(
     rooms: Rooms = SHARED,
     absent: Collection[str] = (),
     wall: Callable[[], datetime] | None = None,
+    records: RunRecords | None = None,
     **options: Any,
 ) -> AsyncIterator[Bench]:
     """A working bench; its channels exist, connected, at 0.0, but for the absent ones."""
-    it = Bench(make_config(**options), suspenders, registry, library, rooms, wall)
+    it = Bench(make_config(**options), suspenders, registry, library, rooms, wall, records)
     async with asyncio.TaskGroup() as tasks:
         working = [
             tasks.create_task(it.device.run(it.pull, it.push, it.requests), name="device"),

@@ -68,7 +68,7 @@ async def test_a_run_is_listed_with_what_became_of_it(tmp_path: Path) -> None:
     (run,) = PastRuns(tmp_path).runs(Wanted())
     assert (run.run_id, run.owner, run.outcome, run.points) == (run_id(2), "me@here", "Failed", 3)
     assert (run.message, run.started) == ("as align", NOON + timedelta(minutes=2))
-    assert run.data_file.endswith(".csv")
+    assert run.data_file.endswith("/data.h5")
     assert run.seconds is not None
 
 

@@ -1,0 +1,118 @@
+"""The queue of runs, kept as a run is: in a journal whose last line tells what waits."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from orchestrator.data.journal import entries
+from orchestrator.data.journal.buffer import LineBuffer, new_buffer
+from orchestrator.data.journal.file import JournalFile
+from orchestrator.data.journal.reader import last_entry
+from orchestrator.errors import InputError
+from orchestrator.types import QueueChanged, QueueLeft, RunStatus
+from orchestrator.types.event_json import event_of
+
+log = structlog.get_logger(__name__)
+
+_BUFFER = 1 << 20
+"""Bytes of lines that may wait for the disk."""
+_FILES = 3
+"""Files that it has at most; only the last line counts."""
+_KILLED = f"{RunStatus.INTERRUPTED.value}: its service was killed"
+
+
+class QueueJournal:
+    """Keeps the queue of one service, in a folder of its own for each service that changes it."""
+
+    def __init__(self, store: Path, lost: Callable[[str], None]) -> None:
+        """Nothing is made before the first change.
+
+        Args:
+            store: Its directory.
+            lost: Called in a thread, once, with why the queue can't be kept.
+        """
+        self._store = store
+        self._folder = store / "queue"
+        self._lost = lost
+        self._kept = QueueChanged((), held=False, autostart=True)
+        self._former: list[Path] = []
+        """Of services before: needed until there is one of our own."""
+        self._next = 1
+        self._file: JournalFile | None = None
+
+    def left(self) -> QueueLeft | None:
+        """What waited when the last service ended. Reads files: not for the event loop.
+
+        One that was under way then waits again, as the first: it did not end well.
+
+        Raises:
+            InputError: It can't be read.
+        """
+        if not self._folder.is_dir():
+            return None
+        there = sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdecimal())
+        self._next = there[-1] + 1 if there else 1
+        for number in reversed(there):
+            folder = self._folder / str(number)
+            last = _last_state(folder)
+            self._former.append(folder)
+            if last is not None:
+                self._kept = last
+                return _left(last)
+        return None
+
+    def keep(self, queue: QueueChanged) -> None:
+        """The queue is another one now; a service that is killed does not lose it."""
+        if queue == self._kept:
+            return
+        self._kept = queue
+        line = entries.run_event(queue)
+        if self._file is not None:
+            self._file.append(line)
+        else:
+            self._file = self._begin(line)
+
+    def _begin(self, line: bytes) -> JournalFile:
+        folder = self._folder / str(self._next)
+        buffer = new_buffer(_BUFFER, self._store)
+        forget, free = self._forget, LineBuffer.close
+        file = JournalFile(folder, buffer, self._lost, forget, free, files=_FILES)
+        file.begin(line)
+        return file
+
+    def _forget(self, _folder: Path) -> None:
+        """Called in the thread when there is a line of our own: those before are not needed."""
+        while self._former:
+            shutil.rmtree(self._former.pop(), ignore_errors=True)
+
+    def close(self) -> None:
+        """Nothing follows."""
+        if self._file is not None:
+            self._file.close()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the disk. Blocks: not for the loop."""
+        if self._file is not None:
+            self._file.thread.join(timeout)
+
+
+def _last_state(folder: Path) -> QueueChanged | None:
+    try:
+        entry = last_entry(folder)
+        event = event_of(entry) if entry is not None and entry.get("event") else None
+    except (InputError, OSError, ValueError, KeyError, TypeError) as error:
+        text = f"the queue of runs that was left can't be read: {folder}: {error}"
+        raise InputError(text) from error
+    return event if isinstance(event, QueueChanged) else None
+
+
+def _left(last: QueueChanged) -> QueueLeft | None:
+    waiting = last.waiting
+    if last.running is not None:
+        waiting = (replace(last.running, ended=_KILLED), *waiting)
+    return QueueLeft(waiting, last.autostart) if waiting else None

@@ -1,0 +1,243 @@
+"""What is told of runs that were killed, and to whom; the queue of runs that comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from orchestrator.data import LookBack, RunRecords
+from orchestrator.data.journal import QueueJournal, entries
+from orchestrator.data.journal.interrupted import interrupted_run
+from orchestrator.errors import InputError
+from orchestrator.types import (
+    Place,
+    QueueChanged,
+    QueuedRun,
+    QueueLeft,
+    RunEnded,
+    RunHeader,
+    RunInterrupted,
+    RunStatus,
+    Told,
+    Value,
+)
+
+SET = Place(("steps", 0, "do", 1), (3, 7))
+
+
+def no_trouble(why: str) -> None:
+    raise AssertionError(why)
+
+
+def journal_of(
+    folder: Path, lines: Iterable[bytes], header: Mapping[str, Any] | None = None
+) -> Path:
+    facts = {"run_id": folder.name, "name": "scan", "lane": "main", "how": "START"}
+    folder.mkdir(parents=True)
+    first = {"t": 1.0, "event": "run", "format": 1, **facts, **(header or {})}
+    text = json.dumps(first).encode() + b"\n" + b"".join(lines)
+    (folder / "journal.jsonl").write_bytes(text)
+    return folder
+
+
+def leaves(put: int, step: int, value: Value = 1.5, *, completion: bool = True) -> bytes:
+    return entries.put_leaves(put, step, "stage.x", value, completion=completion)
+
+
+ENTERED = entries.step_entered(1, SET, "set stage.x")
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        ([], "before its first step: nothing was put"),
+        ([ENTERED], "in steps[0].do[1] 3 7 set stage.x; no put was in flight; finalisers have not"),
+        (
+            [ENTERED, leaves(1, 1)],
+            "; the put of 1.5 to stage.x had left, its completion was not seen; finalisers",
+        ),
+        (
+            [ENTERED, leaves(1, 1, np.arange(100.0))],
+            "the put of an array <f8[100] to stage.x had left",
+        ),
+        (
+            [ENTERED, leaves(1, 1), entries.put_ended(1, "completed", "")],
+            "; the put of 1.5 to stage.x was completed; finalisers have not run",
+        ),
+        (
+            [ENTERED, leaves(1, 1, completion=False)],
+            "the put of 1.5 to stage.x was on its way, without completion",
+        ),
+        (
+            [ENTERED, entries.step_left(1, "done", "")],
+            "after steps[0].do[1] 3 7 set stage.x; no put was in flight; finalisers have not run",
+        ),
+        (
+            [
+                entries.step_entered(1, Place(("steps", 0)), "parallel"),
+                entries.step_entered(2, Place(("steps", 0, "parallel", 0)), "delay"),
+                entries.step_entered(3, Place(("steps", 0, "parallel", 1)), "set stage.x"),
+                leaves(1, 3),
+            ],
+            "in steps[0].parallel[0] delay, steps[0].parallel[1] set stage.x; the put of",
+        ),
+        (
+            [
+                ENTERED,
+                leaves(1, 1),
+                entries.step_left(1, "failed", ""),
+                entries.step_entered(2, Place(("finally", 0)), "set shutter"),
+            ],
+            "in finally[0] set shutter; the put of 1.5 to stage.x had left, its completion was "
+            "not seen; finalisers were under way",
+        ),
+        (
+            [ENTERED, leaves(1, 1), b'{"t":2.0,"event":"attempt"}\n'],
+            "after steps[0].do[1] 3 7 set stage.x; no put was in flight; finalisers have not run",
+        ),
+        (
+            [ENTERED, leaves(1, 1), entries.left_out(3)],
+            "no put was in flight; finalisers have not run; lines of its journal are missing",
+        ),
+    ],
+)
+def test_where_a_run_was_killed_is_told(tmp_path: Path, lines: list[bytes], text: str) -> None:
+    assert text in interrupted_run(journal_of(tmp_path / "1", lines)).text
+
+
+# To whom ----------------------------------------------------------------------------------------
+
+
+def begin(records: RunRecords, run_id: str, how: str = "START", status: str = "") -> None:
+    """A run that has ended so; with no status it is killed."""
+    if not status:
+        records_folder = records._journals._runs / run_id
+        journal_of(records_folder, [], {"how": how})
+        return
+    records.open(RunHeader(run_id, "scan", how=how))
+    records.heard(RunEnded(run_id, RunStatus(status), "", 0))
+
+
+async def told(store: Path, *, foreground: bool) -> list[str]:
+    records = RunRecords(store, no_trouble, foreground=foreground)
+    records.left_queue()
+    return [run.run_id for run in records.interrupted()]
+
+
+async def test_each_kind_is_told_until_one_of_its_kind_has_run_since(tmp_path: Path) -> None:
+    records = RunRecords(tmp_path, no_trouble)
+    assert await told(tmp_path, foreground=False) == []
+    killed = "20200101T000000.000Z-aa"
+    begin(records, killed)
+    for foreground in (True, False, True, False):
+        assert await told(tmp_path, foreground=foreground) == [killed]
+    begin(records, "30000101T000000.000Z-aa", "run", "Success")
+    await records.close()
+    assert await told(tmp_path, foreground=True) == []
+    assert await told(tmp_path, foreground=False) == [killed]
+    records = RunRecords(tmp_path, no_trouble)
+    begin(records, "30000101T000001.000Z-aa", "queue", "Failed")
+    await records.close()
+    assert await told(tmp_path, foreground=False) == []
+
+
+async def test_what_was_killed_together_is_told_together(tmp_path: Path) -> None:
+    """One of them began later; that it was begun does not mean that it has told of the other."""
+    records = RunRecords(tmp_path, no_trouble)
+    both = ["20200101T000000.000Z-aa", "20200101T000001.000Z-aa"]
+    for run_id in both:
+        begin(records, run_id, "run")
+    assert await told(tmp_path, foreground=True) == both
+
+
+async def test_a_service_shows_the_last_one_and_names_the_others(tmp_path: Path) -> None:
+    records = RunRecords(tmp_path, no_trouble)
+    for run_id in ("20200101T000000.000Z-aa", "20200101T000001.000Z-aa"):
+        begin(records, run_id)
+    offered: list[object] = []
+    async with LookBack(records, offered.append, foreground=False).running():
+        (shown,) = offered
+    assert isinstance(shown, RunInterrupted)
+    assert shown.run_id == "20200101T000001.000Z-aa"
+    assert "before its first step" in shown.message
+    assert "interrupted before: scan 20200101T000000.000Z-aa" in shown.message
+
+
+# The queue --------------------------------------------------------------------------------------
+
+A, B = QueuedRun(3, "a", {"x": "1"}, "me@here"), QueuedRun(4, "b", {}, "me@here")
+
+
+def queue_of(store: Path, *changes: QueueChanged) -> QueueLeft | None:
+    """What comes back where a service has had these changes, and was killed."""
+    journal = QueueJournal(store, no_trouble)
+    journal.left()
+    for change in changes:
+        journal.keep(change)
+    journal.close()
+    journal.join(10)
+    return QueueJournal(store, no_trouble).left()
+
+
+def changed(*waiting: QueuedRun, running: QueuedRun | None = None) -> QueueChanged:
+    return QueueChanged(waiting, held=False, autostart=True, running=running)
+
+
+def test_the_queue_comes_back_as_it_was_left(tmp_path: Path) -> None:
+    assert queue_of(tmp_path) is None
+    assert not (tmp_path / "queue").exists(), "nothing is made of nothing"
+    assert queue_of(tmp_path, changed(A), changed(A, B)) == QueueLeft((A, B))
+    assert queue_of(tmp_path) == QueueLeft((A, B)), "also if nothing has happened to it"
+    assert queue_of(tmp_path, changed(B)) == QueueLeft((B,))
+    assert queue_of(tmp_path, changed()) is None
+
+
+def test_a_run_that_was_under_way_waits_again_in_front(tmp_path: Path) -> None:
+    left = queue_of(tmp_path, changed(A, B), changed(B, running=A))
+    assert left is not None
+    first, second = left.waiting
+    assert (first.number, first.args, second) == (3, {"x": "1"}, B)
+    assert first.ended.startswith("Interrupted: ")
+
+
+def test_a_queue_that_is_long_and_changes_often_comes_back(tmp_path: Path) -> None:
+    """Lines in parts, more than the buffer holds, in more than one file."""
+    many = tuple(QueuedRun(n, "x" * 200, {"a": "ü" * 100}, "me@here") for n in range(1000))
+    changes = [changed(*many[: 990 + n % 10]) for n in range(40)]
+    assert queue_of(tmp_path, *changes, changed(*many)) == QueueLeft(many)
+
+
+def test_of_services_before_only_what_is_needed_stays(tmp_path: Path) -> None:
+    for number in range(5):
+        queue_of(tmp_path, changed(A), changed(A, replace_number(B, number + 10)))
+    assert len(list((tmp_path / "queue").iterdir())) == 1
+
+
+def replace_number(run: QueuedRun, number: int) -> QueuedRun:
+    return QueuedRun(number, run.name, run.args, run.owner)
+
+
+def test_a_queue_that_cant_be_read_is_told_and_stays(tmp_path: Path) -> None:
+    queue_of(tmp_path, changed(A))
+    (file,) = (tmp_path / "queue").glob("*/journal.jsonl")
+    file.write_text("no line\n")
+    with pytest.raises(InputError, match="queue of runs that was left can't be read"):
+        queue_of(tmp_path)
+    offered: list[object] = []
+
+    async def start() -> None:
+        records = RunRecords(tmp_path, no_trouble)
+        async with LookBack(records, offered.append, foreground=False).running():
+            records.heard(changed(B))
+            await records.close()
+
+    asyncio.run(start())
+    assert any(isinstance(item, Told) and "can't be read" in item.text for item in offered)
+    assert file.exists()
+    assert queue_of(tmp_path) == QueueLeft((B,))
