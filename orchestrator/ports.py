@@ -64,11 +64,16 @@ class View(Protocol):
         """The channel of this name; one not heard of yet is disconnected and has no reading."""
 
     def watch(
-        self, names: Iterable[str], changed: Callable[[ChannelView], None]
+        self,
+        names: Iterable[str],
+        changed: Callable[[ChannelView], None],
+        *,
+        every: bool = False,
     ) -> Callable[[], None]:
         """Call `changed` right after each reading or link change of these channels was examined.
 
         It is called from the device's loop, in order, once an item, and must not raise or wait.
+        With `every`, no update is replaced by a newer one before it was examined.
         Returns the function that ends it.
         """
 

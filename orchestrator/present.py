@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -49,6 +49,8 @@ class Present:
     """A run's sequence."""
     run_id: str = ""
     """Empty as long as a run has not begun."""
+    lanes: Sequence[str] = ()
+    """Prefixes of the PVs of a service's lanes beside the main one."""
 
     @property
     def title(self) -> str:
@@ -83,7 +85,12 @@ class Announcement:
 
 @contextmanager
 def announced(
-    store: Path, kind: Literal["service", "run"], prefix: str, address: str, name: str = ""
+    store: Path,
+    kind: Literal["service", "run"],
+    prefix: str,
+    address: str,
+    name: str = "",
+    lanes: Sequence[str] = (),
 ) -> Iterator[Announcement]:
     """Tell others, for the time of the block, that this process uses a store.
 
@@ -95,9 +102,10 @@ def announced(
         prefix: Of the PVs.
         address: host:port.
         name: Of a run's sequence, as far as it is known.
+        lanes: Prefixes of the PVs of a service's lanes beside the main one.
     """
     here, number = socket.gethostname(), os.getpid()
-    present = Present(kind, prefix, address, number, here, time.time(), name)
+    present = Present(kind, prefix, address, number, here, time.time(), name, lanes=lanes)
     try:
         file, path = _create(store / _FOLDER)
     except OSError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Container, Hashable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -139,8 +139,11 @@ class MergeQueue(Merged[T]):
             await self._idle.wait()
 
 
-def pull_queue(keep_all: frozenset[str] = frozenset()) -> MergeQueue[PullItem]:
-    """The queue in front of the device. Readings merge by channel, but for those in `keep_all`."""
+def pull_queue(keep_all: Container[str] = frozenset()) -> MergeQueue[PullItem]:
+    """The queue in front of the device. Readings merge by channel, but for those in `keep_all`.
+
+    Which these are may change at any time.
+    """
 
     def key(item: PullItem) -> Hashable | None:
         if isinstance(item, Reading) and item.channel not in keep_all:
@@ -151,10 +154,10 @@ def pull_queue(keep_all: frozenset[str] = frozenset()) -> MergeQueue[PullItem]:
 
 
 def push_queue(keep_all: frozenset[str] = frozenset()) -> MergeQueue[Any]:
-    """The queue in front of one listener, who may be the server. Updates merge by field and key.
+    """The queue in front of one listener, who may be the server.
 
-    Not those of `EDGE_FIELDS`. Of a run's steps, rows and figures the newest is kept; all other
-    events, and the answers, are.
+    Updates merge by field, key and lane, but not those of `EDGE_FIELDS`. Of a run's steps, rows and
+    figures the newest is kept; all other events, and the answers, are.
 
     Values of the mirrors of channels in `keep_all` are kept, up to a bound: a channel that is
     faster than its mirror can be served would fill the memory. Beyond they merge, and count.
@@ -167,7 +170,7 @@ def push_queue(keep_all: frozenset[str] = frozenset()) -> MergeQueue[Any]:
             return None
         if item.field in _CHANNELS and item.key in keep_all and len(queue) < _MOST_KEPT:
             return None
-        return (item.field, item.key)
+        return (item.field, item.key, item.lane)
 
     queue: MergeQueue[Any] = MergeQueue(key)
     return queue

@@ -12,6 +12,7 @@ from contextlib import (
     nullcontext,
     suppress,
 )
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -93,8 +94,8 @@ class Service:
         self.config = config
         channels = config.channels | _followed(config)
         keep_all = frozenset(c.name for c in channels.values() if c.keep_all)
-        self._pull: MergeQueue[PullItem] = pull_queue(keep_all)
-        self._device = Device(config)
+        self._device = Device(config, keep_all=keep_all)
+        self._pull: MergeQueue[PullItem] = pull_queue(self._device.table.kept)
         self._own = OwnChannels(
             config.own,
             self._pull,
@@ -111,6 +112,8 @@ class Service:
         self.where = Serving(0, (ANY,))
         """Where the PVs are served, once they are."""
         self._ending = ENDING
+        self._latest: dict[str, str] = {}
+        """The id of the last run in each lane."""
         self._announcement: Announcement | None = None
         self._server = Server(config, self.api)
         self._loop = asyncio.get_running_loop()
@@ -182,7 +185,11 @@ class Service:
     def _file_made(self, run_id: str, file: str) -> None:
         """As above."""
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._tell, FileMade(file, run_id=run_id))
+            self._loop.call_soon_threadsafe(self._tell_file, run_id, file)
+
+    def _tell_file(self, run_id: str, file: str) -> None:
+        lane = next((lane for lane, latest in self._latest.items() if latest == run_id), "")
+        self._tell(FileMade(file, run_id=run_id, lane=lane))
 
     def _tell(self, told: Told | FileMade) -> None:
         # Not by `offer`: to a recording it comes from outside, as the engine knows nothing of it.
@@ -192,6 +199,8 @@ class Service:
         """The engine's events pass here on their way to the pull queue."""
         self._records.heard(item)  # first: what is told stands in the journal
         self._outside.event(item)
+        if isinstance(item, RunStarted):
+            self._latest[item.lane] = item.run_id
         if isinstance(item, RunStarted) and self._announcement is not None:
             self._announcement.began(item.name, item.run_id)
 
@@ -343,7 +352,8 @@ class Service:
         address = f"{'127.0.0.1' if host == ANY else host}:{self._port}"
         store, prefix = self.config.store, self.config.prefix
         if foreground is None:
-            with announced(store, "service", prefix, address):
+            lanes = [f"{prefix}{name}:" for name in self.config.lanes]
+            with announced(store, "service", prefix, address, lanes=lanes):
                 yield
         else:
             with announced(store, "run", prefix, address, foreground) as self._announcement:
@@ -457,6 +467,8 @@ async def open_service(
             the recording can't be made.
     """
     configure_environment(config)
+    if foreground is not None:
+        config = replace(config, lanes={})  # these are a service's, which lives on
     for doubt in prefix_doubts(config):
         log.warning(doubt, at=key_place(config, ("prefix",)))
     with _store_of(config, foreground):

@@ -18,7 +18,7 @@ def pvs() -> Iterator[str]:
     """The service's process variables."""
     yield from part("pvs")
     rows = [row for row in reference() if not row.name.startswith("STATS:")]
-    chained = [row for row in rows if "{" in row.name]
+    chained = [row for row in rows if "{channel}" in row.name or "{ioc}" in row.name]
     for title, mine in (
         ("Commands, state and progress", [row for row in rows if row not in chained]),
         ("Chained IOCs and their channels", chained),

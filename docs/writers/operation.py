@@ -54,6 +54,8 @@ CONFIG_WORDS: Mapping[str, str] = {
     "chain.*.channels.*.buffer": "Values in its circular buffer; 0 is none.",
     "chain.*.channels.*.limits": "Whether its control limits hold for puts. `false` where a server "
     "has them for displays only, as a longout has HOPR and LOPR.",
+    "chain.*.channels.*.share": "Whether runs of several [lanes](../how-to/lanes.md) may put to it "
+    "at the same time.",
     "chain.*.channels.*.accept_invalid": "Whether a put may leave its record in INVALID alarm (an "
     "OUT link that leads nowhere): `false` fails it; it is told unless this is given.",
     "chain.*.channels.*.keep_all": "Never merge its updates, however fast they come.",
@@ -74,6 +76,13 @@ CONFIG_WORDS: Mapping[str, str] = {
     "sequences.directory": "Where sequences are found by name: `NAME.yaml`.",
     "sequences.python": "Python modules whose sequences and functions are known by name.",
     "sequences.verbs": "Python modules with [steps of your own](../how-to/write-a-step.md).",
+    "lane.*.sequence": "What runs in this [lane](../how-to/lanes.md) by itself; its `SEQ` "
+    "at first.",
+    "lane.*.args": "Arguments of that, by name; its `ARGS` at first.",
+    "lane.*.autostart": "Start it with the service.",
+    "lane.*.restart": "When it is started again: after Failed and Timeout (`on_failure`), after "
+    "Success too (`always`). After 1 s, then 2, 4 … 60; never where somebody has stopped or "
+    "aborted it.",
     "access.write": "`user@host` that may write our PVs, `*` is any text; empty lets everyone.",
     "store.directory": "Where all is kept of runs. One service at a time uses it.",
     "store.formats": "Of the data files. The first is the one that `DATA:FILE` names.",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from orchestrator.api.subscription import MOST_WAITING, Filter, Subscription
 from orchestrator.errors import InputError
 from orchestrator.ports import Offer, OwnValues
-from orchestrator.types import Accepted, Command, Published, Reply, RunStarted, Update, Verb
+from orchestrator.types import Accepted, Command, Field, Published, Reply, RunStarted, Update, Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,10 @@ class Api:
         self._numbers = itertools.count(1)
         self._questions: dict[int, _Question] = {}
         self._subscriptions: tuple[Subscription, ...] = ()
-        self._last: dict[str, Update] = {}
+        self._of_channels: tuple[Subscription, ...] = ()
+        """Those who want to be told of channels: of these there are thousands of updates."""
+        self._last: dict[str, dict[Field, Update]] = {}
+        """By lane; what the service has one of stands with the main lane."""
 
     # Who asks and listens -----------------------------------------------------------------------
 
@@ -142,12 +145,12 @@ class Api:
             most: Items that may wait; None = all, for a listener that never stands still.
         """
         subscription = Subscription(wanted, self._keep_all, most, self._unsubscribe)
-        self._subscriptions = (*self._subscriptions, subscription)
+        self._listen((*self._subscriptions, subscription))
         return subscription
 
-    def snapshot(self) -> Mapping[str, Update]:
-        """The last value of each of the service's own fields, by field."""
-        return dict(self._last)
+    def snapshot(self, lane: str = "") -> Mapping[Field, Update]:
+        """The last value of each of the service's own fields, by field; of a lane: its own."""
+        return dict(self._last.get(lane, {}))
 
     def answer(self, reply: Reply) -> None:
         """All that had to be seen before a reply has been: give it to who asked."""
@@ -165,11 +168,14 @@ class Api:
         if isinstance(item, Reply):
             self._reply(item)
             return
-        if isinstance(item, Update) and not item.key:
-            self._last[item.field] = item
+        listening = self._subscriptions
+        if isinstance(item, Update) and item.key:
+            listening = self._of_channels
+        elif isinstance(item, Update):
+            self._last.setdefault(item.lane, {})[item.field] = item
         elif isinstance(item, RunStarted | Accepted) and item.request in self._questions:
             _set(self._questions[item.request].began, item)
-        for subscription in self._subscriptions:
+        for subscription in listening:
             if subscription.wanted.wants(item):
                 subscription.offer(item)
 
@@ -181,7 +187,11 @@ class Api:
             self.answer(reply)
 
     def _unsubscribe(self, subscription: Subscription) -> None:
-        self._subscriptions = tuple(s for s in self._subscriptions if s is not subscription)
+        self._listen(tuple(s for s in self._subscriptions if s is not subscription))
+
+    def _listen(self, subscriptions: tuple[Subscription, ...]) -> None:
+        self._subscriptions = subscriptions
+        self._of_channels = tuple(s for s in subscriptions if s.wanted.channels)
 
     def close(self) -> None:
         """Nothing more is published: listeners take what waits, and are done."""

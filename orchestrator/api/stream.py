@@ -34,17 +34,20 @@ _AROUND = 100
 class Messages:
     """Makes messages of what a service publishes, for one transport."""
 
-    def __init__(self, api: Api, told: Iterable[Field]) -> None:
+    def __init__(self, api: Api, told: Iterable[Field], lane: str = "") -> None:
         """Made before anything is published.
 
         Args:
             api: Where to listen.
             told: The fields that are told of.
+            lane: Whose runs and fields; empty = the main one's. What each service has one of
+                is told of as well.
         """
+        self._lane = lane
         self._api = api
         self._names = {field: field.name for field in told}
         self._first = {field: Update(field, field.first) for field in self._names}
-        self.subscription = api.subscribe(Filter())
+        self.subscription = api.subscribe(Filter(lane=lane, named=frozenset(self._names)))
         """What waits to be told."""
         self._number = 0
         self._lost = 0
@@ -56,9 +59,15 @@ class Messages:
     def snapshot(self) -> str:
         """All fields as they are now."""
         draft = _Draft(self._names)
-        for update in (self._first | dict(self._api.snapshot())).values():
+        for update in (self._first | dict(self._known())).values():
             draft.add(update)
         return draft.text(self._number, 0)
+
+    def _known(self) -> Mapping[Field, Update]:
+        if not self._lane:
+            return self._api.snapshot()
+        shared = {f: update for f, update in self._api.snapshot().items() if not f.of_lane}
+        return shared | dict(self._api.snapshot(self._lane))
 
     def _messages(self, items: Iterable[Item]) -> Iterator[str]:
         draft = _Draft(self._names)

@@ -23,7 +23,7 @@ class Filter:
 
     >>> from orchestrator import Filter
     >>> Filter(channels=True, events=False)
-    Filter(fields=True, channels=True, events=False)
+    Filter(fields=True, channels=True, events=False, lane=None, named=None)
     """
 
     fields: bool = True
@@ -32,16 +32,25 @@ class Filter:
     """Mirrors of channels and what is computed of them (`Update` with a key, `MirrorOpened`)."""
     events: bool = True
     """What happens to runs (`RunEvent`)."""
+    lane: str | None = None
+    """Of which lane, where each has its own; empty = the main one, None = of all."""
+    named: frozenset[str] | None = None
+    """Of the fields, those; None = all."""
 
     def wants(self, item: Published) -> bool:
         """Whether an item is among it."""
         match item:
             case Update():
-                return self.channels if item.key else self.fields
+                return (self.channels if item.key else self.fields) and self._wants(item)
             case MirrorOpened():
                 return self.channels
             case _:
-                return self.events
+                return self.events and self.lane in (None, item.lane)
+
+    def _wants(self, item: Update) -> bool:
+        if self.named is not None and item.field not in self.named:
+            return False
+        return self.lane in (None, item.lane) or not (item.lane or item.field.of_lane)
 
 
 EVENTS = Filter(fields=False)

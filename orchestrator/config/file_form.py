@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import keyword
 import re
 from ipaddress import ip_address
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
@@ -15,7 +16,7 @@ from orchestrator.language.names import SCHEME
 from orchestrator.language.text.field_kinds import AnyValue, Identifier
 from orchestrator.language.text.findings import Strict, expected
 from orchestrator.language.text.suspend import Suspend, SuspenderName
-from orchestrator.types import ClientLimits, fields
+from orchestrator.types import MAIN_LANE, ClientLimits, fields
 
 
 def _pv_text(text: str) -> str:
@@ -133,6 +134,7 @@ class Channel(Strict):
     type: _TypeName | None = None
     count: Annotated[int, Field(strict=True, ge=1)] = 1
     limits: StrictBool = True
+    share: StrictBool = False
     accept_invalid: StrictBool | None = None
 
     @model_validator(mode="before")
@@ -201,6 +203,43 @@ class _Sequences(Strict):
     verbs: tuple[Annotated[StrictStr, AfterValidator(_module)], ...] = ()
 
 
+_TAKEN = frozenset(field.name.partition(":")[0] for field in fields.ALL) | {"STATS"}
+"""What stands behind the prefix in PVs of the service."""
+
+
+def _lane(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+        raise ValueError(f"{name!r} can't be the name of a lane: letters, digits and _ only")
+    if name == MAIN_LANE:
+        raise ValueError(f"the lane {MAIN_LANE!r} is there anyway; it has the service's own PVs")
+    if name in _TAKEN:
+        raise ValueError(f"{name!r} can't be the name of a lane: the service has PVs of that name")
+    return name
+
+
+def _plain(args: dict[str, Any]) -> dict[str, Any]:
+    for name, value in args.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} can't be an argument: {value!r}; write it as text") from None
+    return args
+
+
+class _LaneForm(Strict):
+    sequence: StrictStr = ""
+    args: Annotated[dict[StrictStr, Any], AfterValidator(_plain)] = Field(default_factory=dict)
+    autostart: StrictBool = False
+    restart: Literal["never", "on_failure", "always"] = "never"
+
+    @model_validator(mode="after")
+    def _whole(self) -> _LaneForm:
+        given = [name for name in ("args", "autostart", "restart") if name in self.model_fields_set]
+        if given and not self.sequence:
+            raise ValueError(f"{given[0]!r} needs 'sequence', which is run")
+        return self
+
+
 class _Access(Strict):
     write: tuple[Annotated[StrictStr, AfterValidator(_user_at_host)], ...] = ()
 
@@ -265,6 +304,7 @@ class File(Strict):
     sequences: _Sequences = _Sequences()
     own: dict[Annotated[StrictStr, AfterValidator(own_name)], Own] = Field(default_factory=dict)
     suspend: dict[SuspenderName, Suspend] = Field(default_factory=dict)
+    lane: dict[Annotated[StrictStr, AfterValidator(_lane)], _LaneForm] = Field(default_factory=dict)
     access: _Access = _Access()
     store: _Store = _Store()
     documents: _Documents = _Documents()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from orchestrator.language.names import Names, ServerChannels
 from orchestrator.types import (
@@ -60,6 +60,8 @@ class ChannelConfig:
     """Elements of that mirror."""
     limits: bool = True
     """Whether its control limits hold for puts; not where a server has them for displays only."""
+    share: bool = False
+    """Whether runs of several lanes may put to it at the same time."""
     accept_invalid: bool | None = None
     """Whether a put may leave its record INVALID: False fails it, None tells."""
 
@@ -157,6 +159,22 @@ class DocumentsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneConfig:
+    """A lane: where one sequence runs at a time, beside those of other lanes."""
+
+    name: str = ""
+    """Its PVs are ORCH:name:…; empty = the main one, whose PVs are ORCH:…."""
+    sequence: str = ""
+    """What runs in it by itself, and what its START runs at first; empty = none."""
+    args: Mapping[str, object] = field(default_factory=dict)
+    """Arguments of that."""
+    autostart: bool = False
+    """It is started with the service."""
+    restart: Literal["never", "on_failure", "always"] = "never"
+    """When it is started again; never where somebody has stopped or aborted it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of `orchestrator.toml`, or its defaults."""
 
@@ -176,6 +194,8 @@ class Config:
     """The own PVs, by channel, `own.best`."""
     suspend: Mapping[str, Suspend] = field(default_factory=dict)
     """What holds up every run, by name; `compile_suspenders` makes conditions of it."""
+    lanes: Mapping[str, LaneConfig] = field(default_factory=dict)
+    """Those beside the main one, by name."""
     store: Path = Path("runs")
     """Directory of all that is kept of runs."""
     formats: tuple[str, ...] = ("hdf5", "csv")

@@ -20,6 +20,7 @@ from orchestrator.config.model import (
     Config,
     DocumentsConfig,
     HttpConfig,
+    LaneConfig,
     OwnConfig,
     ServerConfig,
     StopChannel,
@@ -174,6 +175,7 @@ def _config(parsed: File, file: FilePath) -> Config:
         verbs=parsed.sequences.verbs,
         own={f"{OWN}.{name}": _own(f"{OWN}.{name}", own) for name, own in parsed.own.items()},
         suspend=parsed.suspend,
+        lanes={name: LaneConfig(name, **lane.model_dump()) for name, lane in parsed.lane.items()},
         store=beside(parsed.store.directory),
         formats=parsed.store.formats,
         file_name=parsed.store.file_name,
@@ -241,6 +243,7 @@ def _channel(alias: str, prefix: str, channel: Channel) -> ChannelConfig:
         type=None if channel.type is None else NativeType[channel.type.upper()],
         count=channel.count,
         limits=channel.limits,
+        share=channel.share,
         accept_invalid=channel.accept_invalid,
     )
 

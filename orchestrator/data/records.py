@@ -93,7 +93,7 @@ class RunRecords:
 
     def heard(self, event: RunEvent) -> None:
         """The engine tells something; called before anybody else hears of it."""
-        if isinstance(event, QueueChanged) and self._queue is not None:
+        if isinstance(event, QueueChanged) and self._queue is not None and not event.lane:
             self._queue.keep(event)
         journal = self._open.get(getattr(event, "run_id", ""))
         if journal is None:

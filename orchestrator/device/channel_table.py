@@ -14,7 +14,9 @@ Watcher = Callable[[ChannelView], None]
 class ChannelState:
     """One channel. Written by the device only."""
 
-    __slots__ = ("buffer", "connected", "links", "metadata", "name", "reading", "watchers")
+    __slots__ = (
+        *("buffer", "connected", "every", "links", "metadata", "name", "reading", "watchers"),
+    )
 
     def __init__(self, name: str, buffer: int = 0) -> None:
         """`buffer`: points of the circular buffer, 0 = none."""
@@ -25,13 +27,19 @@ class ChannelState:
         self.links = 0
         self.buffer = CircularBuffer(buffer) if buffer else None
         self.watchers: tuple[Watcher, ...] = ()
+        self.every = 0
+        """How many of these have to see every update."""
 
 
 class ChannelTable:
     """Implements `ports.View`; `take_reading` and `take_link` are the device's alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep_all: Iterable[str] = ()) -> None:
+        """`keep_all`: channels of which each update is examined in any case."""
         self._channels: dict[str, ChannelState] = {}
+        self._always = frozenset(keep_all)
+        self.kept = set(self._always)
+        """Channels of which each update has to be examined now; changes as they are watched."""
 
     def channel(self, name: str) -> ChannelState:
         """The channel of this name; made, disconnected, when first asked for."""
@@ -48,15 +56,24 @@ class ChannelTable:
         """Declare a channel with a circular buffer of `buffer` points."""
         self._channels[name] = ChannelState(name, buffer)
 
-    def watch(self, names: Iterable[str], changed: Watcher) -> Callable[[], None]:
+    def watch(
+        self, names: Iterable[str], changed: Watcher, *, every: bool = False
+    ) -> Callable[[], None]:
         """See `ports.View.watch`."""
         states = [self.channel(name) for name in dict.fromkeys(names)]
         for state in states:
             state.watchers = (*state.watchers, changed)
+            state.every += every
+            if every:
+                self.kept.add(state.name)
 
         def unwatch() -> None:
             for state in states:
-                state.watchers = tuple(w for w in state.watchers if w is not changed)
+                if changed in state.watchers:
+                    state.watchers = tuple(w for w in state.watchers if w is not changed)
+                    state.every -= every
+                    if not state.every and state.name not in self._always:
+                        self.kept.discard(state.name)
 
         return unwatch
 

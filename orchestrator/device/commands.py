@@ -36,6 +36,7 @@ _PIECE = re.compile(
 _ESCAPE = re.compile(r"""\\(["\\])""")
 META = "--meta"
 """Before a `key=value` that is no argument, but is kept of the run."""
+_LANE = re.compile(r"@([^\s]+)\s*")
 Parsed: TypeAlias = "RunText | ControlText | QueueText | TrajectoryText | Ping"
 
 
@@ -79,6 +80,23 @@ class TrajectoryText:
 @dataclass(frozen=True, slots=True)
 class Ping:
     """`ping`: is anybody there?"""
+
+
+def lane_named(text: str) -> tuple[str, str]:
+    """The lane that a text is for, and what stands behind it: `@guard stop` -> `guard`, `stop`.
+
+    Empty where it names none.
+
+    Raises:
+        InputError: Nothing stands behind the @.
+    """
+    text = text.strip()
+    if not text.startswith("@"):
+        return "", text
+    named = _LANE.match(text)
+    if named is None:
+        raise InputError("CMD: the name of a lane stands right behind @: @NAME command")
+    return named[1], text[named.end() :]
 
 
 def parse_command(text: str) -> Parsed:

@@ -9,16 +9,21 @@ from orchestrator.language.text.answers import answer_of
 from orchestrator.types import (
     Asked,
     Control,
+    QueueChanged,
     RunEnded,
     RunEvent,
     RunLoading,
     RunRefused,
+    RunRestarting,
     RunSnapshot,
     RunStarted,
     Verb,
     reduce,
     run_of,
 )
+
+_ENDS = (Verb.STOP, Verb.ABORT)
+"""What is obeyed as well where a sequence waits to be started again."""
 
 
 class LaneState:
@@ -37,6 +42,12 @@ class LaneState:
         """A run of the queue is read."""
         self._answered = ""
         """The answer that the question has which is asked; empty: it has none yet."""
+        self.restarts = 0
+        """Times that its sequence was started again by itself."""
+        self._restarting = False
+        """It will be, in some time."""
+        self.waiting = 0
+        """Runs in its queue."""
 
     @property
     def runs(self) -> Mapping[str, RunSnapshot]:
@@ -59,6 +70,14 @@ class LaneState:
     def running_id(self) -> str:
         """The id of the run that is under way; empty where none is, or is known yet."""
         return self.run.run_id if self.run.is_running else ""
+
+    def takes(self, verb: Verb) -> bool:
+        """Whether there is something of which this can be asked."""
+        if self.reserved:
+            return True
+        ends = self._restarting and verb in _ENDS
+        self._restarting = self._restarting and not ends
+        return ends
 
     def reserve(self, request: int) -> None:
         """A run is asked for."""
@@ -98,9 +117,14 @@ class LaneState:
         """Note whether another run may be asked for; also where the event could not be shown."""
         match event:
             case RunLoading():
-                self.reserved = self._loading = True
+                self.reserved, self._loading, self._restarting = True, True, False
             case RunStarted():
                 self.reserved, self._preparing, self._loading = True, None, False
+                self._restarting = False
+            case RunRestarting(count):
+                self.restarts, self._restarting = count, True
+            case QueueChanged(waiting):
+                self.waiting = len(waiting)
             case RunRefused(request) if request == self._preparing:
                 self.reserved, self._preparing = self._loading, None
             case RunEnded():

@@ -120,5 +120,6 @@ class News:
 
 def _what(command: Command) -> str:
     text = command.text if command.verb is Verb.COMMAND else f"{command.verb} {command.text}"
+    text = f"@{command.lane} {text}" if command.lane else text
     line = str(text).strip().partition("\n")[0]
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"

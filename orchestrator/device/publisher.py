@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import accumulate
 from typing import TypeAlias, assert_never
 
@@ -28,6 +29,7 @@ from orchestrator.types import (
     RunInterrupted,
     RunLoading,
     RunRefused,
+    RunRestarting,
     RunSnapshot,
     RunStarted,
     RunState,
@@ -118,8 +120,9 @@ def shown(field: Field, run: RunSnapshot) -> Update:
 class RunPublisher:
     """Posts what changes of the runs of one lane; the order within each is part of the contract."""
 
-    def __init__(self, config: Config) -> None:
-        """DATA:* is served for channels of the config."""
+    def __init__(self, config: Config, lane: str = "") -> None:
+        """DATA:* is served for channels of the config; `lane`: empty = the main one."""
+        self._lane = lane
         self._known = config.channels.keys()
         self._late = False
         """Rows are held back until the next pulse."""
@@ -130,10 +133,22 @@ class RunPublisher:
     def sequences(self, names: Iterable[str]) -> Update:
         """The names that can be run."""
         text = _fitting(fields.SEQUENCES, names, lambda count: f"… and {count} more")
-        return Update(fields.SEQUENCES, text)
+        return Update(fields.SEQUENCES, text, lane=self._lane)
 
     def take(self, event: RunEvent, run: RunSnapshot) -> Iterator[PushItem]:
         """The updates of one event, in order; `run` is the lane's, after it."""
+        return self._of_lane(self._taken(event, run))
+
+    def _of_lane(self, items: Iterator[PushItem]) -> Iterator[PushItem]:
+        """The same, of the lane."""
+        return map(self._of_this_lane, items) if self._lane else items
+
+    def _of_this_lane(self, item: PushItem) -> PushItem:
+        if isinstance(item, Update) and item.field.of_lane:
+            return replace(item, lane=self._lane)
+        return item
+
+    def _taken(self, event: RunEvent, run: RunSnapshot) -> Iterator[PushItem]:
         match event:
             case RunStarted():
                 yield from self._started(run)
@@ -162,6 +177,8 @@ class RunPublisher:
                 yield from _queued(event)
             case RunInterrupted():
                 yield from _of(run, _INTERRUPTED)
+            case RunRestarting(count):
+                yield Update(fields.RESTARTS, count)
             case RunRefused() | Accepted() | RunLoading():
                 pass
             case _:
@@ -171,6 +188,11 @@ class RunPublisher:
         self, event: RunEvent | SequencesListed, run: RunSnapshot, reason: str
     ) -> Iterator[PushItem]:
         """What is published of an event that can't be published as it is: the edges, and why."""
+        return self._of_lane(self._anyhow(event, run, reason))
+
+    def _anyhow(
+        self, event: RunEvent | SequencesListed, run: RunSnapshot, reason: str
+    ) -> Iterator[PushItem]:
         alarm = Severity.MAJOR, Alarm.STATE
         match event:
             case RunStarted():
@@ -190,8 +212,7 @@ class RunPublisher:
 
     def take_tick(self, run: RunSnapshot) -> Iterator[PushItem]:
         """The columns that were held back since the last pulse."""
-        if self._late:
-            yield from self._data(run)
+        return self._of_lane(self._data(run)) if self._late else iter(())
 
     def _started(self, run: RunSnapshot) -> Iterator[PushItem]:
         self._late = False

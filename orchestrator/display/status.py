@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from orchestrator.display.progress import duration
 from orchestrator.display.queue import queue_text
-from orchestrator.types import Field, RunStatus, fields
+from orchestrator.types import Field, RunState, RunStatus, fields
 
 _STYLES = {
     "Running": "green",
@@ -72,11 +73,36 @@ def _rows(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         yield "message", str(of(fields.MESSAGE))
     if text := queue_text(of(fields.QUEUE)):
         yield "queue", text
+    for lane in _items(of(fields.LANES)):
+        yield f"lane {lane['name']}", _lane(lane)
     yield "channels", f"{of(fields.CHAIN_CONNECTED)} of {of(fields.CHAIN_COUNT)} connected"
     if missing := str(of(fields.CHAIN_DISCONNECTED) or ""):
         yield "missing", missing if len(missing) < _LONG else f"{missing[:_LONG]} …"
     if isinstance(names := of(fields.SEQUENCES), list) and names:
         yield "sequences", ", ".join(names)
+
+
+def _lane(lane: Mapping[str, object]) -> str:
+    """How a lane is, in a line."""
+    state, name, status, restarts, waiting = (
+        lane.get(field)
+        for field in (
+            fields.STATE,
+            fields.RUN_NAME,
+            fields.STATUS,
+            fields.RESTARTS,
+            fields.QUEUE_LEN,
+        )
+    )
+    idle = state == RunState.IDLE.value
+    words = [f"{state}", f"{name}" if name else "", f"({status})" if idle and name else ""]
+    words += [f"restarts: {restarts}"] if restarts else []
+    words += [f"waiting: {waiting}"] if waiting else []
+    return " ".join(filter(None, words))
+
+
+def _items(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _busy_rows(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ from orchestrator.types.events import (
     RunInterrupted,
     RunLoading,
     RunRefused,
+    RunRestarting,
     RunStarted,
     StateChanged,
     StepStarted,
@@ -24,7 +25,7 @@ from orchestrator.types.events import (
     run_of,
 )
 from orchestrator.types.fields import Access, Field
-from orchestrator.types.header import RunHeader, SourceText
+from orchestrator.types.header import MAIN_LANE, RunHeader, SourceText
 from orchestrator.types.items import (
     Control,
     EngineItem,
@@ -79,6 +80,7 @@ from orchestrator.types.values import (
 )
 
 __all__ = [
+    "MAIN_LANE",
     "START_UNITS",
     "STATUS_SEVERITY",
     "Abandoned",
@@ -131,6 +133,7 @@ __all__ = [
     "RunLoading",
     "RunRefused",
     "RunRequest",
+    "RunRestarting",
     "RunSnapshot",
     "RunStarted",
     "RunState",

@@ -27,13 +27,14 @@ def event_facts(event: RunEvent) -> dict[str, object]:
     """An event as an object of JSON: its kind as `event`, and its fields.
 
     Enums by their words, null for what is no number, a step's path as text. Left out are the number
-    of a request, which is the service's own, the columns of a row, and `run_id` where it is about
-    no run.
+    of a request, which is the service's own, the columns of a row, `run_id` where it is about no
+    run, and `lane` where that is the main one.
     """
     facts: dict[str, object] = {"event": event_kind(type(event))}
     facts |= {field.name: _plain(getattr(event, field.name)) for field in _told(type(event))}
-    if not facts.get("run_id", True):
-        del facts["run_id"]
+    for name in ("run_id", "lane"):
+        if not facts.get(name, True):
+            del facts[name]
     return facts | ({"path": path_text(event.path)} if isinstance(event, StepStarted) else {})
 
 
@@ -51,8 +52,8 @@ def event_of(facts: Mapping[str, Any]) -> RunEvent | None:
     return kind(**(left_out | known))  # type: ignore[no-any-return]  # one of the events
 
 
-_LEFT_OUT = {"request": 0, "columns": {}, "run_id": ""}
-"""What JSON does not tell, but for the id of a run."""
+_LEFT_OUT = {"request": 0, "columns": {}, "run_id": "", "lane": ""}
+"""What JSON does not tell, but for the id of a run and a lane that is not the main one."""
 
 
 def _told(event: type[RunEvent]) -> Iterator[Field[Any]]:

@@ -19,7 +19,15 @@ AnswerKind: TypeAlias = Literal["", "float", "int", "str", "bool"]
 
 
 @dataclass(frozen=True, slots=True)
-class _OfRun:
+class _OfLane:
+    """What happens in one lane."""
+
+    lane: str = field(default="", kw_only=True)
+    """Which; empty in the main lane."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OfRun(_OfLane):
     """What happens to one run."""
 
     run_id: str = field(default="", kw_only=True)
@@ -27,7 +35,7 @@ class _OfRun:
 
 
 @dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(_OfLane):
     """A run exists from here on; exactly one `RunEnded` follows."""
 
     run_id: str
@@ -40,7 +48,7 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class RunRefused:
+class RunRefused(_OfLane):
     """A request that did not become a run."""
 
     request: int
@@ -49,7 +57,7 @@ class RunRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(_OfLane):
     """A request about the queue that was carried out."""
 
     request: int
@@ -73,7 +81,7 @@ class QueuedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class QueueChanged:
+class QueueChanged(_OfLane):
     """The runs that wait, the next one first; the one under way is none of them."""
 
     waiting: tuple[QueuedRun, ...]
@@ -85,10 +93,20 @@ class QueueChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class RunLoading:
-    """A waiting run was taken from the queue, and is read: it can be stopped and aborted."""
+class RunLoading(_OfLane):
+    """A run begins by itself, as its turn has come: it is read, and can be stopped and aborted."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRestarting(_OfLane):
+    """The sequence of a lane has ended, and is started again by itself."""
+
+    count: int
+    """Times since the service started, this one included."""
+    wait: float
+    """s until then. A stop or abort meanwhile, and it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +235,7 @@ class Progressed(_OfRun):
 
 
 @dataclass(frozen=True, slots=True)
-class RunEnded:
+class RunEnded(_OfLane):
     """The last event of a run."""
 
     run_id: str
@@ -238,7 +256,7 @@ class IndicesSet(_OfRun):
 
 
 @dataclass(frozen=True, slots=True)
-class RunInterrupted:
+class RunInterrupted(_OfLane):
     """A run of an earlier service, which was killed in it; told when the next one starts."""
 
     run_id: str
@@ -255,6 +273,7 @@ RunEvent: TypeAlias = (
     | Accepted
     | QueueChanged
     | RunLoading
+    | RunRestarting
     | Controlled
     | StateChanged
     | StepStarted

@@ -45,7 +45,7 @@ class Field(str):
     As text it is its key in updates and in JSON, `step_name`; what follows from its `name`.
     """
 
-    __slots__ = ("access", "asks", "edge", "first", "meaning", "metadata", "name")
+    __slots__ = ("access", "asks", "edge", "first", "meaning", "metadata", "name", "of_lane")
 
     name: str
     """Of its PV, after the prefix; `{ioc}`, `{channel}` and `{own}` stand for any."""
@@ -60,6 +60,8 @@ class Field(str):
     """What a 1, or a text, asks for."""
     edge: bool
     """Clients wait for its changes: no update replaces one before it."""
+    of_lane: bool
+    """Each lane has one."""
 
     def __new__(
         cls,
@@ -71,20 +73,26 @@ class Field(str):
         access: Access = Access.READ,
         asks: Verb | None = None,
         edge: bool = False,
+        of_lane: bool = False,
     ) -> Self:
         """As above."""
         words = name.replace(f":{_ANY_CHANNEL}", "").replace(f":{_ANY_IOC}", "")
         field = super().__new__(cls, words.strip("{}").lower().replace(":", "_"))
         field.name, field.metadata, field.meaning, field.first = name, metadata, meaning, first
-        field.access, field.asks, field.edge = access, asks, edge
+        field.access, field.asks, field.edge, field.of_lane = access, asks, edge, of_lane
         return field
 
-    def pv(self, key: str = "") -> str:
-        """The name of its PV, after the prefix; `key`: the chained IOC or channel that it is of."""
+    def pv(self, key: str = "", lane: str = "") -> str:
+        """The name of its PV, after the prefix.
+
+        Args:
+            key: The chained IOC or channel that it is of.
+            lane: The lane that it is of; empty = the main one.
+        """
         # A dot in an alias would begin a record's field.
         name = self.name.replace(_ANY_CHANNEL, key.replace(".", ":"))
         name = name.replace(_ANY_OWN, key.partition(".")[2])
-        return name.replace(_ANY_IOC, key)
+        return f"{lane}:{name.replace(_ANY_IOC, key)}" if lane else name.replace(_ANY_IOC, key)
 
     @property
     def most(self) -> int:
@@ -119,9 +127,9 @@ def _integer(name: str, meaning: str, **more: Any) -> Field:
     return Field(name, Metadata(NativeType.LONG), meaning, 0, **more)
 
 
-def _flag(name: str, meaning: str) -> Field:
+def _flag(name: str, meaning: str, **more: Any) -> Field:
     metadata = Metadata(NativeType.LONG, control=_ON_OFF, display=_ON_OFF)
-    return Field(name, metadata, meaning, 0, edge=True)
+    return Field(name, metadata, meaning, 0, edge=True, **more)
 
 
 def _button(name: str, asks: Verb, meaning: str, units: str = "", **more: Any) -> Field:
@@ -136,9 +144,10 @@ def _number(
     precision: int = 1,
     display: Limits = _NO_LIMITS,
     first: float = 0.0,
+    **more: Any,
 ) -> Field:
     metadata = Metadata(NativeType.DOUBLE, units=units, precision=precision, display=display)
-    return Field(name, metadata, meaning, first)
+    return Field(name, metadata, meaning, first, **more)
 
 
 def _choice(name: str, labels: Iterable[str], meaning: str, **more: Any) -> Field:
@@ -163,20 +172,24 @@ CMD = _text(
     "A command: run NAME [key=value …] [--meta key=value …], submit NAME …, pause, resume, stop, "
     "abort [reason], skip, answer [value], queue clear|start|hold|remove N|move N POSITION, ping; "
     "or a whole sequence, text that begins with { or has several lines; or a trajectory, text "
-    "that begins with [ or linear(. A plain string and a long string are taken alike. "
+    "that begins with [ or linear(. What begins with @NAME is for that lane. "
+    "A plain string and a long string are taken alike. "
     "Put-callback completes when the command is accepted.",
     access=Access.ASK,
     asks=Verb.COMMAND,
+    of_lane=True,
 )
 ACK = _flag(
     "ACK",
     "0 when a command, trajectory or index arrives; 1 when it is accepted, loaded or reached; "
     "0 in alarm if it is refused or has failed.",
+    of_lane=True,
 )
 MESSAGE = _text(
     "message",
     _LONG,
     "The last thing worth telling; why a command was refused or a run has failed.",
+    of_lane=True,
 )
 VALUES = _array(
     "values",
@@ -185,6 +198,7 @@ VALUES = _array(
     "The trajectory, or the last sampled row: an enum is its index, text, arrays and "
     "arguments are NaN.",
     (math.nan, math.nan),
+    of_lane=True,
 )
 INDEX = _array(
     "INDEX",
@@ -210,18 +224,21 @@ SEQ = _text(
     "Name of the sequence that START and the index of a master run; read then.",
     access=Access.KEEP,
     asks=Verb.SELECT,
+    of_lane=True,
 )
 ARGS = _text(
     "ARGS",
     _LONGEST,
     "Its arguments, a JSON object; read when START is written.",
     access=Access.KEEP,
+    of_lane=True,
 )
 SEQUENCES = _text(
     "SEQUENCES",
     _LONGEST,
     "The names that can be run, a JSON list; of more than it holds the last item is "
     "“… and 12 more”.",
+    of_lane=True,
 )
 
 # The run ----------------------------------------------------------------------------------------
@@ -234,13 +251,15 @@ START = _button(
     "orchestrator what it is: a step that writes 1 and is ended early writes 0.",
     units=START_UNITS,
     edge=True,
+    of_lane=True,
 )
-BUSY = _flag("BUSY", "1 while a run is under way; goes to 0 after everything else.")
+BUSY = _flag("BUSY", "1 while a run is under way; goes to 0 after everything else.", of_lane=True)
 STATE = _choice(
     "STATE",
     RunState,
     "What is going on; changes when a pause, stop or abort is requested.",
     edge=True,
+    of_lane=True,
 )
 STATUS = _choice(
     "STATUS",
@@ -248,30 +267,40 @@ STATUS = _choice(
     "Outcome of the last run; Failed and Timeout are MAJOR, Aborted and Stopped MINOR. Alarm "
     "status SOFT or LINK: it failed before its first step, see errors.",
     edge=True,
+    of_lane=True,
 )
-PAUSE = _button("PAUSE", Verb.PAUSE, "1 asks for a pause, 0 resumes; 0 again when a run ends.")
+PAUSE = _button(
+    "PAUSE", Verb.PAUSE, "1 asks for a pause, 0 resumes; 0 again when a run ends.", of_lane=True
+)
 STOP = _button(
     "STOP",
     Verb.STOP,
     "1: finish at the next boundary of the innermost steps, run the finalisers.",
+    of_lane=True,
 )
 ABORT = _button(
     "ABORT",
     Verb.ABORT,
     "1: interrupt, stop what moves, run the finalisers. A second one gives up on outstanding "
     "completions, a third drops the finalisers. Harmless when idle.",
+    of_lane=True,
 )
-SKIP = _button("SKIP", Verb.SKIP, "1: interrupt the innermost running steps and go on; no failure.")
-RUN_ID = _text("RUN_ID", _SHORT, "Identifies the current or last run.", edge=True)
-RUN_NAME = _text("RUN_NAME", _SHORT, "Name of its sequence.")
-OWNER = _text("OWNER", _SHORT, "Who asked for it: user@host, as the client claims.")
-STEP = _integer("STEP", "Steps done.")
-NSTEPS = _integer("NSTEPS", "Steps known; 0 = not known.")
-STEP_NAME = _text("STEP_NAME", 1024, "Path and name of the current step.")
-PROGRESS = _number("PROGRESS", "How far it is.", "%", display=Limits(0.0, 100.0))
-ELAPSED = _number("ELAPSED", "Time since its start, without pauses.", "s")
-REMAINING = _number("REMAINING", "Estimated time to its end, without pauses.", "s")
-HUNG_SEC = _number("HUNG_SEC", "Time since anything moved.", "s")
+SKIP = _button(
+    "SKIP",
+    Verb.SKIP,
+    "1: interrupt the innermost running steps and go on; no failure.",
+    of_lane=True,
+)
+RUN_ID = _text("RUN_ID", _SHORT, "Identifies the current or last run.", edge=True, of_lane=True)
+RUN_NAME = _text("RUN_NAME", _SHORT, "Name of its sequence.", of_lane=True)
+OWNER = _text("OWNER", _SHORT, "Who asked for it: user@host, as the client claims.", of_lane=True)
+STEP = _integer("STEP", "Steps done.", of_lane=True)
+NSTEPS = _integer("NSTEPS", "Steps known; 0 = not known.", of_lane=True)
+STEP_NAME = _text("STEP_NAME", 1024, "Path and name of the current step.", of_lane=True)
+PROGRESS = _number("PROGRESS", "How far it is.", "%", display=Limits(0.0, 100.0), of_lane=True)
+ELAPSED = _number("ELAPSED", "Time since its start, without pauses.", "s", of_lane=True)
+REMAINING = _number("REMAINING", "Estimated time to its end, without pauses.", "s", of_lane=True)
+HUNG_SEC = _number("HUNG_SEC", "Time since anything moved.", "s", of_lane=True)
 QUESTION = _text(
     "QUESTION",
     _LONG,
@@ -279,6 +308,7 @@ QUESTION = _text(
     "takes no value), choices, min, max, default, timeout and since, as far as it has them. Empty "
     "where nothing is asked.",
     edge=True,
+    of_lane=True,
 )
 ANSWER = _text(
     "ANSWER",
@@ -287,12 +317,27 @@ ANSWER = _text(
     "is refused with what would be right, and fails its put. Shows the last answer.",
     access=Access.ASK,
     asks=Verb.ANSWER,
+    of_lane=True,
 )
 LOOP_INDEX = _array(
     "LOOP_INDEX",
     NativeType.LONG,
     64,
     "Indices of the nested loops, outermost first, from 0.",
+    of_lane=True,
+)
+
+LANES = _text(
+    "LANES",
+    _LONGEST,
+    "The lanes beside the main one, a JSON list: the name of each, the fields of its run that tell "
+    "how it is, and how often it was started again.",
+)
+RESTARTS = _integer(
+    "RESTARTS",
+    "Times that the sequence of a lane was started again by itself since the service started; the "
+    "main lane has none.",
+    of_lane=True,
 )
 
 # What programs follow ----------------------------------------------------------------------------
@@ -304,12 +349,14 @@ EVENTS = _text(
     "the post; fields, those PVs of this table that have changed, with their values; alarms, "
     "the severity and alarm status of those in alarm; events, those of runs; lost, how much "
     "could not be kept. For programs that follow the service.",
+    of_lane=True,
 )
 SNAPSHOT = _text(
     "SNAPSHOT",
     1 << 21,
     "All fields that EVENTS tells of as they are when it is read, and the number of its "
     "last post: where a program begins, and begins anew when it has missed one.",
+    of_lane=True,
 )
 
 # The queue, the chain, the samples --------------------------------------------------------------
@@ -318,21 +365,29 @@ QUEUE_LEN = _integer(
     "QUEUE_LEN",
     "Runs waiting; in alarm while held, by a command or by one that did not succeed.",
     edge=True,
+    of_lane=True,
 )
 QUEUE = _text(
     "QUEUE",
     _LONGEST,
     "Them, next first: a JSON list of number, name, args, owner and, of one that did not "
     "succeed, how it ended; of more than it holds the last item is left_out, how many more.",
+    of_lane=True,
 )
 CHAIN_COUNT = _integer("CHAIN:COUNT", "Channels known.")
 CHAIN_CONNECTED = _integer("CHAIN:CONNECTED", "Channels connected.")
 CHAIN_DISCONNECTED = _text("CHAIN:DISCONNECTED", _LONGEST, "Names of those that are not.")
 DATA_FILE = _text(
-    "DATA:FILE", _SHORT, "The file with its rows, from the first one on; empty without any."
+    "DATA:FILE",
+    _SHORT,
+    "The file with its rows, from the first one on; empty without any.",
+    of_lane=True,
 )
 DATA_NPTS = _integer(
-    "DATA:NPTS", "Points sampled in the current or last run; posted last.", edge=True
+    "DATA:NPTS",
+    "Points sampled in the current or last run; posted last.",
+    edge=True,
+    of_lane=True,
 )
 
 # The service ------------------------------------------------------------------------------------
@@ -388,6 +443,7 @@ DATA = _array(
     NativeType.DOUBLE,
     100_000,
     "Its samples in the current or last run; grows point by point.",
+    of_lane=True,
 )
 """What it can hold at first; it grows tenfold when it is full."""
 OWN = Field(
@@ -401,3 +457,9 @@ OWN = Field(
 
 ALL: tuple[Field, ...] = tuple(value for value in vars().values() if isinstance(value, Field))
 """Every field, in the order above."""
+OF_SERVICE = tuple(
+    f for f in ALL if not (f.is_of_ioc or f.is_of_channel or f.is_own or f == RESTARTS)
+)
+"""Those of which the service has one, or its main lane."""
+OF_LANE = tuple(f for f in ALL if f.of_lane and not f.is_of_channel)
+"""Those of which each lane beside the main one has one."""

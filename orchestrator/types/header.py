@@ -8,6 +8,9 @@ from datetime import datetime
 
 from orchestrator.types.values import Metadata
 
+MAIN_LANE = "main"
+"""What the lane is called that each service has; in commands, events and updates it is empty."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceText:
@@ -34,11 +37,11 @@ class RunHeader:
     owner: str = ""
     """user@host, as the client claims; empty where nobody has said."""
     how: str = ""
-    """By what it was started: `START`, `CMD`, `queue`, `index`, `run` (a foreground run);
-    of another attempt `recover`, `finalise`, whatever asked for it."""
+    """By what it was started: `START`, `CMD`, `queue`, `index`, `run` (a foreground run),
+    `autostart`, `restart`; of another attempt `recover`, `finalise`, whatever asked for it."""
     repeats: str = ""
     """The id of the run that it is the repetition of; empty where it is none."""
-    lane: str = "main"
+    lane: str = MAIN_LANE
     """Which of the runs that go on side by side it is."""
     started: datetime | None = None
     """Local time with its offset to UTC; None where nobody has looked at a clock."""

@@ -68,6 +68,8 @@ class Update:
     """Unix seconds; None = now."""
     nanoseconds: int | None = None
     """Of the timestamp, below a second, where they are known exactly."""
+    lane: str = ""
+    """Of which lane, if each has one; empty = the main one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,10 @@ class RunRequest:
     """A run that is to go on; `name` is its id then."""
     repeats: str = ""
     """See `RunHeader.repeats`."""
+    lane: str = ""
+    """Where it is to run; empty = in the main lane."""
+    waits: bool = False
+    """Where another lane's run has claimed its channels it waits until they are free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,8 @@ class Control:
     """The run that was under way when it was asked; empty while one is only loaded."""
     question: int = 0
     """ANSWER: which question of that run; the answer is `reason`."""
+    lane: str = ""
+    """Of which lane it is asked; empty = the main one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +160,8 @@ class QueueRequest:
     """What is submitted."""
     left: QueueLeft | None = None
     """What is restored."""
+    lane: str = ""
+    """Whose queue it is; empty = the main lane's."""
 
 
 EngineItem: TypeAlias = RunRequest | Control | QueueRequest

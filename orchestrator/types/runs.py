@@ -65,6 +65,8 @@ class Command:
     """START: the id of the run that is run again."""
     run_id: str = ""
     """PAUSE to ANSWER: the run that is meant; refused where it is not under way. Empty = any."""
+    lane: str = ""
+    """Of which lane it is asked; empty = the main one."""
 
 
 class RunState(StrEnum):

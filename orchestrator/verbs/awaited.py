@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from orchestrator.types import Reading
+
 
 @dataclass(frozen=True, slots=True)
 class Accept:
@@ -26,6 +28,10 @@ def accepted(*, restart: bool, invalid: bool) -> Accept:
     return Accept(restart, invalid)
 
 
+def _nothing() -> None:
+    """There is nothing to take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """What a `wait` waits for."""
@@ -44,6 +50,10 @@ class Condition:
     """Those of the channels whose readings it needs; of the others it asks only whether they are
     connected.
     """
+    took: Callable[[], None] = _nothing
+    """Called by who has waited until it came true: takes the latches that it has looked at."""
+    seen: Callable[[], list[Reading]] | None = None
+    """The readings by which it came true, where these are not its channels' last."""
     begun: Callable[[], Condition] | None = None
     """Where it counts from a value: what it is from now on, counted from the value now.
 
@@ -64,3 +74,12 @@ class How:
     """A disconnected channel whose reading is needed is an error rather than a reason to wait."""
     fails_without: frozenset[str] = frozenset()
     """The same of these channels alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """Which updates are taken one by one."""
+
+    accept: Accept = NOTHING_MORE
+    drop: bool = False
+    """Whether those that were lost are told only, rather than an error."""

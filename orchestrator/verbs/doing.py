@@ -14,7 +14,7 @@ from orchestrator.language.program.parts import Put
 from orchestrator.language.values.conditions import Relation
 from orchestrator.language.values.operations import described
 from orchestrator.types import Asked, Place, Reading, Severity, path_text
-from orchestrator.verbs.awaited import Accept, Condition, How
+from orchestrator.verbs.awaited import Accept, Condition, How, Next
 from orchestrator.verbs.scope import SINCE, Entry, Scope
 
 T = TypeVar("T")
@@ -164,6 +164,11 @@ class RunWorld(Protocol):
 
     def until(self, operand: Operand, scope: Mapping[str, object], accept: Accept) -> Condition:
         """The condition that an expression is true."""
+
+    async def update(
+        self, name: str, scope: Mapping[str, object], seconds: float | None, how: How, next_: Next
+    ) -> object | None:
+        """The value of the next update of a channel; None where that was skipped."""
 
     def outdated(self) -> None:
         """Something was put: what was read before is older than that."""

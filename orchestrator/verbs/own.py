@@ -20,6 +20,7 @@ _OTHERS = (str(Path(__file__).parents[1]), *map(sysconfig.get_path, ("stdlib", "
 
 PYTHON_ONLY = frozenset(
     {"set_all", "until", "value", "data", "linspace", "arange", "machine", "carry_out"}
+    | {"latch", "updates"}
 )
 """Names that a run in Python has for what is no verb of documents."""
 

@@ -58,10 +58,11 @@ class RunLog:
                 self._ended(event)
             case RunRefused():
                 if not self._is_one_of_many(event.reason):
-                    self._log.warning("run refused", reason=event.reason)
+                    self._log.warning("run refused", reason=event.reason, **_lane(event))
             case Told(text, severity):
                 log = self._of(event.run_id)
-                (log.warning if severity is not Severity.NO_ALARM else log.info)(text)
+                level = log.warning if severity is not Severity.NO_ALARM else log.info
+                level(text, **({} if event.run_id else _lane(event)))
             case Controlled():
                 facts = {"by": event.by, "reason": event.reason}
                 self._of(event.run_id).info(
@@ -85,7 +86,8 @@ class RunLog:
             self._tell_begun(event)
 
     def _tell_begun(self, event: RunStarted) -> None:
-        self._of(event.run_id).info("run started", sequence=event.name, owner=event.owner)
+        log = self._of(event.run_id)
+        log.info("run started", sequence=event.name, owner=event.owner, **_lane(event))
 
     def _ended(self, event: RunEnded) -> None:
         good = event.status is RunStatus.SUCCESS
@@ -96,7 +98,7 @@ class RunLog:
                 self._tell_begun(untold)
             facts = {"reason": event.message, "data": event.data_file}
             told = {name: text for name, text in facts.items() if text}
-            level("run ended", status=event.status.value, **told)
+            level("run ended", status=event.status.value, **told, **_lane(event))
 
     @property
     def _floods(self) -> bool:
@@ -121,3 +123,8 @@ class RunLog:
         self._failures.append(self._clock())
         self._any.append(self._clock())
         return False
+
+
+def _lane(event: RunEvent) -> dict[str, str]:
+    """The lane of an event, if it is not the main one."""
+    return {"lane": event.lane} if event.lane else {}

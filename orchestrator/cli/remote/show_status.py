@@ -138,6 +138,7 @@ def _facts(service: RemoteService, *, connected: bool) -> dict[str, object]:
     sequences = fields.SEQUENCES.name
     facts[sequences] = json.loads(str(values.get(sequences) or "[]"))
     facts[fields.QUEUE.name] = service.queue
+    facts[fields.LANES.name] = json.loads(str(values.get(fields.LANES.name) or "[]"))
     return facts
 
 

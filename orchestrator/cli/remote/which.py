@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.config import Config
 from orchestrator.errors import InputError
@@ -40,8 +40,8 @@ def which(config: Config, server: str, run: str = "", *, runs: bool = True) -> W
     if run:
         return _only(_named(here, run, config))
     if server:
-        here = [p for p in here if p.kind == "service" and p.prefix == server]
-        return _only(here) if here else Which(server)
+        here = [p for p in here if p.kind == "service" and server in (p.prefix, *p.lanes)]
+        return replace(_only(here), prefix=server) if here else Which(server)
     return _only(here) if here else Which(config.prefix)
 
 

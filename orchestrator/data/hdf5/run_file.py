@@ -31,6 +31,8 @@ _HOW: dict[str, Any] = {"libver": "latest", "locking": "best-effort"}
 
 _CELL = 128
 """Bytes of a value that is no array, with its time."""
+_MORE = 1 << 20
+"""Bytes of rows for which room is asked at a time: to look costs as much as a row."""
 _NEW = 1 << 16
 """Bytes of the chunks that a channel may begin with the next rows."""
 
@@ -98,6 +100,7 @@ class RunFile:
         self._identity = Identity.of(path.stat())
         self._taken = 0
         self._waiting = 0  # bytes of rows that are not in the file yet, about
+        self._granted = 0  # bytes of such rows for which the disk has room
         self._size = 0  # bytes that were seen in the file
         self._reserve = Reserve(path)
         self._take(file)
@@ -174,13 +177,14 @@ class RunFile:
         self._write()
         self._file.flush()
         self._check_own()
-        self.rows, self._waiting = self._taken, 0
+        self.rows, self._waiting, self._granted = self._taken, 0, 0
 
     def _need(self, more: int) -> None:
         """See that the disk has room for all that waits, and for so many bytes."""
         self._check_own()
         channels = sum(len(part) for part in self._parts.values()) + 1
-        self._reserve.need(self._file.id.get_filesize(), more + self._waiting + _NEW * channels)
+        self._granted = more + self._waiting + _MORE
+        self._reserve.need(self._file.id.get_filesize(), self._granted + _NEW * channels)
 
     def _write(self) -> None:
         for part in self._parts.values():
@@ -203,7 +207,8 @@ class RunFile:
     def _make_room(self, part: str, readings: Mapping[str, Reading | None], step: str = "") -> None:
         """For what the datasets can't take as they are; at first for all that is foreseen."""
         size = _CELL + _size(readings.values())
-        self._need(size)
+        if self._waiting + size > self._granted:
+            self._need(size)
         self._waiting += size
         new = [r for r in readings.values() if r is not None and not self._takes(part, r)]
         longer = len(step.encode()) if len(step.encode()) > self._step.width else 0

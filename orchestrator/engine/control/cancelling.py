@@ -64,6 +64,17 @@ async def until_done(
         raise told
 
 
+async def until_any(*works: Coroutine[Any, Any, None], name: str) -> None:
+    """Return when one of these has; the others are ended."""
+    waiting = [asyncio.create_task(work, name=name) for work in works]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await until_done(waiting)
+
+
 async def unbroken(work: Coroutine[Any, Any, T], name: str) -> T:
     """Do something to its end; a cancellation that comes meanwhile is raised behind it."""
     task = asyncio.create_task(work, name=name)

@@ -29,14 +29,15 @@ Action: TypeAlias = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A way out of a state: an expression that becomes true, or a time since it was entered."""
+    """A way out of a state: an expression that is true, a time since it was entered, or both."""
 
     condition: str = ""
-    """An expression of the language; empty where `after` is given."""
+    """An expression of the language; empty where `after` alone decides."""
     to: str = ""
     """The next state."""
-    after: float | None = None
-    """s since the state was entered; counted on the run's clock."""
+    after: float | str | None = None
+    """s since the state was entered, on the run's clock; a text is an expression, computed then.
+    With a condition the way is open when these are over and it is true."""
     action: Action | None = None
     """What is done on this way, before the exit of the state."""
     on_disconnect: Literal["wait", "fail"] = "wait"
@@ -88,8 +89,8 @@ class Machine:
         Inside `cleaning_up` what is called are finalisers.
 
         Raises:
-            InputError: A `when` names a state that there is not, or says neither or both of
-                condition and time.
+            InputError: A `when` names a state that there is not, or has neither a condition nor a
+                time.
         """
         self._states = states
         self._way_out = way_out
@@ -102,8 +103,8 @@ class Machine:
         if when.to not in self._states:
             hint = suggestion(when.to, self._states, kind="states")
             raise InputError(f"state {name!r}: there is no state {when.to!r}{hint}")
-        if bool(when.condition) == (when.after is not None):
-            raise InputError(f"state {name!r}: a `when` has either a condition or `after`")
+        if not when.condition and when.after is None:
+            raise InputError(f"state {name!r}: a `when` has a condition, `after`, or both")
         if when.on_disconnect not in ("wait", "fail"):
             text = f"on_disconnect is 'wait' or 'fail', not {when.on_disconnect!r}"
             raise InputError(f"state {name!r}: {text}")

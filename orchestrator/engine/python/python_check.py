@@ -121,6 +121,7 @@ class _Looking:
         self._library = library
         self._compiling = _Library(library)
         self._known: set[str] = set()
+        self._latches: Mapping[str, str] = {}
         self.look = Look()
 
     def sequence(self, name: str, arguments: Mapping[str, object]) -> None:
@@ -135,6 +136,7 @@ class _Looking:
         for where, verb in source.not_awaited:
             text = f"run.{verb} is not awaited, and so would do nothing: write `await run.{verb}`"
             look.findings.append(Finding(Level.ERROR, where, (), text))
+        self._latches = dict(_latches(source.calls))
         for call in source.calls + source.conditions:
             self._call(call)
 
@@ -172,7 +174,7 @@ class _Looking:
                 self.look.findings.append(Finding(Level.ERROR, call.where, (), text))
 
     def _compile(self, step: Mapping[str, object], call: VerbCall) -> None:
-        document = document_of({"steps": [*_BEFORE, step]}, call.where)
+        document = document_of({"latches": self._latches, "steps": [*_BEFORE, step]}, call.where)
         program = compile_program(document, {}, self._names, self._compiling)
         self.look.verbs.append(SeenVerb(program, call.conditional))
         self.those_run_by(program)
@@ -199,6 +201,21 @@ class _Library:
 
 
 # Verbs as steps ---------------------------------------------------------------------------------
+
+
+def _latches(calls: Iterable[VerbCall]) -> Iterator[tuple[str, str]]:
+    """The latches that a sequence has, as far as they are written down, with their conditions."""
+    for call in calls:
+        given: object = None
+        if call.verb == "latch":
+            own = dict(zip(("name", "condition"), call.args, strict=False)) | dict(call.fields)
+            given = {own.get("name"): own.get("condition")}
+        elif call.verb == "machine":
+            given = call.fields.get("latches")
+        if isinstance(given, dict):
+            for name, condition in given.items():
+                if isinstance(name, str) and isinstance(condition, str):
+                    yield name, condition
 
 
 def _unknown(call: VerbCall) -> Iterator[str]:
@@ -311,6 +328,11 @@ def _data(given: Mapping[str, object]) -> Mapping[str, object] | None:
     return {"sample": [channel]} if isinstance(channel, str) else None
 
 
+def _updates(given: Mapping[str, object]) -> Mapping[str, object] | None:
+    channel = given.get("channel")
+    return {"wait": {"next": channel, "timeout": 1}} if isinstance(channel, str) else None
+
+
 def _loop(given: Mapping[str, object]) -> Mapping[str, object] | None:
     if not isinstance(given.get("pv"), str):
         return None
@@ -323,6 +345,8 @@ def _loop(given: Mapping[str, object]) -> Mapping[str, object] | None:
 _NO_STEPS: Mapping[str, Callable[[Mapping[str, object]], Mapping[str, object] | None]] = {
     "value": _expression,
     "When": _expression,
+    "latch": _expression,
+    "updates": _updates,
     "data": _data,
     "linspace": _loop,
     "arange": _loop,

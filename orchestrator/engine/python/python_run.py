@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -17,7 +18,8 @@ from collections.abc import (
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from functools import partial
-from typing import Any, Literal, TypeAlias, TypeVar
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,14 +31,19 @@ from orchestrator.engine.control.step_scope import RewindRun, StopRun
 from orchestrator.engine.python.machine import Machine, State, When
 from orchestrator.engine.python.python_steps import PythonSteps, PythonWalk, Way
 from orchestrator.engine.python.verb_calls import VerbCalls, plain
+from orchestrator.engine.readings.latches import Latch
+from orchestrator.engine.readings.updates import UpdateQueue
 from orchestrator.engine.steps.verbs import Verbs
 from orchestrator.engine.user_code.cleanup import Site, call_site
 from orchestrator.engine.user_code.user_code import UserCode, as_error
 from orchestrator.errors import CallError, InputError
+from orchestrator.language.expressions.functions import check_name
+from orchestrator.language.expressions.operand import latch_key
 from orchestrator.language.names import Names, suggestion
 from orchestrator.language.values.points import Points, range_points
-from orchestrator.types import Place
+from orchestrator.types import Place, Reading, Severity
 from orchestrator.verbs import own_verbs
+from orchestrator.verbs.awaited import How, Next, accepted
 
 _T = TypeVar("_T")
 _Reached: TypeAlias = tuple[tuple[int, ...], dict[str, int]]
@@ -301,8 +308,63 @@ class Run:
         """
         return self._verb("record", partial(self._record, channels, branches))
 
-    def machine(self, states: Mapping[str, State], start: str = "") -> Verb[str]:
+    def latch(self, name: str, condition: str) -> Verb[None]:
+        """Remember from now on when a condition on channels becomes true, however shortly.
+
+        `run.until("latched('kick')", timeout=5)` and `run.value("latched('kick')")` take it. What
+        is true already has not become so. It is there until the sequence ends.
+        """
+        return self._verb("latch", partial(self._latch, name, condition))
+
+    def updates(
+        self,
+        channel: str,
+        *,
+        timeout: float | None = None,
+        overflow: Literal["error", "drop"] = "error",
+        on_disconnect: Literal["fail", "wait"] = "wait",
+        accept_restart: bool = False,
+        accept_invalid: bool = False,
+    ) -> AsyncIterator[Update]:
+        """Each update of a channel, in order: `async for reading in run.updates("io.code")`.
+
+        They are kept from the first one that is asked for on, up to 100,000.
+
+        Args:
+            channel: Its alias, or its full PV name.
+            timeout: s for each of them; None = for ever.
+            overflow: What becomes of more: `error`, or `drop` the oldest, which is told.
+            on_disconnect: Whether a lost channel is an error.
+            accept_restart: Whether the first value after a reconnection is one.
+            accept_invalid: Whether those in INVALID alarm are.
+
+        Raises:
+            StepTimeoutError: None came in time.
+            ReadError: Some were lost.
+        """
+        how = How(fail_when_lost=on_disconnect == "fail")
+        accept = accepted(restart=accept_restart, invalid=accept_invalid)
+        next_ = Next(accept, drop=overflow == "drop")
+        name = self._names.resolve(channel)
+        return _Updates(
+            partial(self._verb, "updates"),
+            lambda site: self._cross(site, partial(self._steps.follow, name)),
+            lambda site, queue: self._cross(
+                site, partial(self._steps.updates, queue, timeout, how, next_)
+            ),
+            lambda queue: self._code.room.to_home(partial(self._steps.unfollow, queue)),
+        )
+
+    def machine(
+        self,
+        states: Mapping[str, State],
+        start: str = "",
+        *,
+        latches: Mapping[str, str] = MappingProxyType({}),
+    ) -> Verb[str]:
         """Run a state machine from `start`, the first state unless given; gives the last state.
+
+        `latches` are conditions by name, as `run.latch` takes them, that live as long as it.
 
         STOP and ABORT leave it through the `exit` of the state that it is in. It lives through the
         loss of channels: a condition that reads one is not met until it is back.
@@ -310,7 +372,7 @@ class Run:
         Raises:
             InputError: A state is named that there is not.
         """
-        return self._verb("machine", partial(self._machine, states, start))
+        return self._verb("machine", partial(self._machine, states, start, latches))
 
     def __getattr__(self, verb: str) -> Callable[..., Verb[None]]:
         """A verb of the user's own: `run.ramp(pv="stage.x", to=5)`, by the fields of its step."""
@@ -394,7 +456,8 @@ class Run:
 
     async def _do(self, verb: str, fields: object, name: str, site: Site) -> None:
         call, values = self._calls.step(site, verb, fields, name)
-        await self._cross(site, partial(self._steps.step, call, site, self._at(), values))
+        known = {**values, **self._calls.latches}
+        await self._cross(site, partial(self._steps.step, call, site, self._at(), known))
 
     async def _call(self, verb: str, fields: object, name: str, site: Site) -> object:
         call, values = self._calls.step(site, verb, fields, name)
@@ -403,7 +466,8 @@ class Run:
 
     async def _value(self, expression: str, site: Site) -> Any:
         operand = self._calls.expression(expression)
-        return await self._cross(site, partial(self._steps.value, operand))
+        latches = dict(self._calls.latches)
+        return await self._cross(site, partial(self._steps.value, operand, latches))
 
     async def _parallel(self, branches: Sequence[Coroutine[Any, Any, object]], site: Site) -> None:
         await self._together(branches, site, run_all)
@@ -447,23 +511,44 @@ class Run:
         except (SystemExit, KeyboardInterrupt) as error:  # which would end the loop
             raise as_error(self._name, error) from error
 
-    async def _machine(self, states: Mapping[str, State], start: str, site: Site) -> str:
+    async def _machine(
+        self, states: Mapping[str, State], start: str, latches: Mapping[str, str], site: Site
+    ) -> str:
         machine = Machine(states, partial(self._way_out, site), cleaning_up)
-        with self._cleaning(site):
-            return await machine.run(start or next(iter(states)))
+        try:
+            for name, condition in latches.items():
+                await self._latch(name, condition, site)
+            with self._cleaning(site):
+                return await machine.run(start or next(iter(states)))
+        finally:
+            own = [self._calls.latches.pop(latch_key(name), None) for name in latches]
+            given = [latch for latch in own if isinstance(latch, Latch)]
+            self._code.room.to_home(partial(self._steps.unlatch, given))
+
+    async def _latch(self, name: str, condition: str, site: Site) -> None:
+        check_name(name)
+        if latch_key(name) in self._calls.latches:
+            raise InputError(f"{site.where}: there is a latch {name!r} already")
+        operand = self._calls.expression(condition)
+        if not operand.channels or operand.latches or operand.timed or operand.changed:
+            wrong = "a condition on channels alone, without age(), changed(), now(), elapsed()"
+            raise InputError(f"{site.where}: the latch {name!r} takes {wrong}, not {condition!r}")
+        latch = await self._cross(site, partial(self._steps.latch, operand))
+        self._calls.latches[latch_key(name)] = latch
 
     async def _way_out(self, site: Site, name: str, state: State) -> When | None:
         ways = [
             Way(
                 self._calls.expression(when.condition) if when.condition else None,
-                when.after,
+                self._calls.expression(when.after) if isinstance(when.after, str) else when.after,
                 restart=when.accept_restart,
                 invalid=when.accept_invalid,
                 fails=when.on_disconnect == "fail",
             )
             for when in state.when
         ]
-        number = await self._cross(site, partial(self._steps.way_out, name, ways))
+        latches = dict(self._calls.latches)
+        number = await self._cross(site, partial(self._steps.way_out, name, ways, latches))
         return None if number is None else state.when[number]
 
     def _cleaning(self, site: Site) -> Any:
@@ -557,6 +642,51 @@ class _Points(AsyncIterator[dict[str, int]]):
         self._close()
         if self._walk is not None:
             self._end(self._walk)
+
+
+class Update(NamedTuple):
+    """One update of a channel."""
+
+    value: Any
+    """As expressions see it: an enum is its label."""
+    timestamp: float
+    """The IOC's, Unix s."""
+    severity: Severity
+    """Of its alarm."""
+
+
+class _Updates(AsyncIterator[Update]):
+    """The updates of a channel, one after the other; they cross to the loop in batches."""
+
+    def __init__(
+        self,
+        verb: Callable[[Callable[[Site], Coroutine[Any, Any, Update]]], Verb[Update]],
+        begin: Callable[[Site], Coroutine[Any, Any, UpdateQueue]],
+        more: Callable[[Site, UpdateQueue], Coroutine[Any, Any, Sequence[tuple[Reading, Any]]]],
+        end: Callable[[UpdateQueue], None],
+    ) -> None:
+        """`more` gives the next ones, none where that was skipped; `end` may come anywhen."""
+        self._verb = verb
+        self._begin = begin
+        self._more = more
+        self._end = end
+        self._queue: UpdateQueue | None = None
+        self._here: deque[tuple[Reading, Any]] = deque()
+
+    def __anext__(self) -> Verb[Update]:
+        return self._verb(self._next)
+
+    async def _next(self, site: Site) -> Update:
+        if self._queue is None:
+            self._queue = await self._begin(site)
+        while not self._here:
+            self._here.extend(await self._more(site, self._queue))
+        reading, value = self._here.popleft()
+        return Update(value, reading.timestamp, reading.severity)
+
+    def __del__(self) -> None:
+        if self._queue is not None:
+            self._end(self._queue)
 
 
 def _looping(passes: Iterable[tuple[tuple[int, ...], _T]]) -> Iterator[_T]:

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TypeVar
 
 from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.control.finalising import is_finalising
 from orchestrator.engine.control.step_scope import SkipStep, StopRun
-from orchestrator.engine.readings.environment import UnmetError
+from orchestrator.engine.readings.environment import UnmetError, in_words
+from orchestrator.engine.readings.latches import Latch
+from orchestrator.engine.readings.updates import UpdateQueue
 from orchestrator.engine.steps.interpreter import Interpreter
 from orchestrator.engine.steps.samples import Recording
 from orchestrator.engine.steps.verbs import Verbs
 from orchestrator.engine.user_code.cleanup import Site
-from orchestrator.errors import NotConnectedError, OrchestratorError, StepTimeoutError
+from orchestrator.errors import (
+    ExpressionError,
+    NotConnectedError,
+    OrchestratorError,
+    StepTimeoutError,
+)
 from orchestrator.language.expressions.expression import Operand
 from orchestrator.language.program.compiler import StepCall
-from orchestrator.types import Place
+from orchestrator.types import Place, Reading, Value
 from orchestrator.verbs import NestedNode
-from orchestrator.verbs.awaited import Condition, How, accepted
+from orchestrator.verbs.awaited import Condition, How, Next, accepted
 from orchestrator.verbs.channels.nested import Point, points_of
 from orchestrator.verbs.scope import Scope
 
 _T = TypeVar("_T")
 
 NO_VALUES: Mapping[str, object] = {}
+_AT_ONCE = 1000
+"""Updates that cross to the loop of the sequence together."""
+_SOON = 1e-6
+"""s by which a clock may be short of what it was set to."""
 Connect = Callable[[Sequence[str]], Awaitable[object]]
 
 
@@ -35,7 +47,7 @@ class Way:
     def __init__(
         self,
         condition: Operand | None,
-        after: float | None,
+        after: Operand | float | None,
         *,
         restart: bool,
         invalid: bool,
@@ -46,6 +58,31 @@ class Way:
         self.after = after
         self.accept = accepted(restart=restart, invalid=invalid)
         self.fails = fails
+
+
+@dataclass(frozen=True, slots=True)
+class _Entered:
+    """A way out of the state that a machine is in: open once both have come."""
+
+    condition: Condition | None
+    after: float
+    """s since the state was entered."""
+    needs: frozenset[str]
+    """Channels whose loss is an error."""
+
+    def is_open(self, gone: float) -> bool:
+        """Whether it is, so many s after the state was entered."""
+        in_time = self.after <= gone + _SOON
+        return in_time and (self.condition is None or _holds(self.condition))
+
+    def is_open_later(self, gone: float) -> bool:
+        """Whether its time is still to come."""
+        return self.after > gone + _SOON
+
+    def took(self) -> None:
+        """It is taken."""
+        if self.condition is not None:
+            self.condition.took()
 
 
 class PythonSteps:
@@ -108,11 +145,11 @@ class PythonSteps:
         """Make sure of the channels of a step that are used for the first time."""
         await self._first_use(call.used, call.links, waits=call.node.waits_for_channels)
 
-    async def value(self, operand: Operand) -> object:
-        """The value of an expression."""
+    async def value(self, operand: Operand, scope: Mapping[str, object] = NO_VALUES) -> object:
+        """The value of an expression; `scope` has the latches."""
         await self._control.gate()
         await self._first_use(operand.channels, operand.links, waits=False)
-        value = await _anyway(lambda: self._verbs.evaluate(operand, {}))
+        value = await _anyway(lambda: self._verbs.evaluate(operand, scope))
         self._boundary()
         return value
 
@@ -126,6 +163,41 @@ class PythonSteps:
         """Keep no more of them; raises where some were lost."""
         recording.close()
         recording.check()
+
+    async def latch(self, condition: Operand) -> Latch:
+        """Watch a condition from now on."""
+        await self._control.gate()
+        await self._first_use(condition.channels, condition.links, waits=True)
+        return self._verbs.followed.latch(condition)
+
+    def unlatch(self, latches: Iterable[Latch]) -> None:
+        """Watch these no longer."""
+        for latch in latches:
+            self._verbs.followed.close_one(latch)
+
+    async def follow(self, name: str) -> UpdateQueue:
+        """Keep the updates of a channel from now on."""
+        await self._control.gate()
+        await self._first_use(frozenset({name}), frozenset(), waits=True)
+        return self._verbs.followed.updates(name)
+
+    def unfollow(self, queue: UpdateQueue) -> None:
+        """Keep them no longer."""
+        self._verbs.followed.close_one(queue)
+
+    async def updates(
+        self, queue: UpdateQueue, timeout: float | None, how: How, next_: Next
+    ) -> list[tuple[Reading, Value | list[str]]]:
+        """The next updates, at least one, and their values in words; none where it was skipped."""
+        await self._control.gate()
+        metadata = self._verbs.metadata(queue.name)
+        found: list[tuple[Reading, Value | list[str]]] = []
+        reading = await self._verbs.reading(queue, timeout, how, next_)
+        while reading is not None:
+            found.append((reading, in_words(reading, metadata)))
+            reading = queue.take(next_.accept, drop=next_.drop) if len(found) < _AT_ONCE else None
+        self._boundary()
+        return found
 
     async def gate(self) -> None:
         """The beginning of something that is no step by itself."""
@@ -155,23 +227,46 @@ class PythonSteps:
 
     # Machines -----------------------------------------------------------------------------------
 
-    async def way_out(self, state: str, ways: Sequence[Way]) -> int | None:
-        """Wait in a state of a machine; which of its ways is open. None = it has none."""
+    async def way_out(
+        self, state: str, ways: Sequence[Way], scope: Mapping[str, object] = NO_VALUES
+    ) -> int | None:
+        """Wait in a state of a machine; which of its ways is open. None = it has none.
+
+        `scope` has the latches.
+        """
         await self._control.gate()
         self._tell_state(f"{self._name}: state {state}")
         if not ways:
             return None
-        conditions = [await self._condition(way) for way in ways]
+        began = self._verbs.clock
+        entered = [await self._entered(way, scope) for way in ways]
+        while True:
+            gone = self._verbs.clock - began
+            due = min((way.after for way in entered if way.is_open_later(gone)), default=None)
+            found = await self._first_open(entered, began, due)
+            self._boundary()
+            if found is not None:
+                entered[found].took()
+                return found
+            if due is None or self._verbs.clock - began < due - _SOON:  # it was skipped
+                by_time = [(way.after, n) for n, way in enumerate(entered) if not way.condition]
+                return min(by_time, default=(0.0, None))[1]
+
+    async def _first_open(
+        self, entered: Sequence[_Entered], began: float, due: float | None
+    ) -> int | None:
+        """The first way that is open, once one is; None where the clock has come to `due`."""
         opened: list[int] = []
 
         def met() -> bool:
-            for number, condition in enumerate(conditions):
-                if condition is not None and _holds(condition):
+            gone = self._verbs.clock - began
+            for number, way in enumerate(entered):
+                if way.is_open(gone):
                     opened.append(number)
                     return True
             return False
 
-        given = [condition for condition in conditions if condition is not None]
+        given = [way.condition for way in entered if way.condition is not None]
         either = Condition(
             " or ".join(condition.text for condition in given),
             tuple({name for condition in given for name in condition.channels}),
@@ -179,16 +274,24 @@ class PythonSteps:
             timed=any(condition.timed for condition in given),
             reads=frozenset().union(*(condition.reads for condition in given)),
         )
-        needed = frozenset().union(
-            *(way.condition.channels for way in ways if way.fails and way.condition is not None)
-        )
-        timed = [(way.after, number) for number, way in enumerate(ways) if way.after is not None]
-        limit, last = min(timed, default=(None, None))
-        arrived = await self._verbs.waiter.either(either, limit, How(fails_without=needed))
-        self._boundary()
-        return opened[0] if arrived and opened else last
+        needed = frozenset().union(*(way.needs for way in entered))
+        limit = None if due is None else max(due - (self._verbs.clock - began), _SOON)
+        await self._verbs.waiter.either(either, limit, How(fails_without=needed))
+        return opened[0] if opened else None
 
-    async def _condition(self, way: Way) -> Condition | None:
+    async def _entered(self, way: Way, scope: Mapping[str, object]) -> _Entered:
+        """A way out as it is in a state that was entered now."""
+        after = way.after
+        if isinstance(after, Operand):
+            computed = await self.value(after, scope)
+            if isinstance(computed, bool) or not isinstance(computed, int | float):
+                raise ExpressionError(f"after: {after.text} is {computed!r}, no number of s")
+            after = float(computed)
+        condition = await self._condition(way, scope)
+        needs = way.condition.channels if way.fails and way.condition else frozenset[str]()
+        return _Entered(condition, 0.0 if after is None else after, needs)
+
+    async def _condition(self, way: Way, scope: Mapping[str, object]) -> Condition | None:
         operand = way.condition
         if operand is None:
             return None
@@ -196,7 +299,7 @@ class PythonSteps:
         # Its server does not answer, or is lost just now: updates will tell.
         with suppress(StepTimeoutError, NotConnectedError):
             await _anyway(lambda: self._verbs.refresh(operand.channels - operand.ages))
-        return self._verbs.until(operand, {}, way.accept)
+        return self._verbs.until(operand, scope, way.accept)
 
     # Sequence servers ---------------------------------------------------------------------------
 

@@ -37,6 +37,8 @@ class VerbCalls:
         self._around = around
         self._calls: OrderedDict[Hashable, StepCall] = OrderedDict()
         self._expressions: dict[str, Operand] = {}
+        self.latches: dict[str, object] = {}
+        """The latches that there are, by the names that a scope has for them."""
 
     def step(
         self, site: Site, verb: str, fields: object, name: str = ""
@@ -68,7 +70,9 @@ class VerbCalls:
         origin = site.where or f"{self._sequence} (Python)"
         step = step_of({**as_step(verb, plain(fields)), "name": name}, origin)
         base = (*self._around, site.short or self._sequence)
-        return compile_call(step, self._names, self._library, base, origin, values)
+        return compile_call(
+            step, self._names, self._library, base, origin, {*values, *self.latches}
+        )
 
     def _keep(self, key: Hashable | None, call: StepCall) -> StepCall:
         if key is not None:
@@ -85,7 +89,7 @@ class VerbCalls:
         """
         known = self._expressions.get(text)
         if known is None:
-            known = compile_expression(text, self._names, ())
+            known = compile_expression(text, self._names, self.latches)
             if len(self._expressions) < _MOST:
                 self._expressions[text] = known
         return known

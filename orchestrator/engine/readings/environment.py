@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.engine.readings.history import History
+from orchestrator.engine.readings.latches import Latch
 from orchestrator.engine.readings.trust import Trust
 from orchestrator.errors import ExpressionError, NotConnectedError, OrchestratorError
+from orchestrator.language.expressions.operand import latch_key
 from orchestrator.language.values.conversion import unknown_label
 from orchestrator.language.values.number_types import shortest
 from orchestrator.language.values.operations import Fault
@@ -38,8 +40,8 @@ class RunEnvironment:
     """
 
     __slots__ = (
-        *("_accept", "_data", "_fresh", "_history", "_scope", "_since", "_trust", "_unread"),
-        *("_read", "_view"),
+        *("_accept", "_data", "_fresh", "_history", "_looked", "_read", "_scope", "_since"),
+        *("_trust", "_unread", "_view"),
     )
 
     def __init__(
@@ -74,6 +76,24 @@ class RunEnvironment:
         self._fresh = fresh
         self._trust = trust
         self._accept = accept
+        self._looked: list[Latch] = []
+
+    def latched(self, name: str) -> bool:
+        """Whether a latch is set; it is taken by `take_latches`."""
+        latch = self._scope[latch_key(name)]
+        assert isinstance(latch, Latch)  # noqa: S101 - nothing else is bound by such a name
+        self._looked.append(latch)
+        return latch.is_set
+
+    def forget_latches(self) -> None:
+        """What was looked at so far is not taken."""
+        self._looked.clear()
+
+    def take_latches(self) -> None:
+        """Take those that were looked at since this was last called."""
+        for latch in self._looked:
+            latch.take()
+        self._looked.clear()
 
     def variable(self, name: str) -> object:
         """A parameter, loop variable or `let` name.
@@ -241,6 +261,9 @@ class _NoData:
 
     def changed(self, name: str) -> bool:
         raise ExpressionError(f"changed({name}) is not known before the run")
+
+    def latched(self, name: str) -> bool:
+        raise ExpressionError(f"latched({name!r}) is not known before the run")
 
     def now(self) -> float:
         raise ExpressionError("now() is not known before the run")

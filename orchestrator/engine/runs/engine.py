@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from orchestrator.config import Config
+from orchestrator.config import Config, LaneConfig
+from orchestrator.engine.runs.claims import Claims
 from orchestrator.engine.runs.lane import Lane
 from orchestrator.engine.runs.runner import RunContext, watched_by
 from orchestrator.engine.sequences.library import Library
@@ -50,33 +51,51 @@ class Engine:
         """
         self.library = library
         memory = Memory.starting(wall().timestamp())
+        every = {"": LaneConfig(), **config.lanes}
+        claims = Claims(config.channels, names, channels, every)
         self._context = RunContext(
-            config, names, view, channels, events, self.library, suspenders, wall, memory, rooms
+            config,
+            names,
+            view,
+            channels,
+            events,
+            self.library,
+            suspenders,
+            wall,
+            memory,
+            rooms,
+            claims,
         )
-        self._lane = Lane(self._context, store, RunIds(wall).next)
+        new_id = RunIds(wall).next
+        self._lanes = {n: Lane(self._context, store, new_id, lane) for n, lane in every.items()}
 
     @property
     def needed(self) -> frozenset[str]:
-        """The channels that a run under way, or the configuration's suspenders, need."""
-        return self._lane.needed | watched_by(self._context.suspenders)
+        """The channels that runs under way, or the configuration's suspenders, need."""
+        needed = (lane.needed for lane in self._lanes.values())
+        return watched_by(self._context.suspenders).union(*needed)
 
     async def run(self, requests: MergeQueue[EngineItem]) -> None:
         """Serve requests until cancelled; a run under way is then cancelled too."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._lane.advance(tasks), name="queue of runs")
+            for name, lane in self._lanes.items():
+                tasks.create_task(lane.advance(tasks), name=f"queue of runs {name}".strip())
             while True:
                 for item in await requests.batch():
+                    lane = self._lanes[item.lane]
                     match item:
                         case RunRequest():
-                            self._lane.begin(tasks, item)
+                            lane.begin(tasks, item)
                         case Control():
-                            self._lane.obey(item)
+                            lane.obey(item)
                         case QueueRequest():
-                            tasks.create_task(self._lane.arrange(item), name="arrange the queue")
+                            tasks.create_task(lane.arrange(item), name="arrange the queue")
 
     async def close(self, reason: str, grace: float = _GRACE) -> None:
-        """End a run under way: its finalisers get `grace` s, then completions are given up."""
-        await self._lane.close(reason, grace)
+        """End all runs under way: their finalisers get `grace` s, then completions are given up."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, lane in self._lanes.items():
+                tasks.create_task(lane.close(reason, grace), name=f"close {name}".strip())
 
 
 class RunIds:

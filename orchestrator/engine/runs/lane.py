@@ -8,25 +8,33 @@ from dataclasses import replace
 
 import structlog
 
+from orchestrator.config import LaneConfig
+from orchestrator.engine.control.cancelling import until_any
 from orchestrator.engine.control.control import RunControl
+from orchestrator.engine.runs.claims import Claim
 from orchestrator.engine.runs.going_on import GoingOn, look_up
+from orchestrator.engine.runs.restarts import Restarts
 from orchestrator.engine.runs.run_header import Loaded, header_of_refused, load
 from orchestrator.engine.runs.run_queue import RunQueue
 from orchestrator.engine.runs.runner import RunContext, Runner, RunOutcome, ended
+from orchestrator.engine.sequences.library import Library
 from orchestrator.errors import InputError
-from orchestrator.ports import Recorder, Store
+from orchestrator.ports import Recorder, RunEvents, Store
 from orchestrator.task_context import enter_run
 from orchestrator.types import (
+    STATUS_SEVERITY,
     Accepted,
     Cause,
     Control,
     Controlled,
     QueueRequest,
     RunEnded,
+    RunEvent,
     RunHeader,
     RunLoading,
     RunRefused,
     RunRequest,
+    RunRestarting,
     RunStarted,
     RunState,
     RunStatus,
@@ -43,11 +51,20 @@ _GOES_ON = (Verb.RESUME, Verb.SKIP)
 the next one too: who asks for that wants what moves to stand still."""
 
 
+_ENDS = (Verb.STOP, Verb.ABORT)
+"""What is obeyed as well where a sequence waits to be started again."""
+
+
 class Lane:
     """Runs what it is asked for, then what waits in its queue, one after the other."""
 
-    def __init__(self, context: RunContext, store: Store, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, context: RunContext, store: Store, new_id: Callable[[], str], config: LaneConfig
+    ) -> None:
         """`new_id` gives each run its id."""
+        if config.name:
+            context = replace(context, events=_LaneEvents(context.events, config.name))
+        self._name = config.name
         self._context = context
         self._events = context.events
         self._store = store
@@ -59,6 +76,12 @@ class Lane:
         self._arranging = asyncio.Lock()
         self._closing = False
         self._runner: Runner | None = None
+        self._restarts = Restarts(config)
+        self._due = self._restarts.own("autostart") if config.autostart else None
+        """What is started as soon as nothing else runs."""
+        self._timer: asyncio.TimerHandle | None = None
+        """Something will be due."""
+        self._began = 0.0
 
     @property
     def needed(self) -> frozenset[str]:
@@ -68,6 +91,7 @@ class Lane:
     async def close(self, reason: str, grace: float) -> None:
         """End a run under way: its finalisers get `grace` s, then completions are given up."""
         self._closing = True
+        self._forget_restart()
         running, control = self._running, self._control
         for _ in range(3):
             if running is None or control is None or running.done():
@@ -83,6 +107,9 @@ class Lane:
             self._events.offer(RunRefused(request.request, "another run is under way"))
             return
         control = self._control = RunControl(lambda state: self._tell_state(control, state))
+        if request.name == self._restarts.sequence:
+            self._forget_restart()
+        self._began = asyncio.get_running_loop().time()
         name = f"run {request.name or request.origin}"
         self._running = tasks.create_task(self._serve(request, control), name=name)
 
@@ -93,6 +120,9 @@ class Lane:
         """Do what is asked of the run under way; harmless where there is none."""
         control = self._control
         if control is None:
+            if item.verb in _ENDS and self._forget_restart():
+                asked = Controlled(item.verb, item.by, item.reason).text
+                self._events.offer(Told(f"not started again: {asked}"))
             return
         refused = _too_late(item, control) or _obey(item, control)
         if refused:
@@ -105,12 +135,13 @@ class Lane:
 
     async def advance(self, tasks: asyncio.TaskGroup) -> None:
         """Start what waits, one after the other, as long as nothing else runs."""
+        self._turn.set()
         while True:
             await self._turn.wait()
             self._turn.clear()
             if self._closing or not self._is_free():
                 continue
-            request = self._queue.take()
+            request, self._due = self._due or self._queue.take(), None
             if request is not None:
                 self.begin(tasks, request)
                 self._events.offer(RunLoading(request.name))
@@ -161,33 +192,97 @@ class Lane:
                 text = ""
         return Accepted(item.request, text)
 
+    # Restarts ---------------------------------------------------------------------------------
+
+    def _restart(self, request: RunRequest, event: RunEnded) -> None:
+        """Have a sequence that has ended started again, if it is to be."""
+        lasted = asyncio.get_running_loop().time() - self._began
+        wait = self._restarts.wait(request, event.status, lasted)
+        if wait is None or self._closing:
+            return
+        again = replace(request, request=0, always_a_run=True, waits=True, how="restart")
+        count = self._restarts.count
+        why = f"{event.status}{f': {event.message}' if event.message else ''}"
+        text = f"{why}; {request.name} is started again in {wait:g} s (restart {count})"
+        severity = STATUS_SEVERITY[event.status]
+        self._timer = asyncio.get_running_loop().call_later(wait, self._is_due, again)
+        self._events.offer(RunRestarting(count, wait))
+        self._events.offer(Told(text, severity))
+
+    def _is_due(self, request: RunRequest) -> None:
+        self._timer, self._due = None, request
+        self._turn.set()
+
+    def _forget_restart(self) -> bool:
+        """Start nothing by itself; whether something would have been."""
+        pending = self._timer is not None or self._due is not None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._due = None
+        return pending
+
     # Runs -------------------------------------------------------------------------------------
 
     def _is_free(self) -> bool:
         return self._running is None or self._running.done()
 
-    async def _load(self, request: RunRequest) -> Loaded | GoingOn:
+    def _loaded(self, request: RunRequest) -> Loaded | GoingOn:
+        """See `load` and `look_up`; what it claims is looked for as well."""
         context, digest = self._context, self._context.config.digest
+        if request.recovery is None:
+            loaded = load(context.library, request, digest)
+            return replace(loaded, claims=self._wanted(loaded, context.library))
+        going_on = look_up(self._store, context.library, request, request.recovery, digest)
+        again = going_on.loaded
+        claims = self._wanted(again, going_on.library)
+        return replace(going_on, loaded=replace(again, claims=claims))
+
+    def _wanted(self, loaded: Loaded, library: Library) -> frozenset[str]:
+        return self._context.claims.wanted(loaded.program, library.writes)
+
+    async def _load(self, request: RunRequest) -> Loaded | GoingOn:
         try:
-            if request.recovery is None:
-                return await asyncio.to_thread(load, context.library, request, digest)
-            about = (context.library, request, request.recovery, digest)
-            return await asyncio.to_thread(look_up, self._store, *about)
+            return await asyncio.to_thread(self._loaded, request)
         except (InputError, asyncio.CancelledError, KeyboardInterrupt):
             raise
         except BaseException as error:  # neither a fault of ours nor user code ends the service
             log.exception("a sequence could not be loaded", name=request.name)
             raise InputError(_internal(error)) from error
 
+    async def _claim(
+        self, request: RunRequest, control: RunControl, claim: Claim, wanted: frozenset[str]
+    ) -> None:
+        """Claim all that it is known to put to; wait for it, if the request is one that waits.
+
+        Raises:
+            InputError: Another lane's run holds some of it.
+        """
+        told, asked = "", control.requests
+        while why := self._context.claims.take(claim, wanted):
+            if not request.waits:
+                raise InputError(why)
+            if asked.aborts or asked.stopped:
+                return  # its body does not begin
+            if why != told:
+                told = why
+                self._events.offer(Told(f"{claim.name} waits: {why}"))
+            free, changed = self._context.claims.freed(), asked.until_changed()
+            await until_any(free, changed, name=f"{claim.name} waits for channels")
+
     async def _serve(self, request: RunRequest, control: RunControl) -> None:
+        claim = Claim(self._name, request.name)
         try:
             try:
                 loaded = await self._load(request)
+                first = loaded.loaded if isinstance(loaded, GoingOn) else loaded
+                claim.name = first.program.name or request.name
+                await self._claim(request, control, claim, first.claims)
             except InputError as error:
                 self._refuse(request, str(error))
             else:
-                await self._run(request, control, loaded)
+                await self._run(request, control, loaded, claim)
         finally:
+            self._context.claims.release(claim)
             self._control = None
             # Not before this task has ended: until then the engine is not free.
             asyncio.get_running_loop().call_soon(self._turn.set)
@@ -207,10 +302,10 @@ class Lane:
         """A run that could not begin."""
         number = request.request
         self._started(RunStarted(run_id, request.name, request.owner, number, 0))
-        self._ended(RunEnded(run_id, RunStatus.FAILED, reason, number, Cause.INPUT))
+        self._ended(request, RunEnded(run_id, RunStatus.FAILED, reason, number, Cause.INPUT))
 
     async def _run(
-        self, request: RunRequest, control: RunControl, loaded: Loaded | GoingOn
+        self, request: RunRequest, control: RunControl, loaded: Loaded | GoingOn, claim: Claim
     ) -> None:
         """Run it, from its first event to its last."""
         going_on = loaded if isinstance(loaded, GoingOn) else None
@@ -224,7 +319,7 @@ class Lane:
             )
             recorder = await self._recorder(header, going_on)
             runner = self._runner = Runner(
-                self._context, control, recorder, loaded.program, going_on
+                self._context, control, recorder, loaded.program, claim, going_on
             )
         except InputError as error:
             self._refuse(request, str(error))
@@ -236,7 +331,7 @@ class Lane:
             else:
                 self._events.offer(RunRefused(request.request, _internal(error)))
             return
-        control.run_id = run_id
+        control.run_id = claim.run_id = run_id
         enter_run(run_id)
         outcome = RunOutcome(RunStatus.ABORTED, Cause.DURING, ["cancelled: the service ended"])
         self._started(RunStarted(run_id, name, request.owner, request.request, runner.steps))
@@ -252,7 +347,8 @@ class Lane:
             outcome.broken(error)
         finally:
             self._runner = None
-            self._ended(ended(run_id, request.request, outcome, recorder.file))
+            self._context.claims.release(claim)  # who sees the end may start what needs the same
+            self._ended(request, ended(run_id, request.request, outcome, recorder.file))
 
     async def _recorder(self, header: RunHeader, going_on: GoingOn | None) -> Recorder:
         if going_on is None:
@@ -267,11 +363,24 @@ class Lane:
         self._events.offer(event)
         self._events.offer(self._queue.changed)
 
-    def _ended(self, event: RunEnded) -> None:
+    def _ended(self, request: RunRequest, event: RunEnded) -> None:
         # … and shows what did not succeed before BUSY goes to 0.
         self._queue.ended(event.status, event.message)
         self._events.offer(self._queue.changed)
         self._events.offer(event)
+        self._restart(request, event)
+
+
+class _LaneEvents:
+    """Implements `RunEvents` for a lane beside the main one: each event has its name."""
+
+    def __init__(self, events: RunEvents, lane: str) -> None:
+        self._events = events
+        self._lane = lane
+
+    def offer(self, item: RunEvent) -> None:
+        """Take an event at once."""
+        self._events.offer(replace(item, lane=self._lane))
 
 
 def _too_late(item: Control, control: RunControl) -> str:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from orchestrator.engine.sequences.library import Library
 from orchestrator.language.program.nodes import Another, Passes, Runnable, walk
 from orchestrator.ports import View
-from orchestrator.types import Metadata, RunHeader, RunRequest, SourceText, fields
+from orchestrator.types import MAIN_LANE, Metadata, RunHeader, RunRequest, SourceText, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class Loaded:
     """See `RunHeader`."""
     versions: Mapping[str, str]
     """See `RunHeader`."""
+    claims: frozenset[str] = frozenset()
+    """What it is known to put to, see `claims.Claims.wanted`."""
 
     def header(
         self,
@@ -45,6 +47,7 @@ class Loaded:
             owner=request.owner,
             how=request.how,
             repeats=request.repeats,
+            lane=request.lane or MAIN_LANE,
             started=now,
             sources=self.sources,
             arguments=program.arguments,
@@ -84,6 +87,7 @@ def header_of_refused(run_id: str, request: RunRequest, now: datetime) -> RunHea
         owner=request.owner,
         how=request.how,
         repeats=request.repeats,
+        lane=request.lane or MAIN_LANE,
         started=now,
         sources=own,
         arguments=args,

@@ -51,7 +51,7 @@ class RunQueue:
         name = name or request.name or request.origin or "a sequence"
         self._last_number += 1
         item = QueuedRun(self._last_number, name, args, request.owner)
-        self._items.append((item, replace(request, request=0, always_a_run=True)))
+        self._items.append((item, replace(request, request=0, always_a_run=True, waits=True)))
         return item
 
     def restore(self, left: QueueLeft) -> None:
@@ -61,7 +61,7 @@ class RunQueue:
         """
         for item in left.waiting:
             request = RunRequest(0, item.name, args=item.args, owner=item.owner, how="queue")
-            self._items.append((item, replace(request, always_a_run=True)))
+            self._items.append((item, replace(request, always_a_run=True, waits=True)))
             self._last_number = max(self._last_number, item.number)
         self.held, self.autostart = bool(left.waiting), left.autostart
 

@@ -19,6 +19,7 @@ from orchestrator.engine.control.suspenders import Suspenders, channels_of
 from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.python.python_steps import PythonSteps
 from orchestrator.engine.python.verb_calls import VerbCalls
+from orchestrator.engine.runs.claims import Claim, Claims
 from orchestrator.engine.runs.going_on import GoingOn
 from orchestrator.engine.runs.only_finalising import OnlyFinalising
 from orchestrator.engine.runs.preflight import Preflight
@@ -69,6 +70,8 @@ class RunContext:
     """Of the sequence servers."""
     rooms: Rooms
     """Where user code runs."""
+    claims: Claims
+    """Which run may put to which channels."""
 
 
 @dataclass(slots=True)
@@ -127,6 +130,7 @@ class Runner:
         control: RunControl,
         recorder: Recorder,
         program: Runnable,
+        claim: Claim,
         going_on: GoingOn | None = None,
     ) -> None:
         """`control` may have been asked for a stop already; `going_on`: a run that had ended."""
@@ -139,7 +143,8 @@ class Runner:
         self._program = program
         self._outcome = RunOutcome()
         self.steps = count_steps(program.all_steps) or 0
-        channels = recorder.journal.channels(context.channels)
+        outside = recorder.journal.channels(context.channels)
+        channels = context.claims.channels(claim, outside)
         verbs = Verbs(
             context.config,
             context.names,
@@ -205,6 +210,7 @@ class Runner:
         finally:
             self._verbs.mover.alarms.close()
             self._verbs.history.close()
+            self._verbs.followed.close()
             self._control.close()
             reporting.cancel()
             await asyncio.wait({reporting})
@@ -271,11 +277,14 @@ class Runner:
         """Run the steps of a document, from the start; after a rewind from the last checkpoint."""
         scope = self._interpreter.root = Scope(program.arguments)
         entry = self._return(scope)
+        if entry is not None:
+            scope.update(self._verbs.followed.begin(program))
         rewinds = 0
         while True:
             try:
                 if entry is None:
-                    await self._interpreter.begin_variables(program, scope, Place())
+                    self._verbs.followed.end(scope)  # of a try that has gone back to the start
+                    await self._interpreter.begin(program, scope, Place())
                 place = Place(tries=(rewinds + 1,) if rewinds else ())
                 with suppress(EndSequence):
                     await self._interpreter.run(program.steps, scope, place, entry)

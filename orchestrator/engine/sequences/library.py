@@ -11,7 +11,7 @@ from typing import TypeAlias
 from orchestrator import verbs
 from orchestrator.config import Config, key_place, names_of
 from orchestrator.engine.sequences.python_program import PythonProgram
-from orchestrator.engine.sequences.registry import Registry, SequenceFunction, load
+from orchestrator.engine.sequences.registry import Registry, SequenceFunction, load, writes_of
 from orchestrator.errors import InputError
 from orchestrator.language.names import Names, suggestion
 from orchestrator.language.program.compiler import compile_program
@@ -123,6 +123,10 @@ class Library:
     def function(self, name: str) -> SequenceFunction:
         """The function that is the Python sequence of that name."""
         return self._registry.sequences[name]
+
+    def writes(self, name: str) -> tuple[str, ...]:
+        """What the Python sequence of that name says that it puts to; channels as it names them."""
+        return writes_of(self._registry.sequences[name])
 
     def _signature(self, name: str) -> PythonSignature:
         signature = self._registry.signature(name)

@@ -19,12 +19,24 @@ from orchestrator.verbs.own import import_module, look_in
 SequenceFunction: TypeAlias = Callable[..., Awaitable[None]]
 
 _MARK = "__orchestrator__"
+_WRITES = "__orchestrator_writes__"
 _TYPES = ("float", "int", "str", "bool")
 
 
 def mark(marked: Callable[..., object], kind: Literal["sequence", "function"]) -> None:
     """Say of a function what it is; called by the decorators."""
     setattr(marked, _MARK, kind)
+
+
+def mark_writes(marked: Callable[..., object], writes: Iterable[str]) -> None:
+    """Say of a sequence what it puts to."""
+    setattr(marked, _WRITES, tuple(writes))
+
+
+def writes_of(marked: Callable[..., object]) -> tuple[str, ...]:
+    """What a sequence says that it puts to; nothing where it says nothing."""
+    writes: tuple[str, ...] = getattr(marked, _WRITES, ())
+    return writes
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,9 +311,11 @@ class Interpreter:
         if entry is not None:
             entry.branch()
             inner = entry.document(inner)
+            if entry.afresh:
+                inner.update(self._verbs.followed.begin(document))
             entry.branch()
         else:
-            await self.begin_variables(document, inner, Place((*place.path, "run"), place.loops))
+            await self.begin(document, inner, Place((*place.path, "run"), place.loops))
         guards = () if is_finalising() else document.suspend
         here = (place.path, place.loops)
         began = self._began.get(here) if entry is not None else None
@@ -329,7 +331,8 @@ class Interpreter:
             way_out = error
         self._forget(place)
         self._began.pop(here, None)
-        await self._leave(another.sequence, document.finally_, inner, place, way_out)
+        with self._verbs.followed.closing(inner):
+            await self._leave(another.sequence, document.finally_, inner, place, way_out)
 
     async def finalised(
         self, label: str, nodes: Sequence[Node], finalisers: Sequence[Node], do: Doing
@@ -355,8 +358,16 @@ class Interpreter:
             return await values()
         return await do.remembered("args", values)
 
-    async def begin_variables(self, program: Runnable, scope: Scope, document: Place) -> None:
-        """Give the variables of a document their first values."""
+    async def begin(self, program: Runnable, scope: Scope, document: Place) -> None:
+        """Watch what a document has to see from its beginning, and give its variables values."""
+        scope.update(self._verbs.followed.begin(program))
+        try:
+            await self._begin_variables(program, scope, document)
+        except BaseException:
+            self._verbs.followed.end(scope)
+            raise
+
+    async def _begin_variables(self, program: Runnable, scope: Scope, document: Place) -> None:
         for name, operand in program.variables:
             try:
                 found = self.recalled(document, name)

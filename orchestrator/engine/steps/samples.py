@@ -69,7 +69,7 @@ class Recording:
         self._lost = 0
         for name in names:
             self._changed(view.channel(name))
-        self.close = view.watch(names, self._changed)
+        self.close = view.watch(names, self._changed, every=True)
 
     def _changed(self, channel: ChannelView) -> None:
         name, reading = channel.name, channel.reading

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -12,9 +13,12 @@ from orchestrator.engine.control.control import RunControl
 from orchestrator.engine.control.held import HeldUp
 from orchestrator.engine.control.questions import Questions
 from orchestrator.engine.control.step_scope import End, SkipStep
-from orchestrator.engine.readings.environment import NOTHING, RunEnvironment
+from orchestrator.engine.readings.environment import NOTHING, RunEnvironment, in_words
+from orchestrator.engine.readings.followed import Followed, updates_key
 from orchestrator.engine.readings.history import History
+from orchestrator.engine.readings.latches import Latch
 from orchestrator.engine.readings.trust import Trust
+from orchestrator.engine.readings.updates import UpdateQueue
 from orchestrator.engine.steps.moves import Mover
 from orchestrator.engine.steps.samples import Sampler
 from orchestrator.engine.steps.server_master import Master, Memory
@@ -26,11 +30,12 @@ from orchestrator.errors import (
     StepTimeoutError,
 )
 from orchestrator.language.expressions.expression import Operand
+from orchestrator.language.expressions.operand import latch_key
 from orchestrator.language.names import Names
 from orchestrator.language.values.limits import check_limits
 from orchestrator.ports import Channels, Recorder, RunEvents, View
-from orchestrator.types import Asked, Reading, Severity, Told
-from orchestrator.verbs.awaited import NOTHING_MORE, Accept, Condition
+from orchestrator.types import Asked, Metadata, Reading, Severity, Told
+from orchestrator.verbs.awaited import NOTHING_MORE, Accept, Condition, How, Next
 from orchestrator.verbs.scope import SINCE
 
 log = structlog.get_logger(__name__)
@@ -85,6 +90,7 @@ class Verbs:
             recorder.journal.met,
         )
         self.history = History(view, lambda: control.clock.now, wall)
+        self.followed = Followed(view, self._trust, self._of_updates, self.tell)
         environment = RunEnvironment(view, {}, {}, self._fresh, history=self.history)
         met, newest = recorder.journal.met, environment.reading
         self.waiter = Waiter(view, control, self._trust, newest, self.held, met)
@@ -141,7 +147,56 @@ class Verbs:
             history=self.history,
             since=since if isinstance(since, int) else 0,
         )
-        return operand.evaluate(environment)
+        value = operand.evaluate(environment)
+        if operand.latches:
+            environment.take_latches()
+        return value
+
+    def metadata(self, name: str) -> Metadata | None:
+        """What is known of a channel."""
+        return self._view.channel(name).metadata
+
+    async def update(
+        self, name: str, scope: Mapping[str, object], seconds: float | None, how: How, next_: Next
+    ) -> object | None:
+        """The value of the next update of a channel; None where that was skipped.
+
+        Raises:
+            ReadError: Updates were lost, and that is an error.
+            StepTimeoutError: None came within `seconds` s.
+            NotConnectedError: It is lost, where that is to fail.
+            StopRun: STOP was asked for.
+        """
+        queue = scope[updates_key(name)]
+        assert isinstance(queue, UpdateQueue)  # noqa: S101 - nothing else is bound by such a name
+        reading = await self.reading(queue, seconds, how, next_)
+        return None if reading is None else in_words(reading, self._view.channel(name).metadata)
+
+    async def reading(
+        self, queue: UpdateQueue, seconds: float | None, how: How, next_: Next
+    ) -> Reading | None:
+        """The next update of those that are kept; as `update`."""
+        taken: list[Reading] = []
+
+        def came() -> bool:
+            reading = queue.take(next_.accept, drop=next_.drop)
+            if reading is not None:
+                taken.append(reading)
+            return reading is not None
+
+        if not came():
+            text, names = f"the next update of {queue.name}", (queue.name,)
+            reads = frozenset(names)
+            condition = Condition(
+                text, names, came, next_.accept, reads=reads, seen=lambda: list(taken)
+            )
+            await self.waiter.wait(condition, seconds, how)
+        return taken[0] if taken else None
+
+    def _of_updates(self) -> RunEnvironment:
+        """What a latch is looked at in: the last updates that count, whatever was read beside."""
+        trust, history = self._trust, self.history
+        return RunEnvironment(self._view, {}, {}, {}, trust, NOTHING_MORE, history=history)
 
     def derive(
         self, operand: Operand, scope: Mapping[str, object], readings: Mapping[str, Reading]
@@ -238,14 +293,25 @@ class Verbs:
         self, operand: Operand, scope: Mapping[str, object], accept: Accept = NOTHING_MORE
     ) -> Condition:
         """The condition that an expression is true."""
-        names = tuple(sorted(operand.channels | operand.links))
+        latches = [scope[latch_key(name)] for name in sorted(operand.latches)]
+        own = [latch for latch in latches if isinstance(latch, Latch)]
+        channels = operand.channels.union(*(latch.channels for latch in own))
         self.history.follow(operand.changed)
         environment = self.environment(scope, accept)
 
         def met() -> bool:
+            environment.forget_latches()
             value = operand.evaluate(environment)
             if not isinstance(value, bool):
                 raise ExpressionError(f"{operand.text} is {value!r}, neither true nor false")
             return value
 
-        return Condition(operand.text, names, met, accept, operand.timed, operand.channels)
+        names = tuple(sorted(channels | operand.links))
+        condition = Condition(operand.text, names, met, accept, operand.timed, channels)
+        if not own:
+            return condition
+        return replace(
+            condition,
+            took=environment.take_latches,
+            seen=lambda: [reading for latch in own for reading in latch.readings],
+        )

@@ -80,6 +80,7 @@ class Waiter:
             watch = self._watch(condition, how)
             with self._held.waiting(partial(self._doubts, condition)):
                 await self._until(watch, condition, refresh)
+            condition.took()
             self._met(condition.text, watch.readings)
         if scope.ended is End.TIMEOUT:
             told = [self._seen(name, condition.accept) for name in condition.channels]
@@ -275,7 +276,10 @@ class _Watch:
 
     def _has_held(self) -> None:
         if not self.done.done():
-            self.readings = [c.reading for c in self._channels if c.reading is not None]
+            if self._condition.seen is not None:
+                self.readings = self._condition.seen()
+            else:
+                self.readings = [c.reading for c in self._channels if c.reading is not None]
             self.done.set_result(None)
 
     def _break(self) -> None:

@@ -26,6 +26,7 @@ from orchestrator.language.expressions.functions import (
     CLOCKS,
     FUNCTIONS,
     KNOWN_FUNCTIONS,
+    LATCHED,
     WORDS,
 )
 from orchestrator.language.expressions.operand import (
@@ -34,6 +35,7 @@ from orchestrator.language.expressions.operand import (
     Operand,
     as_condition,
     folded,
+    latch_key,
     shortened,
 )
 from orchestrator.language.names import Names, suggestion
@@ -104,6 +106,7 @@ def compile_expression(
         timed=compiler.is_timed,
         compared=frozenset(compiler.compared),
         changed=frozenset(compiler.changed),
+        latches=frozenset(compiler.latches),
         parameters=frozenset(compiler.known),
     )
     return folded(operand) if operand.constant else operand
@@ -138,13 +141,13 @@ class _Compiler:
         self.known: set[str] = set()
         self.compared: set[tuple[str, str]] = set()
         self.changed: set[str] = set()
+        self.latches: set[str] = set()
         self.is_timed = False
 
     @property
     def is_constant(self) -> bool:
-        return not (
-            self.channels or self.ages or self.links or self.data or self.used or self.is_timed
-        )
+        asked = self.channels or self.ages or self.links or self.data or self.latches
+        return not (asked or self.used or self.is_timed)
 
     def compile(self, node: ast.expr) -> Code:
         self._nodes += 1
@@ -348,6 +351,8 @@ class _Compiler:
             raise Refusal(f"unknown function {name!r}{hint}")
         if node.keywords:
             raise Refusal(f"{name} takes its arguments by position, without 'name='")
+        if name == LATCHED:
+            return self._latched(node.args)
         if name in CLOCKS:
             return self._clock(name, node.args)
         if name in FUNCTIONS:
@@ -373,6 +378,20 @@ class _Compiler:
                 raise Fault(f"{name}: {fault}") from fault
 
         return call
+
+    def _latched(self, arguments: list[ast.expr]) -> Code:
+        """Whether a latch is set."""
+        match arguments:
+            case [ast.Constant(value=str(name))]:
+                pass
+            case _:
+                raise Refusal("latched takes the name of a latch in quotes: latched('kick')")
+        if latch_key(name) not in self._variables:
+            begin = latch_key("")
+            known = [v.removeprefix(begin) for v in self._variables if v.startswith(begin)]
+            raise Refusal(f"there is no latch {name!r}{suggestion(name, known, kind='latches')}")
+        self.latches.add(name)
+        return lambda env: env.latched(name)
 
     def _clock(self, name: str, arguments: list[ast.expr]) -> Code:
         """A function of the time alone."""

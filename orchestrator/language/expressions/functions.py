@@ -279,7 +279,9 @@ CLOCKS: Mapping[str, Code] = {
     "elapsed": lambda env: float(env.elapsed()),
 }
 """Functions without arguments, each time another value."""
-KNOWN_FUNCTIONS = frozenset(FUNCTIONS) | set(ABOUT_CHANNELS) | set(CLOCKS) | {"pv"}
+LATCHED = "latched"
+"""Whether a latch of the document is set."""
+KNOWN_FUNCTIONS = frozenset(FUNCTIONS) | set(ABOUT_CHANNELS) | set(CLOCKS) | {"pv", LATCHED}
 """Every name that can be called."""
 WORDS: Mapping[str, bool | float] = {"true": True, "false": False, "pi": math.pi}
 """Names with a fixed meaning, beside Python's own True and False."""

@@ -42,6 +42,9 @@ class Environment(Protocol):
     def changed(self, name: str) -> bool:
         """Whether a channel's value has changed since what evaluates this began."""
 
+    def latched(self, name: str) -> bool:
+        """Whether a latch is set; it is taken by that."""
+
     def now(self) -> float:
         """The time by our own clock: s since 1970."""
 
@@ -88,11 +91,13 @@ class Operand:
     """The names known beforehand that it was made with; its value has theirs in it already."""
     changed: frozenset[str] = frozenset()
     """Canonical names of the channels of which it asks whether they have changed."""
+    latches: frozenset[str] = frozenset()
+    """The latches that it asks for."""
 
     @property
     def asks_the_run(self) -> bool:
         """Whether it needs more than the values of names: channels, samples or the time."""
-        return bool(self.channels or self.links or self.data or self.timed)
+        return bool(self.channels or self.links or self.data or self.timed or self.latches)
 
     def evaluate(self, env: Environment) -> object:
         """The value: bool, int, float, str, list, or numpy array of shape (n,).
@@ -150,6 +155,11 @@ class _NoEnvironment:
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AssertionError(f"a constant asked for {name}")
+
+
+def latch_key(name: str) -> str:
+    """The name, which no document can have, by which a latch is bound where it is known."""
+    return f"$latch {name}"
 
 
 NOWHERE: Environment = _NoEnvironment()

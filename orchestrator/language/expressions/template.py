@@ -211,4 +211,5 @@ def joined(text: str, operands: list[Operand], join: Callable[[list[object]], ob
         timed=any(o.timed for o in operands),
         compared=frozenset().union(*(o.compared for o in operands)),
         changed=frozenset().union(*(o.changed for o in operands)),
+        latches=frozenset().union(*(o.latches for o in operands)),
     )

@@ -437,4 +437,4 @@ class _Picture:
     def severity(self, name: str) -> int:
         raise LookupError(name)
 
-    age = index = severity
+    age = index = latched = severity

@@ -44,6 +44,8 @@ class Notes:
     writes: set[str] = field(default_factory=set)
     links: set[str] = field(default_factory=set)
     changed: set[str] = field(default_factory=set)
+    followed: set[str] = field(default_factory=set)
+    """Channels whose updates are taken one by one; not those of other documents that it runs."""
     data: dict[str, tuple[Position, str]] = field(default_factory=dict)
     """Sampled channels that expressions ask for: where first."""
     parameters: set[str] = field(default_factory=set)

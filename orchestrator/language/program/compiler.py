@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from pydantic import PrivateAttr
 
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.expressions import template
-from orchestrator.language.expressions.operand import Operand, constant_value
+from orchestrator.language.expressions.operand import Operand, constant_value, latch_key
 from orchestrator.language.names import Names, suggestion
 from orchestrator.language.program.compile_context import (
     UNKNOWN,
@@ -283,8 +284,10 @@ def _inner(
 def compile_document(context: Context) -> Program:
     """The program of a context's document; what is wrong with it is in the notes."""
     document, notes = context.document, context.notes
+    _check_channels(context)
     variables = _variables(context)
-    inside = context.bound(*document.variables)
+    latches = tuple((n, _latch(v, ("latches", n), context)) for n, v in document.latches.items())
+    inside = context.bound(*document.variables, *map(latch_key, document.latches))
     inside = replace(inside, assignable=frozenset(document.variables))
     steps = compile_list(document.steps, ("steps",), inside)
     last = replace(inside, finalising=True)
@@ -312,6 +315,8 @@ def compile_document(context: Context) -> Program:
         timeout=timeout,
         metadata=metadata,
         baseline=baseline,
+        latches=latches,
+        followed=frozenset(notes.followed),
         variables=variables + restoring.values,
         text=document.text,
     )
@@ -340,6 +345,15 @@ def _baseline(context: Context) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _check_channels(context: Context) -> None:
+    """The values of parameters that are channels have to be some."""
+    for name, parameter in context.document.parameters.items():
+        value = context.constants.get(name)
+        if parameter.kind == "channel" and isinstance(value, str):
+            path = ("parameters", name)
+            context.attempt(path, partial(context.names.resolve, value), value)
+
+
 def _variables(context: Context) -> Arguments:
     """The first values of the document's variables."""
     own, inner = context.document, context
@@ -351,6 +365,17 @@ def _variables(context: Context) -> Arguments:
         values.append((name, inner.value(place, value)))
         inner = inner.bound(name)
     return tuple(values)
+
+
+def _latch(value: object, path: Path, context: Context) -> Operand:
+    """The condition of a latch: updates of channels alone make it true."""
+    operand = context.operand(path, template.compile_condition, value)
+    if operand.data or operand.changed or operand.timed or operand.variables:
+        without = "without data(), changed(), age(), now(), elapsed() and other names"
+        context.find(path, f"is decided by updates of channels and by parameters alone: {without}")
+    elif not operand.channels | operand.links and operand is not UNKNOWN:
+        context.find(path, f"names no channel, so that it never becomes true: {value!r}")
+    return operand
 
 
 def compile_suspend(given: Mapping[str, Suspend], context: Context) -> tuple[Suspender, ...]:

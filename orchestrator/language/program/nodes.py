@@ -378,6 +378,10 @@ class Runnable:
     """What is probably not meant, with file, line and column: a loop that misses its end."""
     suspend: tuple[Suspender, ...] = ()
     """The document's own; not those of the configuration."""
+    latches: tuple[tuple[str, Operand], ...] = ()
+    """Those of the document with their conditions."""
+    followed: frozenset[str] = frozenset()
+    """Channels whose updates its steps take one by one."""
     variables: tuple[tuple[str, Operand], ...] = ()
     """Those of the document with their first values, each of which may read those before it."""
     timeout: Operand | None = None

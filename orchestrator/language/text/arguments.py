@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.names import suggestion
+from orchestrator.language.text import tree
 from orchestrator.language.text.document import Document, Parameter
 from orchestrator.language.text.tree import scalar
 from orchestrator.language.values.operations import described
@@ -17,6 +18,8 @@ _TYPES = {
     "int": "a whole number",
     "bool": "true or false",
     "str": "text",
+    "channel": "the name of a channel",
+    "list": "a list of values",
 }
 
 
@@ -125,12 +128,14 @@ def taken(what: str, parameter: Parameter, given: object) -> object:
 
 
 def _converted(what: str, parameter: Parameter, given: object) -> object:
-    if isinstance(given, str) and parameter.kind != "str":
+    if parameter.kind == "list":
+        return _listed(what, parameter, given)
+    if isinstance(given, str) and parameter.kind not in ("str", "channel"):
         value = _from_text(given.strip())
     else:
         value = given
     match parameter.kind, value:
-        case "str", str():
+        case (("str" | "channel"), str()):
             return value
         case "bool", bool():
             return value
@@ -143,6 +148,20 @@ def _converted(what: str, parameter: Parameter, given: object) -> object:
         case "int", int() | float() if math.isfinite(value) and value == int(value):
             return int(value)
     raise InputError(f"{what} takes {allowed(parameter)}, not {described(given)}")
+
+
+def _listed(what: str, parameter: Parameter, given: object) -> list[object]:
+    """A list, or the text of one, with brackets or without."""
+    wrong = InputError(f"{what} takes {allowed(parameter)}, not {described(given)}")
+    if isinstance(given, str):
+        text = given.strip()
+        read = tree.read(text if text.startswith("[") else f"[{text}]", what)
+        given = None if read.findings else read.value
+    if not isinstance(given, list | tuple):
+        raise wrong
+    if not all(isinstance(value, bool | int | float | str) for value in given):
+        raise wrong
+    return list(given)
 
 
 def _exactly(what: str, value: float) -> float:
@@ -162,6 +181,10 @@ def _from_text(text: str) -> object:
 
 def _check_allowed(what: str, parameter: Parameter, value: object) -> None:
     fits = True
+    if isinstance(value, list):
+        for element in value:
+            _check_allowed(what, parameter, element)
+        return
     if isinstance(value, int | float):
         fits &= parameter.min is None or value >= parameter.min
         fits &= parameter.max is None or value <= parameter.max

@@ -29,10 +29,12 @@ from orchestrator.types import Path, path_text
 class Parameter(Strict):
     """What a sequence can be given when it is started."""
 
-    default: OneValue | None = None
+    default: AnyValue | None = None
     """Its value where none is given; without one it must be given."""
-    type: Literal["float", "int", "str", "bool"] | None = None
-    """By default that of the default, where a whole number allows any number."""
+    type: Literal["float", "int", "str", "bool", "list", "channel"] | None = None
+    """By default that of the default, where a whole number allows any number. `list`: several
+    values, `points=[1,2,5]` or `points=1,2,5`; `min`, `max` and `choices` are those of each.
+    `channel`: an alias or PV name, for `pv: $(name)`."""
     units: StrictStr = ""
     """For people."""
     min: Bound | None = None
@@ -45,7 +47,7 @@ class Parameter(Strict):
     """For people."""
 
     @property
-    def kind(self) -> Literal["float", "int", "str", "bool", "number"]:
+    def kind(self) -> Literal["float", "int", "str", "bool", "number", "list", "channel"]:
         """Its type. A whole number as the default, without `type`, allows any `number`.
 
         `start: 0` must not refuse 0.5; whole numbers stay whole, so that they can count.
@@ -59,6 +61,8 @@ class Parameter(Strict):
                 return "number"
             case float():
                 return "float"
+            case tuple() | list():
+                return "list"
             case _:
                 return "str"
 
@@ -71,7 +75,8 @@ class Parameter(Strict):
     def _complete(self) -> Parameter:
         if self.default is None and self.type is None:
             raise ValueError("needs a 'default' or a 'type'")
-        if self.kind in ("str", "bool") and (self.min is not None or self.max is not None):
+        bounded = self.min is not None or self.max is not None
+        if bounded and self.kind in ("str", "bool", "channel"):
             raise ValueError(f"'min' and 'max' are for numbers, not for {self.kind}")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"'min' {self.min} is above 'max' {self.max}")
@@ -91,6 +96,10 @@ class Document(Strict):
     variables: dict[Identifier, AnyValue] = Field(default_factory=dict)
     """Names with their first values, computed when it begins. They live as long as it runs, in
     `finally` too; `let`, `as` and the rest that binds such a name assign it."""
+    latches: dict[Identifier, OneValue] = Field(default_factory=dict)
+    """Conditions on channels, by name. Each is remembered when it becomes true, however shortly and
+    whatever the steps do then, until it is looked at: by `wait: {latch: name}`, by
+    `latched('name')`. What is true already when it begins has not become so."""
     steps: Steps
     """What it does, in order."""
     finally_: Steps = Field((), alias="finally")

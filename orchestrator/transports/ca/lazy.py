@@ -17,11 +17,19 @@ class LazyPVs(dict[str, Any]):
     def __init__(self) -> None:
         super().__init__()
         self._makers: dict[str, Callable[[], Any]] = {}
+        self._families: dict[str, Callable[[str], Any]] = {}
 
     def later(self, name: str, make: Callable[[], Any]) -> None:
         """Serve what `make` gives as `name`; it is called when a client or an update needs it."""
         self._makers[name] = make
         self[name] = None
+
+    def family(self, prefix: str, make: Callable[[str], Any]) -> None:
+        """Serve what `make` gives for names with this prefix, which has no place until it is made.
+
+        It is given what stands behind the prefix, and gives None where there is no such PV.
+        """
+        self._families[prefix] = make
 
     def made(self, name: str) -> Any:
         """The PV of this name; None if there is none, or nobody has asked for it yet."""
@@ -29,7 +37,10 @@ class LazyPVs(dict[str, Any]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """The PV of this name."""
-        return self[name] if name in self else default  # noqa: SIM401 - this is what it would call
+        try:
+            return self[name]
+        except KeyError:
+            return default
 
     def __getitem__(self, name: str) -> Any:
         channel = super().__getitem__(name)
@@ -41,6 +52,13 @@ class LazyPVs(dict[str, Any]):
         # Here and not by caproto's `get_field`: what that gives is kept by the name with its field,
         # also when the PV has been replaced.
         record = name.removesuffix(".VAL")
-        if record == name or record not in self:
-            raise KeyError(name)
-        return self[record]
+        if record != name and record in self:
+            return self[record]
+        for prefix, make in self._families.items():
+            if not record.startswith(prefix):
+                continue
+            channel = make(record.removeprefix(prefix))
+            if channel is not None:
+                self[record] = channel
+                return channel
+        raise KeyError(name)

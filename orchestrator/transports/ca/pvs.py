@@ -34,7 +34,7 @@ def escaped(prefix: str) -> str:
 class _Guarded:
     """Mixed in before a channel class: those may write whom the config lets."""
 
-    group: ServicePVs
+    group: FixedPVs
 
     def check_access(self, host: str | None, user: str | None) -> ca.AccessRights:
         """Called by caproto with what the client claims to be."""
@@ -86,7 +86,7 @@ class _AskedBare(_Asked):
 class _Snapshot(TextRO):
     """All fields as JSON, made when a client reads it."""
 
-    group: ServicePVs
+    group: FixedPVs
 
     async def _read(self, data_type: Any) -> tuple[Any, Any]:
         self._data["value"] = self.group.read_snapshot()
@@ -127,7 +127,7 @@ class Writers:
 # What puts do -----------------------------------------------------------------------------------
 
 
-async def _start(group: ServicePVs, _pv: Any, value: int) -> None:
+async def _start(group: FixedPVs, _pv: Any, value: int) -> None:
     # START shows 1 and 0 when the device says so: only it knows whether there is a run.
     if value:
         await group.requests.ask(Verb.START, group.seq.value, group.args.value)
@@ -135,26 +135,26 @@ async def _start(group: ServicePVs, _pv: Any, value: int) -> None:
         await group.requests.ask(Verb.ABORT)
 
 
-async def _pause(group: ServicePVs, _pv: Any, value: int) -> None:
+async def _pause(group: FixedPVs, _pv: Any, value: int) -> None:
     await group.requests.ask(Verb.PAUSE if value else Verb.RESUME)
 
 
 def _asks(verb: Verb) -> Any:
-    async def put(group: ServicePVs, _pv: Any, text: str) -> None:
+    async def put(group: FixedPVs, _pv: Any, text: str) -> None:
         await group.requests.ask(verb, text)
 
     return put
 
 
 def _tells(verb: Verb) -> Any:
-    async def put(group: ServicePVs, _pv: Any, text: str) -> None:
+    async def put(group: FixedPVs, _pv: Any, text: str) -> None:
         group.requests.tell(verb, text)
 
     return put
 
 
 def _momentary(verb: Verb) -> Any:
-    async def put(group: ServicePVs, pv: Any, value: int) -> None:
+    async def put(group: FixedPVs, pv: Any, value: int) -> None:
         if value:
             await pv.write(1, verify_value=False)
             await pv.write(0, verify_value=False)
@@ -218,22 +218,29 @@ def _numeric(known: Metadata) -> dict[str, Any]:
     return about
 
 
-OWN = tuple(f for f in fields.ALL if not (f.is_of_ioc or f.is_of_channel or f.is_own))
-"""The fields of which the service has one."""
-
-
-class ServicePVs(Group):
-    """The service's PVs, but for those of the channels; an attribute is an `Update`'s field."""
+class FixedPVs(Group):
+    """PVs that are there whatever is chained; an attribute is an `Update`'s field."""
 
     def __init__(self, prefix: str, requests: Requests, write_access: Sequence[str] = ()) -> None:
-        super().__init__(escaped(prefix), name="service")
+        """`prefix`: with that of the lane."""
+        super().__init__(escaped(prefix), name="own")
         self.read_snapshot: Callable[[], str] = str
         """Makes the text of SNAPSHOT; set by who serves."""
         self.requests = requests
         self.writers = Writers(write_access)
 
+
+class ServicePVs(FixedPVs):
+    """Those of the service, and of its main lane."""
+
     # caproto gathers what stands in the body of the class.
-    locals().update({str(field): _property(field) for field in OWN})
+    locals().update({str(field): _property(field) for field in fields.OF_SERVICE})
+
+
+class LanePVs(FixedPVs):
+    """Those of another lane."""
+
+    locals().update({str(field): _property(field) for field in fields.OF_LANE})
 
 
 class ReadOnlyDouble(ReadOnly, PreciseText, ca.ChannelDouble):  # type: ignore[misc] # caproto is untyped

@@ -16,7 +16,7 @@ class ReferenceRow(NamedTuple):
     """One PV of the reference page."""
 
     name: str
-    """Without the prefix; `{ioc}` and `{channel}` stand for any."""
+    """Without the prefix; `{ioc}`, `{channel}` and `{lane}` stand for any."""
     type: str
     """As clients see it: `double`, `enum (Idle, …)`, `long string (4096)` …"""
     units: str
@@ -25,7 +25,8 @@ class ReferenceRow(NamedTuple):
 
 def pv_names(config: Config) -> list[str]:
     """The PVs that are served from the start; mirrors come when their channels connect."""
-    return list(_table(config).pvdb)
+    samples = [fields.DATA.pv(alias, lane) for lane in config.lanes for alias in config.channels]
+    return [*_table(config).pvdb, *(f"{config.prefix}{name}" for name in samples)]
 
 
 def reference() -> list[ReferenceRow]:
@@ -35,7 +36,9 @@ def reference() -> list[ReferenceRow]:
         for name, pv in _table(Config(prefix="")).pvdb.items()
         if name.startswith("STATS:")
     ]
-    ours = [ReferenceRow(f.name, type_text(f), f.metadata.units, f.meaning) for f in fields.ALL]
+    lanes_only = set(fields.OF_LANE) - set(fields.OF_SERVICE)
+    names = {f: f"{{lane}}:{f.name}" if f in lanes_only else f.name for f in fields.ALL}
+    ours = [ReferenceRow(names[f], type_text(f), f.metadata.units, f.meaning) for f in fields.ALL]
     return [*ours, *of_the_process]
 
 

@@ -16,13 +16,24 @@ _MOST = 500
 class Requests:
     """Asks for the clients, and has their puts wait for the answers."""
 
-    def __init__(self, api: Api, published: Subscription) -> None:
-        """`published`: what clients are sent; an answer comes behind all before it there."""
+    def __init__(self, api: Api, published: Subscription, lane: str = "") -> None:
+        """For the PVs of one lane.
+
+        Args:
+            api: Where they go.
+            published: What clients are sent; an answer comes behind all before it there.
+            lane: Empty = the main one.
+        """
+        self._lane = lane
         self._api = api
         self._published = published
         self._texts: list[asyncio.Future[Reply]] = []
         """Of texts of CMD, some of them there by now."""
         self._refusal: asyncio.Future[Reply] | None = None
+
+    def of_lane(self, lane: str) -> Requests:
+        """The same, of another lane."""
+        return Requests(self._api, self._published, lane)
 
     async def ask(self, verb: Verb, text: str = "", args: str = "") -> None:
         """Send a command for the client whose put is being served.
@@ -36,7 +47,8 @@ class Requests:
         put = current_put()
         if verb is Verb.COMMAND:
             self._admit(put.owner)
-        answer = self._api.ask(Command(verb, text=text, args=args), self._caller(put.owner))
+        command = Command(verb, text=text, args=args, lane=self._lane)
+        answer = self._api.ask(command, self._caller(put.owner))
         if verb is Verb.COMMAND:
             self._texts.append(answer)
         if not put.waiting:
@@ -67,7 +79,7 @@ class Requests:
             return
         reason = f"{_MOST} commands wait already: this one and those after it are refused"
         if self._refusal is None or self._refusal.done():
-            command = Command(Verb.COMMAND, refused=reason)
+            command = Command(Verb.COMMAND, refused=reason, lane=self._lane)
             self._refusal = self._api.ask(command, self._caller(owner))
         raise PutError(reason)
 
@@ -76,4 +88,4 @@ class Requests:
 
     def tell(self, verb: Verb, text: str) -> None:
         """Send what nobody waits for."""
-        self._api.tell(Command(verb, text=text), Caller(current_put().owner))
+        self._api.tell(Command(verb, text=text, lane=self._lane), Caller(current_put().owner))

@@ -14,7 +14,6 @@ from orchestrator.api.stream import Messages
 from orchestrator.config import Config
 from orchestrator.ioc import IocServer, serve
 from orchestrator.transports.ca.client_list import client_updates
-from orchestrator.transports.ca.pvs import OWN
 from orchestrator.transports.ca.requests import Requests
 from orchestrator.transports.ca.table import PVTable
 from orchestrator.types import Access, MirrorOpened, Reply, Update, fields
@@ -32,11 +31,14 @@ _EVENTS_S = 0.05
 """Between two posts of EVENTS: what comes meanwhile is told together."""
 
 _UNTOLD = {
-    *(field for field in OWN if field.access is Access.KEEP),
+    *(field for field in fields.OF_SERVICE if field.access is Access.KEEP),
     *(fields.CMD, fields.EVENTS, fields.SNAPSHOT),
     *(fields.CLIENTS, fields.CLIENTS_COUNT, fields.PUSH_DROPPED, fields.TASKS),
 }
 """Fields that EVENTS does not tell of: what clients write, and what is known here only."""
+
+_CHAIN = (fields.CHAIN_COUNT, fields.CHAIN_CONNECTED, fields.CHAIN_DISCONNECTED)
+"""Of what the service has one of, that of which the EVENTS of a lane tell as well."""
 
 _DRAIN_S = 1.0
 """How long stopping waits for what is still to be published."""
@@ -71,8 +73,11 @@ class Server:
         """What is to be shown."""
         self._clock = clock
         self._table = PVTable(config, Requests(api, self.published))
-        self._messages = Messages(api, [field for field in OWN if field not in _UNTOLD])
-        self._table.service.read_snapshot = self._messages.snapshot
+        self._messages: dict[str, Messages] = {}
+        for lane, own in self._table.lanes.items():
+            told = (*fields.OF_LANE, *_CHAIN) if lane else fields.OF_SERVICE
+            messages = Messages(api, [field for field in told if field not in _UNTOLD], lane)
+            self._messages[lane], own.read_snapshot = messages, messages.snapshot
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[IocServer]:
@@ -89,7 +94,8 @@ class Server:
         ) as ioc:
             ioc.spawn(self._drain(ioc), "push queue to PVs")
             ioc.spawn(self._tell_clients(ioc), "clients")
-            ioc.spawn(self._tell_events(ioc), "events")
+            for lane in self._messages:
+                ioc.spawn(self._tell_events(ioc, lane), f"events {lane}".strip())
             yield ioc
             await self._drained()
 
@@ -122,10 +128,10 @@ class Server:
                     await self._table.publish(update, ioc)
             await asyncio.sleep(_CLIENTS_S)
 
-    async def _tell_events(self, ioc: IocServer) -> None:
+    async def _tell_events(self, ioc: IocServer, lane: str) -> None:
         while True:
-            for text in await self._messages.batch():
-                await self._table.publish(Update(fields.EVENTS, text), ioc)
+            for text in await self._messages[lane].batch():
+                await self._table.publish(Update(fields.EVENTS, text, lane=lane), ioc)
             await asyncio.sleep(_EVENTS_S)
 
     async def _take(self, item: Item, ioc: IocServer) -> None:
@@ -143,6 +149,7 @@ class Server:
         try:
             async with asyncio.timeout(_DRAIN_S):
                 await self.published.idle()
-                await self._messages.subscription.idle()
+                for messages in self._messages.values():
+                    await messages.subscription.idle()
         except TimeoutError:
             logger.warning("not all was published", waiting=self.published.figures.waiting)

@@ -18,7 +18,7 @@ from orchestrator.transports.ca.chained import ChainedRow, chained_rows, data_wa
 from orchestrator.transports.ca.lazy import LazyPVs
 from orchestrator.transports.ca.mirrors import describe, make_mirror, shape, take_metadata, units_of
 from orchestrator.transports.ca.puttable import make_own
-from orchestrator.transports.ca.pvs import ServicePVs, escaped
+from orchestrator.transports.ca.pvs import FixedPVs, LanePVs, ServicePVs, escaped
 from orchestrator.transports.ca.requests import Requests
 from orchestrator.transports.ca.stats import Stats
 from orchestrator.transports.ca.writing import held, mark_invalid, write
@@ -49,13 +49,22 @@ class PVTable:
         }
         self._keep_all = {name for name, channel in config.channels.items() if channel.keep_all}
         self.service = ServicePVs(config.prefix, requests, config.write_access)
+        self.lanes: dict[str, FixedPVs] = {"": self.service}
+        """The PVs of each lane that are there whatever is chained."""
         self.pvdb = LazyPVs()
         self.pvdb.update(self.service.pvdb)
+        self._samples = {fields.DATA.pv(alias): alias for alias in config.channels}
+        for lane in config.lanes:
+            prefix = f"{config.prefix}{lane}:"
+            fixed = LanePVs(prefix, requests.of_lane(lane), config.write_access)
+            self.lanes[lane] = fixed
+            self.pvdb.update(fixed.pvdb)
+            self.pvdb.family(prefix, self._data_of_lane)
         self.pvdb.update(Stats(escaped(f"{config.prefix}STATS:"), root=self).pvdb)
         self._names: dict[tuple[Field, str], str] = {}
         self._known: dict[str, Metadata] = {}
-        self._beyond: set[tuple[Field, str]] = set()
-        self._unfit: set[tuple[Field, str]] = set()
+        self._beyond: set[tuple[Field, str, str]] = set()
+        self._unfit: set[tuple[Field, str, str]] = set()
         for one in chained_rows(config):
             self._add(one)
         for own in config.own.values():
@@ -65,7 +74,7 @@ class PVTable:
 
     async def publish(self, update: Update, server: IocServer) -> None:
         """Write one update to its PV; one that does not fit marks the PV INVALID."""
-        channel = self._channel(update.field, update.key)
+        channel = self._channel(update)
         if channel is None:
             logger.debug("no PV for an update", field=update.field, key=update.key)
             return
@@ -73,7 +82,7 @@ class PVTable:
             if update.field == fields.DATA and np.size(update.value) > channel.max_length:
                 channel = await self._grow(update, channel, server)
             await write(channel, self._held(channel, update))
-            self._unfit.discard((update.field, update.key))
+            self._unfit.discard((update.field, update.key, update.lane))
         except Exception as error:  # noqa: BLE001 - one bad value must not stop all others
             self._tell_unfit(update, str(error))
             with suppress(Exception):  # told already; the drain goes on
@@ -81,7 +90,7 @@ class PVTable:
 
     def _tell_unfit(self, update: Update, error: str) -> None:
         """Once, until a value fits again: an IOC may go on for ever with one that does not."""
-        where = update.field, update.key
+        where = update.field, update.key, update.lane
         if where not in self._unfit:
             self._unfit.add(where)
             logger.error("can't publish", field=update.field, key=update.key, error=error)
@@ -115,10 +124,10 @@ class PVTable:
         value = held(update.value)
         if value is update.value:
             return update
-        pv = update.field, update.key
+        pv = update.field, update.key, update.lane
         if pv not in self._beyond:
             self._beyond.add(pv)
-            name = self._names.get(pv) or channel.pvname
+            name = self._name(update) or channel.pvname
             logger.warning("a number is beyond 32 bits: its PV shows the largest", pv=name)
         severity = max(update.severity, Severity.MINOR)
         return replace(update, value=value, severity=severity, status=update.status or Alarm.HIGH)
@@ -126,10 +135,16 @@ class PVTable:
     def _make_mirror(self, opened: MirrorOpened) -> Any:
         return make_mirror(opened.metadata, keep_all=opened.channel in self._keep_all)
 
-    def _channel(self, field: Field, key: str) -> Any:
-        if key:
-            return self.pvdb.get(self._names.get((field, key), ""))
-        return self.service.attr_pvdb.get(field)
+    def _channel(self, update: Update) -> Any:
+        if update.key:
+            return self.pvdb.get(self._name(update))
+        return self.lanes[update.lane].attr_pvdb.get(update.field)
+
+    def _name(self, update: Update) -> str:
+        """Of a PV that belongs to a chained IOC or channel; empty = there is none."""
+        if update.lane:
+            return f"{self._prefix}{update.field.pv(update.key, update.lane)}"
+        return self._names.get((update.field, update.key), "")
 
     def _add(self, new: ChainedRow) -> None:
         if new.name in self.pvdb:
@@ -149,17 +164,23 @@ class PVTable:
         channel.__doc__ = fields.DATA.meaning
         return channel
 
+    def _data_of_lane(self, name: str) -> Any:
+        alias = self._samples.get(name)
+        return None if alias is None else self._make_data(alias)
+
     async def _grow(self, update: Update, channel: Any, server: IocServer) -> Any:
         larger = data_waveform(np.size(update.value))
         await describe(larger, channel.units, precision=channel.precision)
-        await server.replace_pv(self._names[update.field, update.key], larger)
+        await server.replace_pv(self._name(update), larger)
         return larger
 
     async def _describe(self, opened: MirrorOpened) -> None:
         """Give what is computed from a channel its units and precision."""
         self._known[opened.channel] = opened.metadata
-        for field in _WITH_UNITS:
-            channel = self.pvdb.made(self._names.get((field, opened.channel), ""))
+        names = [self._names.get((field, opened.channel), "") for field in _WITH_UNITS]
+        data = (fields.DATA.pv(opened.channel, lane) for lane in self.lanes if lane)
+        for name in (*names, *(f"{self._prefix}{pv}" for pv in data)):
+            channel = self.pvdb.made(name)
             if channel is not None:
                 precision = opened.metadata.precision or channel.precision
                 await describe(channel, units_of(opened.metadata), precision=precision)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeAlias
 
-from pydantic import Field, StrictBool, StrictStr, model_validator
+from pydantic import (
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictStr,
+    WithJsonSchema,
+    model_validator,
+)
 
 from orchestrator.language.expressions import template
 from orchestrator.language.expressions.operand import Operand
@@ -14,16 +21,29 @@ from orchestrator.language.program.compile_context import Context, not_negative,
 from orchestrator.language.program.form import Form
 from orchestrator.language.program.nodes import NO_STEPS, Node, Timing
 from orchestrator.language.program.parts import Awaited, Comparison, OnDisconnect
-from orchestrator.language.text.field_kinds import Amount, AnyValue, OneValue, Several, WaitTimeout
+from orchestrator.language.text.field_kinds import (
+    Amount,
+    AnyValue,
+    Identifier,
+    OneValue,
+    Several,
+    WaitTimeout,
+    one_word,
+)
 from orchestrator.language.text.findings import Strict
 from orchestrator.language.values.conditions import Relation
 from orchestrator.types import Path
-from orchestrator.verbs.awaited import Condition, How, accepted
+from orchestrator.verbs.awaited import Condition, How, Next, accepted
 from orchestrator.verbs.doing import Doing
 from orchestrator.verbs.flow.group import GroupNode
 
 _FRESH = 5.0
 """s that a server has to answer where the updates of a channel will tell as well."""
+
+
+_Overflow: TypeAlias = Annotated[
+    str, PlainValidator(one_word("error", "drop")), WithJsonSchema({"enum": ["error", "drop"]})
+]
 
 
 class Wait(Strict):
@@ -59,6 +79,15 @@ class Wait(Strict):
     """It has fallen by at least this since the step began."""
     until: OneValue | None = None
     """An expression, in place of `pv` and a comparison."""
+    latch: Identifier | None = None
+    """A latch of the document, in place of `pv` and a comparison: it is set now, or will be."""
+    next: StrictStr | None = None
+    """A channel, in place of `pv` and a comparison: its next update. They are kept from the
+    beginning of the document on and taken one by one, in their order."""
+    as_: Identifier | None = Field(None, alias="as")
+    """With `next`: names its value for the rest of the enclosing list."""
+    overflow: _Overflow | None = None
+    """With `next`, where more than 100,000 wait: `error`, the default, or `drop` the oldest."""
     tolerance: Amount | None = None
     """How far off numbers may be for `equals`, `not` and `in`, absolute. By default as for the
     readback of a `set`."""
@@ -82,9 +111,12 @@ class Wait(Strict):
     @model_validator(mode="after")
     def _one_condition(self) -> Wait:
         given = list(self.comparisons)
-        if self.until is not None:
-            if self.pv is not None or given or self.tolerance is not None:
-                raise ValueError("'until' stands alone, without 'pv', comparison or 'tolerance'")
+        alone = [field for field in ("until", "latch", "next") if getattr(self, field) is not None]
+        if alone:
+            several = self.pv is not None or given or self.tolerance is not None
+            if several or len(alone) > 1:
+                text = f"{alone[0]!r} stands alone, without 'pv', comparison or 'tolerance'"
+                raise ValueError(text if len(alone) == 1 else f"takes one of {' and '.join(alone)}")
         elif self.pv is None:
             raise ValueError("needs 'pv' with a comparison, or 'until'")
         elif not given:
@@ -102,6 +134,17 @@ class Wait(Strict):
         if low is None or high is None or len(self.comparisons) != 2:
             return ""
         return f"; 'between: [{low}, {high}]' has both, its ends included"
+
+    @model_validator(mode="after")
+    def _has_use(self) -> Wait:
+        if self.next is None:
+            for field in ("as_", "overflow"):
+                if getattr(self, field) is not None:
+                    raise ValueError(f"{field.rstrip('_')!r} does nothing without 'next'")
+        what = "latch" if self.latch is not None else "next" if self.next is not None else ""
+        if what and (self.hold != 0 or self.edge):
+            raise ValueError(f"'hold' and 'edge' do nothing with {what!r}: it is over at once")
+        return self
 
     @model_validator(mode="after")
     def _two_bounds(self) -> Wait:
@@ -122,13 +165,16 @@ class WaitStep(Form, verb="wait"):
     wait: Wait
     """Driven by monitors, never by polling."""
 
-    def compiled(self, path: Path, context: Context) -> WaitNode | GroupNode:
+    def compiled(self, path: Path, context: Context) -> WaitNode | NextNode | GroupNode:
         here = (*path, "wait")
         wait = self.wait
         comparison = until = None
-        if wait.until is not None:
-            until = context.operand((*here, "until"), template.compile_condition, wait.until)
-            label = f"wait until {str(wait.until).removeprefix('=')}"
+        if wait.next is not None:
+            return self._next(wait.next, path, context)
+        if wait.until is not None or wait.latch is not None:
+            field, text = ("until", wait.until) if wait.latch is None else ("latch", self._latched)
+            until = context.operand((*here, field), template.compile_condition, text)
+            label = f"wait until {str(text).removeprefix('=')}"
         else:
             comparison = _comparison(wait, here, context)
             if comparison is None:
@@ -143,6 +189,25 @@ class WaitStep(Form, verb="wait"):
             edge=wait.edge,
             accept_restart=wait.accept_restart,
             accept_invalid=wait.accept_invalid,
+        )
+
+    @property
+    def _latched(self) -> str:
+        return f"latched({self.wait.latch!r})"
+
+    def _next(self, text: str, path: Path, context: Context) -> NextNode | GroupNode:
+        here, wait = (*path, "wait"), self.wait
+        name = context.channel((*here, "next"), text)
+        if name is None:
+            return GroupNode(*context.head(self, path, "wait"), body=())
+        context.notes.followed.add(name)
+        accept = accepted(restart=wait.accept_restart, invalid=wait.accept_invalid)
+        return NextNode(
+            *context.head(self, path, f"wait for the next {name}"),
+            pv=name,
+            variable=wait.as_,
+            timeout=context.timeout((*here, "timeout"), wait.timeout),
+            next=Next(accept, drop=wait.overflow == "drop"),
         )
 
 
@@ -238,3 +303,43 @@ class WaitNode(Node):
             await do.limit(comparison.tolerance),
             accept,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class NextNode(Node):
+    """Wait for the next update of a channel, and take it."""
+
+    pv: str
+    """Canonical name."""
+    variable: str | None
+    """Bound to its value."""
+    timeout: Operand | None
+    """s, a float > 0; None = for ever."""
+    next: Next
+    """Which updates count, and what becomes of too many."""
+
+    puts = ()
+    evaluates = ()
+    inside = NO_STEPS
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return (self.pv,)
+
+    @property
+    def binds(self) -> tuple[tuple[str, Operand | None], ...]:
+        return () if self.variable is None else ((self.variable, None),)
+
+    def takes(self, known: Timing) -> float:
+        return known.count("waits")
+
+    @property
+    def waits_for_channels(self) -> bool:
+        return self.on_disconnect is not OnDisconnect.FAIL
+
+    async def run(self, do: Doing) -> None:
+        how = How(fail_when_lost=self.on_disconnect is OnDisconnect.FAIL)
+        timeout = await do.limit(self.timeout)
+        value = await do.world.update(self.pv, do.scope, timeout, how, self.next)
+        if self.variable is not None and value is not None:
+            do.bind(self.variable, value)

@@ -176,7 +176,7 @@ class AskNode(Node):
         text = str(await do.value(self.text))
         answer = await do.world.ask(self.asked(text, values, await do.limit(self.timeout)))
         if self.variable is not None and answer is not None:
-            do.scope[self.variable] = answer
+            do.bind(self.variable, answer)
 
 
 def _bound(value: object) -> float | None:

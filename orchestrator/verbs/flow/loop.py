@@ -12,11 +12,18 @@ from pydantic import Field, PlainValidator, StrictBool, StrictStr, WithJsonSchem
 
 from orchestrator.errors import ExpressionError, InputError
 from orchestrator.language.expressions import template
-from orchestrator.language.expressions.operand import Operand, constant_value
+from orchestrator.language.expressions.operand import Operand, constant, constant_value
 from orchestrator.language.foresight.counting import count_steps
-from orchestrator.language.program.compile_context import UNKNOWN, Context, count, positive, some
+from orchestrator.language.program.compile_context import (
+    UNKNOWN,
+    Context,
+    KnownLater,
+    count,
+    positive,
+    some,
+)
 from orchestrator.language.program.form import Form, compile_list
-from orchestrator.language.program.nodes import Node, Passes, at_once
+from orchestrator.language.program.nodes import InOrder, Node, Passes, at_once
 from orchestrator.language.program.parts import Count, Listed, Points, Put, Range, While
 from orchestrator.language.text.field_kinds import (
     Amount,
@@ -28,6 +35,7 @@ from orchestrator.language.text.field_kinds import (
 )
 from orchestrator.language.text.findings import Strict
 from orchestrator.language.text.steps import Limited, Steps
+from orchestrator.language.values.operations import item, plain
 from orchestrator.language.values.points import range_points
 from orchestrator.types import Path, Severity
 from orchestrator.verbs.doing import Doing
@@ -41,6 +49,12 @@ POINT = "$point"
 """The variable that holds the value of a loop that gives it no name of its own."""
 _PUT = ("relative", "completion", "readback", *NEED_READBACK, "accept_invalid", "settle")
 """Fields of a put that a loop with `pv` may have."""
+
+
+_PUT_TOGETHER = ("completion", "settle", "accept_invalid", "timeout")
+"""Those that one with `set` may have; they hold for each of its channels."""
+MOST_EACH = 1000
+"""Values of `each`: for every one of them the steps are made anew."""
 
 
 class Loop(Strict):
@@ -62,6 +76,11 @@ class Loop(Strict):
     """How many values, both ends included; or `step`."""
     values: Several | None = None
     """A list of values, in place of from/to."""
+    set_: Annotated[dict[StrictStr, Several], Field(min_length=1)] | None = Field(None, alias="set")
+    """Channels, each with a list of values, all as long: set together, point by point."""
+    each: Several | None = None
+    """Values that are known before the run, named by `as`, which may stand wherever something has
+    to be known by then: `$(axis)` as a channel. All of them are looked at before the run."""
     count: Amount | None = None
     """How many times, where nothing is set."""
     while_: OneValue | None = Field(None, alias="while")
@@ -96,9 +115,11 @@ class Loop(Strict):
     @model_validator(mode="after")
     def _one_kind(self) -> Loop:
         is_range = any(v is not None for v in (self.from_, self.to, self.step, self.num))
-        others = [v for v in (self.values, self.count, self.while_) if v is not None]
-        if is_range + len(others) != 1:
-            raise ValueError("runs over one of from/to with step or num, values, count, while")
+        kinds = (self.values, self.set_, self.each, self.count, self.while_)
+        if is_range + sum(kind is not None for kind in kinds) != 1:
+            raise ValueError(
+                "runs over one of from/to with step or num, values, set, each, count, while"
+            )
         if is_range and (self.from_ is None or self.to is None):
             raise ValueError("needs both 'from' and 'to'")
         if is_range and self.step is None and self.num is None:
@@ -109,6 +130,8 @@ class Loop(Strict):
             raise ValueError("'end' does nothing without 'step'")
         if self.serpentine and self.while_ is not None:
             raise ValueError("'serpentine' does nothing with 'while', which has no values to turn")
+        if self.serpentine and self.each is not None:
+            raise ValueError("'serpentine' does nothing with 'each', whose order is fixed")
         return self
 
     @model_validator(mode="after")
@@ -119,12 +142,16 @@ class Loop(Strict):
                 raise ValueError(
                     f"{passes!r} sets no 'pv': use from/to or values, or leave 'pv' out"
                 )
+            if self.each is not None or self.set_ is not None:
+                kind = "each" if self.each is not None else "set"
+                raise ValueError(f"{kind!r} sets no 'pv': use values, or leave 'pv' out")
             check_readback(self)
             return self
+        taken = _PUT_TOGETHER if self.set_ is not None else ()
         for field in (*_PUT, "timeout"):
-            if getattr(self, field) is not None:
+            if getattr(self, field) is not None and field not in taken:
                 raise ValueError(f"{field!r} does nothing without 'pv'")
-        if not passes and self.as_ is None:
+        if not passes and self.as_ is None and self.set_ is None:
             raise ValueError("needs 'pv', which is set to each value, or 'as', which names it")
         return self
 
@@ -143,41 +170,104 @@ class LoopStep(Form, Limited, verb="loop"):
     do: Steps
     """The steps of each pass."""
 
-    def compiled(self, path: Path, context: Context) -> LoopNode:
+    def compiled(self, path: Path, context: Context) -> LoopNode | EachNode:
         here = (*path, "loop")
         loop = self.loop
+        if loop.each is not None:
+            return self._for_each(loop.each, path, context)
         points = _points(loop, here, context)
-        variable = loop.as_ or (POINT if loop.pv is not None else None)
+        put = loop.pv is not None or loop.set_ is not None
+        variable = loop.as_ or (POINT if put else None)
         inner = context if variable is None else context.bound(variable)
-        target = _loop_target(loop, here, inner, variable)
+        targets = _loop_targets(loop, here, inner, variable)
         timeout = 10 if loop.timeout is None else loop.timeout
         if loop.serpentine and not context.in_loop:
             context.warn((*here, "serpentine"), "does nothing: there is no loop around this one")
         return LoopNode(
-            *context.head(self, path, f"loop {target.pv}" if target else _loop_label(loop)),
-            target=target,
+            *context.head(self, path, _loop_label(loop, targets)),
+            targets=targets,
             timeout=inner.amount((*here, "timeout"), timeout, positive),
             points=points,
             variable=variable,
             body=compile_list(self.do, (*path, "do"), replace(inner, in_loop=True, in_passes=True)),
             serpentine=loop.serpentine,
-            every=None
-            if loop.every is None
-            else context.amount((*here, "every"), loop.every, positive),
+            every=self._every(here, context),
         )
 
+    def _every(self, here: Path, context: Context) -> Operand | None:
+        every = self.loop.every
+        return None if every is None else context.amount((*here, "every"), every, positive)
 
-def _loop_label(loop: Loop) -> str:
+    def _for_each(self, each: object, path: Path, context: Context) -> EachNode:
+        """The steps made anew for each value, which is a constant in them."""
+        here, name = (*path, "loop"), self.loop.as_
+        assert name is not None  # noqa: S101 - its form has seen to it
+        body = (*path, "do")
+        nodes = []
+        for value in _known_values(each, (*here, "each"), context):
+            inner = context.bound(name)
+            constants = {**inner.constants, name: value}
+            own = replace(inner, constants=constants, variables=inner.variables - {name})
+            steps = compile_list(self.do, body, replace(own, in_loop=True, in_passes=True))
+            head = context.head(self, path, f"{name} = {template.as_text(value)}")
+            nodes.append(PassNode(*head, body=steps))
+        head = context.head(self, path, f"loop {name}")
+        return EachNode(*head, passes=tuple(nodes), every=self._every(here, context))
+
+
+def _known_values(each: object, path: Path, context: Context) -> list[object]:
+    """The values of `each`."""
+    operand = context.amount(path, each, some)
+    if operand is UNKNOWN:
+        return []
+    if not operand.constant:
+        if operand.variables and operand.variables <= context.later and not operand.asks_the_run:
+            raise KnownLater
+        context.find(path, "has to be known before the run: values and parameters")
+        return []
+    values = constant_value(operand)
+    listed = list(values) if isinstance(values, list | np.ndarray) else []
+    if len(listed) > MOST_EACH:
+        context.find(path, f"has {len(listed):,} values, where {MOST_EACH:,} are the most")
+        return []
+    return [plain(value) for value in listed]
+
+
+def _loop_label(loop: Loop, targets: tuple[Put, ...]) -> str:
+    if targets:
+        return f"loop {', '.join(put.pv for put in targets)}"
     if loop.while_ is None:
         return "loop"
     return f"loop while {str(loop.while_).removeprefix('=')}"
 
 
-def _loop_target(loop: Loop, path: Path, context: Context, variable: str | None) -> Put | None:
-    if loop.pv is None or variable is None:
-        return None
+def _loop_targets(
+    loop: Loop, path: Path, context: Context, variable: str | None
+) -> tuple[Put, ...]:
+    if variable is None:
+        return ()
+    if loop.set_ is not None:
+        names = enumerate(loop.set_)
+        puts = [_one_of(loop, i, pv, (*path, "set", pv), context, variable) for i, pv in names]
+        return tuple(put for put in puts if put is not None)
+    if loop.pv is None:
+        return ()
     value = Operand(variable, lambda env: env.variable(variable), variables=frozenset({variable}))
-    return make_put(loop.put(loop.pv), path, context, value)
+    target = make_put(loop.put(loop.pv), path, context, value)
+    return () if target is None else (target,)
+
+
+def _one_of(
+    loop: Loop, index: int, pv: str, path: Path, context: Context, variable: str
+) -> Put | None:
+    """What a pass puts to one channel of several: its part of the point."""
+    value = Operand(
+        f"{pv} of the point",
+        lambda env: item(env.variable(variable), index),
+        variables=frozenset({variable}),
+    )
+    # The path of the key is that of the channel.
+    return make_put(loop.put(pv), path, context, value)
 
 
 def _points(loop: Loop, path: Path, context: Context) -> Points:
@@ -186,6 +276,8 @@ def _points(loop: Loop, path: Path, context: Context) -> Points:
         return While(context.operand((*path, "while"), make, loop.while_))
     if loop.count is not None:
         return Count(context.amount((*path, "count"), loop.count, count))
+    if loop.set_ is not None:
+        return Listed(_rows(loop.set_, (*path, "set"), context))
     if loop.values is not None:
         return Listed(context.amount((*path, "values"), loop.values, some))
     parts = {"from": loop.from_, "to": loop.to, "step": loop.step, "num": loop.num}
@@ -194,6 +286,23 @@ def _points(loop: Loop, path: Path, context: Context) -> Points:
         _check_range(given, path, context, to_the_end=loop.end is not None)
     ends = given["from"], given["to"]
     return Range(*ends, given.get("step"), given.get("num"), loop.end is not None)
+
+
+def _rows(columns: Mapping[str, object], path: Path, context: Context) -> Operand:
+    """The points of a loop over several channels: a list of each one's value, for each point."""
+    operands = [context.amount((*path, pv), values, some) for pv, values in columns.items()]
+    if UNKNOWN in operands:
+        return UNKNOWN
+
+    def rows(parts: list[object]) -> object:
+        lists = [list(part) for part in parts]  # type: ignore[call-overload]  # `some` has a length
+        if len({len(part) for part in lists}) > 1:
+            lengths = ", ".join(f"{len(p)} of {pv}" for pv, p in zip(columns, lists, strict=True))
+            raise InputError(f"the lists are not all as long: {lengths}")
+        return [list(map(plain, row)) for row in zip(*lists, strict=True)]
+
+    text = f"the values of {', '.join(columns)}"
+    return context.attempt(path, lambda: template.joined(text, operands, rows), UNKNOWN)
 
 
 def _check_range(
@@ -216,15 +325,15 @@ def _check_range(
 class LoopNode(Node):
     """Run a body for each point, after setting a channel to it where there is one."""
 
-    target: Put | None
-    """Its `value` reads the loop's variable."""
+    targets: tuple[Put, ...]
+    """Their `value` reads the loop's variable."""
     timeout: Operand
     """s for each setting, a float > 0."""
     points: Points
     variable: str | None
     """Bound to the value of each point (of Count and While: its index from 0) in target and body.
 
-    With a target never None: `POINT` where the document gives no name.
+    With targets never None: `POINT` where the document gives no name.
     """
     body: tuple[Node, ...]
     serpentine: bool
@@ -247,7 +356,7 @@ class LoopNode(Node):
 
     @property
     def puts(self) -> tuple[Put, ...]:
-        return () if self.target is None else (self.target,)
+        return self.targets
 
     @property
     def inside(self) -> Passes:
@@ -315,7 +424,7 @@ class LoopNode(Node):
             inner.bind(str(self.variable), point)
         elif self.variable is not None:
             inner.scope[self.variable] = point  # it follows from the number of the pass
-        if (inner.entry is None or inner.entry.afresh) and self.target is not None:
+        if (inner.entry is None or inner.entry.afresh) and self.targets:
             put = partial(inner.put, self.puts, self.timeout)
             await do.course.approach(self, inner.place, put)
         try:
@@ -325,6 +434,67 @@ class LoopNode(Node):
         except NextPass:
             return True
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class PassNode(Node):
+    """One pass of a loop over `each`, as those see it who look before the run."""
+
+    body: tuple[Node, ...]
+
+    puts = ()
+    reads = ()
+    evaluates = ()
+    takes = at_once
+
+    @property
+    def inside(self) -> Passes:
+        return Passes(Count(constant(1)), None, self.body)
+
+    async def run(self, do: Doing) -> None:
+        await do.steps(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class EachNode(Node):
+    """Run steps that were made for each of several values."""
+
+    passes: tuple[PassNode, ...]
+    every: Operand | None = None
+    """s from the beginning of a pass to that of the next, a float > 0."""
+
+    puts = ()
+    reads = ()
+    takes = at_once
+
+    @property
+    def evaluates(self) -> tuple[Operand, ...]:
+        return () if self.every is None else (self.every,)
+
+    @property
+    def inside(self) -> InOrder:
+        return InOrder(self.passes)
+
+    async def run(self, do: Doing) -> None:
+        """Run the passes, from that on in which it was where the run comes back."""
+        first = 0 if do.entry is None else do.entry.loop()
+        clock = None if self.every is None else Clock(do, await do.number(self.every), first)
+        for index in range(first, len(self.passes)):
+            if clock is not None:
+                await clock.pass_begins(index)
+            await do.course.gate()
+            do.course.left_out(1)  # the pass itself, which is no step
+            try:
+                await do.inside((index,)).steps(self.passes[index].body)
+            except NextPass:
+                pass
+            except LeaveLoop:
+                left = count_steps(self.passes[index + 1 :])
+                do.course.left_out(left or 0)
+                break
+            do.entry = None
+        if clock is not None:
+            clock.ended()
 
 
 class Clock:

@@ -794,3 +794,43 @@ def test_a_question_is_answered_by_its_pv_once_and_rightly(rig: Rig) -> None:
     assert rig.get("ANSWER") == "B"
     with pytest.raises(RefusedError):
         rig.put("ANSWER", "A")
+
+
+# Latches and updates of channels that do not keep all ---------------------------------------------
+
+
+def test_a_latch_misses_no_pulse_of_a_ms_while_the_steps_are_busy(rig: Rig) -> None:
+    """By its PV name, of which the configuration knows nothing: 200 of 200."""
+    before = rig.client.get("OWN:Pulses")
+    text = """
+        latches: {kick: "pv('OWN:Pulse') == 1"}
+        steps:
+          - loop: {count: 200}
+            do:
+              - set: {pv: "OWN:Trigger", value: 1}
+              - delay: 0.02
+              - wait: {latch: kick, timeout: 0.5}
+    """
+
+    ended(rig, text)
+
+    assert rig.client.get("OWN:Pulses") - before == 200
+
+
+def test_each_update_comes_in_its_order(rig: Rig) -> None:
+    text = """
+        variables: {last: 0, wrong: 0, code: 0}
+        steps:
+          - parallel:
+              - set: {pv: "OWN:Burst", value: 1000, timeout: 20}
+              - loop: {count: 1000}
+                do:
+                  - wait: {next: "OWN:Merged", as: code, timeout: 10}
+                  - let: {wrong: wrong + (0 if code == last + 1 else 1)}
+                  - let: {last: code}
+          - log: last $(last), $(wrong) out of order
+    """
+
+    ended(rig, text)
+
+    assert said(rig, "last") == "last 1000, 0 out of order"

@@ -20,6 +20,8 @@ from bluesky.callbacks import LiveTable
 
 from orchestrator.data import DataForm, DocumentOutputs, RunStore
 from orchestrator.data.documents.outputs import line_of
+from orchestrator.data.sinks import Row
+from orchestrator.data.writer import FormerRows
 from orchestrator.errors import InputError
 from orchestrator.types import Metadata, NativeType, Place, Reading, RunHeader, RunStatus, Severity
 
@@ -191,3 +193,16 @@ def test_zmq_without_pyzmq_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "zmq", None)
     with pytest.raises(InputError, match=r"pip install 'ioc-orchestrator\[documents\]'"):
         DocumentOutputs(zmq="localhost:5577")
+
+
+async def test_a_run_that_goes_on_is_told_anew_with_the_rows_that_count(tmp_path: Path) -> None:
+    taken = Taken()
+    store = RunStore(tmp_path, form=DataForm(("csv",)), documents=DocumentOutputs(call=taken))
+    rows = [Row(number, Place(), readings(number), 5) for number in range(3)]
+    former = FormerRows(HEADER, 3, 1, lambda first: rows[first:])
+    recorder = store.go_on(HEADER, former)
+    recorder.row(Place(), readings(9))
+    assert await recorder.close(RunStatus.SUCCESS) == ""
+    events = [event["data"]["det_counts"] for event in taken.named("event")]
+    assert events == [0, 81]
+    assert taken[0][0] == "start"

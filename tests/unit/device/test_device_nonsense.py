@@ -29,7 +29,6 @@ from orchestrator.types import (
     RowTaken,
     RunEnded,
     RunRefused,
-    RunSnapshot,
     RunStarted,
     SequencesListed,
     StateChanged,
@@ -198,7 +197,7 @@ def test_a_run_whose_end_can_t_be_shown_as_it_is_has_ended_for_everybody(odd: An
 def test_a_run_whose_beginning_can_t_be_published_has_begun_for_everybody() -> None:
     """Whatever it is that can't be: no input is known that brings a beginning there."""
     event = RunStarted("id", "a", "me", 1, 1)
-    items = list(device()._publisher.anyhow(event, RunSnapshot(), "internal error"))
+    items = list(device()._main.anyhow(event, "internal error"))
     shown = {item.field: item.value for item in items if isinstance(item, Update)}
     assert shown == {"status": "Undefined", "start": 1, "busy": 1, "message": "internal error"}
 

@@ -31,6 +31,7 @@ IDLE: dict[str, Any] = {
     "CHAIN:DISCONNECTED": "stage.x",
     "SEQUENCES": ["align", "scan"],
     "QUEUE_LEN": 0,
+    "LANES": [],
     "QUEUE": {"held": False, "waiting": [], "left_out": 0},
 }
 BUSY = IDLE | {

@@ -261,12 +261,12 @@ class Bench:
         """`records`: keeps the runs on disk, in place of memory."""
         self.config = config
         keep_all = frozenset(c.name for c in config.channels.values() if c.keep_all)
-        self.pull: MergeQueue[PullItem] = pull_queue(keep_all)
+        self.device = Device(config, keep_all=keep_all)
+        self.pull: MergeQueue[PullItem] = pull_queue(self.device.table.kept)
         self.push: MergeQueue[PushItem] = push_queue()
         self.requests: MergeQueue[EngineItem] = request_queue()
         self.sim = SimChannels(self.pull)
         self.servers: dict[str, SimServer] = {}
-        self.device = Device(config)
         self.store = MemoryStore()
         self.records = records
         self.published: list[PushItem] = []
@@ -367,12 +367,13 @@ class Bench:
     def ask(self, verb: Verb, text: str = "", by: str = "") -> None:
         self.pull.offer(Command(verb, text=text, owner=by))
 
-    def values(self, field_name: str, key: str = "") -> list[Any]:
+    def values(self, field_name: str, key: str = "", lane: str = "") -> list[Any]:
         """What was published of a field, in order."""
         return [
             item.value
             for item in self.published
-            if isinstance(item, Update) and item.field == field_name and item.key == key
+            if isinstance(item, Update)
+            and (item.field, item.key, item.lane) == (field_name, key, lane)
         ]
 
     def late_puts(self) -> dict[str, list[Any]]:

@@ -138,7 +138,7 @@ async def _play(steps: str, number: int | None, command: Callable[[Bench], None]
         began, moments = loop.iterations, list[Moment]()
 
         def act() -> None:
-            control = it.engine._lane._control
+            control = it.engine._lanes[""]._control
             busy, fin = it.values("busy"), it.puts("fin")
             finalising = control is not None and control.finalisers.in_finally
             entered = control is not None and not control.requests.checking

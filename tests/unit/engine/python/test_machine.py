@@ -177,3 +177,93 @@ def test_a_machine_that_changes_all_the_time_is_told_of_once_a_second(start):
     assert 90 < len(told) < 110
     assert "more before it)" in told[-2]
     assert told[-1].startswith("restless: state done")
+
+
+def machine_of(play, states, *at, latches=None):
+    """Where a machine ends, and after how many s."""
+    last = []
+
+    @sequence
+    async def own(run: Run) -> None:
+        last.append(await run.machine(states(run), latches=latches or {}))
+
+    async def scenario(it):
+        it.start("steps: [{run: own}]")
+        began = asyncio.get_running_loop().time()
+        for seconds, action, *args in at:
+            asyncio.get_running_loop().call_later(seconds, action(it), *args)
+        ended = await it.ended()
+        return ended.message, last, round(asyncio.get_running_loop().time() - began, 1)
+
+    return play(scenario, registry=Registry({"own": own}, {}))
+
+
+def posts(it):
+    return it.sim.post
+
+
+@pytest.mark.parametrize(("rises", "took"), [(2, 5.0), (8, 8.0)])
+def test_a_way_with_condition_and_time_waits_for_both(play, rises, took):
+    def states(_run):
+        return {"a": State(when=[When("sim.x > 1", "b", after=5)]), "b": State()}
+
+    wanted = ("", ["b"], took)
+    assert machine_of(play, states, (rises, posts, "sim.x", 2.0)) == wanted
+
+
+def test_a_way_that_is_open_by_time_goes_before_one_whose_condition_is_still_unmet(play):
+    def states(_run):
+        both = When("sim.x > 1", "c", after=2)
+        return {"a": State(when=[both, When(after=4, to="b")]), "b": State(), "c": State()}
+
+    assert machine_of(play, states) == ("", ["b"], 4.0)
+
+
+def test_after_may_be_computed(play):
+    def states(_run):
+        return {"a": State(when=[When(after="sim.y * 2 + 3", to="b")]), "b": State()}
+
+    assert machine_of(play, states) == ("", ["b"], 3.0)
+
+
+def test_a_latch_of_a_machine_is_not_missed_while_an_action_takes_its_time(play):
+    def states(run):
+        return {
+            "busy": State(entry=lambda: run.delay(5), when=[When("latched('kick')", "kicked")]),
+            "kicked": State(when=[When("latched('kick')", "again"), When(after=2, to="quiet")]),
+            "again": State(),
+            "quiet": State(),
+        }
+
+    pulse = (2, posts, "sim.x", 1.0), (2.001, posts, "sim.x", 0.0)
+    wanted = ("", ["quiet"], 7.0)
+    assert machine_of(play, states, *pulse, latches={"kick": "sim.x == 1"}) == wanted
+
+
+def test_a_machine_that_goes_round_leaves_nothing_behind(play):
+    """Thousands of transitions, with a latch: nothing is watched that was not before."""
+
+    @sequence
+    async def own(run: Run) -> None:
+        count = 0
+
+        async def counted() -> None:
+            nonlocal count
+            count += 1
+
+        states = {
+            "a": State(when=[When("sim.x < 1", "b", action=counted)]),
+            "b": State(when=[When(after=0.001, to="a")]),
+        }
+        first = await run.race(run.machine(states, latches={"k": "sim.y > 1"}), run.delay(2))
+        await run.set("sim.x", count if first == 1 else -1)
+
+    async def scenario(it):
+        it.start("steps: [{run: own}]")
+        ended = await it.ended()
+        watched = sum(len(it.device.table.channel(f"sim.{name}").watchers) for name in "xy")
+        return ended.message, watched, it.puts("x")[-1]
+
+    message, watched, count = play(scenario, registry=Registry({"own": own}, {}))
+    assert (message, watched) == ("", 0)
+    assert count > 1000

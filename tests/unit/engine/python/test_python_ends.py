@@ -229,7 +229,7 @@ def test_its_clean_up_does_not_wait_for_a_suspender(play, name):
         it.sim.channels["sim.x"].put_takes = 3
         start(it, name)
         await asyncio.sleep(1)
-        it.engine._lane._control.requests.suspend()
+        it.engine._lanes[""]._control.requests.suspend()
         await asyncio.sleep(1)
         it.ask(Verb.ABORT)
         ended = await it.ended()

@@ -136,17 +136,17 @@ steps:
 """
     ).steps
     assert isinstance(named, LoopNode)
-    assert named.target is not None
+    assert named.targets
     assert named.variable == "x"
-    assert named.target.value.evaluate(WORLD) == 0.5
-    assert named.target.readback_value is not None
-    assert named.target.readback_value.evaluate(WORLD) == 1.0
+    assert named.targets[0].value.evaluate(WORLD) == 0.5
+    assert named.targets[0].readback_value is not None
+    assert named.targets[0].readback_value.evaluate(WORLD) == 1.0
     assert isinstance(unnamed, LoopNode)
     assert unnamed.variable == POINT
-    assert unnamed.target is not None
-    assert unnamed.target.value.evaluate(WORLD) == 0.25
+    assert unnamed.targets
+    assert unnamed.targets[0].value.evaluate(WORLD) == 0.25
     assert isinstance(counted, LoopNode)
-    assert counted.target is None
+    assert counted.targets == ()
     assert isinstance(counted.points, Count)
     assert counted.points.count.evaluate(WORLD) == 3
     assert isinstance(listed, LoopNode)

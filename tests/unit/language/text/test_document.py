@@ -373,8 +373,8 @@ def test_a_step_that_is_wrong_is_told_with_its_place(text: str, told: str) -> No
         ("{}", "needs a 'default' or a 'type'"),
         ("{default: a, min: 1}", "'min' and 'max' are for numbers"),
         ("{default: 1, min: 3, max: 2}", "'min' 3 is above 'max' 2"),
-        ("{default: [1]}", "expected a single value"),
-        ("{type: double}", "expected 'float', 'int', 'str' or 'bool', got the text 'double'"),
+        ("{default: [[1]]}", "a list here holds single values, not a list of 1"),
+        ("{type: double}", "expected 'float', 'int', 'str', 'bool', 'list' or 'channel', got"),
         ("{default: 1, unit: mm}", "did you mean 'units'?"),
     ],
 )

@@ -76,7 +76,7 @@ async def test_every_integer_pv_shows_what_is_beyond_32_bits_as_the_largest(beyo
         updates = [Update(field, arrays.get(field, beyond), key) for field, key in fields]
         server = await published(*updates, *updates)
     for field, key in fields:
-        pv = server._table._channel(field, key)
+        pv = server._table._channel(Update(field, 0, key))
         shown = pv.value[0] if field in arrays else pv.value
         assert (field, shown) == (field, LARGEST)
         assert pv.alarm.severity == Severity.MINOR

@@ -38,6 +38,16 @@ def test_val_is_the_field_that_a_pv_without_fields_has():
             pvs[name]
 
 
+def test_one_of_a_family_is_made_when_it_is_asked_for_and_has_no_place_before():
+    pvs = LazyPVs()
+    pvs.family("F:", lambda name: f"made {name}" if name == "a" else None)
+    assert (list(pvs), "F:a" in pvs, pvs.get("F:b", "none")) == ([], False, "none")
+    assert (pvs["F:a.VAL"], pvs["F:a"], list(pvs)) == ("made a", "made a", ["F:a"])
+    for name in ("F:b", "F:a.EGU", "G:a"):
+        with pytest.raises(KeyError, match=name):
+            pvs[name]
+
+
 async def test_an_array_reaches_its_mirror_without_a_copy_of_ours():
     array = np.arange(1000.0)
     array.flags.writeable = False

@@ -1,7 +1,7 @@
 import numpy as np
 
 from orchestrator.api import EVENTS, Api
-from orchestrator.config import ChainConfig, ChannelConfig, Config
+from orchestrator.config import ChainConfig, ChannelConfig, Config, LaneConfig
 from orchestrator.queues import request_queue
 from orchestrator.transports.ca import pv_names, reference
 from orchestrator.transports.ca.requests import Requests
@@ -28,13 +28,15 @@ def test_what_is_served_is_what_the_catalogue_says() -> None:
     """Type, unit, words, limits and first value of every field, as clients read them."""
     channels = {"s.x": ChannelConfig("s.x", "X", buffer=7)}
     api = Api(request_queue())
-    config = Config(prefix="", chain={"s": ChainConfig("s", "", channels=channels)})
+    chain, lanes = {"s": ChainConfig("s", "", channels=channels)}, {"n": LaneConfig("n")}
+    config = Config(prefix="", chain=chain, lanes=lanes)
     pvdb = PVTable(config, Requests(api, api.subscribe(EVENTS))).pvdb
     for field in fields.ALL:
         if field in (fields.MON, fields.OWN):
             continue  # comes with its channel, is as configured
         key = "s" if field.is_of_ioc else "s.x" if field.is_of_channel else ""
-        pv, known = pvdb[field.pv(key)], field.metadata
+        lane = "n" if field == fields.RESTARTS else ""  # the main lane has none
+        pv, known = pvdb[field.pv(key, lane)], field.metadata
         most = 7 if field == fields.MON_BUF else known.count
         assert (pv.data_type.name, pv.max_length) == (known.native.name, most), field
         assert pv.__doc__ == field.meaning
