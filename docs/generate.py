@@ -13,6 +13,7 @@ from writers.api import api
 from writers.attacked import withstands
 from writers.costs import figures
 from writers.decisions import FOLDER, decisions
+from writers.http import http
 from writers.journal import journal
 from writers.language import expressions, pvs, steps
 from writers.markdown import REFERENCE
@@ -36,6 +37,7 @@ def pages() -> dict[str, str]:
         "testing.md": testing_page,
         "environment.md": environment,
         "errors.md": errors_page,
+        "http.md": http,
         "journal.md": journal,
         "figures.md": figures,
         "withstands.md": withstands,

@@ -18,6 +18,7 @@ from orchestrator.engine.runs.preflight import Preflight
 from orchestrator.engine.sequences.library import Library
 from orchestrator.errors import NotConnectedError
 from orchestrator.language.foresight.checks import check_program, check_suspenders
+from orchestrator.language.foresight.counting import count_steps
 from orchestrator.language.foresight.duration import Estimate, estimate
 from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.language.program.compiler import compile_suspenders
@@ -44,6 +45,37 @@ class DryRun:
     def has_errors(self) -> bool:
         """Whether a run would be refused."""
         return any(finding.level is Level.ERROR for finding in self.findings)
+
+    def writes(self, program: Runnable) -> frozenset[str]:
+        """The channels that the program may put to."""
+        return program.writes | (self.python.writes if self.python is not None else frozenset())
+
+    def reads(self, program: Runnable) -> frozenset[str]:
+        """Those that it reads."""
+        return program.reads | (self.python.reads if self.python is not None else frozenset())
+
+
+def check_facts(sequence: str, program: Runnable, found: DryRun) -> dict[str, object]:
+    """What a check has found, for programs: `orchestrator check --json`, and over HTTP."""
+    findings = [{"level": f.level.value, "where": f.where, "text": f.text} for f in found.findings]
+    facts: dict[str, object] = {
+        "sequence": program.name or sequence,
+        "ok": not (found.has_errors or found.not_connected),
+        "findings": findings,
+        "not_connected": found.not_connected,
+        "parameters": dict(program.arguments),
+        "writes": sorted(found.writes(program)),
+        "reads": sorted(found.reads(program)),
+    }
+    if found.python is not None:
+        facts["not_seen"] = list(found.python.unseen)
+    if not program.is_known:
+        return facts
+    return facts | {
+        "steps": count_steps(program.all_steps),
+        "seconds": round(found.duration.seconds, 3),
+        "takes": str(found.duration),
+    }
 
 
 class _NoEvents:

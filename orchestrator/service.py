@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import (
     AbstractContextManager,
     asynccontextmanager,
@@ -33,14 +33,16 @@ from orchestrator.data import (
     look_at_store,
 )
 from orchestrator.device import Device
-from orchestrator.engine import Engine, registry_of
+from orchestrator.engine import DirectPuts, Engine, Library, described, registry_of
 from orchestrator.errors import InputError
 from orchestrator.language.program.compiler import compile_suspenders
 from orchestrator.own_pvs import KeptValues, OwnChannels, RoutedChannels, own_file
+from orchestrator.ports import View
 from orchestrator.present import Announcement, announced
 from orchestrator.queues import MergeQueue, QueueFigures, pull_queue, request_queue
-from orchestrator.replay import ENDING, outside
+from orchestrator.replay import ENDING, encode, outside
 from orchestrator.transports.ca import Server
+from orchestrator.transports.http import HttpProcess
 from orchestrator.types import (
     Command,
     EngineItem,
@@ -142,6 +144,23 @@ class Service:
             compile_suspenders(config.suspend, names_of(config), partial(key_place, config)),
             given.rooms,
         )
+        self._http = self._http_process()
+
+    def _http_process(self) -> HttpProcess | None:
+        if self.config.http is None:
+            return None
+        puts = DirectPuts(self._client, self._device.table, self.config.channels)
+        behind = _Behind(self._device.table, self.config, self._engine.library, puts)
+        facts = partial(encode, self.config)
+        return HttpProcess(self.config.http, facts, self.api, behind, self._tell_trouble)
+
+    @property
+    def http_port(self) -> int:
+        """The TCP port at which HTTP is served; 0 = it is not."""
+        return 0 if self._http is None else self._http.port
+
+    def _tell_trouble(self, text: str) -> None:
+        self._tell(Told(text, Severity.MAJOR))
 
     @property
     def recording(self) -> Path | None:
@@ -311,7 +330,7 @@ class Service:
         try:
             async with self._look_back.running(), self._server.running() as ioc:
                 self._port, self.where = ioc.port, ioc.where
-                async with self._working():
+                async with self._serving_http(foreground), self._working():
                     with self._announced(foreground):
                         async with self._after_crash(foreground):
                             yield
@@ -339,6 +358,15 @@ class Service:
             if isinstance(end, RunRefused):
                 text = f"the finalisers of {run_id} have not run: {end.reason}"
                 self._tell(Told(text, Severity.MAJOR))
+
+    @asynccontextmanager
+    async def _serving_http(self, foreground: str | None) -> AsyncIterator[None]:
+        """A foreground run serves none: beside the service, which has the port."""
+        if self._http is None or foreground is not None:
+            yield
+            return
+        async with self._http.running():
+            yield
 
     @contextmanager
     def _announced(self, foreground: str | None) -> Iterator[None]:
@@ -396,6 +424,22 @@ class Service:
                 self._outside.rooms.close()
                 for task in working:
                     task.cancel()
+
+
+class _Behind:
+    """Implements `transports.http.Behind`."""
+
+    def __init__(self, view: View, config: Config, library: Library, puts: DirectPuts) -> None:
+        self.view = view
+        self.put = puts.put
+        self.channels = config.channels
+        self._library = library
+
+    async def sequences(self) -> Iterable[str]:
+        return await asyncio.to_thread(self._library.names)
+
+    async def sequence(self, name: str) -> Mapping[str, Any]:
+        return await asyncio.to_thread(described, self._library, name)
 
 
 def spare_the_collector() -> None:

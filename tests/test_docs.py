@@ -29,6 +29,7 @@ from tests.pages import PAGES, ROOT, Block, blocks
 EXAMPLES = ROOT / "examples"
 OTHER_COMMANDS = {
     *("source", "mkdir", "cd", "export", "caget", "caput", "systemctl", "journalctl", "bash"),
+    *("curl", "pip"),
     *("until", "trap", "kill", "git", "softIoc", "wait", "grep", "mkfifo", "exec", "echo"),
     *("python", "pytest", "env", "silx"),
 }

@@ -94,6 +94,15 @@ CONFIG_WORDS: Mapping[str, str] = {
     "documents.zmq": "`host:port` at which a proxy of bluesky takes documents.",
     "documents.call": "`module:function` that is given each: its name, and what it says.",
     "metadata": "Kept of every run, by name.",
+    "http.port": "At which HTTP is served; 0 is a free one, which the log tells. Without a table "
+    "`[http]` there is no HTTP.",
+    "http.interfaces": "Addresses at which it is served.",
+    "http.token_file": "Who may ask: a line `NAME TOKEN` each. Without it everybody who reaches "
+    "the port.",
+    "http.read_only": "Nobody may change anything by HTTP.",
+    "http.max_body_bytes": "The longest request; a longer one is refused.",
+    "http.requests_per_second": "Of one client over some seconds; more are refused.",
+    "http.connections": "At once, those of event streams included; more are refused.",
 }
 """What the keys mean; `*` is a name that the user chooses."""
 

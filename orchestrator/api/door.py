@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from orchestrator.api.subscription import MOST_WAITING, Filter, Subscription
 from orchestrator.errors import InputError
 from orchestrator.ports import Offer, OwnValues
-from orchestrator.types import Command, Field, Published, Reply, Update, Verb
+from orchestrator.types import Accepted, Command, Field, Published, Reply, RunStarted, Update, Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class _Question:
 
     listens: Subscription | None
     answer: asyncio.Future[Reply]
+    began: asyncio.Future[RunStarted | Accepted | Reply] | None = None
+    """For who wants to know what has begun by it, and not how that ends."""
 
 
 class Api:
@@ -85,12 +87,34 @@ class Api:
             Done when it is answered: a START when its run has ended, others when they are accepted
             or refused. To cancel it withdraws nothing.
         """
+        return self._ask(command, caller, None)
+
+    def _ask(
+        self,
+        command: Command,
+        caller: Caller,
+        began: asyncio.Future[RunStarted | Accepted | Reply] | None,
+    ) -> asyncio.Future[Reply]:
         number = next(self._numbers)
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._questions[number] = _Question(caller.listens, answer)
+        self._questions[number] = _Question(caller.listens, answer, began)
         owner = command.owner or caller.name
         self._pull.offer(replace(command, request=number, owner=owner))
         return answer
+
+    def begin(
+        self, command: Command, caller: Caller = Caller()
+    ) -> asyncio.Future[RunStarted | Accepted | Reply]:
+        """Ask for a run, and be told which it is; never waits.
+
+        Returns:
+            Done with the first that is heard of it: it has begun, it waits in the queue, or it was
+            refused.
+        """
+        began: asyncio.Future[RunStarted | Accepted | Reply]
+        began = asyncio.get_running_loop().create_future()
+        self._ask(command, caller, began)
+        return began
 
     def tell(self, command: Command, caller: Caller = Caller()) -> None:
         """Ask for what needs no answer, and cannot be refused."""
@@ -131,8 +155,11 @@ class Api:
     def answer(self, reply: Reply) -> None:
         """All that had to be seen before a reply has been: give it to who asked."""
         question = self._questions.pop(reply.request, None)
-        if question is not None and not question.answer.done():
+        if question is None:
+            return
+        if not question.answer.done():
             question.answer.set_result(reply)
+        _set(question.began, reply)
 
     # The service --------------------------------------------------------------------------------
 
@@ -146,6 +173,8 @@ class Api:
             listening = self._of_channels
         elif isinstance(item, Update):
             self._last.setdefault(item.lane, {})[item.field] = item
+        elif isinstance(item, RunStarted | Accepted) and item.request in self._questions:
+            _set(self._questions[item.request].began, item)
         for subscription in listening:
             if subscription.wanted.wants(item):
                 subscription.offer(item)
@@ -170,3 +199,12 @@ class Api:
             subscription.close()
         for question in self._questions.values():
             question.answer.cancel()
+            if question.began is not None:
+                question.began.cancel()
+
+
+def _set(
+    began: asyncio.Future[RunStarted | Accepted | Reply] | None, to: RunStarted | Accepted | Reply
+) -> None:
+    if began is not None and not began.done():
+        began.set_result(to)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.bench import rows_accounts, rows_flow, rows_scale, rows_steps
+from orchestrator.bench import rows_accounts, rows_data, rows_flow, rows_scale, rows_steps
 from orchestrator.bench.figures import Figure
 from orchestrator.bench.rig import Rig
 from orchestrator.errors import InputError
@@ -33,6 +33,7 @@ ROWS: Sequence[Row] = (
     Row("million", "a run of 1,000,000 trivial steps", rows_steps.million_steps),
     Row("python", "set in a Python sequence, in memory", rows_steps.python_steps),
     Row("journal", "set with a journal, in memory", rows_steps.journal_steps),
+    Row("data", "rows and images into HDF5", rows_data.data_files),
     Row("buffer", "circular buffer of 1e6", rows_scale.circular_buffer),
     Row("start", "service with 100 channels; --help", rows_scale.start_up),
     Row("accounts", "1,000,000 updates, told of all the way", rows_accounts.accounts),

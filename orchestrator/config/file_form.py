@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import keyword
 import re
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
-from orchestrator.config.model import CaConfig
+from orchestrator.config.model import CaConfig, HttpConfig
 from orchestrator.config.own_form import Own, own_name
 from orchestrator.language.names import SCHEME
 from orchestrator.language.text.field_kinds import AnyValue, Identifier
@@ -60,6 +61,14 @@ def _address(text: str) -> str:
     return text
 
 
+def _ip(text: str) -> str:
+    try:
+        ip_address(text)
+    except ValueError as error:
+        raise ValueError(f"expected an IP address such as '127.0.0.1', got {text!r}") from error
+    return text
+
+
 def _module(text: str) -> str:
     words = text.split(".")
     if all(word.isidentifier() and not keyword.iskeyword(word) for word in words):
@@ -85,6 +94,7 @@ def _user_at_host(text: str) -> str:
 
 _PvText: TypeAlias = Annotated[StrictStr, AfterValidator(_pv_text)]
 _Prefix: TypeAlias = Annotated[StrictStr, AfterValidator(check_prefix)]
+_Ip: TypeAlias = Annotated[StrictStr, AfterValidator(_ip)]
 _Whole: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
 _TypeName = Literal["string", "short", "float", "enum", "char", "long", "double"]
 
@@ -260,6 +270,16 @@ class _Store(Strict):
     after_crash: Literal["nothing", "finalise"] = "nothing"
 
 
+class _Http(Strict):
+    port: Annotated[int, Field(strict=True, ge=0, le=65535)] = HttpConfig().port
+    interfaces: Annotated[tuple[_Ip, ...], Field(min_length=1)] = HttpConfig().interfaces
+    token_file: StrictStr | None = None
+    read_only: StrictBool = False
+    max_body_bytes: Annotated[int, Field(strict=True, ge=1000)] = HttpConfig().max_body_bytes
+    requests_per_second: Annotated[int, Field(strict=True, ge=1)] = HttpConfig().requests_per_second
+    connections: Annotated[int, Field(strict=True, ge=2)] = HttpConfig().connections
+
+
 def _function(text: str) -> str:
     module, colon, name = text.partition(":")
     if not colon or not name.isidentifier():
@@ -290,3 +310,4 @@ class File(Strict):
     store: _Store = _Store()
     documents: _Documents = _Documents()
     metadata: dict[Identifier, AnyValue] = Field(default_factory=dict)
+    http: _Http | None = None

@@ -128,6 +128,25 @@ class ServerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpConfig:
+    """Where and to whom HTTP is served."""
+
+    port: int = 8080
+    """0: a free one."""
+    interfaces: tuple[str, ...] = ("127.0.0.1",)
+    token_file: Path | None = None
+    """Lines of a name and a token; None = nobody needs one."""
+    read_only: bool = False
+    """Whether nobody may change anything by it."""
+    max_body_bytes: int = 1_000_000
+    """Of a request."""
+    requests_per_second: int = 100
+    """Of one client, over some seconds."""
+    connections: int = 500
+    """At once, those of event streams included."""
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentsConfig:
     """Where the documents of bluesky go."""
 
@@ -190,6 +209,8 @@ class Config:
     """What is kept of every run, by name."""
     write_access: tuple[str, ...] = ()
     """user@host that may write, `*` = any text; empty = everyone, as Channel Access does."""
+    http: HttpConfig | None = None
+    """None = no HTTP."""
     file: Path | None = None
     """Where it was read from."""
     digest: str = ""

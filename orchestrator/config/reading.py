@@ -19,6 +19,7 @@ from orchestrator.config.model import (
     ChannelConfig,
     Config,
     DocumentsConfig,
+    HttpConfig,
     LaneConfig,
     OwnConfig,
     ServerConfig,
@@ -182,8 +183,15 @@ def _config(parsed: File, file: FilePath) -> Config:
         documents=DocumentsConfig(**parsed.documents.model_dump()),
         metadata=parsed.metadata,
         write_access=parsed.access.write,
+        http=None if parsed.http is None else _http(parsed.http.model_dump(), file),
         file=file,
     )
+
+
+def _http(given: dict[str, Any], file: FilePath) -> HttpConfig:
+    token_file = given.pop("token_file")
+    beside = None if token_file is None else file.parent / FilePath(token_file).expanduser()
+    return HttpConfig(**given, token_file=beside)
 
 
 def _own(channel: str, own: Own) -> OwnConfig:

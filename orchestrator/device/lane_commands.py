@@ -134,9 +134,13 @@ class LaneCommands:
                 yield from self._take_indices(command)
             case Verb.SELECT:
                 self.served.select(command.text)
-            case Verb.START:
+            case Verb.START | Verb.RUN:
                 run = RunText(command.text, command.document, recovery=command.recovery)
-                yield from self._ask_for_run(command, run, command.args, self, start=True)
+                start = command.verb is Verb.START
+                yield from self._ask_for_run(command, run, command.args, self, start=start)
+            case Verb.SUBMIT:
+                run = RunText(command.text, command.document)
+                yield self._queue_request(command, QueueText("submit", run), self)
             case _:
                 yield from self._take_control(
                     command, ControlText(command.verb, command.text), self
@@ -243,8 +247,10 @@ class LaneCommands:
         run = RunRequest(
             0,
             given.name,
-            args=given.args,
-            metadata=given.metadata,
+            given.document,
+            command.origin,
+            args=given.args or command.args,
+            metadata=given.metadata or command.metadata,
             owner=command.owner,
             how="queue",
             lane=self.name,
@@ -256,6 +262,10 @@ class LaneCommands:
     def _take_control(
         self, command: Command, control: ControlText, door: LaneCommands
     ) -> Iterator[Decision]:
+        if command.run_id not in ("", self.state.running_id):
+            text = f"the run {command.run_id} is not under way"
+            yield from door.refuse(command, text, late=self, cause=Cause.DURING)
+            return
         if control.verb is Verb.ANSWER:
             try:  # once: the next question may be another's
                 answer = self.state.answer(control.reason, command.owner)
@@ -315,9 +325,9 @@ class LaneCommands:
         match event:
             case RunStarted():
                 asked = self._asked.get(event.request)
-                if asked is not None and asked.verb is Verb.COMMAND:
+                if asked is not None and asked.verb in (Verb.COMMAND, Verb.RUN):
                     del self._asked[event.request]
-                    yield from asked.door.accept(Command(Verb.COMMAND, event.request))
+                    yield from asked.door.accept(Command(asked.verb, event.request))
             case RunRefused():
                 yield from self._take_refusal(event)
             case Accepted():

@@ -1,6 +1,6 @@
 """Recordings of a service: what came from outside, written down, and run again at once."""
 
-from orchestrator.replay.codec import RecordingError
+from orchestrator.replay.codec import RecordingError, decode, encode
 from orchestrator.replay.file import RecordingReader
 from orchestrator.replay.index import RunRecord
 from orchestrator.replay.outside import outside
@@ -15,5 +15,7 @@ __all__ = [
     "RecordingReader",
     "Replay",
     "RunRecord",
+    "decode",
+    "encode",
     "outside",
 ]

@@ -63,6 +63,8 @@ class Accepted(_OfLane):
     request: int
     text: str
     """What was done."""
+    number: int = 0
+    """Of the waiting run that was submitted."""
 
 
 @dataclass(frozen=True, slots=True)

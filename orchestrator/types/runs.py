@@ -15,6 +15,10 @@ class Verb(StrEnum):
 
     COMMAND = "command"
     START = "start"
+    RUN = "run"
+    """As START, but answered when the run has begun; what can't be run is refused, and no run."""
+    SUBMIT = "submit"
+    """A run for the queue."""
     PAUSE = "pause"
     RESUME = "resume"
     STOP = "stop"
@@ -39,13 +43,14 @@ class Command:
     request: int = 0
     """Names it in what comes of it, its `Reply` too; 0 where nobody asks for that."""
     text: str = ""
-    """COMMAND: the text written to CMD. START: the sequence's name. ABORT: the reason."""
+    """COMMAND: the text written to CMD. START, RUN, SUBMIT: the sequence's name. ABORT: the reason.
+    """
     args: Mapping[str, object] | str = ""
-    """START: the arguments, as JSON text or parsed."""
+    """START, RUN, SUBMIT: the arguments, as JSON text or parsed."""
     metadata: Mapping[str, object] = field(default_factory=dict)
-    """START: what is to be kept of the run beside its arguments, by name."""
+    """START, RUN, SUBMIT: what is to be kept of the run beside its arguments, by name."""
     document: str = ""
-    """START: a whole document, in place of a name."""
+    """START, RUN, SUBMIT: a whole document, in place of a name."""
     origin: str = ""
     """The file that `document` was read from, for its error messages."""
     owner: str = ""
@@ -53,11 +58,13 @@ class Command:
     refused: str = ""
     """Why it is refused already; it is to be told only."""
     how: str = ""
-    """START: by what it is asked for, where that is not the PV."""
+    """START, RUN, SUBMIT: by what it is asked for, where that is not the PV."""
     recovery: Recovery | None = None
     """START: a run that is to go on, in place of a new one."""
     repeats: str = ""
     """START: the id of the run that is run again."""
+    run_id: str = ""
+    """PAUSE to ANSWER: the run that is meant; refused where it is not under way. Empty = any."""
     lane: str = ""
     """Of which lane it is asked; empty = the main one."""
 

@@ -18,7 +18,7 @@ from orchestrator.cli.terminal.guard import complain
 from orchestrator.cli.terminal.logs import level_of, set_up_logs
 from orchestrator.client import configure_environment
 from orchestrator.config import Config, names_of
-from orchestrator.dryrun import DryRun, dry_run, offline
+from orchestrator.dryrun import DryRun, check_facts, dry_run, offline
 from orchestrator.engine import Library, library_of
 from orchestrator.errors import InputError
 from orchestrator.language.expressions.template import as_text
@@ -128,8 +128,8 @@ def _facts(program: Runnable, sequence: str, found: DryRun) -> list[str]:
         facts.append(f"parameters: {' '.join(values)}")
     if program.is_known:
         facts.append(f"steps: {_steps(program) or 'not known before it runs'}")
-    facts += [f"writes: {_listed(_writes(program, found))}"]
-    facts += [f"reads: {_listed(_reads(program, found))}"]
+    facts += [f"writes: {_listed(found.writes(program))}"]
+    facts += [f"reads: {_listed(found.reads(program))}"]
     if program.is_known:
         facts.append(f"takes: {found.duration}")
     return [*facts, *_python_facts(found)]
@@ -146,14 +146,6 @@ def _python_facts(found: DryRun) -> list[str]:
         "and not run"
     ]
     return facts + (["known only when it runs:", *lines] if lines else [])
-
-
-def _writes(program: Runnable, found: DryRun) -> frozenset[str]:
-    return program.writes | (found.python.writes if found.python is not None else frozenset())
-
-
-def _reads(program: Runnable, found: DryRun) -> frozenset[str]:
-    return program.reads | (found.python.reads if found.python is not None else frozenset())
 
 
 def _steps(program: Runnable) -> int | None:
@@ -175,23 +167,4 @@ def show_no_check(sequence: str, texts: Sequence[str], code: int) -> None:
 
 
 def _json(sequence: str, program: Runnable, found: DryRun, code: Code) -> dict[str, object]:
-    findings = [{"level": f.level.value, "where": f.where, "text": f.text} for f in found.findings]
-    facts: dict[str, object] = {
-        "sequence": program.name or sequence,
-        "ok": code is Code.SUCCESS,
-        "findings": findings,
-        "not_connected": found.not_connected,
-        "parameters": dict(program.arguments),
-        "exit_code": int(code),
-    }
-    facts["writes"] = sorted(_writes(program, found))
-    facts["reads"] = sorted(_reads(program, found))
-    if found.python is not None:
-        facts["not_seen"] = list(found.python.unseen)
-    if not program.is_known:
-        return facts
-    return facts | {
-        "steps": _steps(program),
-        "seconds": round(found.duration.seconds, 3),
-        "takes": str(found.duration),
-    }
+    return check_facts(sequence, program, found) | {"exit_code": int(code)}

@@ -110,6 +110,9 @@ async def _serve(config: Config, listeners: Sequence[Listener], options: ServeOp
                 store=str(config.store),
                 loop=loops.name_of_loop(),
             )
+            if service.http_port and config.http is not None:
+                where = list(config.http.interfaces)
+                log.info("serving HTTP", port=service.http_port, interfaces=where)
             for text in useless(config.write_access):
                 log.warning("a rule of access.write is useless", why=text)
             if config.sequences is not None and not config.sequences.is_dir():

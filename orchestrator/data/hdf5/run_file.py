@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,6 +25,7 @@ from orchestrator.data.hdf5.killed import clear_flags, cut
 from orchestrator.data.hdf5.reserve import Reserve
 from orchestrator.data.sinks import Baseline, Identity, Row, SpoiltError, new_file
 from orchestrator.types import Metadata, Reading, RunHeader, RunStatus, Value, path_text
+from orchestrator.types import Path as StepPath
 
 _HOW: dict[str, Any] = {"libver": "latest", "locking": "best-effort"}
 """What SWMR (single writer, many readers) asks for; not every file system has locks."""
@@ -147,10 +149,10 @@ class RunFile:
 
     def row(self, row: Row) -> None:
         """See `Sink.row`."""
-        at = row.at
-        self._make_room("channels", row.readings, path_text(at.path))
+        at, step = row.at, _step(row.at.path)
+        self._make_room("channels", row.readings, step)
         self._time.add(row.taken)
-        self._step.add(path_text(at.path).encode())
+        self._step.add(step)
         self._loops.add(at.loops)
         self._tries.add(at.tries)
         self._superseded.add(int(row.superseded))
@@ -204,14 +206,16 @@ class RunFile:
 
     # Room ---------------------------------------------------------------------------------------
 
-    def _make_room(self, part: str, readings: Mapping[str, Reading | None], step: str = "") -> None:
+    def _make_room(
+        self, part: str, readings: Mapping[str, Reading | None], step: bytes = b""
+    ) -> None:
         """For what the datasets can't take as they are; at first for all that is foreseen."""
         size = _CELL + _size(readings.values())
         if self._waiting + size > self._granted:
             self._need(size)
         self._waiting += size
         new = [r for r in readings.values() if r is not None and not self._takes(part, r)]
-        longer = len(step.encode()) if len(step.encode()) > self._step.width else 0
+        longer = len(step) if len(step) > self._step.width else 0
         if not (new or longer) and self._file.swmr_mode:
             return
         lacks = [(part, self._kind(reading), reading) for reading in new]
@@ -330,7 +334,15 @@ def _size(readings: Iterable[Reading | None]) -> int:
     return sum(_bytes_of(reading.value) for reading in readings if reading is not None)
 
 
+@lru_cache(10_000)
+def _step(path: StepPath) -> bytes:
+    """A step's path as it stands in the file."""
+    return path_text(path).encode()
+
+
 def _bytes_of(value: Value) -> int:
+    if type(value) is float or type(value) is int:
+        return _CELL
     match value:
         case np.ndarray():
             return _CELL + value.nbytes

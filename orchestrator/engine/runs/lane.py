@@ -150,7 +150,7 @@ class Lane:
         """Change the queue."""
         try:
             async with self._arranging:  # in the order asked: to load one may take long
-                text = await self._arranged(item)
+                done = await self._arranged(item)
         except InputError as error:
             self._events.offer(RunRefused(item.request, str(error)))
             return
@@ -161,33 +161,36 @@ class Lane:
             return
         self._events.offer(self._queue.changed)
         if item.left is None:
-            self._events.offer(Accepted(item.request, text))
+            self._events.offer(done)
         self._turn.set()
 
-    async def _arranged(self, item: QueueRequest) -> str:
+    async def _arranged(self, item: QueueRequest) -> Accepted:
         queue = self._queue
         match item.action:
             case "submit":
                 assert item.run is not None  # noqa: S101 - a submission brings it
-                await self._load(item.run)  # what can't be run is refused now, not at its turn
-                submitted = queue.submit(item.run)
-                return f"{submitted.name} waits as run {submitted.number}"
+                loaded = await self._load(item.run)  # what can't be run is refused now
+                own = loaded.program.name if isinstance(loaded, Loaded) else ""
+                submitted = queue.submit(item.run, item.run.name or own)
+                text = f"{submitted.name} waits as run {submitted.number}"
+                return Accepted(item.request, text, submitted.number)
             case "clear":
-                return f"{queue.clear()} waiting runs were removed"
+                text = f"{queue.clear()} waiting runs were removed"
             case "remove":
-                return f"{queue.remove(item.number).name} was removed"
+                text = f"{queue.remove(item.number).name} was removed"
             case "move":
-                return f"{queue.move(item.number, item.position).name} was moved"
+                text = f"{queue.move(item.number, item.position).name} was moved"
             case "start":
                 queue.held, queue.autostart = False, True
-                return "waiting runs are started"
+                text = "waiting runs are started"
             case "hold":
                 queue.autostart = False
-                return "no waiting run is started"
+                text = "no waiting run is started"
             case "restore":
                 assert item.left is not None  # noqa: S101 - a restoration brings it
                 queue.restore(item.left)
-                return ""
+                text = ""
+        return Accepted(item.request, text)
 
     # Restarts ---------------------------------------------------------------------------------
 

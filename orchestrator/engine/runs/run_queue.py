@@ -39,8 +39,8 @@ class RunQueue:
         running = self._items[0][0] if self._running else None
         return QueueChanged(waiting, self.held, self.autostart, running)
 
-    def submit(self, request: RunRequest) -> QueuedRun:
-        """Add a run at the end.
+    def submit(self, request: RunRequest, name: str = "") -> QueuedRun:
+        """Add a run at the end, shown by that name.
 
         Raises:
             InputError: There are `MOST` already.
@@ -48,7 +48,7 @@ class RunQueue:
         if len(self._items) >= MOST:
             raise InputError(f"the queue is full, {MOST} runs are in it; remove some, or clear it")
         args = request.args if isinstance(request.args, dict) else {}
-        name = request.name or request.origin or "a sequence"
+        name = name or request.name or request.origin or "a sequence"
         self._last_number += 1
         item = QueuedRun(self._last_number, name, args, request.owner)
         self._items.append((item, replace(request, request=0, always_a_run=True, waits=True)))

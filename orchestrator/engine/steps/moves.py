@@ -82,7 +82,7 @@ class Attempt:
             NotConnectedError: The channel or its readback is disconnected.
             PutError: The value is not one that this channel takes.
         """
-        self.value = _checked(self.move.value, self.channel, self.config)
+        self.value = checked(self.move.value, self.channel, self.config)
         if self.readback is not None:
             self.tolerance = self._tolerance(_connected(self.readback))
         self.prepared = True
@@ -429,7 +429,7 @@ class Mover:
         try:
             await self._channels.put(
                 stop,
-                _checked(wanted, self._view.channel(stop), self._configs.get(stop)),
+                checked(wanted, self._view.channel(stop), self._configs.get(stop)),
                 completion=False,
                 timeout=_STOP_TIMEOUT,
                 permit=self._control.permit(stop, stops=True),
@@ -467,7 +467,13 @@ def _connected(channel: ChannelView) -> Metadata:
     return channel.metadata
 
 
-def _checked(value: object, channel: ChannelView, config: ChannelConfig | None) -> Value:
+def checked(value: object, channel: ChannelView, config: ChannelConfig | None) -> Value:
+    """The value as the channel takes it.
+
+    Raises:
+        NotConnectedError: It is disconnected.
+        PutError: It may not be written, or takes no such value.
+    """
     metadata = _connected(channel)
     if not metadata.writable:
         raise PutError(f"{channel.name}: the IOC gives no write access")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
+import pytest
 
 from orchestrator.api import EVENTS, Api, Caller, Filter, Item
 from orchestrator.types import (
+    Accepted,
     Command,
     Metadata,
     MirrorOpened,
@@ -15,6 +17,7 @@ from orchestrator.types import (
     Reply,
     RowTaken,
     RunEnded,
+    RunStarted,
     RunStatus,
     StepStarted,
     Told,
@@ -186,3 +189,37 @@ def test_at_the_end_listeners_take_what_waits_and_questions_are_given_up() -> No
         return taken, answer.cancelled()
 
     assert run_virtual(end()) == ([Told("the last one")], True)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        RunStarted("id", "scan", "me@here", 1, 3),
+        Accepted(1, "scan waits as run 4", 4),
+        Reply(1, "scan is running"),
+    ],
+)
+def test_who_asks_for_a_run_is_told_the_first_that_is_heard_of_it(
+    first: RunStarted | Accepted | Reply,
+) -> None:
+    async def ask() -> tuple[object, bool]:
+        api = Api(Pull())
+        began = api.begin(Command(Verb.RUN, text="scan"), Caller("me@here"))
+        api.offer(RunStarted("another", "scan", "", 7, 3))
+        early = began.done()
+        api.offer(first)
+        api.offer(Reply(1))  # of it, later
+        return await began, early
+
+    assert run_virtual(ask()) == (first, False)
+
+
+def test_the_end_of_the_service_ends_the_waiting_for_a_run() -> None:
+    async def ask() -> bool:
+        api = Api(Pull())
+        began = api.begin(Command(Verb.RUN, text="scan"))
+        api.close()
+        await asyncio.wait([began])
+        return began.cancelled()
+
+    assert run_virtual(ask())

@@ -463,3 +463,45 @@ def test_a_channel_that_is_given_up_leaves_nothing_behind():
 
     run_virtual(work())
     assert set(taken.table._channels) == {*config().channels, "STILL:USED"}
+
+
+def test_a_run_that_is_asked_for_by_name_and_json_is_answered_when_it_has_begun(device):
+    asked = Command(Verb.RUN, 7, text="scan", args={"points": [1, 2]}, owner="me", how="HTTP")
+    (request,) = device.examine(asked)
+    assert request == RunRequest(7, "scan", args={"points": [1, 2]}, owner="me", how="HTTP")
+    decisions = device.examine(RunStarted("id", "scan", "me", 7, 3))
+    assert Reply(7) in decisions
+    assert values(decisions, "ack") == []
+
+
+def test_a_run_that_can_not_be_run_is_refused_and_is_none(device):
+    device.examine(Command(Verb.RUN, 7, text="scan"))
+    decisions = device.examine(RunRefused(7, "there is no sequence 'scan'"))
+    assert Reply(7, "there is no sequence 'scan'") in decisions
+    (request,) = device.examine(Command(Verb.RUN, 8, text="other"))
+    assert isinstance(request, RunRequest)
+
+
+def test_a_whole_document_with_arguments_is_submitted(device):
+    asked = Command(Verb.SUBMIT, 7, document="steps: []", args={"a": 1}, origin="document")
+    (request,) = device.examine(asked)
+    assert request.action == "submit"
+    assert (request.run.text, request.run.args) == ("steps: []", {"a": 1})
+    assert (request.run.origin, request.run.how) == ("document", "queue")
+
+
+@pytest.mark.parametrize("verb", [Verb.ABORT, Verb.PAUSE, Verb.ANSWER])
+def test_a_control_of_another_run_than_that_under_way_is_refused(device, verb):
+    device.examine(Command(Verb.RUN, 7, text="scan"))
+    device.examine(RunStarted("second", "scan", "me", 7, 3))
+    decisions = device.examine(Command(verb, 8, run_id="first"))
+    (reply,) = [each for each in decisions if isinstance(each, Reply)]
+    assert reply.error == "the run first is not under way"
+    assert not [each for each in decisions if isinstance(each, Control)]
+
+
+def test_a_control_of_the_run_under_way_reaches_it(device):
+    device.examine(Command(Verb.RUN, 7, text="scan"))
+    device.examine(RunStarted("second", "scan", "me", 7, 3))
+    decisions = device.examine(Command(Verb.ABORT, 8, text="smoke", run_id="second", owner="me"))
+    assert Control(Verb.ABORT, "smoke", "me", "second") in decisions

@@ -88,8 +88,8 @@ def test_submissions_wait_in_the_order_in_which_they_came_however_long_each_is(t
             return told(it)
 
     assert asyncio.run(main())[1:] == [
-        Accepted(0, "long waits as run 1"),
-        Accepted(0, "good waits as run 2"),
+        Accepted(0, "long waits as run 1", 1),
+        Accepted(0, "good waits as run 2", 2),
         Accepted(0, "good was moved"),
     ]
 

@@ -1,0 +1,1 @@
+"""What can be asked: a module each for what it is about."""

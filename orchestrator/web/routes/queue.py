@@ -1,0 +1,92 @@
+"""The runs that wait."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from orchestrator.types import fields
+from orchestrator.web.routes.asking import Caller, Link, ToBeRun
+
+router = APIRouter(tags=["queue"])
+
+
+class WaitingRuns(BaseModel):
+    """The runs that wait, the next one first."""
+
+    waiting: list[dict[str, Any]] = Field(
+        description="number, name, args, owner and, of one that did not succeed, ended; the last "
+        "may be left_out, how many more there are."
+    )
+    held: bool = Field(description="Whether none is started until somebody says so.")
+
+
+class Submitted(BaseModel):
+    """A run that waits."""
+
+    number: int = Field(description="Names it in the queue.")
+    message: str = Field(description="The same in words.")
+
+
+class NewPosition(BaseModel):
+    """Where to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    position: int = Field(ge=1, le=999_999_999, description="1 = the next one.")
+
+
+@router.get("/queue")
+async def show_queue(link: Link) -> WaitingRuns:
+    """The runs that wait, the next one first."""
+    told = link.happenings
+    waiting = json.loads(told.fields.get(fields.QUEUE.name) or "[]")
+    return WaitingRuns(waiting=waiting, held=fields.QUEUE_LEN.name in told.alarms)
+
+
+@router.post("/queue", status_code=201)
+async def submit(asked: ToBeRun, link: Link, caller: Caller) -> Submitted:
+    """Put a run into the queue; it begins when those before it have ended well.
+
+    What can't be run is refused at once.
+    """
+    told = await link.ask("ask", verb="submit", owner=caller, **asked.facts)
+    return Submitted(number=told["number"], message=told["text"])
+
+
+async def _command(text: str, link: Link, owner: str) -> Response:
+    await link.ask("ask", verb="command", text=f"queue {text}", owner=owner)
+    return Response(status_code=204)
+
+
+@router.delete("/queue", status_code=204)
+async def clear(link: Link, caller: Caller) -> Response:
+    """Take all waiting runs out."""
+    return await _command("clear", link, caller)
+
+
+@router.post("/queue/start", status_code=204)
+async def start_queue(link: Link, caller: Caller) -> Response:
+    """Start waiting runs, also after one that did not succeed."""
+    return await _command("start", link, caller)
+
+
+@router.post("/queue/hold", status_code=204)
+async def hold_queue(link: Link, caller: Caller) -> Response:
+    """Let the run under way end, and begin no other."""
+    return await _command("hold", link, caller)
+
+
+@router.delete("/queue/{number}", status_code=204)
+async def remove(number: int, link: Link, caller: Caller) -> Response:
+    """Take a waiting run out."""
+    return await _command(f"remove {number}", link, caller)
+
+
+@router.post("/queue/{number}/move", status_code=204)
+async def move(number: int, to: NewPosition, link: Link, caller: Caller) -> Response:
+    """NewPosition a waiting run."""
+    return await _command(f"move {number} {to.position}", link, caller)
