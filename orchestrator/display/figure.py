@@ -177,8 +177,9 @@ def pm(value: float, error: float) -> str:
     if not (math.isfinite(error) and error > 0):
         return f"{value:.6g}"
     digits = 1 - math.floor(math.log10(error))
-    if not 0 <= digits <= 9 or abs(value) >= 1e9:
+    if digits > 9 or max(abs(value), error) >= 1e9:
         return f"{value:.6g} ± {error:.2g}"
+    digits = max(digits, 0)
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 

@@ -56,6 +56,7 @@ def _facts(run: PastRun, account: Account) -> Iterator[tuple[str, str]]:
     by = " ".join(filter(None, [run.owner and f"of {run.owner},", _HOW.get(run.how, run.how)]))
     yield "started", " ".join(filter(None, [local_time(run.started), by]))
     yield "repeats", str(account.header.get("repeats", ""))
+    yield "attempts", str(account.attempts) if account.attempts > 1 else ""
     yield "took", _took(run, account)
     counts = [(account.entered, "step"), (account.puts, "put"), (account.rows, "row")]
     yield "counts", ", ".join(f"{n:,} {word}{'s' * (n != 1)}" for n, word in counts)
@@ -217,6 +218,7 @@ def trace_facts(run: PastRun, account: Account, *, all_steps: bool) -> dict[str,
     }
     decisive = account.decisive
     return facts | {
+        "attempts": account.attempts,
         "steps": account.entered,
         "puts": account.puts,
         "left_out": account.left_out,

@@ -91,6 +91,7 @@ class Account:
     """That nobody got an answer to."""
     steps: deque[StepDone] = field(default_factory=lambda: deque(maxlen=LAST_STEPS))
     """The last ones that were left; all of them where they were asked for."""
+    attempts: int = 1
     entered: int = 0
     puts: int = 0
     rows: int = 0
@@ -150,6 +151,7 @@ class _Reader:
             "values": self._values,
             "left_out": self._left_out,
             "run_ended": self._run_ended,
+            "attempt": self._attempt,
             **dict.fromkeys(_EVENTS, account.events.append),
         }
         for entry in entries:
@@ -227,6 +229,16 @@ class _Reader:
 
     def _left_out(self, entry: Entry) -> None:
         self._account.left_out += entry["lines"]
+
+    def _attempt(self, entry: Entry) -> None:
+        """What was under way in the attempt before is so no longer."""
+        account = self._account
+        account.attempts = entry["attempt"]
+        account.end = None
+        account.interrupted += self._open.values()
+        account.lost_puts += self._puts.values()
+        self._open.clear()
+        self._puts.clear()
 
     def _run_ended(self, entry: Entry) -> None:
         self._account.end = entry

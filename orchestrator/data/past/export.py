@@ -66,7 +66,8 @@ def _write_rows(table: RunTable, out: TextIO) -> None:
     writer = csv.writer(out)
     ends = ("", ":timestamp", ":severity")
     head = [f"{name}{end}" for name in table.columns for end in ends]
-    writer.writerow(["point", "step", "loop", "try", *head])
+    marked = any(table.superseded)  # the column is that of the run's own file
+    writer.writerow(["point", "step", "loop", "try", *["superseded"] * marked, *head])
     for point in range(len(table)):
         cells: list[object] = []
         for column in table.columns.values():
@@ -74,7 +75,8 @@ def _write_rows(table: RunTable, out: TextIO) -> None:
             shown = json.dumps(value) if isinstance(value, list | dict) else value
             cells += [shown, _stamp(column.times[point]), column.severities[point]]
         loops, tries = (" ".join(map(str, n[point])) for n in (table.loops, table.tries))
-        writer.writerow([point, table.paths[point], loops, tries, *cells])
+        mark = ["1" if table.superseded[point] else ""] * marked
+        writer.writerow([table.points[point], table.paths[point], loops, tries, *mark, *cells])
 
 
 def _stamp(moment: float | None) -> str:
@@ -90,7 +92,8 @@ def table_facts(run: PastRun, table: RunTable) -> dict[str, Any]:
         "units": {name: table.units(name) for name in table.columns},
         "rows": [
             {
-                "point": point,
+                "point": table.points[point],
+                "superseded": table.superseded[point],
                 "step": table.paths[point],
                 "loop": table.loops[point],
                 "try": table.tries[point],
@@ -122,7 +125,8 @@ def _as_parquet(run: PastRun, table: RunTable, file: Path) -> None:
             "--format parquet needs pyarrow: pip install 'ioc-orchestrator[parquet]'"
         ) from error
     columns: dict[str, Any] = {
-        "point": list(range(len(table))),
+        "point": table.points,
+        "superseded": table.superseded,
         "step": table.paths,
         "loop": [list(loops) for loops in table.loops],
         "try": [list(tries) for tries in table.tries],

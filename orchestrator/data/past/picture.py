@@ -105,7 +105,7 @@ def _curves(tables: Sequence[RunTable], x: str, y: str, fit: str) -> Curves:
 
 def _numbers(table: RunTable, name: str) -> Floats:
     if name == TIME:
-        return table.seconds()
+        return np.where(table.superseded, np.nan, table.seconds())
     try:
         return table.numbers(name)
     except KeyError:
@@ -127,7 +127,8 @@ def _image(table: RunTable, axes: Sequence[str], name: str) -> Image | None:
     if len(axes) < 2:
         return None
     depth = Counter(len(loops) for loops in table.loops).most_common(1)[0][0]
-    rows = [n for n, loops in enumerate(table.loops) if len(loops) == depth]
+    counts = zip(table.loops, table.superseded, strict=True)
+    rows = [n for n, (loops, late) in enumerate(counts) if len(loops) == depth and not late]
     columns = len({table.loops[n][-1:] for n in rows})
     lines = sorted({table.loops[n][-2:-1] for n in rows})
     if depth < 2 or columns < 2 or len(lines) < 2:

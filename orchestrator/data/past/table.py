@@ -34,11 +34,15 @@ class RunTable:
     name: str = ""
     run_id: str = ""
     ended: bool = False
+    points: list[int] = field(default_factory=list)
+    """The number of each row in the run; of a very long run some are missing."""
     taken: list[float] = field(default_factory=list)
     """When, by the service's clock, Unix s."""
     paths: list[str] = field(default_factory=list)
     loops: list[tuple[int, ...]] = field(default_factory=list)
     tries: list[tuple[int, ...]] = field(default_factory=list)
+    superseded: list[bool] = field(default_factory=list)
+    """Whether a later attempt at the run has taken the row anew."""
     columns: dict[str, Column] = field(default_factory=dict)
     """By channel, in the order in which they were first sampled."""
     setpoints: dict[str, Column] = field(default_factory=dict)
@@ -56,11 +60,15 @@ class RunTable:
         return str((self.known.get(name) or {}).get("units", ""))
 
     def numbers(self, name: str) -> npt.NDArray[np.float64]:
-        """A column as numbers, shape (n_rows,); NaN where there is none: an array, a text."""
+        """A column as numbers, shape (n_rows,); NaN where there is none: an array, a text.
+
+        And where the row counts no more.
+        """
         column = self.columns.get(name) or self.setpoints.get(name)
         if column is None:
             raise KeyError(name)
-        return np.array([_number(value) for value in column.values], dtype=np.float64)
+        numbers = np.array([_number(value) for value in column.values], dtype=np.float64)
+        return np.where(self.superseded, np.nan, numbers)
 
     def seconds(self) -> npt.NDArray[np.float64]:
         """When each row was taken, s since the first; shape (n_rows,)."""
@@ -114,6 +122,10 @@ def read_rows(entries: Iterable[Entry]) -> RunTable:
                 _take(table, entry, put)
             case "run_ended":
                 table.ended = True
+            case "attempt":
+                table.ended = False
+                late = (point >= entry["superseded"] for point in table.points)
+                table.superseded = [a or b for a, b in zip(table.superseded, late, strict=True)]
             case _:
                 pass
     return table
@@ -125,6 +137,8 @@ def _know(table: RunTable, channels: Mapping[str, Mapping[str, Any] | None]) -> 
 
 def _take(table: RunTable, entry: Entry, put: Mapping[str, object]) -> None:
     before = len(table)
+    table.points.append(entry["point"])
+    table.superseded.append(False)
     table.taken.append(entry["t"])
     table.paths.append(entry["path"])
     table.loops.append(tuple(entry["loops"]))

@@ -125,7 +125,7 @@ def test_yesterdays_run_is_drawn_over_todays_compared_exported_and_repeated(shel
 def test_a_run_under_way_is_followed_to_its_end(shell: Shell) -> None:
     shell.write("sequences/peak.yaml", PEAK)
     running = shell.start("run", "peak", "points=31")
-    running.until_says("sample stage.x_rbv")
+    running.until_says("(index 0)")
     followed = shell.run("plot", "last", "--follow", "--json", timeout=60)
     assert running.finish().code == 0
     assert [len(series["x"]) for series in followed.json[0]["series"]] == [31]

@@ -135,7 +135,7 @@ def test_a_run_tells_its_progress_its_outcome_and_its_file(shell: Shell) -> None
     assert not done.err
     data = next(line for line in done.lines if line.startswith("data: "))
     file = shell.folder / data.split()[1]
-    header, row = file.read_text().splitlines()
+    header, row = file.with_suffix(".csv").read_text().splitlines()
     assert ",stage.x_rbv," in header
     assert row.startswith("0,steps[1]")
 

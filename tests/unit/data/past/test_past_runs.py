@@ -209,3 +209,8 @@ async def test_what_was_under_way_when_a_process_was_killed_is_known(tmp_path: P
     account = account_of(folder)
     assert [step.name for step in account.under_way] == ["group", "set b"]
     assert account.end is None
+    attempt = b'{"t":9,"event":"attempt","attempt":2,"superseded":0}\n'
+    journal.write_bytes(b"".join(lines[: entered + 1]) + attempt + b"".join(lines[-1:]))
+    account = account_of(folder)
+    assert (account.attempts, account.under_way) == (2, [])
+    assert [step.name for step in account.interrupted] == ["group", "set b"]

@@ -12,11 +12,12 @@ import pytest
 from pyarrow import parquet
 
 from orchestrator.data import RunRecords
+from orchestrator.data.journal.reader import entries_of
 from orchestrator.data.past import PastRun, PastRuns, account_of
 from orchestrator.data.past.comparison import Known, compare
 from orchestrator.data.past.export import FORMS, export
 from orchestrator.data.past.picture import Curves, Image, pictures
-from orchestrator.data.past.table import table_of
+from orchestrator.data.past.table import read_rows, table_of
 from orchestrator.errors import InputError
 from orchestrator.types import (
     Metadata,
@@ -117,6 +118,22 @@ async def test_a_run_without_rows_is_told(tmp_path: Path) -> None:
     run = await grid(tmp_path, rows=0)
     with pytest.raises(InputError, match="it took no sample"):
         pictures([table_of(run.folder)])
+
+
+async def test_rows_that_a_later_attempt_has_taken_anew_are_not_drawn(tmp_path: Path) -> None:
+    run = await grid(tmp_path)
+    lines = list(entries_of(run.folder))
+    attempt = {"event": "attempt", "t": 1.0, "attempt": 2, "superseded": 8}
+    rows = [line for line in lines if line["event"] == "row"][8:]
+    again = [{**row, "point": 12 + n} for n, row in enumerate(rows)]
+    table = read_rows([*lines, attempt, *again])
+    assert np.isnan(table.numbers(COUNTS)).tolist() == [8 <= n < 12 for n in range(16)]
+    (image,) = pictures([table], [COUNTS])
+    assert isinstance(image, Image)
+    assert image.z.shape == (3, 4)
+    (curves,) = pictures([table], [COUNTS], X)
+    assert isinstance(curves, Curves)
+    assert curves.series[0].x.size == 12
 
 
 @pytest.mark.parametrize("form", FORMS)
