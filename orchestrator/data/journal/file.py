@@ -280,11 +280,11 @@ class JournalFile:
             piece = piece[written:]
 
     def _make_folder(self) -> None:
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
         number, own = 1, self.folder
         while not self._made:
+            own.mkdir(parents=True, exist_ok=True)  # its data may have come first
             try:
-                own.mkdir()
+                (own / file_name(1)).open("xb").close()
                 self.folder, self._made = own, True
             except FileExistsError:
                 number += 1

@@ -332,3 +332,14 @@ def test_who_looks_whether_a_journal_is_held_does_not_keep_it_from_who_writes(
         fcntl.flock(looking, fcntl.LOCK_SH)
         with pytest.raises(BlockingIOError):
             files.locked(path)
+
+
+async def test_a_journal_stands_beside_the_data_that_came_first(tmp_path: Path) -> None:
+    """The first row may be on the disk before the thread of the journal has made its folder."""
+    folder_of(tmp_path).mkdir(parents=True)
+    (folder_of(tmp_path) / "data.csv").write_text("point")
+    records = RunRecords(tmp_path, no_trouble)
+    records.open(HEADER)
+    records.heard(RunEnded(HEADER.run_id, RunStatus.SUCCESS, "", 0))
+    await records.close()
+    assert {path.name for path in folder_of(tmp_path).iterdir()} == {"data.csv", "journal.jsonl"}
