@@ -121,11 +121,15 @@ class RunFile:
         path.with_suffix(".part").unlink(missing_ok=True)
         clear_flags(path)
         file = h5py.File(path, "r+", **_HOW)
-        rows = cut(file)
-        layout.outcome(file, layout.RUNNING, "", datetime.now().astimezone())
-        own = cls(path, header, file)
-        own.rows = own._taken = rows
-        file.swmr_mode = True
+        try:
+            rows = cut(file)
+            layout.outcome(file, layout.RUNNING, "", datetime.now().astimezone())
+            own = cls(path, header, file)
+            own.rows = own._taken = rows
+            file.swmr_mode = True
+        except BaseException:
+            file.close()
+            raise
         return own
 
     def _take(self, file: Any) -> None:

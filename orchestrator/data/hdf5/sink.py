@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from orchestrator.data.sinks import Baseline, Row
 from orchestrator.types import Metadata, Reading, RunHeader, RunStatus
 
 if TYPE_CHECKING:
     from orchestrator.data.hdf5.run_file import RunFile
+
+log = structlog.get_logger(__name__)
 
 
 class Hdf5Sink:
@@ -44,14 +48,21 @@ class Hdf5Sink:
         """Open the file that is there, in place of `open`; rows from that one on don't count.
 
         Returns:
-            The rows in it; the next one is behind them.
+            The rows in it; the next one is behind them. 0 where a kill has left it such that nobody
+            can read it: then a further file is made.
         """
         if not self._path.exists():
             self.open(header)
             return 0
         from orchestrator.data.hdf5.run_file import RunFile  # as above
 
-        self._open = RunFile.again(self._path, header)
+        try:
+            self._open = RunFile.again(self._path, header)
+        except (OSError, KeyError, RuntimeError, ValueError) as error:  # as h5py has it
+            text = "the data file of a killed run can't be read: it stays, and another one is made"
+            log.warning(text, file=str(self._path), error=str(error))
+            self.open(header)
+            return 0
         return self._open.supersede(superseded_from)
 
     @property
