@@ -18,6 +18,7 @@ from rich.text import Text
 from orchestrator.display.background import background_stdout
 from orchestrator.display.output import unread
 from orchestrator.display.progress import RunProgress
+from orchestrator.display.screen import Screen
 from orchestrator.language.text.answers import right_answers
 from orchestrator.types import (
     Asked,
@@ -53,14 +54,6 @@ _STATE_STYLES = {
     RunState.STOPPING: "red",
     RunState.ABORTING: "red",
 }
-
-
-class Screen(Console):
-    """A console that tells by BrokenPipeError that its reader is gone; rich's ends the program."""
-
-    def on_broken_pipe(self) -> None:
-        """See `Console`; called where the error is handled."""
-        raise
 
 
 class RunDisplay:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from orchestrator.display.output import leave_stdout
 from orchestrator.display.progress import RunProgress, duration
-from orchestrator.display.run_display import Screen
+from orchestrator.display.screen import Screen
 from orchestrator.types import Cause, RunEnded, RunRefused, RunSnapshot, RunStarted, RunStatus
 
 _STYLES = {

@@ -16,7 +16,7 @@ from rich.text import Text
 from orchestrator.bench import ROWS, Figure, RowResult, choose, measure
 from orchestrator.cli.terminal.codes import Code
 from orchestrator.cli.terminal.interrupts import raise_interrupts
-from orchestrator.display.run_display import Screen
+from orchestrator.display.screen import Screen
 from orchestrator.errors import InputError
 
 _PACKAGES = ("aioca", "caproto", "numpy", "bluesky", "ophyd-async", "pyepics", "pysmlib")

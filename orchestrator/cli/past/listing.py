@@ -19,7 +19,7 @@ from orchestrator.cli.terminal.logs import level_of, set_up_logs
 from orchestrator.data.past import Wanted, account_of
 from orchestrator.data.past.finder import OUTCOMES
 from orchestrator.display.past_list import facts_of, run_table
-from orchestrator.display.run_display import Screen
+from orchestrator.display.screen import Screen
 from orchestrator.display.trace import trace_facts, trace_lines
 from orchestrator.errors import InputError
 from orchestrator.language.names import nearest

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.cli.settings import settings
 from orchestrator.data.past import PastRuns
 
 
@@ -14,4 +13,8 @@ def past_runs(file: Path | None, store: Path | None) -> PastRuns:
     Raises:
         InputError: The configuration can't be read, or something in it is wrong.
     """
-    return PastRuns(settings(file).store if store is None else store)
+    if store is not None:
+        return PastRuns(store)
+    from orchestrator.cli.settings import settings  # a list is to be there at once
+
+    return PastRuns(settings(file).store)
