@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import (
     AbstractContextManager,
@@ -33,8 +34,8 @@ from orchestrator.data import (
     look_at_store,
 )
 from orchestrator.device import Device
-from orchestrator.engine import DirectPuts, Engine, Library, described, registry_of
-from orchestrator.errors import InputError
+from orchestrator.engine import DirectPuts, Engine, Library, described, registry_of, unfit
+from orchestrator.errors import CheckError, InputError
 from orchestrator.language.program.compiler import compile_suspenders
 from orchestrator.own_pvs import KeptValues, OwnChannels, RoutedChannels, own_file
 from orchestrator.ports import View
@@ -44,6 +45,7 @@ from orchestrator.replay import ENDING, encode, outside
 from orchestrator.transports.ca import Server
 from orchestrator.transports.http import HttpProcess
 from orchestrator.types import (
+    Automated,
     Command,
     EngineItem,
     Field,
@@ -102,6 +104,9 @@ class Service:
             self._device.table,
             KeptValues(own_file(config.store), alone=foreground is None, lost=self._lost),
         )
+        self._times = KeptValues(config.store / "schedules.jsonl", alone=True, lost=self._lost)
+        self._noted: dict[str, float] = {}
+        self._starts_by_itself = foreground is None and bool(config.schedules or config.triggers)
         self.api = Api(self._pull, keep_all, self._own)
         """Where whoever asks and listens comes in."""
         self._listeners: set[asyncio.Task[None]] = set()
@@ -144,6 +149,8 @@ class Service:
             compile_suspenders(config.suspend, names_of(config), partial(key_place, config)),
             given.rooms,
         )
+        if self._starts_by_itself and (wrong := list(unfit(config, given.library))):
+            raise CheckError([f"{where}: {text}" for where, text in wrong])
         self._http = self._http_process()
 
     def _http_process(self) -> HttpProcess | None:
@@ -201,8 +208,23 @@ class Service:
         self._outside.event(item)
         if isinstance(item, RunStarted):
             self._latest[item.lane] = item.run_id
+        if isinstance(item, Automated):
+            self._loop.call_soon(self._note_time, item)
         if isinstance(item, RunStarted) and self._announcement is not None:
             self._announcement.began(item.name, item.run_id)
+
+    def _note_time(self, item: Automated) -> None:
+        """When a schedule was due last is kept."""
+        is_new = not math.isnan(item.last) and self._noted.get(item.name) != item.last
+        if item.kind == "schedule" and is_new:
+            self._noted[item.name] = item.last
+            self._times.keep(item.name, item.last, lambda: None)
+
+    async def _begin_automation(self) -> None:
+        """Schedules and triggers begin, as far as the service lives on its own."""
+        if self._starts_by_itself:
+            last = await asyncio.to_thread(self._times.read)
+            self._pull.offer(Command(Verb.AUTOMATION, text="begin", args=last))
 
     async def run(
         self,
@@ -414,12 +436,14 @@ class Service:
                 tasks.create_task(self._list_sequences(), name="list sequences"),
                 tasks.create_task(self._tend_channels(), name="tend channels"),
             ]
+            await self._begin_automation()
             for text in self._left_out:
                 self._tell(Told(text, Severity.MAJOR))
             try:
                 yield
             finally:
                 why = self._ending
+                await self._times.close()
                 await self._host("close", partial(self._engine.close, why), why)
                 self._outside.rooms.close()
                 for task in working:

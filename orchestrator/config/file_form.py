@@ -10,6 +10,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
+from orchestrator.config.automatic_form import (
+    AutomationTable,
+    Schedule,
+    Trigger,
+    automatic_name,
+)
 from orchestrator.config.model import CaConfig, HttpConfig
 from orchestrator.config.own_form import Own, own_name
 from orchestrator.language.names import SCHEME
@@ -95,6 +101,7 @@ def _user_at_host(text: str) -> str:
 _PvText: TypeAlias = Annotated[StrictStr, AfterValidator(_pv_text)]
 _Prefix: TypeAlias = Annotated[StrictStr, AfterValidator(check_prefix)]
 _Ip: TypeAlias = Annotated[StrictStr, AfterValidator(_ip)]
+_AutomaticName: TypeAlias = Annotated[StrictStr, AfterValidator(automatic_name)]
 _Whole: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
 _TypeName = Literal["string", "short", "float", "enum", "char", "long", "double"]
 
@@ -306,6 +313,9 @@ class File(Strict):
     own: dict[Annotated[StrictStr, AfterValidator(own_name)], Own] = Field(default_factory=dict)
     suspend: dict[SuspenderName, Suspend] = Field(default_factory=dict)
     lane: dict[Annotated[StrictStr, AfterValidator(_lane)], _LaneForm] = Field(default_factory=dict)
+    schedule: dict[_AutomaticName, Schedule] = Field(default_factory=dict)
+    trigger: dict[_AutomaticName, Trigger] = Field(default_factory=dict)
+    automation: AutomationTable = AutomationTable()
     access: _Access = _Access()
     store: _Store = _Store()
     documents: _Documents = _Documents()

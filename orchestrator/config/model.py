@@ -105,6 +105,38 @@ class OwnConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleConfig:
+    """A sequence that is started at certain times."""
+
+    name: str
+    sequence: str
+    at: str | None = None
+    """As cron has it, in local time."""
+    every: float | None = None
+    """s, where `at` is None."""
+    args: Mapping[str, object] = field(default_factory=dict)
+    lane: str = ""
+    """Empty = the main one."""
+    run_missed: bool = False
+    """Whether times that were missed are made up for by one run."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerConfig:
+    """A sequence that is started when a condition becomes true."""
+
+    name: str
+    sequence: str
+    condition: Suspend
+    """`when`; `resume` is what arms it again, `settle` for how long it has to be true."""
+    args: Mapping[str, object] = field(default_factory=dict)
+    lane: str = ""
+    """Empty = the main one."""
+    at_start: bool = False
+    """Whether a condition that is true at the start triggers."""
+
+
+@dataclass(frozen=True, slots=True)
 class CaConfig:
     """The one libca context of the process."""
 
@@ -196,6 +228,12 @@ class Config:
     """What holds up every run, by name; `compile_suspenders` makes conditions of it."""
     lanes: Mapping[str, LaneConfig] = field(default_factory=dict)
     """Those beside the main one, by name."""
+    schedules: Mapping[str, ScheduleConfig] = field(default_factory=dict)
+    """By name."""
+    triggers: Mapping[str, TriggerConfig] = field(default_factory=dict)
+    """By name."""
+    automation: bool = True
+    """Whether both are on when the service starts."""
     store: Path = Path("runs")
     """Directory of all that is kept of runs."""
     formats: tuple[str, ...] = ("hdf5", "csv")

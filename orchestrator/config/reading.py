@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias, cast
 
+from orchestrator.config.automatic_form import Schedule, Trigger
 from orchestrator.config.file_form import Chain, Channel, File
 from orchestrator.config.lines import lines_of, nearest_line, written_twice
 from orchestrator.config.model import (
@@ -22,13 +23,16 @@ from orchestrator.config.model import (
     HttpConfig,
     LaneConfig,
     OwnConfig,
+    ScheduleConfig,
     ServerConfig,
     StopChannel,
+    TriggerConfig,
 )
 from orchestrator.config.own_form import Own
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.names import SCHEME, ServerChannels, plain_pv, suggestion
 from orchestrator.language.text.findings import validate
+from orchestrator.language.text.suspend import Suspend
 from orchestrator.types import ClientLimits, Field, NativeType, Path, fields, path_text
 
 DEFAULT_FILE = FilePath("orchestrator.toml")
@@ -76,7 +80,7 @@ def _lines(text: str, tree: Mapping[str, Any]) -> dict[str, int]:
     return {path_text(path): line for path, line in found.items()}
 
 
-_LATER = {"documents", "prefix", "suspend", "sequences"}
+_LATER = {"documents", "prefix", "suspend", "sequences", "schedule", "trigger"}
 
 
 def _told(findings: Iterable[Finding], file: FilePath, lines: Mapping[Path, int]) -> list[str]:
@@ -176,6 +180,9 @@ def _config(parsed: File, file: FilePath) -> Config:
         own={f"{OWN}.{name}": _own(f"{OWN}.{name}", own) for name, own in parsed.own.items()},
         suspend=parsed.suspend,
         lanes={name: LaneConfig(name, **lane.model_dump()) for name, lane in parsed.lane.items()},
+        schedules={name: _schedule(name, s) for name, s in parsed.schedule.items()},
+        triggers={name: _trigger(name, t) for name, t in parsed.trigger.items()},
+        automation=parsed.automation.on,
         store=beside(parsed.store.directory),
         formats=parsed.store.formats,
         file_name=parsed.store.file_name,
@@ -192,6 +199,20 @@ def _http(given: dict[str, Any], file: FilePath) -> HttpConfig:
     token_file = given.pop("token_file")
     beside = None if token_file is None else file.parent / FilePath(token_file).expanduser()
     return HttpConfig(**given, token_file=beside)
+
+
+def _schedule(name: str, given: Schedule) -> ScheduleConfig:
+    once = given.missed == "run_once"
+    return ScheduleConfig(
+        name, given.sequence, given.at, given.every, given.args, given.lane, run_missed=once
+    )
+
+
+def _trigger(name: str, given: Trigger) -> TriggerConfig:
+    condition = Suspend(when=given.when, resume=given.rearm, settle=given.hold)
+    return TriggerConfig(
+        name, given.sequence, condition, given.args, given.lane, at_start=given.at_start
+    )
 
 
 def _own(channel: str, own: Own) -> OwnConfig:
@@ -267,6 +288,7 @@ def _clashes(config: Config) -> Iterator[Finding]:
                 text = f"{text} {ioc.server.name}; give one a 'name'"
                 yield ("chain", ioc.name, "sequence_server"), text
     yield from _clashes_of_own(config)
+    yield from _unknown_lanes(config)
     for alias, channel in config.channels.items():
         name, _, key = alias.partition(".")
         here: Path = (OWN, key) if alias in config.own else ("chain", name, "channels", key)
@@ -280,6 +302,14 @@ def _clashes(config: Config) -> Iterator[Finding]:
             if other != alias:
                 served = f"{config.prefix}{mirror}"
                 yield here, f"{other} and {alias} would both be served as {served}"
+
+
+def _unknown_lanes(config: Config) -> Iterator[Finding]:
+    for table, ones in (("schedule", config.schedules), ("trigger", config.triggers)):
+        for name, one in ones.items():
+            if one.lane and one.lane not in config.lanes:
+                hint = suggestion(one.lane, config.lanes, kind="lanes")
+                yield (table, name, "lane"), f"{table}.{name}: there is no lane {one.lane!r}{hint}"
 
 
 def _clashes_of_own(config: Config) -> Iterator[Finding]:

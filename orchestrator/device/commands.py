@@ -20,7 +20,7 @@ _CONTROLS = {
     "skip": Verb.SKIP,
     "answer": Verb.ANSWER,
 }
-_KNOWN = ("run", "submit", "recover", "finalise", *_CONTROLS, "queue", "ping")
+_KNOWN = ("run", "submit", "recover", "finalise", *_CONTROLS, "queue", "automation", "ping")
 _QUEUE = ("clear", "start", "hold", "remove N", "move N POSITION")
 _DIGITS = 9
 """Of the numbers that name runs and places in the queue."""
@@ -37,7 +37,7 @@ _ESCAPE = re.compile(r"""\\(["\\])""")
 META = "--meta"
 """Before a `key=value` that is no argument, but is kept of the run."""
 _LANE = re.compile(r"@([^\s]+)\s*")
-Parsed: TypeAlias = "RunText | ControlText | QueueText | TrajectoryText | Ping"
+Parsed: TypeAlias = "RunText | ControlText | QueueText | TrajectoryText | AutomationText | Ping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,13 @@ class QueueText:
 @dataclass(frozen=True, slots=True)
 class TrajectoryText:
     """What begins like a trajectory; it need not be one."""
+
+
+@dataclass(frozen=True, slots=True)
+class AutomationText:
+    """`automation on`, `automation off`: schedules and triggers."""
+
+    action: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +164,26 @@ def _parse_words(words: list[str]) -> Parsed:
     if verb in ("recover", "finalise"):
         recovery = _parse_recovery(verb, rest)
         return RunText(recovery.run_id, recovery=recovery)
+    if verb == "automation":
+        return _parse_automation(rest)
     if verb == "queue":
         return _parse_queue(rest)
     if verb in ("abort", "answer"):
         return ControlText(_CONTROLS[verb], " ".join(rest))
     if verb not in _KNOWN:
-        hint = suggestion(verb[:_SHOWN], _KNOWN, kind="commands")
+        hint = suggestion(verb[:_SHOWN], _KNOWN, kind="commands", most=20)
         raise InputError(f"CMD: unknown command {_short(verb)!r}{hint}")
     if rest:
         raise InputError(f"CMD: {verb} takes no arguments, got {_short(' '.join(rest))!r}")
     return Ping() if verb == "ping" else ControlText(_CONTROLS[verb])
+
+
+def _parse_automation(words: list[str]) -> AutomationText:
+    match words:
+        case ["on" | "off" as action]:
+            return AutomationText(action)
+    given = _short(" ".join(["automation", *words]))
+    raise InputError(f"CMD: {given!r} is no command; there are automation on, automation off")
 
 
 def _parse_queue(words: list[str]) -> QueueText:

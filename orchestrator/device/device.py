@@ -11,6 +11,7 @@ import numpy as np
 import structlog
 
 from orchestrator.config import Config
+from orchestrator.device.automation_board import AutomationBoard
 from orchestrator.device.channel_table import ChannelTable
 from orchestrator.device.lane_commands import LaneCommands, Unanswered
 from orchestrator.device.lane_list import LaneList
@@ -19,8 +20,9 @@ from orchestrator.device.news import News
 from orchestrator.ports import Offer
 from orchestrator.queues import MergeQueue
 from orchestrator.types import (
+    Automated,
+    AutomationRequest,
     Command,
-    Control,
     EngineItem,
     LinkChange,
     PullItem,
@@ -30,7 +32,6 @@ from orchestrator.types import (
     Reading,
     Reply,
     RunEvent,
-    RunRequest,
     RunSnapshot,
     SequencesListed,
     Tick,
@@ -80,6 +81,7 @@ class Device:
             self._lanes[name] = lane
         self._main = self._lanes[""]
         self._listed = LaneList({name: self._lanes[name].state for name in config.lanes})
+        self._automation = AutomationBoard(on=config.automation)
         self._failures: Counter[tuple[str, str]] = Counter()
         self._news = News(self._mirrors, config.ca.connect_timeout) if logs else None
 
@@ -105,7 +107,7 @@ class Device:
                 if not isinstance(item, _SHOWN_ONLY):
                     push.offer(item)  # what happens to runs is told as it is, too
                 for decision in decisions:
-                    if isinstance(decision, RunRequest | Control | QueueRequest):
+                    if isinstance(decision, EngineItem):
                         engine.offer(decision)
                     else:
                         push.offer(decision)
@@ -132,6 +134,7 @@ class Device:
         yield from self._listed.first_updates()
         for lane in self._lanes.values():
             yield from lane.first_updates()
+        yield self._automation.switch
 
     def examine(self, item: PullItem) -> Iterable[Decision]:
         """Decide what follows from one item. Bad data is a decision, never an exception."""
@@ -219,9 +222,15 @@ class Device:
         if lane is None:
             yield Reply(command.request, f"there is no lane {command.lane}")
         else:
-            yield from lane.take_command(command)
+            for decision in lane.take_command(command):
+                yield decision
+                if isinstance(decision, AutomationRequest):
+                    yield from self._automation.asked(decision)
 
     def _take_event(self, event: RunEvent) -> Iterator[Decision]:
+        if isinstance(event, Automated):
+            yield from self._guarded(event, self._automation.take(event))
+            return
         lane = self._lanes.get(event.lane, self._main)  # of one that is configured no more
         yield from lane.take_event(event)
         yield from self._listed.take(event)

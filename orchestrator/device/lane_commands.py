@@ -10,6 +10,7 @@ from typing import TypeAlias, assert_never
 from orchestrator.config import Config, LaneConfig
 from orchestrator.device.as_sequence_server import Served
 from orchestrator.device.commands import (
+    AutomationText,
     ControlText,
     Parsed,
     Ping,
@@ -27,6 +28,7 @@ from orchestrator.language.text.indices import parse_indices
 from orchestrator.types import (
     Accepted,
     Alarm,
+    AutomationRequest,
     Cause,
     Command,
     Control,
@@ -128,6 +130,8 @@ class LaneCommands:
                     yield from self.refuse(command, command.refused)
                 else:
                     yield from self._take_text(command)
+            case Verb.AUTOMATION:
+                yield from self._take_automation(command, command.text, self)
             case Verb.PUT:
                 yield from self.accept(command)
             case Verb.INDICES:
@@ -181,10 +185,23 @@ class LaneCommands:
                 yield self._queue_request(command, parsed, door)
             case TrajectoryText():
                 yield from self.reserving(self.served.load(command))
+            case AutomationText():
+                yield from self._take_automation(command, parsed.action, door)
             case Ping():
                 yield from door.accept(command)
             case _:
                 assert_never(parsed)
+
+    def _take_automation(
+        self, command: Command, action: str, door: LaneCommands
+    ) -> Iterator[Decision]:
+        match action:
+            case "begin":  # by the service itself
+                last = command.args if isinstance(command.args, dict) else {}
+                yield AutomationRequest("begin", last)
+            case "on" | "off" as asked:
+                yield AutomationRequest(asked)
+                yield from door.accept(command)
 
     def _take_indices(self, command: Command) -> Iterator[Decision]:
         """Somebody wrote Nested_Indices: show it to the servers, of which we may be one."""

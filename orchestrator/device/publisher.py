@@ -16,6 +16,7 @@ from orchestrator.types import (
     Alarm,
     Answered,
     Asked,
+    Automated,
     Controlled,
     Field,
     FileMade,
@@ -179,7 +180,7 @@ class RunPublisher:
                 yield from _of(run, _INTERRUPTED)
             case RunRestarting(count):
                 yield Update(fields.RESTARTS, count)
-            case RunRefused() | Accepted() | RunLoading():
+            case RunRefused() | Accepted() | RunLoading() | Automated():
                 pass
             case _:
                 assert_never(event)

@@ -75,6 +75,7 @@ def _rows(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         yield "queue", text
     for lane in _items(of(fields.LANES)):
         yield f"lane {lane['name']}", _lane(lane)
+    yield from _automatic_rows(facts)
     yield "channels", f"{of(fields.CHAIN_CONNECTED)} of {of(fields.CHAIN_COUNT)} connected"
     if missing := str(of(fields.CHAIN_DISCONNECTED) or ""):
         yield "missing", missing if len(missing) < _LONG else f"{missing[:_LONG]} …"
@@ -103,6 +104,18 @@ def _lane(lane: Mapping[str, object]) -> str:
 
 def _items(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _automatic_rows(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """A row for each schedule and trigger."""
+    listed = facts.get(fields.SCHEDULES.name)  # one of an older version has none
+    for one in listed if isinstance(listed, list) else ():
+        told = [f"next {one['next']}"] if one["next"] else []
+        told += [f"last {one['last']}: {one['outcome']}"] if one["last"] else []
+        if not one["last"] and one["outcome"]:
+            told.append(one["outcome"])
+        off = [] if _value(facts, fields.AUTOMATION) else ["switched off"]
+        yield f"{one['kind']} {one['name']}", ", ".join([*off, *told]) or "not yet"
 
 
 def _busy_rows(facts: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """Runs sequences: the only module that decides what happens next."""
 
+from orchestrator.engine.runs.automation import unfit
 from orchestrator.engine.runs.engine import Engine
 from orchestrator.engine.runs.going_on import GoingOn, look_up, point_text
 from orchestrator.engine.sequences.described import described
@@ -19,4 +20,5 @@ __all__ = [
     "look_up",
     "point_text",
     "registry_of",
+    "unfit",
 ]

@@ -5,6 +5,7 @@ from orchestrator.types.events import (
     Accepted,
     Answered,
     Asked,
+    Automated,
     Controlled,
     FileMade,
     IndicesSet,
@@ -27,6 +28,7 @@ from orchestrator.types.events import (
 from orchestrator.types.fields import Access, Field
 from orchestrator.types.header import MAIN_LANE, RunHeader, SourceText
 from orchestrator.types.items import (
+    AutomationRequest,
     Control,
     EngineItem,
     MirrorOpened,
@@ -91,6 +93,8 @@ __all__ = [
     "Answered",
     "Array",
     "Asked",
+    "Automated",
+    "AutomationRequest",
     "Cause",
     "ClientFigures",
     "ClientLimits",

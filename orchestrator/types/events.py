@@ -266,6 +266,22 @@ class RunInterrupted(_OfLane):
     """Where it was, what was in flight, what has not been done."""
 
 
+@dataclass(frozen=True, slots=True)
+class Automated(_OfLane):
+    """How a schedule or a trigger stands."""
+
+    kind: str
+    """`schedule` or `trigger`."""
+    name: str
+    sequence: str
+    next: float
+    """When it is due, Unix s; NaN: nobody knows."""
+    last: float
+    """When it was due or triggered last, Unix s; NaN: never."""
+    outcome: str
+    """What came of that: `waits`, `runs`, the status of its run, or why there was none."""
+
+
 RunEvent: TypeAlias = (
     RunStarted
     | RunInterrupted
@@ -284,6 +300,7 @@ RunEvent: TypeAlias = (
     | Answered
     | Progressed
     | IndicesSet
+    | Automated
     | RunEnded
 )
 

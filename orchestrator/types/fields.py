@@ -26,6 +26,7 @@ from orchestrator.types.values import (
 _ANY_IOC = "{ioc}"
 _ANY_CHANNEL = "{ioc}:{channel}"
 _ANY_OWN = "{own}"
+_ANY_NAME = "{name}"
 
 
 class Access(Enum):
@@ -48,7 +49,7 @@ class Field(str):
     __slots__ = ("access", "asks", "edge", "first", "meaning", "metadata", "name", "of_lane")
 
     name: str
-    """Of its PV, after the prefix; `{ioc}`, `{channel}` and `{own}` stand for any."""
+    """Of its PV, after the prefix; `{ioc}`, `{channel}`, `{own}` and `{name}` stand for any."""
     metadata: Metadata
     """Type, unit, limits, labels. Of a waveform or a text `count` is the most that it holds; 0 = as
     configured."""
@@ -76,7 +77,9 @@ class Field(str):
         of_lane: bool = False,
     ) -> Self:
         """As above."""
-        words = name.replace(f":{_ANY_CHANNEL}", "").replace(f":{_ANY_IOC}", "")
+        words = name
+        for any_of in (_ANY_CHANNEL, _ANY_IOC, _ANY_NAME):
+            words = words.replace(f":{any_of}", "")
         field = super().__new__(cls, words.strip("{}").lower().replace(":", "_"))
         field.name, field.metadata, field.meaning, field.first = name, metadata, meaning, first
         field.access, field.asks, field.edge, field.of_lane = access, asks, edge, of_lane
@@ -91,7 +94,7 @@ class Field(str):
         """
         # A dot in an alias would begin a record's field.
         name = self.name.replace(_ANY_CHANNEL, key.replace(".", ":"))
-        name = name.replace(_ANY_OWN, key.partition(".")[2])
+        name = name.replace(_ANY_OWN, key.partition(".")[2]).replace(_ANY_NAME, key)
         return f"{lane}:{name.replace(_ANY_IOC, key)}" if lane else name.replace(_ANY_IOC, key)
 
     @property
@@ -113,6 +116,11 @@ class Field(str):
     def is_own(self) -> bool:
         """Whether each own PV of the configuration is one."""
         return _ANY_OWN in self.name
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether each schedule or trigger has one."""
+        return _ANY_NAME in self.name
 
 
 _NO_LIMITS, _ON_OFF = Limits(), Limits(0, 1)
@@ -170,9 +178,9 @@ CMD = _text(
     "CMD",
     _LONGEST,
     "A command: run NAME [key=value …] [--meta key=value …], submit NAME …, pause, resume, stop, "
-    "abort [reason], skip, answer [value], queue clear|start|hold|remove N|move N POSITION, ping; "
-    "or a whole sequence, text that begins with { or has several lines; or a trajectory, text "
-    "that begins with [ or linear(. What begins with @NAME is for that lane. "
+    "abort [reason], skip, answer [value], queue clear|start|hold|remove N|move N POSITION, "
+    "automation on|off, ping; or a whole sequence, text that begins with { or has several lines; "
+    "or a trajectory, text that begins with [ or linear(. What begins with @NAME is for that lane. "
     "A plain string and a long string are taken alike. "
     "Put-callback completes when the command is accepted.",
     access=Access.ASK,
@@ -390,6 +398,31 @@ DATA_NPTS = _integer(
     of_lane=True,
 )
 
+# Schedules and triggers -------------------------------------------------------------------------
+
+AUTOMATION = _button(
+    "AUTOMATION",
+    Verb.AUTOMATION,
+    "1: schedules and triggers are on; 0: they start nothing.",
+)
+SCHEDULES = _text(
+    "SCHEDULES",
+    _LONGEST,
+    "All of them, a JSON list: kind (schedule or trigger), name, sequence, next and last (local "
+    "time; null where there is none) and outcome, what came of the last.",
+)
+SCHEDULE_NEXT = _text(f"SCHEDULE:{_ANY_NAME}:NEXT", 64, "When a schedule is due, in local time.")
+SCHEDULE_LAST = _text(f"SCHEDULE:{_ANY_NAME}:LAST", 64, "When it was due last.")
+SCHEDULE_OUTCOME = _text(
+    f"SCHEDULE:{_ANY_NAME}:OUTCOME",
+    _SHORT,
+    "What came of that: waits, runs, the STATUS of its run, or why there was none.",
+)
+TRIGGER_LAST = _text(f"TRIGGER:{_ANY_NAME}:LAST", 64, "When a trigger triggered last.")
+TRIGGER_OUTCOME = _text(
+    f"TRIGGER:{_ANY_NAME}:OUTCOME", _SHORT, "What came of that; as of a schedule."
+)
+
 # The service ------------------------------------------------------------------------------------
 
 PULL_LEN = _integer("PULL:LEN", "Items waiting in the pull queue.")
@@ -458,7 +491,9 @@ OWN = Field(
 ALL: tuple[Field, ...] = tuple(value for value in vars().values() if isinstance(value, Field))
 """Every field, in the order above."""
 OF_SERVICE = tuple(
-    f for f in ALL if not (f.is_of_ioc or f.is_of_channel or f.is_own or f == RESTARTS)
+    f
+    for f in ALL
+    if not (f.is_of_ioc or f.is_of_channel or f.is_own or f.is_automatic or f == RESTARTS)
 )
 """Those of which the service has one, or its main lane."""
 OF_LANE = tuple(f for f in ALL if f.of_lane and not f.is_of_channel)

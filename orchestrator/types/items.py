@@ -164,4 +164,15 @@ class QueueRequest:
     """Whose queue it is; empty = the main lane's."""
 
 
-EngineItem: TypeAlias = RunRequest | Control | QueueRequest
+@dataclass(frozen=True, slots=True)
+class AutomationRequest:
+    """The device passes on what is asked of schedules and triggers."""
+
+    action: Literal["begin", "on", "off"]
+    last: Mapping[str, float] = field(default_factory=dict)
+    """To begin with: when each schedule was due last, Unix s, by name."""
+    lane: str = ""
+    """It is of all."""
+
+
+EngineItem: TypeAlias = RunRequest | Control | QueueRequest | AutomationRequest

@@ -30,6 +30,8 @@ class Verb(StrEnum):
     """An index object, to be shown as `Nested_Indices`."""
     PUT = "put"
     """An own PV was put: what it holds now is examined and published before this is answered."""
+    AUTOMATION = "automation"
+    """Schedules and triggers: `on`, `off`. `begin` is the service's own: when they ran last."""
     SELECT = "select"
     """The sequence that an index of our own runs: what was written to SEQ."""
 

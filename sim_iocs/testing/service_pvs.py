@@ -11,7 +11,7 @@ from orchestrator.errors import InputError
 from sim_iocs.testing.client import Client, Monitor, RefusedError
 from sim_iocs.testing.service_process import ServiceProcess
 
-_FAMILIES = frozenset({"CHAIN", "DATA", "MON", "PULL", "PUSH", "STATS"})
+_FAMILIES = frozenset({"CHAIN", "DATA", "SCHEDULE", "TRIGGER", "MON", "PULL", "PUSH", "STATS"})
 """What the service's PV names begin with that have a colon."""
 
 

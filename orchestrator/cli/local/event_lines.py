@@ -18,7 +18,14 @@ import structlog
 
 from orchestrator.errors import InputError
 from orchestrator.line_writer import LineWriter
-from orchestrator.types import Progressed, QueueChanged, RunEvent, StepStarted, path_text
+from orchestrator.types import (
+    Automated,
+    Progressed,
+    QueueChanged,
+    RunEvent,
+    StepStarted,
+    path_text,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +50,7 @@ class EventLines:
 
     def take(self, event: RunEvent) -> None:
         """Write one."""
-        if isinstance(event, Progressed | QueueChanged):
+        if isinstance(event, Progressed | QueueChanged | Automated):
             return
         name = _WORDS.sub("_", type(event).__name__).lower()
         self._offer(_line(name, _facts(event)))

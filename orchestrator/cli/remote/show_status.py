@@ -45,6 +45,7 @@ _SHOWN = (
     fields.CHAIN_CONNECTED,
     fields.CHAIN_DISCONNECTED,
     fields.QUEUE_LEN,
+    fields.AUTOMATION,
     fields.SEQUENCES,
 )
 _PERIOD = 0.2
@@ -139,6 +140,8 @@ def _facts(service: RemoteService, *, connected: bool) -> dict[str, object]:
     facts[sequences] = json.loads(str(values.get(sequences) or "[]"))
     facts[fields.QUEUE.name] = service.queue
     facts[fields.LANES.name] = json.loads(str(values.get(fields.LANES.name) or "[]"))
+    schedules = fields.SCHEDULES.name
+    facts[schedules] = json.loads(str(values.get(schedules) or "[]"))
     return facts
 
 

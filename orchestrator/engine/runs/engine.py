@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.config import Config, LaneConfig
+from orchestrator.engine.runs.automation import Automation, Listened, compile_triggers
 from orchestrator.engine.runs.claims import Claims
 from orchestrator.engine.runs.lane import Lane
 from orchestrator.engine.runs.runner import RunContext, watched_by
@@ -18,6 +19,7 @@ from orchestrator.language.program.nodes import Suspender
 from orchestrator.ports import Channels, RunEvents, Store, View
 from orchestrator.queues import MergeQueue
 from orchestrator.types import (
+    AutomationRequest,
     Control,
     EngineItem,
     QueueRequest,
@@ -50,6 +52,7 @@ class Engine:
         User code runs in `rooms`.
         """
         self.library = library
+        listened = Listened(events)
         memory = Memory.starting(wall().timestamp())
         every = {"": LaneConfig(), **config.lanes}
         claims = Claims(config.channels, names, channels, every)
@@ -58,7 +61,7 @@ class Engine:
             names,
             view,
             channels,
-            events,
+            listened,
             self.library,
             suspenders,
             wall,
@@ -69,11 +72,19 @@ class Engine:
         new_id = RunIds(wall).next
         self._lanes = {n: Lane(self._context, store, new_id, lane) for n, lane in every.items()}
 
+        triggers = compile_triggers(config, names)
+        self._automation = Automation(config, triggers, view, channels, events, wall, self._submit)
+        listened.heard = self._automation.heard
+
+    async def _submit(self, request: RunRequest) -> None:
+        await self._lanes[request.lane].submit(request)
+
     @property
     def needed(self) -> frozenset[str]:
-        """The channels that runs under way, or the configuration's suspenders, need."""
+        """The channels that runs under way, or suspenders and triggers, need."""
         needed = (lane.needed for lane in self._lanes.values())
-        return watched_by(self._context.suspenders).union(*needed)
+        always = watched_by(self._context.suspenders) | self._automation.needed
+        return always.union(*needed)
 
     async def run(self, requests: MergeQueue[EngineItem]) -> None:
         """Serve requests until cancelled; a run under way is then cancelled too."""
@@ -88,6 +99,8 @@ class Engine:
                             lane.begin(tasks, item)
                         case Control():
                             lane.obey(item)
+                        case AutomationRequest():
+                            self._automation.take(tasks, item)
                         case QueueRequest():
                             tasks.create_task(lane.arrange(item), name="arrange the queue")
 

@@ -146,6 +146,18 @@ class Lane:
                 self.begin(tasks, request)
                 self._events.offer(RunLoading(request.name))
 
+    async def submit(self, request: RunRequest) -> None:
+        """Put a run into the queue that nobody waits for.
+
+        Raises:
+            InputError: It can't be run.
+        """
+        async with self._arranging:
+            await self._load(request)
+            self._queue.submit(request)
+        self._events.offer(self._queue.changed)
+        self._turn.set()
+
     async def arrange(self, item: QueueRequest) -> None:
         """Change the queue."""
         try:

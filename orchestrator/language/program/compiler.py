@@ -132,14 +132,18 @@ def compile_call(
 
 
 def compile_suspenders(
-    given: Mapping[str, Suspend], names: Names, where: Callable[[Path], str]
+    given: Mapping[str, Suspend],
+    names: Names,
+    where: Callable[[Path], str],
+    table: str = "suspend",
 ) -> tuple[Suspender, ...]:
-    """Compile the suspenders of a configuration.
+    """Compile the suspenders of a configuration, or what is of the same kind.
 
     Args:
         given: By name.
         names: The channels that there are.
         where: Where the value of a key stands, for messages.
+        table: Where they stand in it.
 
     Raises:
         CheckError: Everything that is wrong: `orchestrator.toml:7: suspend.beam.when: …`.
@@ -147,7 +151,7 @@ def compile_suspenders(
     notes = Notes()
     document = _Configuration.model_construct(steps=()).stands(where)
     context = Context(document, names, notes, Shared(NONE), {})
-    suspenders = compile_suspend(given, context)
+    suspenders = compile_suspend(given, context, table)
     _refuse(notes)
     return suspenders
 
@@ -378,9 +382,15 @@ def _latch(value: object, path: Path, context: Context) -> Operand:
     return operand
 
 
-def compile_suspend(given: Mapping[str, Suspend], context: Context) -> tuple[Suspender, ...]:
-    """What holds a run up; `given` stands at `suspend` in the context's document."""
-    return tuple(_suspender(name, s, ("suspend", name), context) for name, s in given.items())
+def compile_suspend(
+    given: Mapping[str, Suspend], context: Context, table: str = "suspend"
+) -> tuple[Suspender, ...]:
+    """What holds a run up; `given` stands at `table` in the context's document."""
+    return tuple(_suspender(name, s, (table, name), context) for name, s in given.items())
+
+
+_RESUMES: Mapping[str | int, str] = {"trigger": "rearm"}
+"""What stands for `resume` in other tables."""
 
 
 def _suspender(name: str, given: Suspend, path: Path, context: Context) -> Suspender:
@@ -389,7 +399,7 @@ def _suspender(name: str, given: Suspend, path: Path, context: Context) -> Suspe
         when=_condition(given.when, (*path, "when"), context),
         resume=None
         if given.resume is None
-        else _condition(given.resume, (*path, "resume"), context),
+        else _condition(given.resume, (*path, _RESUMES.get(path[0], "resume")), context),
         settle=context.amount((*path, "settle"), given.settle, not_negative),
         rewind=given.rewind is not None,
         accept_restart=given.accept_restart,

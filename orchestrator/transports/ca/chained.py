@@ -35,6 +35,12 @@ def chained_rows(config: Config) -> Iterator[ChainedRow]:
         yield _row(config, fields.CHAIN_RECONNECTS, ioc.name)
         for channel in ioc.channels.values():
             yield from _channel_rows(config, channel)
+    for name in config.schedules:
+        for field in (fields.SCHEDULE_NEXT, fields.SCHEDULE_LAST, fields.SCHEDULE_OUTCOME):
+            yield row(config.prefix, field, name, make_mirror(field.metadata))
+    for name in config.triggers:
+        for field in (fields.TRIGGER_LAST, fields.TRIGGER_OUTCOME):
+            yield row(config.prefix, field, name, make_mirror(field.metadata))
     for own in config.own:
         yield row(config.prefix, fields.DATA, own, None)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import caproto as ca
@@ -16,6 +20,9 @@ from orchestrator.transports.ca.pvs import Writers
 from orchestrator.transports.ca.requests import Requests
 from orchestrator.types import Metadata, NativeType
 
+_PATIENCE = 0.5
+"""s that a get waits for puts that are under way: no more, as the circuit waits with it."""
+
 
 def make_own(own: OwnConfig, requests: Requests, writers: Writers) -> Any:
     """The PV of an own value; UDF/INVALID until it is written."""
@@ -24,6 +31,7 @@ def make_own(own: OwnConfig, requests: Requests, writers: Writers) -> Any:
         puts = _Puts(pv, own, requests, writers)
         # A class for each type would say no more: mirrors are of eight.
         pv.check_access, pv.auth_write = puts.check_access, puts.auth_write
+        pv.auth_read = partial(puts.auth_read, pv.auth_read)
     return pv
 
 
@@ -35,6 +43,9 @@ class _Puts:
         self._own = own
         self._requests = requests
         self._writers = writers
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def check_access(self, host: str | None, user: str | None) -> ca.AccessRights:
         """Called by caproto with what the client claims to be."""
@@ -58,7 +69,27 @@ class _Puts:
         """
         if not self._writers.allow(user or "", host or ""):
             raise PutError(self._writers.refusal(user or "", host or ""))
-        await self._requests.put(self._own.name, self._value(data, data_type))
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            await self._requests.put(self._own.name, self._value(data, data_type))
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+    async def auth_read(
+        self, read: Callable[..., Awaitable[Any]], *args: Any, **options: Any
+    ) -> Any:
+        """Answer a client's get; called by caproto.
+
+        A client that puts without callback and reads next (`caput`) means to see what it has put.
+        """
+        await asyncio.sleep(0)  # its put is a task, which may not have begun
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self._idle.wait()
+        return await read(*args, **options)
 
     def _value(self, data: Any, data_type: Any) -> object:
         """What came over the wire, in the terms of sequences."""

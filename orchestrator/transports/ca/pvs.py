@@ -135,6 +135,10 @@ async def _start(group: FixedPVs, _pv: Any, value: int) -> None:
         await group.requests.ask(Verb.ABORT)
 
 
+async def _automation(group: FixedPVs, _pv: Any, value: int) -> None:
+    await group.requests.ask(Verb.AUTOMATION, "on" if value else "off")
+
+
 async def _pause(group: FixedPVs, _pv: Any, value: int) -> None:
     await group.requests.ask(Verb.PAUSE if value else Verb.RESUME)
 
@@ -163,12 +167,15 @@ def _momentary(verb: Verb) -> Any:
     return put
 
 
+_PUTS = {fields.START: _start, fields.PAUSE: _pause, fields.AUTOMATION: _automation}
+
+
 def _put(field: Field) -> Any:
     """What a client's put does; None: it is kept, or refused."""
     if field.asks is None:
         return None
-    if field in (fields.START, fields.PAUSE):
-        return _start if field == fields.START else _pause
+    if field in _PUTS:
+        return _PUTS[field]
     if not field.metadata.text:
         return _momentary(field.asks)
     return _asks(field.asks) if field.access is Access.ASK else _tells(field.asks)
