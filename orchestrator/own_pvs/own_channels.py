@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import structlog
 
-from orchestrator.config import OWN, OwnConfig
+from orchestrator.config import OwnConfig
 from orchestrator.errors import (
     InputError,
     NotConnectedError,
@@ -106,6 +106,9 @@ class OwnChannels:
             log.warning("a kept value fits no more: the configured one holds", why=str(error))
             return own.value
         return value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._own
 
     # For clients --------------------------------------------------------------------------------
 
@@ -207,14 +210,14 @@ class OwnChannels:
 class RoutedChannels:
     """Implements `ports.Channels`: own PVs stay in the process, all others go to the client."""
 
-    def __init__(self, own: Channels, others: Channels) -> None:
-        """See above; a name that begins with `own.` is one of ours."""
+    def __init__(self, own: OwnChannels, others: Channels) -> None:
+        """See above; names of a chained IOC that is called `own` are not ours."""
         self._own = own
         self._others = others
 
     async def connect(self, names: Iterable[str], timeout: float) -> list[str]:
         """See `ports.Channels.connect`."""
-        own, others = _parted(names)
+        own, others = self._parted(names)
         missing = await self._own.connect(own, timeout)
         return missing + await self._others.connect(others, timeout)
 
@@ -228,14 +231,14 @@ class RoutedChannels:
         permit: Callable[[], None] = always,
     ) -> None:
         """See `ports.Channels.put`."""
-        of = self._own if _is_own(name) else self._others
+        of: Channels = self._own if name in self._own else self._others
         await of.put(name, value, completion=completion, timeout=timeout, permit=permit)
 
     async def get(
         self, names: Sequence[str], timeout: float, *, beside: bool = False
     ) -> dict[str, Reading | Exception]:
         """See `ports.Channels.get`."""
-        own, others = _parted(names)
+        own, others = self._parted(names)
         if not own:
             return await self._others.get(names, timeout, beside=beside)
         # Last: what another IOC takes to answer must not make ours old.
@@ -245,23 +248,18 @@ class RoutedChannels:
 
     async def doubled(self, names: Sequence[str]) -> dict[str, tuple[str, str]]:
         """See `ports.Channels.doubled`."""
-        return await self._others.doubled(_parted(names)[1])
+        return await self._others.doubled(self._parted(names)[1])
 
     def outstanding(self, name: str) -> float | None:
         """See `ports.Channels.outstanding`."""
-        return None if _is_own(name) else self._others.outstanding(name)
+        return None if name in self._own else self._others.outstanding(name)
 
-
-def _is_own(name: str) -> bool:
-    return name.startswith(f"{OWN}.")
-
-
-def _parted(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    own: list[str] = []
-    others: list[str] = []
-    for name in names:
-        (own if _is_own(name) else others).append(name)
-    return own, others
+    def _parted(self, names: Iterable[str]) -> tuple[list[str], list[str]]:
+        own: list[str] = []
+        others: list[str] = []
+        for name in names:
+            (own if name in self._own else others).append(name)
+        return own, others
 
 
 def alarm_of(value: Value, metadata: Metadata) -> tuple[Severity, int]:

@@ -214,6 +214,18 @@ def test_names_of_both_kinds_are_answered_in_the_order_asked(tmp_path: Path) -> 
     with_own(tmp_path, work)
 
 
+def test_a_chained_ioc_that_is_called_own_is_the_clients(tmp_path: Path) -> None:
+    async def work(own: Served) -> None:
+        own.others.add("own.x", 4.0)
+        both = RoutedChannels(own.own, own.others)
+        assert await both.connect(["own.x"], 0.1) == []
+        await both.put("own.x", 5.0, completion=True, timeout=1)
+        assert own.others.channels["own.x"].value == 5.0
+        assert (await both.get(["own.x"], 1))["own.x"].value == 5.0
+
+    with_own(tmp_path, work, '[chain.own]\nprefix = "X:"\nchannels.x = "X"\n')
+
+
 def test_they_are_no_part_of_the_chain(tmp_path: Path) -> None:
     device = Device(config_of(tmp_path))
     first = {u.field: u.value for u in device.first_decisions() if isinstance(u, Update)}
