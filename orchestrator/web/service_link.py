@@ -35,6 +35,8 @@ class ServiceLink:
         self._asked: dict[int, asyncio.Future[Frame]] = {}
         self.begun: deque[str] = deque(maxlen=_MOST_BEGUN)
         """The ids of the runs that were begun last: their journals may come a moment later."""
+        self.ended: deque[str] = deque(maxlen=_MOST_BEGUN)
+        """Those of which the end was told last: as above."""
         self.works = True
         """Whether the service is at the other end."""
 
@@ -64,8 +66,11 @@ class ServiceLink:
             self.happenings.begin(frame["snapshot"])
         elif "message" in frame:
             self.happenings.add(frame["message"])
-            events = frame["message"].get("events", ())
-            self.begun.extend(e["run_id"] for e in events if e["event"] == "run_started")
+            for event in frame["message"].get("events", ()):
+                if event["event"] == "run_started":
+                    self.begun.append(event["run_id"])
+                elif event["event"] == "run_ended":
+                    self.ended.append(event["run_id"])
         else:
             asked = self._asked.pop(frame["id"], None)
             if asked is not None and not asked.done():

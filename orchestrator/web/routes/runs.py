@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.config import Config
+from orchestrator.types import fields
 from orchestrator.web.kept_runs import KeptRun, find_run, list_runs
 from orchestrator.web.problems import ProblemError
 from orchestrator.web.routes.asking import Caller, Configured, Link, ToBeRun
@@ -67,20 +68,36 @@ class ServiceStatus(BaseModel):
 
 
 async def _found(run_id: str, config: Config, link: ServiceLink) -> KeptRun:
-    """A run; of one that has just begun, once the first line of its journal is there."""
+    """A run as it is kept, no older than what the service has told of it.
+
+    It tells its beginning and its end a moment before they are in the file of its journal: who has
+    heard that a run has ended would wait for ever for the end of one that is still under way here.
+    """
     for _ in range(_LOOKS):
         try:
-            return await asyncio.to_thread(find_run, config.store, run_id)
+            run = await asyncio.to_thread(find_run, config.store, run_id)
         except ProblemError:
             if run_id not in link.begun:
                 raise
+        else:
+            if run.status is not None or not _has_ended(run_id, link):
+                return run
         await asyncio.sleep(_A_LOOK_S)
     return await asyncio.to_thread(find_run, config.store, run_id)
 
 
+def _has_ended(run_id: str, link: ServiceLink) -> bool:
+    told = link.happenings.fields
+    is_last = told.get(fields.RUN_ID.name) == run_id and told.get(fields.BUSY.name) == 0
+    return run_id in link.ended or is_last
+
+
 @router.get("/status", tags=["service"])
 async def show_status(link: Link) -> ServiceStatus:
-    """All fields of the service, those of its run included: what its PVs show."""
+    """All fields of the service, those of its run included, as its PVs show them.
+
+    What has happened in the last 0.1 s may not be among them yet.
+    """
     if not link.happenings.known:
         raise ProblemError(503, "the service has not told how it is yet", {"Retry-After": "1"})
     return ServiceStatus(fields=link.happenings.fields, alarms=link.happenings.alarms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,6 +56,14 @@ def test_a_run_that_does_not_succeed_fails_with_its_message(url: str) -> None:
         assert caught.value.status == 422
 
 
+def test_runs_that_end_at_once_are_seen_to_end(url: str) -> None:
+    """Their end is told before it is in the file of the journal: who looked then waited on."""
+    with RestClient(url) as service:
+        for _ in range(20):
+            with pytest.raises(RunFailedError, match="no beam"):
+                service.wait(service.start(document=FAILS), timeout=20)
+
+
 def test_a_run_is_paused_and_aborted_and_not_waited_for_without_end(url: str) -> None:
     with RestClient(url) as service:
         run_id = service.start(document=LONG)
@@ -87,7 +96,9 @@ async def test_the_asynchronous_client_does_the_same(url: str) -> None:
         await service.abort(run_id)
         with pytest.raises(RunFailedError, match="Aborted"):
             await service.wait(run_id)
-        assert (await service.status())["RUN_ID"] == run_id
+        async with asyncio.timeout(5):  # it is told a moment later
+            while (await service.status())["RUN_ID"] != run_id:  # noqa: ASYNC110 - as users do
+                await asyncio.sleep(0.01)
 
 
 def test_it_needs_nothing_that_the_service_needs() -> None:
