@@ -22,6 +22,8 @@ from orchestrator.clients.requests import (
 
 __all__ = ["AsyncRestClient", "Event", "RequestError", "RestClient", "RunFailedError"]
 
+_A_LOOK = 2.0
+"""s after which a run is looked at though nothing was told of it."""
 _SILENCE = 40.0
 """s without a byte after which an event stream counts as dead; it tells of itself each 15 s."""
 
@@ -122,9 +124,12 @@ class RestClient:
             TimeoutError: It has not ended within `timeout` s; it goes on.
         """
         until = None if timeout is None else time.monotonic() + timeout
+        looked = 0.0
         with self.events() as events:
             for event in events:
-                if event.kind == "snapshot" or event.ends(run_id):
+                now = time.monotonic()  # of a lane's run no event tells
+                if event.kind == "snapshot" or event.ends(run_id) or now - looked > _A_LOOK:
+                    looked = now
                     run = self.run(run_id)
                     if run["status"] is not None:
                         return _succeeded(run)
@@ -249,9 +254,12 @@ class AsyncRestClient:
 
     async def wait(self, run_id: str) -> Mapping[str, Any]:
         """See `RestClient.wait`; bound it by `asyncio.timeout`."""
+        looked = 0.0
         async with self.events() as events:
             async for event in events:
-                if event.kind == "snapshot" or event.ends(run_id):
+                now = time.monotonic()  # as above
+                if event.kind == "snapshot" or event.ends(run_id) or now - looked > _A_LOOK:
+                    looked = now
                     run = await self.run(run_id)
                     if run["status"] is not None:
                         return _succeeded(run)

@@ -162,6 +162,7 @@ class HttpLink:
             origin=frame.get("origin", ""),
             how="HTTP" if verb is Verb.RUN else "",
             run_id=frame.get("run_id", ""),
+            lane=frame.get("lane", ""),
         )
         caller = Caller(frame["owner"])
         if verb not in _BEGIN:

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.config import Config
-from orchestrator.types import fields
+from orchestrator.types import MAIN_LANE, fields
 from orchestrator.web.kept_runs import KeptRun, find_run, list_runs
 from orchestrator.web.problems import ProblemError
 from orchestrator.web.routes.asking import Caller, Configured, Link, ToBeRun
@@ -166,47 +166,52 @@ async def show_data(
     return StreamingResponse(lines_of_file(file), media_type=_CSV, headers=named)
 
 
-async def _control(verb: str, run_id: str, why: Why | None, link: Link, owner: str) -> Response:
-    reason = why.reason if why else ""
-    await link.ask("ask", verb=verb, text=reason, run_id=run_id, owner=owner)
+async def _control(
+    verb: str, run_id: str, text: str, config: Config, link: ServiceLink, owner: str
+) -> Response:
+    lane = (await _found(run_id, config, link)).lane
+    if lane != MAIN_LANE and lane not in config.lanes:
+        raise ProblemError(409, f"the run {run_id} is not under way: there is no lane {lane} now")
+    asked = {"verb": verb, "text": text, "run_id": run_id, "owner": owner}
+    await link.ask("ask", lane="" if lane == MAIN_LANE else lane, **asked)
     return Response(status_code=204)
 
 
 @router.post("/runs/{run_id}/pause", status_code=204)
-async def pause(run_id: str, link: Link, caller: Caller) -> Response:
+async def pause(run_id: str, config: Configured, link: Link, caller: Caller) -> Response:
     """Pause it; what is in flight is awaited. 409 where it is not under way."""
-    return await _control("pause", run_id, None, link, caller)
+    return await _control("pause", run_id, "", config, link, caller)
 
 
 @router.post("/runs/{run_id}/resume", status_code=204)
-async def resume(run_id: str, link: Link, caller: Caller) -> Response:
+async def resume(run_id: str, config: Configured, link: Link, caller: Caller) -> Response:
     """Go on with it."""
-    return await _control("resume", run_id, None, link, caller)
+    return await _control("resume", run_id, "", config, link, caller)
 
 
 @router.post("/runs/{run_id}/stop", status_code=204)
-async def stop(run_id: str, link: Link, caller: Caller) -> Response:
+async def stop(run_id: str, config: Configured, link: Link, caller: Caller) -> Response:
     """End it at its next boundary; its finalisers run."""
-    return await _control("stop", run_id, None, link, caller)
+    return await _control("stop", run_id, "", config, link, caller)
 
 
 @router.post("/runs/{run_id}/abort", status_code=204)
-async def abort(run_id: str, link: Link, caller: Caller, why: Why | None = None) -> Response:
+async def abort(
+    run_id: str, config: Configured, link: Link, caller: Caller, why: Why | None = None
+) -> Response:
     """Interrupt it at once; its finalisers run. Again: harder."""
-    return await _control("abort", run_id, why, link, caller)
+    return await _control("abort", run_id, why.reason if why else "", config, link, caller)
 
 
 @router.post("/runs/{run_id}/skip", status_code=204)
-async def skip(run_id: str, link: Link, caller: Caller) -> Response:
+async def skip(run_id: str, config: Configured, link: Link, caller: Caller) -> Response:
     """Interrupt the step that runs and go on with the next."""
-    return await _control("skip", run_id, None, link, caller)
+    return await _control("skip", run_id, "", config, link, caller)
 
 
 @router.post("/runs/{run_id}/answer", status_code=204)
 async def answer(
-    run_id: str, link: Link, caller: Caller, what: AnswerGiven | None = None
+    run_id: str, config: Configured, link: Link, caller: Caller, what: AnswerGiven | None = None
 ) -> Response:
     """Answer the question of a step `ask`: it goes on. 422 where the answer is none."""
-    text = what.answer if what else ""
-    await link.ask("ask", verb="answer", text=text, run_id=run_id, owner=caller)
-    return Response(status_code=204)
+    return await _control("answer", run_id, what.answer if what else "", config, link, caller)

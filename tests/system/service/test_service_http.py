@@ -28,7 +28,9 @@ LONG = "name: long\nsteps: [{delay: 300}]\nfinally: [{log: finalised}]\n"
 
 @pytest.fixture(scope="module")
 def http_rig(steady_fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with rig_of(steady_fleet, tmp_path_factory.mktemp("http") / "rig", more=HTTP) as rig:
+    with rig_of(
+        steady_fleet, tmp_path_factory.mktemp("http") / "rig", more=f"{HTTP}[lane.guard]\n"
+    ) as rig:
         rig.until("CHAIN:stage:STATUS", "Connected")
         rig.until("CHAIN:rec:STATUS", "Connected")
         yield rig
@@ -99,16 +101,31 @@ def test_an_unknown_run_is_a_problem(http: Http) -> None:
 
 
 def test_controls_reach_the_run_that_they_name_and_no_other(http: Http) -> None:
+    former = http.start("steps: [{log: over}]")
+    http.ended(former)
     run_id = http.start(LONG)
     for verb, state in (("pause", "Paused"), ("resume", "Running")):
         assert http.post(f"/runs/{run_id}/{verb}").status_code == 204
         http.rig.until("STATE", state)
-    assert "not under way" in problem(http.post("/runs/20200101T000000.000Z-aa/abort"), 409)
+    assert "no run" in problem(http.post("/runs/20200101T000000.000Z-aa/abort"), 404)
+    assert "not under way" in problem(http.post(f"/runs/{former}/abort"), 409)
     assert http.rig.get("BUSY") == 1
     assert http.post(f"/runs/{run_id}/abort", {"reason": "smoke"}).status_code == 204
     run = http.ended(run_id)
     assert (run["status"], "smoke" in run["message"]) == ("Aborted", True)
     assert "not under way" in problem(http.post(f"/runs/{run_id}/pause"), 409)
+
+
+def test_a_run_of_another_lane_is_shown_and_aborted(http: Http) -> None:
+    http.rig.sequence(LONG, "guard")
+    http.rig.put("CMD", "@guard run guard")
+    until(lambda: http.rig.get("guard:RUN_ID"))
+    run_id = http.rig.get("guard:RUN_ID")
+    mine = http.start(LONG)
+    assert http.told(f"/runs/{run_id}")["lane"] == "guard"
+    assert http.post(f"/runs/{run_id}/abort").status_code == 204
+    until(lambda: http.told(f"/runs/{run_id}")["status"] == "Aborted")
+    assert http.told(f"/runs/{mine}")["status"] is None
 
 
 @pytest.mark.parametrize(("verb", "status"), [("stop", "Stopped"), ("skip", "Success")])
