@@ -101,6 +101,10 @@ def test_a_long_array_is_left_out() -> None:
 
 TEXT = st.text(max_size=20)
 FLOAT = st.floats(width=64)
+QUEUED = st.builds(
+    QueuedRun, st.integers(1, 99), TEXT, st.dictionaries(TEXT, FLOAT | TEXT), TEXT, TEXT
+)
+
 OF_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "str": TEXT,
     "int": st.integers(0, 2**40),
@@ -121,11 +125,8 @@ OF_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "Verb": st.sampled_from(Verb),
     "Severity": st.sampled_from(Severity),
     "Mapping[str, npt.NDArray[np.float64]]": st.just({}),
-    "tuple[QueuedRun, ...]": st.lists(
-        st.builds(
-            QueuedRun, st.integers(1, 99), TEXT, st.dictionaries(TEXT, FLOAT | TEXT), TEXT, TEXT
-        )
-    ).map(tuple),
+    "QueuedRun | None": st.none() | QUEUED,
+    "tuple[QueuedRun, ...]": st.lists(QUEUED).map(tuple),
 }
 
 

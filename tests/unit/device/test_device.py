@@ -362,7 +362,7 @@ def test_beyond_a_thousand_rows_columns_are_shown_at_the_pulse_and_at_the_end(de
     assert shown(device.examine(Tick(1, 0.0))) == []
     device.examine(row(1003))
     ended = list(device.examine(RunEnded("r", RunStatus.SUCCESS, "", 0)))
-    assert shown(ended) == [("data", "s.a", 1003), ("data_npts", "", 1003)]
+    assert shown(ended) == [("data", "s.a", 1003), ("data_npts", "", 1003), ("data_file", "", "")]
     fields = [d.field for d in ended if isinstance(d, Update)]
     assert fields.index("data_npts") < fields.index("start") < fields.index("busy")
 

@@ -112,9 +112,9 @@ steps:
     ).steps
     assert isinstance(put, SetNode)
     assert isinstance(loop, LoopNode)
-    assert loop.target is not None
+    (target,) = loop.targets
     assert (put.targets[0].accept_restart, put.targets[0].accept_invalid) == (True, False)
-    assert (loop.target.accept_restart, loop.target.accept_invalid) == (False, True)
+    assert (target.accept_restart, target.accept_invalid) == (False, True)
 
 
 def test_a_loop_runs_while_a_condition_holds_and_counts_its_passes() -> None:

@@ -293,7 +293,10 @@ def test_a_mistake_is_told_with_its_place_and_what_would_be_right(text: str, tol
         ),
         ("wait: {pv: a:b, equals: 1, timeout: never}", "(or none, to wait for ever)"),
         ("sample: []", "steps[0].sample: is empty"),
-        ("sample: [1, a:b]", "2:14: steps[0].sample[0]: expected text, got the number 1"),
+        (
+            "sample: [1, a:b]",
+            "2:14: steps[0].sample[0]: expected a channel or {name: expression}, got the number 1",
+        ),
         ("sample: {channels: [a:b], missing: zero}", "expected 'nan', got the text 'zero'"),
         ("let: {}", "steps[0].let: is empty"),
         ("let: {max: 1}", "2:11: steps[0].let: 'max' has a meaning of its own"),
