@@ -27,6 +27,8 @@ _LIVED = 60.0
 """s after which it counts as one that works."""
 _END = 3.0
 """s that it has to end."""
+_LAST = 1.0
+"""s that the last messages may take."""
 _BACKLOG = 256
 """Connections that wait while none accepts them."""
 
@@ -62,6 +64,7 @@ class HttpProcess:
         self._tell = tell
         self.port = 0
         """At which it is served, once it is."""
+        self._link: HttpLink | None = None
         self.pid = 0
         """Of the process that serves now."""
 
@@ -83,7 +86,15 @@ class HttpProcess:
                 try:
                     yield
                 finally:
+                    await self._told()
                     keeping.cancel()
+
+    async def _told(self) -> None:
+        """The last of what has happened is sent, to a process that does not stand still."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST):
+                if self._link is not None:
+                    await self._link.told()
 
     def _opened(self) -> list[socket.socket]:
         """A socket an interface, all at one port."""
@@ -125,8 +136,10 @@ class HttpProcess:
                 reader, writer = await asyncio.open_connection(sock=ours)
                 try:
                     writer.write(frame_of({"config": self._facts()}))
-                    await HttpLink(self._api, self._behind, reader, writer).run()
+                    self._link = HttpLink(self._api, self._behind, reader, writer)
+                    await self._link.run()
                 finally:
+                    self._link = None
                     writer.close()
                 return await process.wait()
             finally:

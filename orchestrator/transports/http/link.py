@@ -113,6 +113,10 @@ class HttpLink:
         finally:
             self._messages.subscription.close()
 
+    async def told(self) -> None:
+        """Return when the process has been sent all that has happened."""
+        await self._messages.subscription.idle()
+
     async def _tell(self) -> None:
         self._send(framed(f'{{"snapshot": {self._messages.snapshot()}}}'))
         while texts := await self._messages.batch():
