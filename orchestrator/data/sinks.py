@@ -79,6 +79,23 @@ def new_file(path: Path) -> Path:
             return own
 
 
+def named(file: Path, path: Path) -> Path:
+    """Give a file that is whole its name, with a number where there is such a file already."""
+    number, own = 1, path
+    while True:
+        try:
+            own.hardlink_to(file)  # a rename would replace what is there
+        except FileExistsError:
+            number += 1
+            own = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        except OSError:  # not all file systems have links
+            file.replace(own if not own.exists() else new_file(own))
+            return own
+        else:
+            file.unlink()
+            return own
+
+
 class SpoiltError(Exception):
     """Somebody else has changed what a sink has written, or it is `gone`."""
 

@@ -23,7 +23,7 @@ from orchestrator.data.hdf5.columns import (
 )
 from orchestrator.data.hdf5.killed import clear_flags, cut
 from orchestrator.data.hdf5.reserve import Reserve
-from orchestrator.data.sinks import Baseline, Identity, Row, SpoiltError, new_file
+from orchestrator.data.sinks import Baseline, Identity, Row, SpoiltError, named
 from orchestrator.types import Metadata, Reading, RunHeader, RunStatus, Value, path_text
 from orchestrator.types import Path as StepPath
 
@@ -84,41 +84,50 @@ class Part:
             columns.write()
 
 
+def unfinished(path: Path) -> Path:
+    """Where a file is made that will have that name as soon as any program can open it."""
+    return path.with_name(f"{path.name}.part")
+
+
 class RunFile:
     """An open file, in SWMR mode from its first row on.
+
+    A file that is killed while it is made can't be opened. So it has its name only from then on.
 
     Nothing new can be made in that mode. A channel, or a type of its values, that comes later has
     the file replaced by a copy that has room for it: one that is changed in place and killed in
     it could not be read any more.
     """
 
-    def __init__(self, path: Path, header: RunHeader, file: Any) -> None:
-        """Of a file with the layout of `make_layout`."""
+    def __init__(self, path: Path, header: RunHeader, file: Any, *, new: bool = False) -> None:
+        """Of a file with the layout of `make_layout`; `new`: it does not have its name yet."""
         self.path = path
+        """What it is called, or will be, if there is no such file then."""
+        self._at = unfinished(path) if new else path
         self.rows = 0
         """Those that are with the operating system."""
         self._header = header
         self._metadata = {**header.recorded, **header.baseline, **header.channels}
-        self._identity = Identity.of(path.stat())
+        self._identity = Identity.of(self._at.stat())
         self._taken = 0
         self._waiting = 0  # bytes of rows that are not in the file yet, about
         self._granted = 0  # bytes of such rows for which the disk has room
         self._size = 0  # bytes that were seen in the file
-        self._reserve = Reserve(path)
+        self._reserve = Reserve(self._at)
         self._take(file)
 
     @classmethod
     def made(cls, path: Path, header: RunHeader) -> RunFile:
         """A new file."""
-        path = new_file(path)
-        file = h5py.File(path, "w", **_HOW)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = h5py.File(unfinished(path), "w", **_HOW)
         layout.make_layout(file, header)
-        return cls(path, header, file)
+        return cls(path, header, file, new=True)
 
     @classmethod
     def again(cls, path: Path, header: RunHeader) -> RunFile:
         """A file that is there, cut to its last whole row."""
-        path.with_suffix(".part").unlink(missing_ok=True)
+        unfinished(path).unlink(missing_ok=True)
         clear_flags(path)
         file = h5py.File(path, "r+", **_HOW)
         try:
@@ -231,6 +240,14 @@ class RunFile:
             self._widen(self._file, lacks, 2 * longer)
             self._take(self._file)
         self._file.swmr_mode = True  # from now on readers may follow
+        self._has_its_name()
+
+    def _has_its_name(self) -> None:
+        """Any program can open it, whatever becomes of this one."""
+        if self._at == self.path:
+            return
+        _sync(self._at)
+        self.path = self._at = named(self._at, self.path)
 
     def _kind(self, reading: Reading) -> Kind:
         return Kind.of(reading.value, self._metadata.get(reading.channel))
@@ -276,7 +293,7 @@ class RunFile:
 
     def _replace(self, change: Callable[[Any], None]) -> None:
         """Put a copy in the place of the file, with a change; readers of the old one keep it."""
-        part, size = self.path.with_suffix(".part"), self._file.id.get_filesize()
+        part, size = unfinished(self.path), self._file.id.get_filesize()
         self._file.close()  # HDF5 2.0 can't copy out of a file in SWMR mode: `ring type mismatch`
         try:
             with h5py.File(self.path, **_HOW) as old, h5py.File(part, "w", **_HOW) as copy:
@@ -301,6 +318,7 @@ class RunFile:
         layout.outcome(self._file, status, message, datetime.now().astimezone())
         self._file.close()
         self._reserve.release()
+        self._has_its_name()
 
     def give_up(self) -> None:
         """See `Sink.give_up`."""
@@ -311,8 +329,9 @@ class RunFile:
             self._file.close()
         with suppress(OSError):
             self._reserve.release()
-            if Identity.of(self.path.stat()) == self._identity:
-                clear_flags(self.path)
+            if Identity.of(self._at.stat()) == self._identity:
+                clear_flags(self._at)
+                self._has_its_name()
 
     def _check_own(self) -> None:
         """See that the file is the one that we have made.
@@ -321,7 +340,7 @@ class RunFile:
             SpoiltError: Somebody else has changed it.
         """
         try:
-            found = self.path.stat()
+            found = self._at.stat()
         except FileNotFoundError as error:
             self.rows = 0
             raise SpoiltError("it was removed in the run", gone=True) from error

@@ -340,6 +340,48 @@ def test_the_file_of_a_process_that_was_killed_opens_with_all_that_was_flushed(
         assert file["entry/run/status"].asstr()[()] == "Interrupted"
 
 
+FIRST_ROW = """
+import os, signal, sys, time
+from pathlib import Path
+from orchestrator.data.hdf5 import Hdf5Sink
+from orchestrator.data.sinks import Row
+from orchestrator.types import Place, Reading, RunHeader
+
+def write(folder, rows):
+    sink = Hdf5Sink(folder / "data.h5")
+    sink.open(RunHeader("1", "scan"))
+    for n in range(rows):
+        sink.row(Row(n, Place(), {f"c{k}": Reading(f"c{k}", n + 0.5, 1.0) for k in range(40)}))
+        sink.flush()
+    return sink
+
+began = time.monotonic()
+sink = write(Path(sys.argv[1]) / "first", 1)
+takes = time.monotonic() - began
+for number in range(int(sys.argv[2])):
+    child = os.fork()
+    if not child:
+        write(Path(sys.argv[1]) / str(number), 10**9)
+    time.sleep(number * 2 * takes / int(sys.argv[2]))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_file_has_its_name_only_when_any_program_can_open_it(tmp_path: Path) -> None:
+    """Killed at all moments around its first row."""
+    subprocess.run([sys.executable, "-c", FIRST_ROW, str(tmp_path), "60"], check=True, timeout=120)
+    files = sorted(tmp_path.rglob("*.h5"))
+    assert files
+    assert len(files) < 60, "none was killed before its first row"
+    for path in files:
+        with h5py.File(path, libver="latest", swmr=True) as file:
+            assert len(file["entry/channels"]) == 40
+        rows = mend(path)
+        with h5py.File(path) as file:
+            assert {len(own["value"]) for own in file["entry/channels"].values()} == {rows}
+
+
 def test_a_run_goes_on_in_the_file_of_a_process_that_was_killed(tmp_path: Path) -> None:
     path = tmp_path / "data.h5"
     writer = subprocess.Popen(
