@@ -5,11 +5,16 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from sim_iocs.process import Process
 from tests.forks import Forker
 
 pytest_plugins = ("sim_iocs.pytest_plugin",)
+
+# A machine that does other things as well is late now and then, which is no defect of ours.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell without job control starts what it runs in the background (`.ci/run &`) so, and it is
