@@ -173,7 +173,7 @@ def test_sigkill_leaves_the_iocs_alone_and_a_new_service_can_follow(own: Rig) ->
     again = start_again(own)
     newcomer = Client(own.env)  # the other one takes libca's time to search again
     try:
-        assert newcomer.start("get", pv=PREFIX + "STATUS")()["value"] == "Undefined"
+        assert newcomer.start("get", pv=PREFIX + "STATUS")()["value"] == "Interrupted"
         newcomer.put(PREFIX + "CMD", "run again")
         until(lambda: newcomer.get("SIM:REC:Ao") == 2)
     finally:
