@@ -255,9 +255,10 @@ def test_a_command_that_serves_nothing_imports_no_server(module: str) -> None:
 def test_help_names_what_there_is_and_nothing_that_is_not() -> None:
     done = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True)
     there = "demo serve run check monitor get put info status pause resume stop abort skip sim"
-    for command in (*there.split(), "submit", "queue", "schema"):
+    past = "history show compare export plot again recover finalise"
+    for command in (*there.split(), "submit", "queue", "schema", *past.split()):
         assert f" {command} " in done.stdout
-    for later in ("history", "show", "export", "plot", "recover"):
+    for later in ("doctor", "screens", "web", "notify"):
         assert f"│ {later} " not in done.stdout
 
 
