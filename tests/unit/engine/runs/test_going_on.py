@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from tests.unit.engine.killed import (
     whole_run,
     written,
 )
+
+EACH = int(os.environ.get("ORCHESTRATOR_KILL_EACH", "5"))
+"""A run is killed behind each line of its journal that is so far from the last; 1 takes minutes."""
 
 DOCUMENTS = {
     "a loop in a loop": """
@@ -125,7 +129,7 @@ def test_each_point_is_there_once_wherever_it_was_killed(tmp_path, sequences, na
     assert ended.status is RunStatus.SUCCESS, ended
     expected, names = taken(whole), bound(whole)
     count = len(lines_of(whole))
-    for line in range(1 + len(name) % 2, count - 1, 2):
+    for line in range(1 + len(name) % EACH, count - 1, EACH):
         store = tmp_path / f"store{line}"
         left = killed_at(whole, line, store)
         again, it = go_on(store, sequences, left)
