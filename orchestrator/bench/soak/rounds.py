@@ -312,7 +312,9 @@ def _whole_journal(folder: Path) -> list[Entry]:
 
 
 def _rows_in(file: str) -> int:
-    return len(Path(file).read_text(encoding="utf-8").splitlines()) - 1 if file else 0
+    if not file:
+        return 0
+    return len(Path(file).with_suffix(".csv").read_text(encoding="utf-8").splitlines()) - 1
 
 
 def _judged_log(text: str, *, attacked: bool) -> list[str]:

@@ -298,7 +298,7 @@ async def test_every_listed_pv_is_served_read_or_written_and_none_else_is_named(
             values = await caget({names!r}, timeout=20)
             say(all(v.ok for v in values))
         """)
-        written = "ABORT ARGS CMD Nested_Indices PAUSE SEQ SKIP START STOP"
+        written = "ABORT ANSWER ARGS AUTOMATION CMD Nested_Indices PAUSE SEQ SKIP START STOP"
         await says(client, [written.split()], [True])
         assert list(service.ioc._context.pvdb) == names
 
