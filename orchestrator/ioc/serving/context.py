@@ -181,7 +181,7 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
         while self.backlog:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0)
         for circuit in list(self.circuits):
-            await circuit.caught_up()
+            await circuit.updates.caught_up()
 
     async def subscription_queue_loop(self) -> None:
         """Hand the updates to the circuits."""
@@ -216,17 +216,17 @@ class Context(caproto_server.Context):  # type: ignore[misc] # caproto is untype
                 takers = self._takers.get(spec, {})
                 for circuit, feed in list(takers.items()):
                     if circuit.outbox.is_full(feed):
-                        await circuit.make_room(feed)
+                        await circuit.updates.make_room(feed)
                     if circuit in takers:
                         circuit.outbox.put(feed, post)
-                        circuit.updates_wait()
-        elif only.circuit.subscribes(only):
+                        circuit.updates.wake()
+        elif only.circuit.monitored.has(only):
             (spec,) = specs
             self._masks.passes(spec, metadata, flags, first=True)
             feed = only.circuit.outbox.feed(spec)
             self._takers[spec][only.circuit] = feed
             only.circuit.outbox.put(feed, post)
-            only.circuit.updates_wait()
+            only.circuit.updates.wake()
 
     async def forget(self, spec: Any, subscription: Any, *, last: bool) -> None:
         """A circuit has ended a subscription; `last`: it has no other of this SubscriptionSpec."""

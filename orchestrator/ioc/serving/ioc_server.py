@@ -159,7 +159,7 @@ class IocServer:
         return [
             figures
             for circuit in self._context.circuits
-            for figures in circuit.subscriber_figures(pv)
+            for figures in circuit.monitored.figures_of(pv)
         ]
 
     @property

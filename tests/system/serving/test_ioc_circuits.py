@@ -15,7 +15,7 @@ from ioc_kit_clients import until
 from ioc_kit_pvs import small_ioc
 from ioc_kit_raw import RawClient
 
-from orchestrator.ioc.serving.circuit import MAX_REQUEST_BYTES
+from orchestrator.ioc.serving.request_reader import MAX_REQUEST_BYTES
 from sim_iocs.fleet import Fleet
 
 DBR_LONG = 5
