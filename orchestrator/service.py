@@ -133,7 +133,10 @@ class Service:
             foreground=foreground is not None,
         )
         self._look_back = LookBack(
-            self._records, self._pull.offer, foreground=foreground is not None
+            self._records,
+            self._pull.offer,
+            foreground=foreground is not None,
+            lanes=config.lanes,
         )
         reached = RoutedChannels(self._own, self._client)
         given = self._outside = outside(record, self._pull, config, registry, reached, store)

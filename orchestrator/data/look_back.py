@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ _NAMED = 3
 
 
 class LookBack:
-    """Restores the queue of runs, and tells of interrupted ones."""
+    """Restores the queues of runs, and tells of interrupted ones, in each lane of its own."""
 
     def __init__(
         self,
@@ -31,6 +31,7 @@ class LookBack:
         offer: Callable[[QueueLeft | RunInterrupted | Told], None],
         *,
         foreground: bool,
+        lanes: Collection[str] = (),
     ) -> None:
         """See `running`.
 
@@ -38,7 +39,9 @@ class LookBack:
             records: What is kept of runs.
             offer: Takes what there is to be told: what the device pulls.
             foreground: For one run, which tells its user of `interrupted` itself.
+            lanes: Those that there are beside the main one, which tells of all others.
         """
+        self._lanes = lanes
         self._records = records
         self._offer = offer
         self._foreground = foreground
@@ -50,10 +53,10 @@ class LookBack:
     async def running(self) -> AsyncIterator[None]:
         """Look back; what is found is offered before the block is entered, if the disk lets it.
 
-        The queue is in any case.
+        The queues are in any case.
         """
-        queue = await asyncio.to_thread(self._left_queue)
-        looking = asyncio.create_task(self._look(queue), name="look back")
+        waits = await asyncio.to_thread(self._left_queues)
+        looking = asyncio.create_task(self._look(waits), name="look back")
         try:
             await asyncio.wait({looking}, timeout=_PATIENCE)
             self._in_time = looking.done()
@@ -62,20 +65,26 @@ class LookBack:
             looking.cancel()
             await asyncio.wait({looking})
 
-    def _left_queue(self) -> QueueLeft | None:
-        try:
-            queue = self._records.left_queue()
-        except InputError as error:
-            log.error("the queue of runs is lost", error=str(error))
-            self._offer(Told(str(error), Severity.MAJOR))
-            return None
-        if queue is not None:
-            log.warning("the queue of runs is back, held", runs=len(queue.waiting))
-            self._offer(queue)
-        return queue
+    def _left_queues(self) -> dict[str, str]:
+        """Offers them; gives what is to be told of them, by lane."""
+        waits: dict[str, str] = {}
+        for queue in self._records.left_queues():
+            if isinstance(queue, InputError):
+                log.error("the queue of runs is lost", error=str(queue))
+                self._offer(Told(str(queue), Severity.MAJOR))
+            elif queue.lane and queue.lane not in self._lanes:
+                text = f"the lane {queue.lane}, which the configuration has no more: {_runs(queue)}"
+                log.warning("runs wait for a lane that is no more", lane=queue.lane)
+                self._offer(Told(f"{text}; they stay where they are", Severity.MINOR))
+            else:
+                of = {"lane": queue.lane} if queue.lane else {}
+                log.warning("the queue of runs is back, held", runs=len(queue.waiting), **of)
+                self._offer(queue)
+                left = "held: the service before this one has left it"
+                waits[queue.lane] = f"{_runs(queue)}, {left}"
+        return waits
 
-    async def _look(self, queue: QueueLeft | None) -> None:
-        waits = "" if queue is None else _waiting(queue)
+    async def _look(self, waits: dict[str, str]) -> None:
         try:
             found = await asyncio.to_thread(self._records.interrupted)
         except Exception:  # the top of a task: a service starts all the same
@@ -89,12 +98,13 @@ class LookBack:
             return
         for run in found:
             log.warning("interrupted", run=run.run_id, sequence=run.name, was=run.text)
-        lanes = {run.lane: run for run in found}  # the last one of each
-        others = [run for run in found if lanes[run.lane] is not run]
-        for run in lanes.values():
-            self._offer(_told(run, [o for o in others if o.lane == run.lane], waits))
-        if waits and not found:
-            self._offer(Told(waits, Severity.MINOR))
+        by_lane: dict[str, list[Interrupted]] = {}
+        for run in found:
+            by_lane.setdefault(run.lane if run.lane in self._lanes else "", []).append(run)
+        for lane, runs in by_lane.items():
+            self._offer(_told(lane, runs, waits.pop(lane, "")))
+        for lane, text in waits.items():
+            self._offer(Told(text, Severity.MINOR, lane=lane))
 
 
 def interrupted_in(store: Path) -> list[Interrupted]:
@@ -107,13 +117,14 @@ def interrupted_in(store: Path) -> list[Interrupted]:
     return RunRecords(store, log.warning, foreground=True).untold()
 
 
-def _waiting(queue: QueueLeft) -> str:
+def _runs(queue: QueueLeft) -> str:
     runs = len(queue.waiting)
-    some = "1 run of the queue waits" if runs == 1 else f"{runs} runs of the queue wait"
-    return f"{some}, held: the service before this one has left it"
+    return "1 run of the queue waits" if runs == 1 else f"{runs} runs of the queue wait"
 
 
-def _told(run: Interrupted, others: Sequence[Interrupted], waits: str) -> RunInterrupted:
+def _told(lane: str, runs: Sequence[Interrupted], waits: str) -> RunInterrupted:
+    """What a lane shows: the last one."""
+    *others, run = runs
     texts = [run.text]
     if others:
         named = ", ".join(f"{other.name} {other.run_id}" for other in others[-_NAMED:])
@@ -121,4 +132,5 @@ def _told(run: Interrupted, others: Sequence[Interrupted], waits: str) -> RunInt
         texts.append(f"interrupted before: {named}{more}")
     if waits:
         texts.append(waits)
-    return RunInterrupted(run.run_id, run.name, run.owner, f"interrupted {'; '.join(texts)}")
+    told = f"interrupted {'; '.join(texts)}"
+    return RunInterrupted(run.run_id, run.name, run.owner, told, lane=lane)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -12,7 +12,13 @@ import structlog
 
 from orchestrator.data.documents import DocumentOutputs
 from orchestrator.data.hdf5 import mend
-from orchestrator.data.journal import Interrupted, Journals, QueueJournal, RunJournal
+from orchestrator.data.journal import (
+    Interrupted,
+    Journals,
+    QueueJournal,
+    RunJournal,
+    lanes_with_queues,
+)
 from orchestrator.data.journal.index import INTERRUPTED
 from orchestrator.data.past import PastRuns, Wanted
 from orchestrator.data.past.finder import UNDER_WAY
@@ -61,13 +67,16 @@ class RunRecords:
             form: Of the data.
             made: As in `RunStore`.
             documents: As in `RunStore`; closed with this.
-            foreground: For one run, beside others that use the directory: it has no queue.
+            foreground: For one run, beside others that use the directory, or for who only looks:
+                it has no queue.
         """
         self._directory = directory
         self._documents = documents
         self._data = RunStore(directory, lost, form, made, documents)
         self._foreground = foreground
-        self._queue = None if foreground else QueueJournal(directory, lost)
+        self._lost = lost
+        self._queues: dict[str, QueueJournal] = {}
+        """Of each lane that has one."""
         self._journals = Journals(directory, lost)
         self._open: dict[str, RunJournal] = {}
 
@@ -115,8 +124,8 @@ class RunRecords:
 
     def heard(self, event: RunEvent) -> None:
         """The engine tells something; called before anybody else hears of it."""
-        if isinstance(event, QueueChanged) and self._queue is not None and not event.lane:
-            self._queue.keep(event)
+        if isinstance(event, QueueChanged) and not self._foreground:
+            self._queue(event.lane).keep(event)
         journal = self._open.get(getattr(event, "run_id", ""))
         if journal is None:
             return
@@ -125,22 +134,34 @@ class RunRecords:
             del self._open[event.run_id]
             journal.close()
 
-    def left_queue(self) -> QueueLeft | None:
-        """What waited when the last service ended; before anything is changed.
+    def _queue(self, lane: str) -> QueueJournal:
+        if lane not in self._queues:
+            self._queues[lane] = QueueJournal(self._directory, self._lost, lane)
+        return self._queues[lane]
 
-        What killed processes have left is kept first. Reads and writes: not for the event loop.
+    def left_queues(self) -> Iterator[QueueLeft | InputError]:
+        """What waited in each lane when the last service ended; before anything is changed.
 
-        Raises:
-            InputError: It can't be read.
+        In place of a queue that can't be read, why. What killed processes have left is kept first.
+        Reads and writes: not for the event loop.
         """
         self._journals.keep_left_over()
-        return None if self._queue is None else self._queue.left()
+        if self._foreground:
+            return
+        for lane in lanes_with_queues(self._directory):
+            try:
+                left = self._queue(lane).left()
+            except InputError as error:
+                yield error
+            else:
+                if left is not None:
+                    yield left
 
     def interrupted(self) -> list[Interrupted]:
         """The runs that nobody runs any more, of which is to be told, the oldest first.
 
         To a service those since the last run of a service, to a foreground run those since the
-        last of its kind. Behind `left_queue`; reads and writes: not for the event loop.
+        last of its kind. Behind `left_queues`; reads and writes: not for the event loop.
         """
         self.look_back()
         return self._journals.interrupted(foreground=self._foreground)
@@ -160,9 +181,10 @@ class RunRecords:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        if self._queue is not None:
-            self._queue.close()
-            self._queue.join(_LAST)
+        for queue in self._queues.values():
+            queue.close()
+        for queue in self._queues.values():
+            queue.join(_LAST)
         self._journals.close()
         if self._documents is not None:
             self._documents.close()

@@ -158,7 +158,7 @@ class Device:
             case Tick():
                 yield from self._take_tick(item)
             case QueueLeft():
-                yield QueueRequest(0, "restore", left=item)
+                yield QueueRequest(0, "restore", left=item, lane=item.lane)
             case SequencesListed():
                 for lane in self._lanes.values():
                     yield lane.listed(item)

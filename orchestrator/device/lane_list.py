@@ -11,6 +11,7 @@ from orchestrator.types import (
     QueueChanged,
     RunEnded,
     RunEvent,
+    RunInterrupted,
     RunRestarting,
     RunStarted,
     StateChanged,
@@ -19,7 +20,7 @@ from orchestrator.types import (
 )
 
 _FIELDS = (fields.STATE, fields.STATUS, fields.RUN_NAME, fields.RUN_ID)
-_CHANGES = (RunStarted, RunEnded, RunRestarting, StateChanged, QueueChanged)
+_CHANGES = (RunStarted, RunEnded, RunInterrupted, RunRestarting, StateChanged, QueueChanged)
 """Events after which it may look different; those that come with each step are none of them."""
 
 

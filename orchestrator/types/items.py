@@ -42,6 +42,8 @@ class QueueLeft:
 
     waiting: tuple[QueuedRun, ...]
     autostart: bool = True
+    lane: str = ""
+    """Whose queue it was; empty = the main lane's."""
 
 
 PullItem: TypeAlias = Reading | LinkChange | Command | RunEvent | Tick | SequencesListed | QueueLeft

@@ -41,7 +41,7 @@ def recover(recovery: Recovery, file: Path | None, verbose: int, *, as_json: boo
 
 def _found(config: Config, recovery: Recovery) -> GoingOn:
     """What is wrong with it is told without starting anything."""
-    records = RunRecords(config.store, complain)
+    records = RunRecords(config.store, complain, foreground=True)
     recovery = replace(recovery, run_id=PastRuns(config.store).find(recovery.run_id).folder.name)
     request = RunRequest(0, recovery.run_id, recovery=recovery)
     return look_up(records, library_of(config), request, recovery, config.digest)
@@ -57,7 +57,7 @@ def show_points(run: str, file: Path | None, verbose: int, *, as_json: bool) -> 
     config = settings(file)
     going_on = _found(config, Recovery(run))
     run_id, position = going_on.wanted.run_id, going_on.position
-    visited = RunRecords(config.store, complain).visited(run_id)
+    visited = RunRecords(config.store, complain, foreground=True).visited(run_id)
     start = "" if position is None else point_text(position.place)
     rows = going_on.points(visited)
     if as_json:

@@ -2,8 +2,16 @@
 
 from orchestrator.data.journal.interrupted import Interrupted
 from orchestrator.data.journal.journals import Journals
-from orchestrator.data.journal.queue_journal import QueueJournal
+from orchestrator.data.journal.queue_journal import QueueJournal, lanes_with_queues
 from orchestrator.data.journal.reader import Summary, summary_of
 from orchestrator.data.journal.run_journal import RunJournal
 
-__all__ = ["Interrupted", "Journals", "QueueJournal", "RunJournal", "Summary", "summary_of"]
+__all__ = [
+    "Interrupted",
+    "Journals",
+    "QueueJournal",
+    "RunJournal",
+    "Summary",
+    "lanes_with_queues",
+    "summary_of",
+]

@@ -21,25 +21,37 @@ log = structlog.get_logger(__name__)
 
 _BUFFER = 1 << 20
 """Bytes of lines that may wait for the disk."""
+_OF_LANE = "queue-"
+"""The folder of another lane's queue begins so; beside it stands that of the main lane."""
 _FILES = 3
 """Files that it has at most; only the last line counts."""
 _KILLED = f"{RunStatus.INTERRUPTED.value}: its service was killed"
 
 
-class QueueJournal:
-    """Keeps the queue of one service, in a folder of its own for each service that changes it."""
+def lanes_with_queues(store: Path) -> list[str]:
+    """The lanes of which a store may have a queue; the main one, "", is the first."""
+    named = (path.name.removeprefix(_OF_LANE) for path in store.glob(f"{_OF_LANE}*"))
+    return ["", *sorted(named)]
 
-    def __init__(self, store: Path, lost: Callable[[str], None]) -> None:
+
+class QueueJournal:
+    """Keeps the queue of one lane, in a folder of its own for each service that changes it."""
+
+    def __init__(self, store: Path, lost: Callable[[str], None], lane: str = "") -> None:
         """Nothing is made before the first change.
 
         Args:
             store: Its directory.
             lost: Called in a thread, once, with why the queue can't be kept.
+            lane: Whose queue it is; empty = the main lane's.
         """
         self._store = store
-        self._folder = store / "queue"
+        self._lane = lane
+        self._folder = store / (f"{_OF_LANE}{lane}" if lane else "queue")
         self._lost = lost
-        self._kept = QueueChanged((), held=False, autostart=True)
+        self._kept = QueueChanged((), held=False, autostart=True, lane=lane)
+        self._awaited: set[int] = set()
+        """The numbers of runs that a service before has left; empty once they are back."""
         self._former: list[Path] = []
         """Of services before: needed until there is one of our own."""
         self._next = 1
@@ -63,11 +75,27 @@ class QueueJournal:
             self._former.append(folder)
             if last is not None:
                 self._kept = last
-                return _left(last)
+                left = self._left(last)
+                self._awaited = {run.number for run in left.waiting} if left else set()
+                return left
         return None
 
+    def _left(self, last: QueueChanged) -> QueueLeft | None:
+        waiting = last.waiting
+        if last.running is not None:
+            waiting = (replace(last.running, ended=_KILLED), *waiting)
+        return QueueLeft(waiting, last.autostart, self._lane) if waiting else None
+
     def keep(self, queue: QueueChanged) -> None:
-        """The queue is another one now; a service that is killed does not lose it."""
+        """The queue is another one now; a service that is killed does not lose it.
+
+        What is told before all is back that was left (a lane may start a run by itself at once) is
+        not the queue yet.
+        """
+        if self._awaited:
+            if self._awaited.isdisjoint(run.number for run in queue.waiting):
+                return
+            self._awaited.clear()  # they come back all at once
         if queue == self._kept:
             return
         self._kept = queue
@@ -109,10 +137,3 @@ def _last_state(folder: Path) -> QueueChanged | None:
         text = f"the queue of runs that was left can't be read: {folder}: {error}"
         raise InputError(text) from error
     return event if isinstance(event, QueueChanged) else None
-
-
-def _left(last: QueueChanged) -> QueueLeft | None:
-    waiting = last.waiting
-    if last.running is not None:
-        waiting = (replace(last.running, ended=_KILLED), *waiting)
-    return QueueLeft(waiting, last.autostart) if waiting else None

@@ -60,7 +60,9 @@ class RunQueue:
         Called before any other is submitted.
         """
         for item in left.waiting:
-            request = RunRequest(0, item.name, args=item.args, owner=item.owner, how="queue")
+            request = RunRequest(
+                *(0, item.name), args=item.args, owner=item.owner, how="queue", lane=left.lane
+            )
             self._items.append((item, replace(request, always_a_run=True, waits=True)))
             self._last_number = max(self._last_number, item.number)
         self.held, self.autostart = bool(left.waiting), left.autostart

@@ -132,6 +132,49 @@ def test_the_queue_comes_back_and_is_held(rig: Rig) -> None:
         assert reading(client, "QUEUE")["severity"] == 0
 
 
+LANES = """
+[lane.guard]
+[lane.night]
+"""
+
+
+def test_each_lane_tells_of_its_own_run_and_has_its_own_queue(
+    steady_fleet: Fleet, tmp_path: Path
+) -> None:
+    with rig_of(steady_fleet, tmp_path / "rig", more=LANES) as rig:
+        rig.until("CHAIN:rec:STATUS", "Connected")
+        waits, quick = rig.sequence(WAITING), rig.sequence(QUICK)
+        rig.put("CMD", f"@guard run {waits}")
+        rig.put("CMD", f"@guard submit {quick} to=7")
+        rig.put("CMD", f"@night submit {waits}")
+        rig.until("guard:BUSY", 1)
+        rig.until("night:BUSY", 1)
+        guard, night = rig.get("guard:RUN_ID"), rig.get("night:RUN_ID")
+        kill(rig)
+        with started_again(rig) as (_, client):
+            assert client.get(PREFIX + "STATUS") == "Undefined"
+            assert client.get(PREFIX + "RUN_ID") == ""
+            for lane, run_id, text in (
+                ("guard", guard, "1 run of the queue waits, held"),
+                ("night", night, "1 run of the queue waits, held"),
+            ):
+                status = reading(client, f"{lane}:STATUS")
+                assert (status["value"], status["severity"]) == ("Interrupted", 2)
+                assert client.get(f"{PREFIX}{lane}:RUN_ID") == run_id
+                assert text in client.get(f"{PREFIX}{lane}:message")
+                assert reading(client, f"{lane}:QUEUE")["severity"] == 1, "held"
+                assert client.get(f"{PREFIX}{lane}:BUSY") == 0
+            (waiting,) = json.loads(client.get(PREFIX + "guard:QUEUE"))
+            assert waiting["args"] == {"to": "7"}
+            (again,) = json.loads(client.get(PREFIX + "night:QUEUE"))
+            assert again["ended"].startswith("Interrupted")
+            lanes = {lane["name"]: lane for lane in json.loads(client.get(PREFIX + "LANES"))}
+            assert lanes["guard"]["status"] == "Interrupted"
+            client.ask("put", pv=PREFIX + "guard:CMD", value="queue start", kind="long")
+            client.until("SIM:REC:LongOut", 7)
+            client.until(PREFIX + "guard:QUEUE_LEN", 0)
+
+
 def test_the_queue_outlives_a_service_that_ends_in_good_order(rig: Rig) -> None:
     quick = rig.sequence(QUICK)
     rig.put("CMD", "queue hold")

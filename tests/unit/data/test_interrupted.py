@@ -114,11 +114,13 @@ def test_where_a_run_was_killed_is_told(tmp_path: Path, lines: list[bytes], text
 # To whom ----------------------------------------------------------------------------------------
 
 
-def begin(records: RunRecords, run_id: str, how: str = "START", status: str = "") -> None:
+def begin(
+    records: RunRecords, run_id: str, how: str = "START", status: str = "", lane: str = "main"
+) -> None:
     """A run that has ended so; with no status it is killed."""
     if not status:
         records_folder = records._journals._runs / run_id
-        journal_of(records_folder, [], {"how": how})
+        journal_of(records_folder, [], {"how": how, "lane": lane})
         return
     records.open(RunHeader(run_id, "scan", how=how))
     records.heard(RunEnded(run_id, RunStatus(status), "", 0))
@@ -126,7 +128,7 @@ def begin(records: RunRecords, run_id: str, how: str = "START", status: str = ""
 
 async def told(store: Path, *, foreground: bool) -> list[str]:
     records = RunRecords(store, no_trouble, foreground=foreground)
-    records.left_queue()
+    list(records.left_queues())
     return [run.run_id for run in records.interrupted()]
 
 
@@ -169,24 +171,40 @@ async def test_a_service_shows_the_last_one_and_names_the_others(tmp_path: Path)
     assert "interrupted before: scan 20200101T000000.000Z-aa" in shown.message
 
 
+async def test_each_lane_shows_its_own(tmp_path: Path) -> None:
+    """One of a lane that is not configured any more is shown as the main lane's."""
+    records = RunRecords(tmp_path, no_trouble)
+    ids = [f"20200101T00000{second}.000Z-aa" for second in range(4)]
+    for run_id, lane in zip(ids, ("main", "guard", "gone", "guard"), strict=True):
+        begin(records, run_id, lane=lane)
+    offered: list[object] = []
+    looking = LookBack(records, offered.append, foreground=False, lanes=("guard", "night"))
+    async with looking.running():
+        shown = {run.lane: run for run in offered if isinstance(run, RunInterrupted)}
+    assert {lane: run.run_id for lane, run in shown.items()} == {"": ids[2], "guard": ids[3]}
+    assert len(shown) == len(offered)
+    assert f"interrupted before: scan {ids[0]}" in shown[""].message
+    assert f"interrupted before: scan {ids[1]}" in shown["guard"].message
+
+
 # The queue --------------------------------------------------------------------------------------
 
 A, B = QueuedRun(3, "a", {"x": "1"}, "me@here"), QueuedRun(4, "b", {}, "me@here")
 
 
-def queue_of(store: Path, *changes: QueueChanged) -> QueueLeft | None:
+def queue_of(store: Path, *changes: QueueChanged, lane: str = "") -> QueueLeft | None:
     """What comes back where a service has had these changes, and was killed."""
-    journal = QueueJournal(store, no_trouble)
+    journal = QueueJournal(store, no_trouble, lane)
     journal.left()
     for change in changes:
         journal.keep(change)
     journal.close()
     journal.join(10)
-    return QueueJournal(store, no_trouble).left()
+    return QueueJournal(store, no_trouble, lane).left()
 
 
-def changed(*waiting: QueuedRun, running: QueuedRun | None = None) -> QueueChanged:
-    return QueueChanged(waiting, held=False, autostart=True, running=running)
+def changed(*waiting: QueuedRun, running: QueuedRun | None = None, lane: str = "") -> QueueChanged:
+    return QueueChanged(waiting, held=False, autostart=True, running=running, lane=lane)
 
 
 def test_the_queue_comes_back_as_it_was_left(tmp_path: Path) -> None:
@@ -195,7 +213,7 @@ def test_the_queue_comes_back_as_it_was_left(tmp_path: Path) -> None:
     assert queue_of(tmp_path, changed(A), changed(A, B)) == QueueLeft((A, B))
     assert queue_of(tmp_path) == QueueLeft((A, B)), "also if nothing has happened to it"
     assert queue_of(tmp_path, changed(B)) == QueueLeft((B,))
-    assert queue_of(tmp_path, changed()) is None
+    assert queue_of(tmp_path, changed(B), changed()) is None
 
 
 def test_a_run_that_was_under_way_waits_again_in_front(tmp_path: Path) -> None:
@@ -204,6 +222,37 @@ def test_a_run_that_was_under_way_waits_again_in_front(tmp_path: Path) -> None:
     first, second = left.waiting
     assert (first.number, first.args, second) == (3, {"x": "1"}, B)
     assert first.ended.startswith("Interrupted: ")
+
+
+def test_what_is_told_before_all_is_back_is_not_the_queue(tmp_path: Path) -> None:
+    """A lane starts its sequence by itself before its queue is restored, and is killed at once."""
+    queue_of(tmp_path, changed(A, B))
+    again = queue_of(tmp_path, changed())
+    assert again == QueueLeft((A, B))
+    assert queue_of(tmp_path, changed(), changed(A, B), changed(B)) == QueueLeft((B,))
+
+
+async def test_each_lane_has_its_queue_back(tmp_path: Path) -> None:
+    queue_of(tmp_path, changed(A))
+    queue_of(tmp_path, changed(B, lane="guard"), lane="guard")
+    queue_of(tmp_path, changed(B, lane="gone"), lane="gone")
+    begin(RunRecords(tmp_path, no_trouble), "20200101T000000.000Z-aa", lane="guard")
+    for _ in range(2):  # also if nothing has happened to them
+        offered: list[object] = []
+        records = RunRecords(tmp_path, no_trouble)
+        looking = LookBack(records, offered.append, foreground=False, lanes=("guard",))
+        async with looking.running():
+            records.heard(changed(lane="guard"))
+        await records.close()
+        queues = [item for item in offered if isinstance(item, QueueLeft)]
+        assert queues == [QueueLeft((A,)), QueueLeft((B,), lane="guard")]
+        texts = {item.lane: item.message for item in offered if isinstance(item, RunInterrupted)}
+        assert "1 run of the queue waits, held" in texts.pop("guard")
+        assert texts == {}
+        told = [item for item in offered if isinstance(item, Told)]
+        assert [item.lane for item in told] == ["", ""]
+        assert "the lane gone, which the configuration has no more: 1 run" in told[0].text
+        assert "1 run of the queue waits, held" in told[1].text
 
 
 def test_a_queue_that_is_long_and_changes_often_comes_back(tmp_path: Path) -> None:

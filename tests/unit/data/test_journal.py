@@ -118,7 +118,7 @@ asyncio.run(main())
 
 def look_back(records: RunRecords) -> list[Interrupted]:
     """As a service does that starts."""
-    records.left_queue()
+    list(records.left_queues())
     return records.interrupted()
 
 
