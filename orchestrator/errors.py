@@ -91,6 +91,12 @@ class CallError(OrchestratorError):
     kind = "call"
 
 
+class StoreFullError(OrchestratorError):
+    """Nothing more can be kept of a run: make room in its store, or let it be written to."""
+
+    kind = "store"
+
+
 class FailedError(OrchestratorError):
     """A step `fail`: the sequence itself has found that something is wrong."""
 

@@ -156,8 +156,16 @@ class Journal(Protocol):
     def full(self) -> bool:
         """Whether the disk is so far behind that no step should begin."""
 
+    @property
+    def lack(self) -> str:
+        """Why nothing can be kept at all, where it is not that the disk is slow; else empty."""
+
     async def room(self) -> None:
-        """Return when it is not full."""
+        """Return when it is not full.
+
+        Raises:
+            StoreFullError: Nothing can be kept, and the run is to fail.
+        """
 
     def entered(self, at: Place, label: str) -> int:
         """The calling task enters a step, or tries it again; gives the number of that."""
@@ -194,6 +202,7 @@ class NoJournal:
     """Implements `Journal` where nothing is kept."""
 
     full = False
+    lack = ""
 
     async def room(self) -> None:
         """See `Journal.room`."""
@@ -244,8 +253,16 @@ class Recorder(Protocol):
     def full(self) -> bool:
         """Whether the disk is so far behind that no row should be taken; one more is kept still."""
 
+    @property
+    def lack(self) -> str:
+        """As `Journal.lack`."""
+
     async def room(self) -> None:
-        """Return when it is not full; by then rows may have been lost instead, see `close`."""
+        """Return when it is not full; by then rows may have been lost instead, see `close`.
+
+        Raises:
+            StoreFullError: Nothing can be kept, and the run is to fail.
+        """
 
     def describe(self, channels: Mapping[str, Metadata]) -> None:
         """What channels are from now on; called before the first row that has one of them."""

@@ -131,6 +131,7 @@ class Service:
             self._file_made,
             _documents(config),
             foreground=foreground is not None,
+            on_full=config.on_full,
         )
         self._look_back = LookBack(
             self._records,

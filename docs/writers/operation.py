@@ -88,6 +88,8 @@ CONFIG_WORDS: Mapping[str, str] = {
     "store.formats": "Of the data files. The first is the one that `DATA:FILE` names.",
     "store.file_name": "Of the data files, without their end; `{name}` and others stand for what "
     "the run has.",
+    "store.on_full": "What a run does where nothing can be kept of it, as its disk is nearly full, "
+    "read-only or gone: it waits until there is room, or fails.",
     "store.after_crash": "What a service does when it starts with runs that were killed: "
     "`finalise` runs their finalisers.",
     "documents.jsonl": "Whether each run leaves `documents.jsonl` in its folder.",

@@ -274,6 +274,7 @@ class _Store(Strict):
         tuple[Literal["hdf5", "csv"], ...], Field(min_length=1), AfterValidator(_each_once)
     ] = ("hdf5", "csv")
     file_name: Annotated[StrictStr, AfterValidator(_file_name)] = "data"
+    on_full: Literal["pause", "fail"] = "pause"
     after_crash: Literal["nothing", "finalise"] = "nothing"
 
 

@@ -240,6 +240,8 @@ class Config:
     """Of the data files; the first is the one that is told of."""
     file_name: str = "data"
     """Template of their names."""
+    on_full: str = "pause"
+    """What a run does while nothing can be kept of it: `pause`, `fail`."""
     after_crash: str = "nothing"
     """What a service does by itself with runs that were killed: `nothing`, `finalise`."""
     documents: DocumentsConfig = DocumentsConfig()

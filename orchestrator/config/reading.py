@@ -186,6 +186,7 @@ def _config(parsed: File, file: FilePath) -> Config:
         store=beside(parsed.store.directory),
         formats=parsed.store.formats,
         file_name=parsed.store.file_name,
+        on_full=parsed.store.on_full,
         after_crash=parsed.store.after_crash,
         documents=DocumentsConfig(**parsed.documents.model_dump()),
         metadata=parsed.metadata,

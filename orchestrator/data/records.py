@@ -22,6 +22,7 @@ from orchestrator.data.journal import (
 from orchestrator.data.journal.index import INTERRUPTED
 from orchestrator.data.past import PastRuns, Wanted
 from orchestrator.data.past.finder import UNDER_WAY
+from orchestrator.data.store_room import StoreRoom
 from orchestrator.data.writer import AS_EVER, DataForm, FormerRows, RunStore, RunWriter
 from orchestrator.errors import InputError
 from orchestrator.ports import PointOf
@@ -58,6 +59,7 @@ class RunRecords:
         documents: DocumentOutputs | None = None,
         *,
         foreground: bool = False,
+        on_full: str = "pause",
     ) -> None:
         """Nothing is made before the first run.
 
@@ -69,6 +71,7 @@ class RunRecords:
             documents: As in `RunStore`; closed with this.
             foreground: For one run, beside others that use the directory, or for who only looks:
                 it has no queue.
+            on_full: What a run does while nothing can be kept: `pause` or `fail`.
         """
         self._directory = directory
         self._documents = documents
@@ -77,13 +80,15 @@ class RunRecords:
         self._lost = lost
         self._queues: dict[str, QueueJournal] = {}
         """Of each lane that has one."""
-        self._journals = Journals(directory, lost)
+        self._room = StoreRoom(directory, lost, fails=on_full == "fail")
+        self._journals = Journals(directory, lost, self._room)
         self._open: dict[str, RunJournal] = {}
 
     def open(self, header: RunHeader) -> RunRecord:
         """See `ports.Store.open`."""
+        self._room.begin()
         journal = self._open[header.run_id] = self._journals.begin(header)
-        return RunRecord(self._data.open(header), journal)
+        return RunRecord(self._data.open(header), journal, self._room)
 
     def former(self, run_id: str) -> FormerRun:
         """See `ports.Store.former`."""
@@ -96,11 +101,12 @@ class RunRecords:
     def go_on(self, header: RunHeader, before: FormerRun, abandoned: Abandoned) -> RunRecord:
         """See `ports.Store.go_on`."""
         journal = self._journals.go_on(header, before, abandoned)
+        self._room.begin()
         self._open[header.run_id] = journal
         rows = partial(self._journals.rows, header.run_id)
         former = FormerRows(before.header, abandoned.points, abandoned.superseded, rows)
         data = self._data.go_on(header, former)
-        return RunRecord(data, journal, abandoned.points)
+        return RunRecord(data, journal, self._room, abandoned.points)
 
     def visited(self, run_id: str) -> list[Visited]:
         """Where a run was, for people. Reads files."""
@@ -133,6 +139,7 @@ class RunRecords:
         if isinstance(event, RunEnded):
             del self._open[event.run_id]
             journal.close()
+            self._room.end()
 
     def _queue(self, lane: str) -> QueueJournal:
         if lane not in self._queues:
@@ -206,9 +213,12 @@ def _mend(folder: Path) -> None:
 class RunRecord:
     """Implements `ports.Recorder`."""
 
-    def __init__(self, data: RunWriter, journal: RunJournal, points: int = 0) -> None:
+    def __init__(
+        self, data: RunWriter, journal: RunJournal, room: StoreRoom, points: int = 0
+    ) -> None:
         """Made by `RunRecords`; `points`: rows that attempts before have taken."""
         self._data = data
+        self._room = room
         self._points = points
         self.journal = journal
 
@@ -222,9 +232,15 @@ class RunRecord:
         """See `ports.Recorder.full`."""
         return self._data.full
 
+    @property
+    def lack(self) -> str:
+        """See `ports.Recorder.lack`."""
+        return self._room.lack
+
     async def room(self) -> None:
         """See `ports.Recorder.room`."""
         await self._data.room()
+        await self._room.wait()
 
     def describe(self, channels: Mapping[str, Metadata]) -> None:
         """See `ports.Recorder.describe`."""

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 ASKED = ("put", "get", "look", "connect", "doubled", "call", "room", "close", "job")
 """Kinds of questions that are answered later."""
-LOOKED = ("owed", "full")
+LOOKED = ("owed", "full", "lack")
 """Kinds of questions that are answered at once."""
 
 

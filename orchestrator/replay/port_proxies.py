@@ -138,6 +138,11 @@ class RecorderProxy:
         """See `ports.Recorder.full`; None, where an older recording is replayed, is as good."""
         return self._interceptor.look("full", {}, lambda: self._outside.full)
 
+    @property
+    def lack(self) -> str:
+        """See `ports.Recorder.lack`; None, as there."""
+        return self._interceptor.look("lack", {}, lambda: self._outside.lack)
+
     async def room(self) -> None:
         """See `ports.Recorder.room`."""
         await self._interceptor.ask("room", {}, self._outside.room)

@@ -76,6 +76,7 @@ class NoRecorder:
 
     file = ""
     full = False
+    lack = ""
 
     def __init__(self) -> None:
         self.journal = NoJournal()

@@ -115,6 +115,7 @@ class _Nowhere(NothingKept):
 
     file = ""
     full = False
+    lack = ""
     journal = NoJournal()
 
     def open(self, header: RunHeader) -> _Nowhere:

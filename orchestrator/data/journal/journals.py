@@ -36,6 +36,7 @@ from orchestrator.data.journal.reader import (
 )
 from orchestrator.data.journal.run_journal import RunJournal
 from orchestrator.data.sinks import Row
+from orchestrator.data.store_room import StoreRoom
 from orchestrator.errors import InputError
 from orchestrator.ports import PointOf
 from orchestrator.types import Abandoned, FormerRun, RunHeader, SourceText, Visited
@@ -57,13 +58,17 @@ _SETTLES = 2.0
 class Journals:
     """Begins the journal of each run, and keeps the index."""
 
-    def __init__(self, directory: Path, lost: Callable[[str], None]) -> None:
+    def __init__(
+        self, directory: Path, lost: Callable[[str], None], room: StoreRoom | None = None
+    ) -> None:
         """Nothing is made before the first run.
 
         Args:
             directory: The store's.
             lost: Called in a thread, once a run, with why its journal can't be kept.
+            room: For which runs wait; None where there are none.
         """
+        self._room = room or StoreRoom(directory, lost)
         self._directory = directory
         self._runs = directory / "runs"
         self._lost = lost
@@ -75,7 +80,7 @@ class Journals:
     def begin(self, header: RunHeader) -> RunJournal:
         """The journal of a run that begins; at once, whatever the disk does."""
         file = self._file(self._runs / header.run_id)
-        return RunJournal(file, entries.run_begun(header, _process()))
+        return RunJournal(file, entries.run_begun(header, _process()), self._room)
 
     def _file(self, folder: Path, former: Former | None = None) -> JournalFile:
         buffer = self._free.pop() if self._free else new_buffer(_BUFFER, self._directory)
@@ -142,7 +147,7 @@ class Journals:
         file = self._file(folder, Former(last_file(folder), lock))
         number = before.attempts + 1
         first = entries.attempt_begun(header, _process(), number, abandoned)
-        return RunJournal(file, first, abandoned.points)
+        return RunJournal(file, first, self._room, abandoned.points)
 
     def look_back(self) -> list[Path]:
         """Keep what processes have left that were killed. Reads and writes: not for the loop.

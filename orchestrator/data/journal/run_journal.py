@@ -8,6 +8,7 @@ from contextvars import ContextVar
 
 from orchestrator.data.journal import entries
 from orchestrator.data.journal.file import JournalFile
+from orchestrator.data.store_room import StoreRoom
 from orchestrator.errors import NotConnectedError, OrchestratorError, StepTimeoutError
 from orchestrator.ports import Channels, always
 from orchestrator.types import (
@@ -36,15 +37,17 @@ _step: ContextVar[int] = ContextVar("journal_step", default=0)
 class RunJournal:
     """Implements `ports.Journal`."""
 
-    def __init__(self, file: JournalFile, first: bytes, points: int = 0) -> None:
+    def __init__(self, file: JournalFile, first: bytes, room: StoreRoom, points: int = 0) -> None:
         """Begin it, or go on with it.
 
         Args:
             file: Takes the lines.
             first: The line that tells what is known of the run, or of this attempt at it.
+            room: For what is kept.
             points: Rows that attempts before have taken.
         """
         self._file = file
+        self._room = room
         self._steps = itertools.count(1)
         self._points = points
         file.begin(first)
@@ -54,9 +57,15 @@ class RunJournal:
         """See `ports.Journal.full`."""
         return self._file.full
 
+    @property
+    def lack(self) -> str:
+        """See `ports.Journal.lack`."""
+        return self._room.lack
+
     async def room(self) -> None:
         """See `ports.Journal.room`."""
         await self._file.room()
+        await self._room.wait()
 
     @property
     def fault(self) -> str:

@@ -17,6 +17,10 @@ _UNTOLD = 1.0
 class Kept(Protocol):
     """What goes to the disk; a part of `ports.Recorder` and `ports.Journal`."""
 
+    @property
+    def lack(self) -> str:
+        """Why nothing can be kept at all; empty where the disk is slow."""
+
     async def room(self) -> None:
         """Return when the disk has taken enough."""
 
@@ -39,13 +43,16 @@ async def has_room(
 
     Raises:
         StopRun: STOP was asked for.
+        StoreFullError: There is no room in the store, and the run is to fail.
     """
     with control.step_scope(moving=False, given_up=True) as scope:
         try:
-            async with asyncio.timeout(_UNTOLD):
+            async with asyncio.timeout(0 if kept.lack else _UNTOLD):
                 await kept.room()
         except TimeoutError:
-            tell(waits, Severity.MINOR)
+            lack = kept.lack
+            text = f"{lack}; the run waits until there is room, and nothing is lost"
+            tell(text if lack else waits, Severity.MAJOR if lack else Severity.MINOR)
             await kept.room()
             tell(goes_on, Severity.NO_ALARM)
     await control.gate()

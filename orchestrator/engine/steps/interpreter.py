@@ -175,7 +175,7 @@ class Interpreter:
     async def _placed(self, node: Node, scope: Scope, place: Place, entry: Entry | None) -> None:
         step = 0  # of one that takes no time the journal tells only if it fails
         if node.takes_time:
-            if self._journal.full and not is_finalising():
+            if (self._journal.full or self._journal.lack) and not is_finalising():
                 await self._disk_has_room()
             step = self._journal.entered(place, node.label)
         try:

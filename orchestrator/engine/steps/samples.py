@@ -130,7 +130,7 @@ class Sampler:
             ReadError: Not all answered, and `missing_nan` is not set; names each that did not.
             StepTimeoutError: The same, where all that failed only came too late.
         """
-        if self._recorder.full and not await self._has_room():
+        if (self._recorder.full or self._recorder.lack) and not await self._has_room():
             return  # skipped: no row
         if fresh:
             replies = await self._read(names, timeout)

@@ -107,7 +107,13 @@ class MemoryRecorder:
     def full(self) -> bool:
         return not self.has_room.is_set()
 
+    lack: str = ""
+    refusal: Exception | None = None
+    """What `room` raises."""
+
     async def room(self) -> None:
+        if self.refusal is not None:
+            raise self.refusal
         await self.has_room.wait()
 
     def describe(self, channels: Mapping[str, Metadata]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.engine.python.decorators import function
 from orchestrator.engine.sequences.registry import Registry
+from orchestrator.errors import StoreFullError
 from orchestrator.types import Cause, Progressed, RunEnded, RunStarted, RunStatus, Told, Verb
 
 
@@ -447,3 +448,37 @@ def test_a_run_whose_rows_are_lost_is_no_success(play, limit):
     ended = play(scenario)
     assert ended.status is (RunStatus.FAILED if limit == 9 else RunStatus.TIMEOUT)
     assert "3 rows are lost" in ended.message
+
+
+FULL = "no room on the disk of the store: remove something"
+
+
+def test_where_nothing_can_be_kept_a_run_waits_and_tells_so_at_once(play):
+    async def scenario(it):
+        it.start(SAMPLES)
+        await asyncio.sleep(0.5)
+        (recorder,) = it.store.recorders
+        recorder.lack = FULL
+        recorder.has_room.clear()
+        await asyncio.sleep(0.6)
+        waits = f"{FULL}; the run waits until there is room, and nothing is lost"
+        assert it.values("message")[-1] == waits
+        recorder.lack = ""
+        recorder.has_room.set()
+        ended = await it.ended()
+        assert (ended.status, len(recorder.rows)) == (RunStatus.SUCCESS, 2)
+
+    play(scenario)
+
+
+def test_or_it_fails_where_that_is_wanted(play):
+    async def scenario(it):
+        it.start(SAMPLES)
+        await asyncio.sleep(0.5)
+        (recorder,) = it.store.recorders
+        recorder.lack, recorder.refusal = FULL, StoreFullError(FULL)
+        ended = await it.ended()
+        assert (ended.status, len(recorder.rows)) == (RunStatus.FAILED, 1)
+        assert FULL in ended.message
+
+    play(scenario)

@@ -1,0 +1,127 @@
+"""Whether there is room for what runs keep: looked after while there are runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from orchestrator.errors import StoreFullError
+
+_LOOK = 0.25
+"""s between two looks at the disk while a run is under way."""
+_AGAIN = 0.1
+"""s after which a run that waits asks again."""
+_SPARE = 256 * 2**20
+"""Bytes that are kept free for what is on its way already: rows and lines in memory, and as many
+images as a detector makes between two looks."""
+_OF_A_SMALL_DISK = 20
+"""The part of it that is kept free of a disk that is small: a twentieth."""
+
+log = structlog.get_logger(__name__)
+
+
+def lack_of_room(directory: Path) -> str:
+    """Why a store can't take what runs keep; empty if it can. Not for the event loop."""
+    store = _first_that_exists(directory)
+    try:
+        disk = os.statvfs(store)
+    except OSError as error:
+        return f"the store {directory} can't be reached: {error.strerror}"
+    if disk.f_flag & os.ST_RDONLY:
+        return f"the disk of the store {directory} is read-only: mount it to be written to"
+    if not os.access(store, os.W_OK | os.X_OK):
+        return f"the store {directory} can't be written to: give the service's user the right to"
+    free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+    spare = min(_SPARE, size // _OF_A_SMALL_DISK)
+    if free < spare:
+        had = f"{_megabytes(free)} are free, {_megabytes(spare)} are needed"
+        return f"no room on the disk of the store {directory}: {had}: remove something"
+    if disk.f_files and not disk.f_favail:
+        return f"no room for more files on the disk of the store {directory}: remove some"
+    return ""
+
+
+def _first_that_exists(directory: Path) -> Path:
+    """Itself, or the folder in which it will be made."""
+    folder = directory.absolute()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**20:.1f} MB"
+
+
+class StoreRoom:
+    """Looks after the room for what runs keep, in a thread of its own.
+
+    What waits for the disk is bounded (`RunWriter`, `JournalFile`), so that all that was told of is
+    kept in what is left when runs begin to wait.
+    """
+
+    def __init__(
+        self, directory: Path, told: Callable[[str], None], *, fails: bool = False
+    ) -> None:
+        """Nothing is looked at before the first run.
+
+        Args:
+            directory: Of the store.
+            told: Called in the thread with why runs can't go on, once.
+            fails: Whether a run is to fail then, rather than to wait.
+        """
+        self._directory = directory
+        self._told = told
+        self._fails = fails
+        self._runs = 0
+        self._thread: threading.Thread | None = None
+        self._idle = threading.Event()
+        self.lack = ""
+        """Why nothing can be kept now; empty = there is room."""
+
+    def begin(self) -> None:
+        """A run begins."""
+        self._runs += 1
+        if self._thread is None:
+            self._idle = threading.Event()
+            self._thread = threading.Thread(
+                target=self._watch, args=(self._idle,), name="room in the store", daemon=True
+            )
+            self._thread.start()
+
+    def end(self) -> None:
+        """It has ended."""
+        self._runs -= 1
+        if not self._runs:
+            self._idle.set()
+            self._thread = None
+
+    async def wait(self) -> None:
+        """Return when there is room.
+
+        Raises:
+            StoreFullError: There is none, and runs are to fail.
+        """
+        while self.lack:
+            if self._fails:
+                raise StoreFullError(self.lack)
+            await asyncio.sleep(_AGAIN)
+
+    def _watch(self, idle: threading.Event) -> None:
+        ended = False
+        while not ended:
+            lack = lack_of_room(self._directory)
+            if lack and not self.lack:
+                log.error("nothing can be kept of runs", why=lack)
+                with suppress(RuntimeError):  # the loop has ended
+                    self._told(lack)
+            elif self.lack and not lack:
+                log.info("there is room again in the store", store=str(self._directory))
+            self.lack = lack
+            ended = idle.wait(_LOOK)

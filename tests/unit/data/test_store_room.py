@@ -1,0 +1,78 @@
+"""Whether there is room for what runs keep, on real disks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.data.store_room import StoreRoom, lack_of_room
+from orchestrator.errors import StoreFullError
+from tests.small_disk import small_disk
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk") as disk:
+        yield disk
+
+
+def fill(disk: Path, free: int) -> Path:
+    """Leave so many bytes, about."""
+    file, stat = disk / "ballast", os.statvfs(disk)
+    file.write_bytes(b"\0" * (stat.f_bavail * stat.f_frsize - free))
+    return file
+
+
+async def until(met: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not met():  # noqa: ASYNC110 - a thread does it
+            await asyncio.sleep(0.01)
+
+
+def test_there_is_room_for_a_store_that_is_not_made_yet(tmp_path: Path) -> None:
+    assert lack_of_room(tmp_path / "a/b") == ""
+
+
+def test_a_disk_that_is_nearly_full_has_no_room(disk: Path) -> None:
+    assert lack_of_room(disk) == ""
+    ballast = fill(disk, 200_000)
+    lack = lack_of_room(disk / "runs")
+    assert lack.startswith(f"no room on the disk of the store {disk / 'runs'}: 0.2 MB are free, ")
+    assert lack.endswith("0.4 MB are needed: remove something")
+    ballast.unlink()
+    assert lack_of_room(disk) == ""
+
+
+def test_a_disk_that_is_read_only_is_told(disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    assert lack_of_room(disk).endswith("is read-only: mount it to be written to")
+
+
+async def test_it_is_looked_after_while_there_are_runs(disk: Path) -> None:
+    told: list[str] = []
+    room = StoreRoom(disk, told.append)
+    room.begin()
+    ballast = fill(disk, 100_000)
+    await until(lambda: room.lack)
+    assert told == [room.lack], "once"
+    waiting = asyncio.create_task(room.wait())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    ballast.unlink()
+    await asyncio.wait_for(waiting, 10)
+    room.end()
+
+
+async def test_runs_may_fail_instead(disk: Path) -> None:
+    room = StoreRoom(disk, lambda _text: None, fails=True)
+    fill(disk, 100_000)
+    room.begin()
+    await until(lambda: room.lack)
+    with pytest.raises(StoreFullError, match="no room on the disk of the store"):
+        await room.wait()
+    room.end()
