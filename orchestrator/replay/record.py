@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -37,6 +38,7 @@ from orchestrator.types import (
     RunLoading,
     StepStarted,
     Tick,
+    Told,
     Update,
     fields,
 )
@@ -52,6 +54,9 @@ EDGES = frozenset({fields.START, fields.BUSY, fields.STATE, fields.STATUS, field
 """Fields whose every value is written down, to be compared."""
 UNTOLD = (Controlled, Progressed, RowTaken, RunLoading, StepStarted)
 """Events that follow from the clock and from what else is written down."""
+
+_in_function: ContextVar[bool] = ContextVar("in_function", default=False)
+"""Whether a function of the user's is carried out."""
 
 
 class Recording:
@@ -142,7 +147,14 @@ class Recording:
             self.pull.offer(item)
 
     def event(self, item: RunEvent) -> None:
-        """The engine tells something: the device is to examine it."""
+        """The engine tells something: the device is to examine it.
+
+        What a function has told comes from outside: where its call is answered by the recording,
+        there is nobody to tell it.
+        """
+        if isinstance(item, Told) and _in_function.get():
+            self._cross({"items": [item]}, partial(self.pull.offer, item))
+            return
         if not isinstance(item, UNTOLD):
             self._out.append({"event": item})
         self.pull.offer(item)
@@ -215,6 +227,7 @@ class Recording:
         answer: asyncio.Future[T],
         work: Callable[[], Awaitable[T]],
     ) -> None:
+        _in_function.set(kind == "call")
         try:
             result = await work()
         except Exception as error:  # noqa: BLE001 - raised where it is awaited

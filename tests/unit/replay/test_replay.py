@@ -190,6 +190,24 @@ def test_what_a_function_returned_is_replayed_and_it_is_not_called(night: Night)
     assert calls == [2, 3]
 
 
+def test_what_a_function_tells_of_its_own_is_shown_again(night: Night) -> None:
+    @function
+    async def deaf() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise ValueError("never heard of it") from None
+
+    registry = Registry(functions={"deaf": deaf})
+    night.record(
+        "steps: [{call: {function: deaf, timeout: 2}, on_error: continue}, {delay: 1}]",
+        registry=registry,
+    )
+    assert "the clean-up of deaf failed" in night.file.read_text()
+    replay = night.replay(registry=registry)
+    assert replay.same, replay.differences
+
+
 def test_a_result_that_can_t_be_recorded_is_told_when_it_is_replayed(night: Night) -> None:
     @function
     def odd() -> object:
