@@ -29,6 +29,7 @@ from orchestrator.data import (
     DocumentOutputs,
     Interrupted,
     LookBack,
+    Retention,
     RunRecords,
     hold_store,
     look_at_store,
@@ -132,6 +133,13 @@ class Service:
             _documents(config),
             foreground=foreground is not None,
             on_full=config.on_full,
+        )
+        alone = foreground is None
+        self._retention = Retention(
+            config.store,
+            config.keep if alone else None,
+            config.keep_free if alone else None,
+            self._lost,
         )
         self._look_back = LookBack(
             self._records,
@@ -354,7 +362,11 @@ class Service:
     @asynccontextmanager
     async def _running(self, foreground: str | None) -> AsyncIterator[None]:
         try:
-            async with self._look_back.running(), self._server.running() as ioc:
+            async with (
+                self._look_back.running(),
+                self._retention.running(),
+                self._server.running() as ioc,
+            ):
                 self._port, self.where = ioc.port, ioc.where
                 async with self._serving_http(foreground), self._working():
                     with self._announced(foreground):

@@ -88,8 +88,12 @@ CONFIG_WORDS: Mapping[str, str] = {
     "store.formats": "Of the data files. The first is the one that `DATA:FILE` names.",
     "store.file_name": "Of the data files, without their end; `{name}` and others stand for what "
     "the run has.",
-    "store.on_full": "What a run does where nothing can be kept of it, as its disk is nearly full, "
-    "read-only or gone: it waits until there is room, or fails.",
+    "store.keep": "How long a run is kept after its end, in `hours`, `days` or `weeks`; without "
+    "it for ever. One that waits to be gone on with stays.",
+    "store.keep_free": "What is kept free on the disk, in `MB`, `GB` or `TB`, by removing the "
+    "oldest runs that have ended.",
+    "store.on_full": "What a run does where nothing can be kept of it, as its disk is nearly "
+    "full, read-only or gone: it waits until there is room, or fails.",
     "store.after_crash": "What a service does when it starts with runs that were killed: "
     "`finalise` runs their finalisers.",
     "documents.jsonl": "Whether each run leaves `documents.jsonl` in its folder.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import keyword
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -268,12 +269,55 @@ def _each_once(formats: tuple[str, ...]) -> tuple[str, ...]:
     return formats
 
 
+_SECONDS = {"hours": 3600, "days": 86_400, "weeks": 604_800}
+_BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def _quantity(text: str, units: Mapping[str, int], example: str) -> float:
+    """A number with one of these units behind it, in the smallest there is of its kind."""
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?) (\w{2,5})", text, re.ASCII)
+    if match is None or match[2] not in units or not float(match[1]):
+        wanted = ", ".join(units)
+        raise ValueError(f'{text!r}: expected a number and a unit ({wanted}), as in "{example}"')
+    return float(match[1]) * units[match[2]]
+
+
+def seconds_in(text: str) -> float:
+    """How many s are `90 days`.
+
+    >>> seconds_in("1.5 hours")
+    5400.0
+    """
+    return _quantity(text, _SECONDS, "90 days")
+
+
+def bytes_in(text: str) -> int:
+    """How many bytes are `10 GB`.
+
+    >>> bytes_in("10 GB")
+    10000000000
+    """
+    return int(_quantity(text, _BYTES, "10 GB"))
+
+
+def _duration(text: str) -> str:
+    seconds_in(text)
+    return text
+
+
+def _size(text: str) -> str:
+    bytes_in(text)
+    return text
+
+
 class _Store(Strict):
     directory: StrictStr = "runs"
     formats: Annotated[
         tuple[Literal["hdf5", "csv"], ...], Field(min_length=1), AfterValidator(_each_once)
     ] = ("hdf5", "csv")
     file_name: Annotated[StrictStr, AfterValidator(_file_name)] = "data"
+    keep: Annotated[StrictStr, AfterValidator(_duration)] | None = None
+    keep_free: Annotated[StrictStr, AfterValidator(_size)] | None = None
     on_full: Literal["pause", "fail"] = "pause"
     after_crash: Literal["nothing", "finalise"] = "nothing"
 

@@ -240,6 +240,10 @@ class Config:
     """Of the data files; the first is the one that is told of."""
     file_name: str = "data"
     """Template of their names."""
+    keep: float | None = None
+    """s for which a run is kept after its end; None = for ever."""
+    keep_free: int | None = None
+    """Bytes of the store's disk that are kept free by removing the oldest runs; None = none."""
     on_full: str = "pause"
     """What a run does while nothing can be kept of it: `pause`, `fail`."""
     after_crash: str = "nothing"

@@ -11,7 +11,7 @@ from pathlib import Path as FilePath
 from typing import Any, TypeAlias, cast
 
 from orchestrator.config.automatic_form import Schedule, Trigger
-from orchestrator.config.file_form import Chain, Channel, File
+from orchestrator.config.file_form import Chain, Channel, File, bytes_in, seconds_in
 from orchestrator.config.lines import lines_of, nearest_line, written_twice
 from orchestrator.config.model import (
     OWN,
@@ -186,6 +186,8 @@ def _config(parsed: File, file: FilePath) -> Config:
         store=beside(parsed.store.directory),
         formats=parsed.store.formats,
         file_name=parsed.store.file_name,
+        keep=seconds_in(parsed.store.keep) if parsed.store.keep else None,
+        keep_free=bytes_in(parsed.store.keep_free) if parsed.store.keep_free else None,
         on_full=parsed.store.on_full,
         after_crash=parsed.store.after_crash,
         documents=DocumentsConfig(**parsed.documents.model_dump()),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.data.lock import hold_store, look_at_store
     from orchestrator.data.look_back import LookBack, interrupted_in
     from orchestrator.data.records import RunRecords
+    from orchestrator.data.retention import Retention
     from orchestrator.data.writer import DataForm, RunStore
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "DocumentOutputs",
     "Interrupted",
     "LookBack",
+    "Retention",
     "RunRecords",
     "RunStore",
     "Summary",
@@ -38,6 +40,7 @@ __getattr__ = deferred(
         "DocumentOutputs": "documents",
         "Interrupted": "journal",
         "LookBack": "look_back",
+        "Retention": "retention",
         "RunRecords": "records",
         "RunStore": "writer",
         "Summary": "journal",

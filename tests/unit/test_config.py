@@ -479,3 +479,29 @@ def test_every_port_can_be_named(tmp_path: Path, port: int) -> None:
     file = tmp_path / "orch.toml"
     file.write_text(f'[chain.a]\nprefix = "A:"\naddress = "host:{port}"')
     assert load_config(file).chain["a"].address == f"host:{port}"
+
+
+def test_how_long_runs_are_kept_has_a_unit(tmp_path: Path) -> None:
+    config = load(tmp_path, '[store]\nkeep = "1.5 days"\nkeep_free = "10 GB"')
+    assert (config.keep, config.keep_free) == (129_600.0, 10**10)
+    config = load(tmp_path, "")
+    assert (config.keep, config.keep_free) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('keep = "90 dayz"', 'unit (hours, days, weeks), as in "90 days"'),
+        ('keep = "0 days"', "expected a number and a unit"),
+        ('keep = "-1 days"', "expected a number and a unit"),
+        ('keep_free = "10"', 'unit (MB, GB, TB), as in "10 GB"'),
+        ('keep_free = "10 days"', "MB, GB, TB"),
+        ("keep = 90", "store.keep"),
+    ],
+)
+def test_a_time_or_size_of_the_store_that_is_none_is_told(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    (finding,) = findings(tmp_path, f"[store]\n{text}")
+    assert told in finding
+    assert finding.startswith("store.keep")
