@@ -100,6 +100,9 @@ CONFIG_WORDS: Mapping[str, str] = {
     "documents.zmq": "`host:port` at which a proxy of bluesky takes documents.",
     "documents.call": "`module:function` that is given each: its name, and what it says.",
     "metadata": "Kept of every run, by name.",
+    "hung.high": "Seconds in which nothing has moved in a run from which on `HUNG_SEC` is in MINOR "
+    "alarm; without it never.",
+    "hung.hihi": "The same for MAJOR.",
     "http.port": "At which HTTP is served; 0 is a free one, which the log tells. Without a table "
     "`[http]` there is no HTTP.",
     "http.interfaces": "Addresses at which it is served.",

@@ -322,6 +322,17 @@ class _Store(Strict):
     after_crash: Literal["nothing", "finalise"] = "nothing"
 
 
+class _Hung(Strict):
+    high: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    hihi: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> _Hung:
+        if self.high is not None and self.hihi is not None and self.high >= self.hihi:
+            raise ValueError(f"high has to be below hihi, not {self.high:g} and {self.hihi:g}")
+        return self
+
+
 class _Http(Strict):
     port: Annotated[int, Field(strict=True, ge=0, le=65535)] = HttpConfig().port
     interfaces: Annotated[tuple[_Ip, ...], Field(min_length=1)] = HttpConfig().interfaces
@@ -365,4 +376,5 @@ class File(Strict):
     store: _Store = _Store()
     documents: _Documents = _Documents()
     metadata: dict[Identifier, AnyValue] = Field(default_factory=dict)
+    hung: _Hung = _Hung()
     http: _Http | None = None

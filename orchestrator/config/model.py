@@ -160,6 +160,16 @@ class ServerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HungLimits:
+    """From how many s on, in which nothing has moved, a run is in alarm."""
+
+    high: float | None = None
+    """MINOR; None = never."""
+    hihi: float | None = None
+    """MAJOR."""
+
+
+@dataclass(frozen=True, slots=True)
 class HttpConfig:
     """Where and to whom HTTP is served."""
 
@@ -253,6 +263,8 @@ class Config:
     """What is kept of every run, by name."""
     write_access: tuple[str, ...] = ()
     """user@host that may write, `*` = any text; empty = everyone, as Channel Access does."""
+    hung: HungLimits = HungLimits()
+    """Of HUNG_SEC."""
     http: HttpConfig | None = None
     """None = no HTTP."""
     file: Path | None = None

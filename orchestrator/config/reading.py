@@ -21,6 +21,7 @@ from orchestrator.config.model import (
     Config,
     DocumentsConfig,
     HttpConfig,
+    HungLimits,
     LaneConfig,
     OwnConfig,
     ScheduleConfig,
@@ -193,6 +194,7 @@ def _config(parsed: File, file: FilePath) -> Config:
         documents=DocumentsConfig(**parsed.documents.model_dump()),
         metadata=parsed.metadata,
         write_access=parsed.access.write,
+        hung=HungLimits(parsed.hung.high, parsed.hung.hihi),
         http=None if parsed.http is None else _http(parsed.http.model_dump(), file),
         file=file,
     )

@@ -10,7 +10,7 @@ from typing import TypeAlias, assert_never
 
 import numpy as np
 
-from orchestrator.config import Config
+from orchestrator.config import Config, HungLimits
 from orchestrator.types import (
     Accepted,
     Alarm,
@@ -78,10 +78,10 @@ SHOWN: Mapping[Field, Shown] = {
 }
 """What each PV of a lane shows of its run."""
 
-_FIGURES = (fields.STEP, fields.PROGRESS, fields.ELAPSED, fields.REMAINING, fields.HUNG_SEC)
+_FIGURES = (fields.STEP, fields.PROGRESS, fields.ELAPSED, fields.REMAINING)
 _AT_FIRST = (
-    *(fields.RUN_NAME, fields.OWNER, fields.MESSAGE, fields.NSTEPS),
-    *(*_FIGURES, fields.STEP_NAME, fields.LOOP_INDEX, fields.QUESTION, fields.ANSWER),
+    *(fields.RUN_NAME, fields.OWNER, fields.MESSAGE, fields.NSTEPS, *_FIGURES, fields.HUNG_SEC),
+    *(fields.STEP_NAME, fields.LOOP_INDEX, fields.QUESTION, fields.ANSWER),
     fields.DATA_FILE,
 )
 """Posted first when a run starts; between these and those after them, columns are cleared."""
@@ -130,6 +130,8 @@ class RunPublisher:
         self._columns: tuple[str, ...] = ()
         """Of which DATA:* something is shown."""
         self._paused = False
+        self._hung = config.hung
+        self._is_hung = False
 
     def sequences(self, names: Iterable[str]) -> Update:
         """The names that can be run."""
@@ -171,7 +173,7 @@ class RunPublisher:
             case Told() | Controlled():
                 yield shown(fields.MESSAGE, run)
             case Progressed():
-                yield from _of(run, _FIGURES)
+                yield from self._figures(run)
             case IndicesSet():
                 yield shown(fields.NESTED_INDICES, run)
             case QueueChanged():
@@ -231,7 +233,17 @@ class RunPublisher:
         yield from self._pause(run)
         if run.answered is None:  # a question may have stood there to the end
             yield shown(fields.QUESTION, run)
+        if self._is_hung:  # nothing is awaited any more
+            self._is_hung = False
+            yield shown(fields.HUNG_SEC, run)
         yield from _of(run, _ENDED)
+
+    def _figures(self, run: RunSnapshot) -> Iterator[Update]:
+        yield from _of(run, _FIGURES)
+        hung = shown(fields.HUNG_SEC, run)
+        severity, status = _hung_alarm(run.figures.hung, self._hung)
+        self._is_hung = severity is not Severity.NO_ALARM
+        yield replace(hung, severity=severity, status=status)
 
     def _pause(self, run: RunSnapshot) -> Iterator[PushItem]:
         if run.is_paused != self._paused:
@@ -250,6 +262,14 @@ class RunPublisher:
         for name in self._columns:
             yield Update(fields.DATA, run.columns[name], name)
         yield shown(fields.DATA_NPTS, run)
+
+
+def _hung_alarm(seconds: float, limits: HungLimits) -> tuple[Severity, int]:
+    if limits.hihi is not None and seconds >= limits.hihi:
+        return Severity.MAJOR, Alarm.HIHI
+    if limits.high is not None and seconds >= limits.high:
+        return Severity.MINOR, Alarm.HIGH
+    return Severity.NO_ALARM, Alarm.NO_ALARM
 
 
 def _of(run: RunSnapshot, posted: Iterable[Field]) -> Iterator[Update]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -235,6 +236,18 @@ class FixedPVs(Group):
         """Makes the text of SNAPSHOT; set by who serves."""
         self.requests = requests
         self.writers = Writers(write_access)
+
+    def limit(self, field: Field, high: float | None, hihi: float | None) -> None:
+        """Tell clients from where on a number is in alarm; None as records do, by NaN."""
+        if high is None and hihi is None:
+            return
+        unset = math.nan
+        getattr(self, str(field))._data.update(  # noqa: SLF001 - caproto has no other way, unposted
+            lower_warning_limit=unset,
+            upper_warning_limit=unset if high is None else high,
+            lower_alarm_limit=unset,
+            upper_alarm_limit=unset if hihi is None else hihi,
+        )
 
 
 class ServicePVs(FixedPVs):

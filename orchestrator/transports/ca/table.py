@@ -49,6 +49,7 @@ class PVTable:
         }
         self._keep_all = {name for name, channel in config.channels.items() if channel.keep_all}
         self.service = ServicePVs(config.prefix, requests, config.write_access)
+        self.service.limit(fields.HUNG_SEC, config.hung.high, config.hung.hihi)
         self.lanes: dict[str, FixedPVs] = {"": self.service}
         """The PVs of each lane that are there whatever is chained."""
         self.pvdb = LazyPVs()
@@ -57,6 +58,7 @@ class PVTable:
         for lane in config.lanes:
             prefix = f"{config.prefix}{lane}:"
             fixed = LanePVs(prefix, requests.of_lane(lane), config.write_access)
+            fixed.limit(fields.HUNG_SEC, config.hung.high, config.hung.hihi)
             self.lanes[lane] = fixed
             self.pvdb.update(fixed.pvdb)
             self.pvdb.family(prefix, self._data_of_lane)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any, cast
 
+import caproto as ca
 import pytest
 from structlog.testing import capture_logs
 
 from orchestrator.api import EVENTS, Api
-from orchestrator.config import ChainConfig, ChannelConfig, Config
+from orchestrator.config import ChainConfig, ChannelConfig, Config, HungLimits, LaneConfig
 from orchestrator.ioc import IocServer
 from orchestrator.transports.ca.requests import Requests
 from orchestrator.transports.ca.table import PVTable
@@ -72,3 +74,14 @@ def test_an_enum_shows_any_index_that_its_ioc_has(table: PVTable) -> None:
 
     assert asyncio.run(published()) == [0, 1, 3, 65535]
     assert table.pvdb["ORCH:MON:t:x"].alarm.severity == Severity.MINOR
+
+
+def test_the_limits_of_hung_sec_are_told_in_every_lane() -> None:
+    api = Api(Nobody())
+    config = Config(hung=HungLimits(high=300.0), lanes={"guard": LaneConfig("guard")})
+    table = PVTable(config, Requests(api, api.subscribe(EVENTS)))
+    for name in ("ORCH:HUNG_SEC", "ORCH:guard:HUNG_SEC"):
+        metadata, _ = asyncio.run(table.pvdb[name].read(ca.ChannelType.CTRL_DOUBLE))
+        assert metadata.upper_warning_limit == 300.0
+        assert math.isnan(metadata.upper_alarm_limit)
+        assert math.isnan(metadata.lower_warning_limit)
