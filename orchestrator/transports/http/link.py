@@ -187,7 +187,9 @@ class HttpLink:
 
     async def _put(self, frame: Frame) -> Frame:
         name, value = frame["name"], frame["value"]
-        if name.startswith(_OWN):  # they are put as by Channel Access: some are for sequences only
+        # Own PVs are put as by Channel Access: some are for sequences only. Without any of them an
+        # IOC may be called own.
+        if name.startswith(_OWN) and name not in self._behind.channels:
             await self._api.put(name, value, Caller(frame["owner"]))
         else:
             await self._behind.put(name, value, frame["timeout"])

@@ -88,5 +88,5 @@ async def remove(number: int, link: Link, caller: Caller) -> Response:
 
 @router.post("/queue/{number}/move", status_code=204)
 async def move(number: int, to: NewPosition, link: Link, caller: Caller) -> Response:
-    """NewPosition a waiting run."""
+    """Move a waiting run to another place in the queue."""
     return await _command(f"move {number} {to.position}", link, caller)
