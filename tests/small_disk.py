@@ -1,4 +1,4 @@
-"""A disk of a few MB of its own, where the machine lets us have one."""
+"""A disk of some MB of its own, where the machine lets us have one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 
 @contextmanager
-def small_disk(folder: Path, megabytes: int = 8) -> Iterator[Path]:
+def small_disk(folder: Path, megabytes: int = 64) -> Iterator[Path]:
     """A file system in memory, mounted on `folder`; the test is left out where none may be."""
     folder.mkdir(parents=True)
     options = ["-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]

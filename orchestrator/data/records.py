@@ -86,7 +86,6 @@ class RunRecords:
 
     def open(self, header: RunHeader) -> RunRecord:
         """See `ports.Store.open`."""
-        self._room.begin()
         journal = self._open[header.run_id] = self._journals.begin(header)
         return RunRecord(self._data.open(header), journal, self._room)
 
@@ -101,7 +100,6 @@ class RunRecords:
     def go_on(self, header: RunHeader, before: FormerRun, abandoned: Abandoned) -> RunRecord:
         """See `ports.Store.go_on`."""
         journal = self._journals.go_on(header, before, abandoned)
-        self._room.begin()
         self._open[header.run_id] = journal
         rows = partial(self._journals.rows, header.run_id)
         former = FormerRows(before.header, abandoned.points, abandoned.superseded, rows)
@@ -139,7 +137,6 @@ class RunRecords:
         if isinstance(event, RunEnded):
             del self._open[event.run_id]
             journal.close()
-            self._room.end()
 
     def _queue(self, lane: str) -> QueueJournal:
         if lane not in self._queues:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +13,7 @@ import structlog
 
 from orchestrator.errors import StoreFullError
 
-_LOOK = 0.25
+LOOK = 0.25
 """s between two looks at the disk while a run is under way."""
 _AGAIN = 0.1
 """s after which a run that waits asks again."""
@@ -22,6 +22,8 @@ _SPARE = 256 * 2**20
 images as a detector makes between two looks."""
 _OF_A_SMALL_DISK = 20
 """The part of it that is kept free of a disk that is small: a twentieth."""
+_LEAST = 32 * 2**20
+"""Bytes that are kept free in any case: `data.h5` asks for 12 MB before it is made."""
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +40,7 @@ def lack_of_room(directory: Path) -> str:
     if not os.access(store, os.W_OK | os.X_OK):
         return f"the store {directory} can't be written to: give the service's user the right to"
     free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
-    spare = min(_SPARE, size // _OF_A_SMALL_DISK)
+    spare = min(_SPARE, max(size // _OF_A_SMALL_DISK, _LEAST))
     if free < spare:
         had = f"{_megabytes(free)} are free, {_megabytes(spare)} are needed"
         return f"no room on the disk of the store {directory}: {had}: remove something"
@@ -60,7 +62,10 @@ def _megabytes(size: int) -> str:
 
 
 class StoreRoom:
-    """Looks after the room for what runs keep, in a thread of its own.
+    """Looks after the room for what runs keep, in the threads of their journals.
+
+    Not in one of its own: with each more that is at work, what threads allocate is scattered over
+    more of the C library's arenas, and the service grows by megabytes.
 
     What waits for the disk is bounded (`RunWriter`, `JournalFile`), so that all that was told of is
     kept in what is left when runs begin to wait.
@@ -73,34 +78,30 @@ class StoreRoom:
 
         Args:
             directory: Of the store.
-            told: Called in the thread with why runs can't go on, once.
+            told: Called in a thread with why runs can't go on, once.
             fails: Whether a run is to fail then, rather than to wait.
         """
         self._directory = directory
         self._told = told
         self._fails = fails
-        self._runs = 0
-        self._thread: threading.Thread | None = None
-        self._idle = threading.Event()
+        self._looked = -LOOK
         self.lack = ""
         """Why nothing can be kept now; empty = there is room."""
 
-    def begin(self) -> None:
-        """A run begins."""
-        self._runs += 1
-        if self._thread is None:
-            self._idle = threading.Event()
-            self._thread = threading.Thread(
-                target=self._watch, args=(self._idle,), name="room in the store", daemon=True
-            )
-            self._thread.start()
-
-    def end(self) -> None:
-        """It has ended."""
-        self._runs -= 1
-        if not self._runs:
-            self._idle.set()
-            self._thread = None
+    def look(self) -> None:
+        """Look at the disk, if it is time to. Not for the event loop."""
+        now = time.monotonic()
+        if now - self._looked < LOOK:
+            return
+        self._looked = now
+        lack = lack_of_room(self._directory)
+        if lack and not self.lack:
+            log.error("nothing can be kept of runs", why=lack)
+            with suppress(RuntimeError):  # the loop has ended
+                self._told(lack)
+        elif self.lack and not lack:
+            log.info("there is room again in the store", store=str(self._directory))
+        self.lack = lack
 
     async def wait(self) -> None:
         """Return when there is room.
@@ -112,16 +113,3 @@ class StoreRoom:
             if self._fails:
                 raise StoreFullError(self.lack)
             await asyncio.sleep(_AGAIN)
-
-    def _watch(self, idle: threading.Event) -> None:
-        ended = False
-        while not ended:
-            lack = lack_of_room(self._directory)
-            if lack and not self.lack:
-                log.error("nothing can be kept of runs", why=lack)
-                with suppress(RuntimeError):  # the loop has ended
-                    self._told(lack)
-            elif self.lack and not lack:
-                log.info("there is room again in the store", store=str(self._directory))
-            self.lack = lack
-            ended = idle.wait(_LOOK)

@@ -17,6 +17,7 @@ import structlog
 
 from orchestrator.data.journal.buffer import LineBuffer
 from orchestrator.data.journal.entries import LONGEST, left_out, parts
+from orchestrator.data.store_room import LOOK
 from orchestrator.present import NO_LOCKS
 
 log = structlog.get_logger(__name__)
@@ -68,6 +69,7 @@ class JournalFile:
         done: Callable[[LineBuffer], None],
         former: Former | None = None,
         files: int | None = None,
+        look: Callable[[], None] | None = None,
     ) -> None:
         """Begin the journal of a run, or go on with that of a `former` one.
 
@@ -79,6 +81,7 @@ class JournalFile:
             done: Called in the thread at its end.
             former: What there is of it in the folder.
             files: How many it has at most; None: as many as a run may have.
+            look: Called in the thread, at least each `LOOK` s.
         """
         self.folder = folder
         self._buffer = buffer
@@ -86,6 +89,7 @@ class JournalFile:
         self._kept = kept
         self._done = done
         self._most = files or _FILES
+        self._look = look
         self._late: deque[bytes] = deque()  # what there was no room for; the loop's own
         self._late_bytes = 0
         self._left_out = 0  # lines that are kept nowhere, and of which no line tells yet
@@ -206,6 +210,8 @@ class JournalFile:
             self._woken.wait(self._patience)
             self._woken.clear()
             self._asleep = True  # before one looks
+            if self._look is not None:
+                self._look()
             ends = self._ends
             self._try_to_keep(last=ends is not None)
             if self.error and ends is not None and time.monotonic() > ends:
@@ -225,9 +231,11 @@ class JournalFile:
         """S until something has to be done though nothing comes."""
         if self.error:
             return 0.0
+        patience = None if self._look is None else LOOK
         if self._dirty_since is None:
-            return None
-        return max(self._dirty_since + _SYNC - time.monotonic(), 0.0)
+            return patience
+        due = max(self._dirty_since + _SYNC - time.monotonic(), 0.0)
+        return due if patience is None else min(due, patience)
 
     def _try_to_keep(self, *, last: bool) -> None:
         try:

@@ -15,11 +15,13 @@ from tests.small_disk import small_disk
 
 SCAN = """
 steps:
-- loop: {count: 30}
-  do:
-  - set: {pv: rec.ao, value: 1}
-  - sample: [rec.ao]
-  - delay: 0.1
+- loop: {count: 3}
+  do: [{sample: [rec.ao]}]
+- wait: {until: rec.number == 1, timeout: none}
+- loop: {count: 3}
+  do: [{sample: [rec.ao]}, {delay: 0.01}]
+finally:
+- set: {pv: rec.number, value: 0}
 """
 
 
@@ -29,23 +31,24 @@ def test_all_that_was_told_is_kept(steady_fleet: Fleet, tmp_path: Path, on_full:
         more = f'[store]\non_full = "{on_full}"\n'
         with rig_of(steady_fleet, tmp_path / "rig", more=more) as rig:
             rig.until("CHAIN:rec:STATUS", "Connected")
+            rig.client.put("SIM:REC:LongOut", 0)
             rig.start(rig.sequence(SCAN))
-            until(lambda: rig.get("DATA:NPTS") >= 3)
+            rig.until("DATA:NPTS", 3)
             stat = os.statvfs(disk)
             ballast = disk / "ballast"
-            ballast.write_bytes(b"\0" * (stat.f_bavail * stat.f_frsize - 300_000))
+            ballast.write_bytes(b"\0" * (stat.f_bavail * stat.f_frsize - 24_000_000))
             until(lambda: "no room on the disk of the store" in rig.get("message"))
-            message = rig.reading("message")
-            assert message["severity"] == 2
-            points = rig.get("DATA:NPTS")
+            assert rig.reading("message")["severity"] == 2
+            rig.client.put("SIM:REC:LongOut", 1)
+            points = 3
             if on_full == "pause":
-                assert "the run waits until there is room" in message["value"]
-                assert rig.get("BUSY") == 1
+                until(lambda: "the run waits until there is room" in rig.get("message"))
+                assert (rig.get("BUSY"), rig.get("DATA:NPTS")) == (1, 3)
                 ballast.unlink()
-                rig.until("BUSY", 0)
-                points = 30
+                points = 6
             status = {"pause": "Success", "fail": "Failed"}[on_full]
             rig.until("STATUS", status)
+            rig.until("BUSY", 0)
             assert rig.get("DATA:NPTS") == points
             file = Path(rig.get("DATA:FILE"))
         with h5py.File(file) as data:

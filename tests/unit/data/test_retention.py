@@ -79,13 +79,13 @@ async def test_the_oldest_go_until_there_is_room(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
         await kept(disk, A, B, C, D)
         for run_id in (A, B, C):
-            (disk / "runs" / run_id / "data.h5").write_bytes(b"\0" * 2_000_000)
-        retention = Retention(disk, None, 5_000_000, told.append)
+            (disk / "runs" / run_id / "data.h5").write_bytes(b"\0" * 16_000_000)
+        retention = Retention(disk, None, 40_000_000, told.append)
         assert retention.tidy() == [A, B]
         assert there(disk) == {C, D}
         assert retention.tidy() == []
         assert not told
-        (disk / "ballast").write_bytes(b"\0" * 5_000_000)
+        (disk / "ballast").write_bytes(b"\0" * 40_000_000)
         assert retention.tidy() == [C, D]
         assert len(told) == 1, "nothing is left"
         retention.tidy()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from orchestrator.data import store_room
 from orchestrator.data.store_room import StoreRoom, lack_of_room
 from orchestrator.errors import StoreFullError
 from tests.small_disk import small_disk
@@ -28,22 +29,16 @@ def fill(disk: Path, free: int) -> Path:
     return file
 
 
-async def until(met: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not met():  # noqa: ASYNC110 - a thread does it
-            await asyncio.sleep(0.01)
-
-
 def test_there_is_room_for_a_store_that_is_not_made_yet(tmp_path: Path) -> None:
     assert lack_of_room(tmp_path / "a/b") == ""
 
 
 def test_a_disk_that_is_nearly_full_has_no_room(disk: Path) -> None:
     assert lack_of_room(disk) == ""
-    ballast = fill(disk, 200_000)
+    ballast = fill(disk, 20_000_000)
     lack = lack_of_room(disk / "runs")
-    assert lack.startswith(f"no room on the disk of the store {disk / 'runs'}: 0.2 MB are free, ")
-    assert lack.endswith("0.4 MB are needed: remove something")
+    assert lack.startswith(f"no room on the disk of the store {disk / 'runs'}: 19.1 MB are free, ")
+    assert lack.endswith("32.0 MB are needed: remove something")
     ballast.unlink()
     assert lack_of_room(disk) == ""
 
@@ -53,26 +48,29 @@ def test_a_disk_that_is_read_only_is_told(disk: Path) -> None:
     assert lack_of_room(disk).endswith("is read-only: mount it to be written to")
 
 
-async def test_it_is_looked_after_while_there_are_runs(disk: Path) -> None:
+async def test_who_waits_goes_on_when_there_is_room(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_room, "LOOK", 0.0)
     told: list[str] = []
     room = StoreRoom(disk, told.append)
-    room.begin()
-    ballast = fill(disk, 100_000)
-    await until(lambda: room.lack)
-    assert told == [room.lack], "once"
+    room.look()
+    assert room.lack == ""
+    ballast = fill(disk, 10_000_000)
+    for _ in range(2):
+        room.look()
+        assert told == [room.lack], "once"
     waiting = asyncio.create_task(room.wait())
     await asyncio.sleep(0)
     assert not waiting.done()
     ballast.unlink()
+    room.look()
     await asyncio.wait_for(waiting, 10)
-    room.end()
 
 
 async def test_runs_may_fail_instead(disk: Path) -> None:
     room = StoreRoom(disk, lambda _text: None, fails=True)
-    fill(disk, 100_000)
-    room.begin()
-    await until(lambda: room.lack)
+    fill(disk, 10_000_000)
+    room.look()
     with pytest.raises(StoreFullError, match="no room on the disk of the store"):
         await room.wait()
-    room.end()
