@@ -93,7 +93,7 @@ CONFIG_WORDS: Mapping[str, str] = {
     "store.keep_free": "What is kept free on the disk, in `MB`, `GB` or `TB`, by removing the "
     "oldest runs that have ended.",
     "store.on_full": "What a run does where nothing can be kept of it, as its disk is nearly "
-    "full, read-only or gone: it waits until there is room, or fails.",
+    "full, read-only or out of reach: it waits until there is room, or fails.",
     "store.after_crash": "What a service does when it starts with runs that were killed: "
     "`finalise` runs their finalisers.",
     "documents.jsonl": "Whether each run leaves `documents.jsonl` in its folder.",
