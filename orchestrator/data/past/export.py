@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from orchestrator.data.past.finder import PastRun
 from orchestrator.data.past.table import RunTable, table_of
+from orchestrator.data.past.whole_arrays import complete
 from orchestrator.errors import InputError
 
 
@@ -26,6 +27,8 @@ def export(run: PastRun, form: str, file: Path) -> int:
         InputError: It can't be written, or what the form needs is not installed.
     """
     table = table_of(run.folder)
+    if form in _MADE_OF_THE_JOURNAL:
+        complete(table, data_file_of(run, ".h5"))
     try:
         with file.open("x", encoding="utf-8", newline=""):  # nothing is overwritten
             pass
@@ -173,5 +176,6 @@ FORMS: Mapping[str, Callable[[PastRun, RunTable, Path], None]] = {
     "nexus": _as_nexus,
 }
 """By the word of `--format`."""
+_MADE_OF_THE_JOURNAL = ("json", "parquet")
 SUFFIXES = {"nexus": "h5"}
 """Of files; that of another form is its word."""

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from orchestrator.data import RunRecords
 from orchestrator.data.journal.reader import entries_of
-from orchestrator.data.past import PastRun, PastRuns, account_of
+from orchestrator.data.past import PastRun, PastRuns, account_of, whole_arrays
 from orchestrator.data.past.comparison import Known, compare
 from orchestrator.data.past.export import FORMS, export
 from orchestrator.data.past.picture import Curves, Image, pictures
@@ -158,6 +158,46 @@ async def test_an_export_has_every_row_and_overwrites_nothing(tmp_path: Path, fo
     with pytest.raises(InputError, match="is there already"):
         export(run, form, file)
     assert file.read_bytes() == text
+
+
+WAVE = "det.wave"
+
+
+async def waves(store: Path) -> PastRun:
+    """Rows with arrays that are longer than what a journal has of them, of changing lengths."""
+    records = RunRecords(store, pytest.fail)
+    known = {WAVE: Metadata(NativeType.DOUBLE, count=1000), X: None}
+    record = records.open(RunHeader("1", "waves", channels=known))
+    for row, size in enumerate((100, 1000, 3)):
+        readings: dict[str, Reading | None] = {WAVE: Reading(WAVE, np.arange(size) + 0.5, 1.5)}
+        record.row(Place(("steps", 0), (row,)), readings)
+    record.row(Place(("steps", 1)), {X: Reading(X, 1.0, 1.5)})
+    await record.close(RunStatus.SUCCESS)
+    records.heard(RunEnded("1", RunStatus.SUCCESS, "", 0, data_file=record.file))
+    await records.close()
+    return PastRuns(store).find("1")
+
+
+@pytest.mark.parametrize("form", ["json", "parquet"])
+async def test_an_export_has_long_arrays_in_whole(tmp_path: Path, form: str) -> None:
+    run, file = await waves(tmp_path), tmp_path / f"out.{form}"
+    assert await asyncio.to_thread(export, run, form, file) == 4
+    if form == "json":
+        rows = json.loads(file.read_text())["rows"]
+        found = [row["channels"].get(WAVE, {}).get("value") for row in rows]
+    else:
+        found = parquet.read_table(file)[WAVE].to_pylist()
+    assert found == [*((np.arange(n) + 0.5).tolist() for n in (100, 1000, 3)), None]
+
+
+async def test_an_export_of_more_than_fits_into_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await waves(tmp_path)
+    monkeypatch.setattr(whole_arrays, "_MOST", 1099)
+    with pytest.raises(InputError, match=r"det\.wave: 1100 elements are too many.*nexus"):
+        export(run, "json", tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
 
 
 async def test_csv_is_made_of_the_journal_where_its_own_file_is_gone(tmp_path: Path) -> None:
