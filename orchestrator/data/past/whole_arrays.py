@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from orchestrator.data.past.table import RunTable
 from orchestrator.errors import InputError
@@ -33,13 +31,12 @@ def complete(table: RunTable, file: Path | None) -> None:
             f"{', '.join(long)}: {elements} elements are too many for this form, which takes at "
             f"most {_MOST}; nexus has them all"
         )
-    import h5py
+    lines = {(name, table.points[line]): line for name, short in long.items() for line in short}
+    from orchestrator.data.hdf5.kept_arrays import kept_arrays  # not for who has no long array
 
     try:
-        with h5py.File(file, "r", swmr=True) as data:
-            for name, short in long.items():
-                for line, value in _values(data["entry"], name, table, short):
-                    table.columns[name].values[line] = value
+        for (name, point), array in kept_arrays(file, lines):
+            table.columns[name].values[lines[name, point]] = array
     except (OSError, KeyError) as error:
         raise InputError(f"{file} can't be read: {error}") from error
 
@@ -52,20 +49,3 @@ def _shortened(table: RunTable, name: str) -> dict[int, int]:
         for line, value in values
         if isinstance(value, dict) and "shape" in value
     }
-
-
-def _values(
-    entry: Any, name: str, table: RunTable, lines: dict[int, int]
-) -> Iterator[tuple[int, list[Any]]]:
-    """The arrays of a channel, with the line of the table that each belongs to."""
-    where = {int(point): row for row, point in enumerate(entry["rows/point"][:])}
-    groups = [g for g in entry["channels"].values() if g.attrs["channel"] == name]
-    for line in lines:
-        row = where.get(table.points[line])
-        if row is None:
-            continue
-        for group in groups:  # one for each type that it had
-            if row < len(group["severity"]) and group["severity"][row] >= 0:
-                value = group["value"][row]
-                size = int(group["length"][row]) if "length" in group else len(value)
-                yield line, value[:size].tolist()
