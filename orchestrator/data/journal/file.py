@@ -81,7 +81,7 @@ class JournalFile:
             done: Called in the thread at its end.
             former: What there is of it in the folder.
             files: How many it has at most; None: as many as a run may have.
-            look: Called in the thread, at least each `LOOK` s.
+            look: Called in the thread, from the first line on at least each `LOOK` s.
         """
         self.folder = folder
         self._buffer = buffer
@@ -231,7 +231,8 @@ class JournalFile:
         """S until something has to be done though nothing comes."""
         if self.error:
             return 0.0
-        patience = None if self._look is None else LOOK
+        # Before its first line it waits for that: a reader is to find it there.
+        patience = LOOK if self._look is not None and self._written else None
         if self._dirty_since is None:
             return patience
         due = max(self._dirty_since + _SYNC - time.monotonic(), 0.0)

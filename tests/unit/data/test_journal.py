@@ -219,6 +219,24 @@ def test_lines_go_round_the_buffer_and_come_out_as_they_went_in(tmp_path: Path) 
     buffer.close()
 
 
+async def test_a_journal_is_not_there_before_its_first_line(tmp_path: Path) -> None:
+    """Its thread lives before that; to make the line of a long document takes a while."""
+    found: list[Path] = []
+    looked = threading.Event()
+    buffer = new_buffer(1 << 16, tmp_path)
+    file = files.JournalFile(
+        tmp_path / "1", buffer, no_trouble, found.append, lambda _buffer: None, look=looked.set
+    )
+    file.thread.join(3 * files.LOOK)
+    assert not found
+    assert not (tmp_path / "1").exists()
+    file.begin(b'{"event":"run"}\n')
+    assert await asyncio.to_thread(looked.wait, 10)
+    file.close()
+    await asyncio.to_thread(file.thread.join, 10)
+    assert found[0] == tmp_path / "1"
+
+
 async def test_a_line_longer_than_the_buffer_is_kept_whole(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
