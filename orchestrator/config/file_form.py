@@ -322,9 +322,12 @@ class _Store(Strict):
     after_crash: Literal["nothing", "finalise"] = "nothing"
 
 
+_HungLimit: TypeAlias = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+
+
 class _Hung(Strict):
-    high: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    hihi: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    high: _HungLimit | None = None
+    hihi: _HungLimit | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> _Hung:

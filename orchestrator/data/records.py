@@ -86,6 +86,7 @@ class RunRecords:
 
     def open(self, header: RunHeader) -> RunRecord:
         """See `ports.Store.open`."""
+        self._before()
         journal = self._open[header.run_id] = self._journals.begin(header)
         return RunRecord(self._data.open(header), journal, self._room)
 
@@ -99,12 +100,17 @@ class RunRecords:
 
     def go_on(self, header: RunHeader, before: FormerRun, abandoned: Abandoned) -> RunRecord:
         """See `ports.Store.go_on`."""
+        self._before()
         journal = self._journals.go_on(header, before, abandoned)
         self._open[header.run_id] = journal
         rows = partial(self._journals.rows, header.run_id)
         former = FormerRows(before.header, abandoned.points, abandoned.superseded, rows)
         data = self._data.go_on(header, former)
         return RunRecord(data, journal, self._room, abandoned.points)
+
+    def _before(self) -> None:
+        if not self._open:
+            self._room.forget()
 
     def visited(self, run_id: str) -> list[Visited]:
         """Where a run was, for people. Reads files."""

@@ -17,12 +17,11 @@ from orchestrator.data.journal.index import RunIndex
 
 _EVERY = 60.0
 """s between two looks."""
-_ENDED = """WHERE status IS NOT NULL AND status <> 'Interrupted' AND ended IS NOT NULL
-    ORDER BY folder"""
-_ENDS = 7
-"""Which column of the index tells when a run has ended: Unix s."""
+_TO_GO = """WHERE status IS NOT NULL AND status <> 'Interrupted' AND ended < ?
+    ORDER BY folder LIMIT ?"""
+"""Those that have ended before a moment, the oldest first."""
 _AT_A_TIME = 1000
-"""Runs that are removed before others have their turn at the disk."""
+"""Runs that are looked at for one reason; the next ones a minute later."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +67,8 @@ class Retention:
         while True:
             try:
                 await asyncio.to_thread(self.tidy)
+            except OSError as error:  # the store is out of reach: who runs is told by its room
+                log.warning("runs that are too old can't be removed", error=str(error))
             except Exception:  # the top of a task: the service goes on
                 log.exception("runs that are too old can't be removed")
             await asyncio.sleep(_EVERY)
@@ -79,23 +80,21 @@ class Retention:
             return []
         with suppress(OSError):
             shutil.rmtree(self._gone)  # what a process has left that was killed
+        index = RunIndex(self._store / "index.db", runs)
         gone: list[str] = []
-        lacks = self._lacks_room()
-        for row in RunIndex(self._store / "index.db", runs).rows(_ENDED):
-            if not (lacks or self._is_old(float(str(row[_ENDS])))):
-                continue  # one that was long may have begun before others that are older
-            if self._remove(runs / str(row[0])):
-                gone.append(str(row[0]))
-                lacks = lacks and self._lacks_room()
-            if len(gone) >= _AT_A_TIME:
-                break
+        if self._keep is not None:
+            old = index.rows(_TO_GO, (time.time() - self._keep, _AT_A_TIME))
+            gone += [name for row in old if self._remove(runs / (name := str(row[0])))]
+        if self._lacks_room():
+            for row in index.rows(_TO_GO, (time.time(), _AT_A_TIME)):
+                if self._remove(runs / (name := str(row[0]))):
+                    gone.append(name)
+                    if not self._lacks_room():
+                        break
         if gone:
             log.info("old runs are removed", runs=len(gone), first=gone[0], last=gone[-1])
         self._tell_of_lack()
         return gone
-
-    def _is_old(self, ended: float) -> bool:
-        return self._keep is not None and ended < time.time() - self._keep
 
     def _lacks_room(self) -> bool:
         if self._keep_free is None:

@@ -30,9 +30,8 @@ log = structlog.get_logger(__name__)
 
 def lack_of_room(directory: Path) -> str:
     """Why a store can't take what runs keep; empty if it can. Not for the event loop."""
-    store = _first_that_exists(directory)
     try:
-        disk = os.statvfs(store)
+        store, disk = _disk_of(directory)
     except OSError as error:
         return f"the store {directory} can't be reached: {error.strerror}"
     if disk.f_flag & os.ST_RDONLY:
@@ -49,12 +48,18 @@ def lack_of_room(directory: Path) -> str:
     return ""
 
 
-def _first_that_exists(directory: Path) -> Path:
-    """Itself, or the folder in which it will be made."""
+def _disk_of(directory: Path) -> tuple[Path, os.statvfs_result]:
+    """Itself, or the folder in which it will be made, and what there is of its disk.
+
+    Raises:
+        OSError: It can't be reached.
+    """
     folder = directory.absolute()
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return folder
+    while True:
+        try:
+            return folder, os.statvfs(folder)
+        except FileNotFoundError:
+            folder = folder.parent
 
 
 def _megabytes(size: int) -> str:
@@ -87,6 +92,10 @@ class StoreRoom:
         self._looked = -LOOK
         self.lack = ""
         """Why nothing can be kept now; empty = there is room."""
+
+    def forget(self) -> None:
+        """A run begins where none is under way: what was seen before the last one ended is old."""
+        self._looked, self.lack = -LOOK, ""
 
     def look(self) -> None:
         """Look at the disk, if it is time to. Not for the event loop."""

@@ -505,3 +505,17 @@ def test_a_time_or_size_of_the_store_that_is_none_is_told(
     (finding,) = findings(tmp_path, f"[store]\n{text}")
     assert told in finding
     assert finding.startswith("store.keep")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('high = "300"', "hung.high: expected a number"),
+        ("hihi = true", "hung.hihi: expected a number"),
+        ("high = 0", "hung.high: has to be above 0"),
+        ("high = 5\nhihi = 5", "high has to be below hihi, not 5 and 5"),
+    ],
+)
+def test_a_limit_that_is_none_is_told(tmp_path: Path, text: str, told: str) -> None:
+    (finding,) = findings(tmp_path, f"[hung]\n{text}")
+    assert told in finding

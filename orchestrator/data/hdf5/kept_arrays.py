@@ -6,11 +6,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 def kept_arrays(
     file: Path, wanted: Iterable[tuple[str, int]]
 ) -> Iterator[tuple[tuple[str, int], list[Any]]]:
     """The arrays of channels at points, as lists, with the channel and point of each.
+
+    As in a journal what is no number (NaN, an infinity) is None.
 
     Args:
         file: Of a run that has ended, or is under way.
@@ -37,5 +41,11 @@ def kept_arrays(
 def _array(group: Any, row: int) -> list[Any]:
     value = group["value"][row]
     size = int(group["length"][row]) if "length" in group else len(value)
-    whole: list[Any] = value[:size].tolist()
+    value = value[:size]
+    if value.dtype.kind == "S":
+        value = np.char.decode(value, "utf-8", "replace")  # long ones are cut off
+    elif value.dtype.kind == "f" and not (finite := np.isfinite(value)).all():
+        value = value.astype(object)
+        value[~finite] = None
+    whole: list[Any] = value.tolist()
     return whole

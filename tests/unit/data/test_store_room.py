@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.data import store_room
+from orchestrator.data.records import RunRecords
 from orchestrator.data.store_room import StoreRoom, lack_of_room
 from orchestrator.errors import StoreFullError
+from orchestrator.types import RunEnded, RunHeader, RunStatus
 from tests.small_disk import small_disk
 
 
@@ -31,6 +33,29 @@ def fill(disk: Path, free: int) -> Path:
 
 def test_there_is_room_for_a_store_that_is_not_made_yet(tmp_path: Path) -> None:
     assert lack_of_room(tmp_path / "a/b") == ""
+
+
+@pytest.mark.parametrize("name", ["loop/runs", "z" * 300])
+def test_a_store_that_is_out_of_reach_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert f"{name} can't be reached: " in lack_of_room(tmp_path / name)
+
+
+async def test_what_was_seen_in_the_run_before_does_not_end_the_next_one(disk: Path) -> None:
+    """Whoever has made room starts again: nobody has looked at the disk since."""
+    records = RunRecords(disk, lambda _text: None, on_full="fail")
+    ballast = fill(disk, 10_000_000)
+    first = records.open(RunHeader("1", "scan"))
+    async with asyncio.timeout(10):
+        while not first.lack:  # noqa: ASYNC110 - a thread looks
+            await asyncio.sleep(0.01)
+    records.heard(RunEnded("1", RunStatus.FAILED, "", 0))
+    ballast.unlink()
+    second = records.open(RunHeader("2", "scan"))
+    assert second.lack == ""
+    await second.room()
+    records.heard(RunEnded("2", RunStatus.SUCCESS, "", 0))
+    await records.close()
 
 
 def test_a_disk_that_is_nearly_full_has_no_room(disk: Path) -> None:

@@ -83,7 +83,7 @@ def test_the_order_of_the_points_and_those_that_are_none_do_not_matter() -> None
 
 def test_the_errors_are_as_large_as_what_repeated_fits_differ_by() -> None:
     random, centers, errors = np.random.default_rng(2), [], []
-    for _ in range(40):
+    for _ in range(100):
         y = gauss(X, 1.0, 0.5, 10.0, 1.0) + random.normal(0, 0.3, X.size)
         found = fit_curve("gauss", X, y)
         centers.append(found.center)

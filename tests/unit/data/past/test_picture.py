@@ -169,7 +169,9 @@ async def waves(store: Path) -> PastRun:
     known = {WAVE: Metadata(NativeType.DOUBLE, count=1000), X: None}
     record = records.open(RunHeader("1", "waves", channels=known))
     for row, size in enumerate((100, 1000, 3)):
-        readings: dict[str, Reading | None] = {WAVE: Reading(WAVE, np.arange(size) + 0.5, 1.5)}
+        wave = np.arange(size) + 0.5
+        wave[1] = np.nan
+        readings: dict[str, Reading | None] = {WAVE: Reading(WAVE, wave, 1.5)}
         record.row(Place(("steps", 0), (row,)), readings)
     record.row(Place(("steps", 1)), {X: Reading(X, 1.0, 1.5)})
     await record.close(RunStatus.SUCCESS)
@@ -187,7 +189,7 @@ async def test_an_export_has_long_arrays_in_whole(tmp_path: Path, form: str) -> 
         found = [row["channels"].get(WAVE, {}).get("value") for row in rows]
     else:
         found = parquet.read_table(file)[WAVE].to_pylist()
-    assert found == [*((np.arange(n) + 0.5).tolist() for n in (100, 1000, 3)), None]
+    assert found == [*([0.5, None, *(np.arange(2, n) + 0.5)] for n in (100, 1000, 3)), None]
 
 
 async def test_an_export_of_more_than_fits_into_memory_is_refused(
