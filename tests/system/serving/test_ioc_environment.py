@@ -196,7 +196,10 @@ def test_what_is_in_force_is_told_and_options_stand_above_it(tmp_path: Path) -> 
         command = [*IOCS["kit"], *options]
         process = parts.enter_context(closing(Process("kit", command, clean(env))))
         until(lambda: f"READY port={port}" in process.output, 20, f"it serves: {process.log}")
-        assert "EPICS_CAS_IGNORE_ADDR_LIST" in process.errors
+        # Another stream than READY, read by another thread.
+        until(
+            lambda: "EPICS_CAS_IGNORE_ADDR_LIST" in process.errors, 20, "it tells what it ignores"
+        )
         assert "127.0.0.9" in process.errors
         assert "5999" not in process.errors
         assert accepts(LOOPBACK, port)
