@@ -42,6 +42,8 @@ _FENCED = re.compile(
     r"^(?:<!-- *(?P<mark>[^>]*?) *-->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+_SHELL = frozenset("|&;<>()$`\\*?[{~!")
+"""What makes a command one that only a shell understands."""
 _READY = {
     "ioc": "iocRun: All initialization complete",
     "sim": "\n# ",
@@ -92,9 +94,11 @@ def blocks(page: Path, *languages: str) -> Iterator[Block]:
 class NewUser:
     """Somebody who does what a page says, in an empty folder, with ports that are free."""
 
-    def __init__(self, folder: Path, ports: Mapping[int, int]) -> None:
+    def __init__(self, folder: Path, ports: Mapping[int, int], *, forks: bool = False) -> None:
+        """With `forks`, plain commands of ours start by `tests/forks.py`, not by a shell."""
         self.folder = folder
         self._ports = ports
+        self._forks = forks
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         clean = {k: v for k, v in os.environ.items() if not k.startswith("EPICS_")}
         # A test keeps to loopback, where a reader's IOCs serve the network.
@@ -150,7 +154,8 @@ class NewUser:
         """Run something until the end; returns when it is ready."""
         if what == "serve":
             command += " --interfaces 127.0.0.1"
-        process = Process(what, shlex.split(command), self.env, cwd=self.folder)
+        words = self._ours(command) or shlex.split(command)
+        process = Process(what, words, self.env, cwd=self.folder)
         self._started.append(process)
 
         def ready() -> bool:
@@ -166,6 +171,23 @@ class NewUser:
         if command.startswith("export "):
             self._paste(command)
             return
+        ours = self._ours(command)
+        got, said = self._fork(ours) if ours else self._shell(command)
+        self.said += f"$ {command}\n{said}"
+        assert got == code, f"{command}: exit code {got}\n{self.said}"
+        assert "Traceback" not in said, self.said
+
+    def _ours(self, command: str) -> list[str]:
+        """What to fork for it, if it is one of ours that needs no shell."""
+        if self._forks and command.startswith("orchestrator ") and not set(command) & _SHELL:
+            return [sys.executable, "-P", "-m", *shlex.split(command)]
+        return []
+
+    def _fork(self, command: list[str]) -> tuple[int, str]:
+        with closing(Process("typed", command, self.env, cwd=self.folder)) as process:
+            return process.wait(120), process.output + process.errors
+
+    def _shell(self, command: str) -> tuple[int, str]:
         output = self.folder / "said.out"  # a file: a pipe may be inherited by a CA repeater
         with output.open("w") as file:
             done = subprocess.run(
@@ -176,10 +198,7 @@ class NewUser:
                 stderr=file,
                 timeout=120,
             )
-        said = output.read_text()
-        self.said += f"$ {command}\n{said}"
-        assert done.returncode == code, f"{command}: exit code {done.returncode}\n{self.said}"
-        assert "Traceback" not in said, self.said
+        return done.returncode, output.read_text()
 
     def _paste(self, text: str) -> None:
         for line in text.splitlines():
@@ -199,8 +218,8 @@ class NewUser:
 
 
 @contextmanager
-def new_user(folder: Path) -> Iterator[NewUser]:
+def new_user(folder: Path, *, forks: bool = False) -> Iterator[NewUser]:
     """Somebody in an empty folder, with ports of their own."""
     with ExitStack() as stack:
         ports = {written: stack.enter_context(closing(PortHold())).port for written in (5064, 5066)}
-        yield stack.enter_context(NewUser(folder, ports))
+        yield stack.enter_context(NewUser(folder, ports, forks=forks))

@@ -16,14 +16,14 @@ pytestmark = pytest.mark.timeout(600)  # a page is up to dozens of processes, on
 
 @pytest.fixture
 def user(tmp_path: Path) -> Iterator[NewUser]:
-    with new_user(tmp_path) as user:
+    with new_user(tmp_path, forks=True) as user:
         yield user
 
 
 @pytest.fixture(scope="module")
 def tutor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewUser]:
     """Has the IOCs of the tutorial running, for all who have read it."""
-    with new_user(tmp_path_factory.mktemp("tutor")) as tutor:
+    with new_user(tmp_path_factory.mktemp("tutor"), forks=True) as tutor:
         tutor.follow(TUTORIAL, only=("start",))
         yield tutor
 

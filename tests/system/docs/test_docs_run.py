@@ -24,6 +24,13 @@ def user(tmp_path: Path) -> Iterator[NewUser]:
         yield user
 
 
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[NewUser]:
+    """Who knows by README and tutorial that the commands start."""
+    with new_user(tmp_path, forks=True) as user:
+        yield user
+
+
 def test_readme(user: NewUser) -> None:
     user.follow(ROOT / "README.md")
     said = user.said
@@ -53,28 +60,28 @@ def test_in_ci(user: NewUser) -> None:
     assert '"status": "Success"' in (user.folder / "outcome.json").read_text()
 
 
-def test_make_an_ioc_misbehave(user: NewUser) -> None:
-    user.follow(ROOT / "docs/how-to/make-an-ioc-misbehave.md")
-    assert "Success" in user.said
-    assert "SIM:FAULTY:Readback" in user.said, "the error names what did not come"
+def test_make_an_ioc_misbehave(reader: NewUser) -> None:
+    reader.follow(ROOT / "docs/how-to/make-an-ioc-misbehave.md")
+    assert "Success" in reader.said
+    assert "SIM:FAULTY:Readback" in reader.said, "the error names what did not come"
 
 
-def test_sequence_servers(user: NewUser) -> None:
-    user.follow(ROOT / "docs/how-to/chain-sequence-servers.md")
-    assert user.said.count("outcome: Success") == 1
-    assert "5 points" in user.said or "points: 5" in user.said
+def test_sequence_servers(reader: NewUser) -> None:
+    reader.follow(ROOT / "docs/how-to/chain-sequence-servers.md")
+    assert reader.said.count("outcome: Success") == 1
+    assert "5 points" in reader.said or "points: 5" in reader.said
 
 
-def test_patterns_of_an_ioc(user: NewUser) -> None:
-    user.follow(ROOT / "docs/how-to/write-an-ioc.md")
-    assert "hello.txt: 14 bytes" in user.said
-    assert re.search(r"SIM:RPC:Bragg:Retval.* 14\.2", user.said)
-    assert "HIHI" in user.said
-    ask = user._with_ports("env EPICS_CA_ADDR_LIST=127.0.0.1:5064 orchestrator get LAB:Distance")
+def test_patterns_of_an_ioc(reader: NewUser) -> None:
+    reader.follow(ROOT / "docs/how-to/write-an-ioc.md")
+    assert "hello.txt: 14 bytes" in reader.said
+    assert re.search(r"SIM:RPC:Bragg:Retval.* 14\.2", reader.said)
+    assert "HIHI" in reader.said
+    ask = reader._with_ports("env EPICS_CA_ADDR_LIST=127.0.0.1:5064 orchestrator get LAB:Distance")
 
     def is_far() -> bool:  # the first value of the other IOC may be on its way
-        user.type(ask)
-        return bool(re.search(r"LAB:Distance +2\.5", user.said))
+        reader.type(ask)
+        return bool(re.search(r"LAB:Distance +2\.5", reader.said))
 
     until(is_far, 20, "the IOC has heard of the other one")
 
