@@ -73,6 +73,12 @@ class LimitsError(PutError):
     kind = "limits"
 
 
+class ClaimedError(PutError):
+    """A run holds the channel: wait for its end, or end it. Nothing was written."""
+
+    kind = "busy"
+
+
 class ReadError(OrchestratorError):
     """A channel that is connected did not deliver a usable value."""
 

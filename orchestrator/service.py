@@ -168,7 +168,8 @@ class Service:
     def _http_process(self) -> HttpProcess | None:
         if self.config.http is None:
             return None
-        puts = DirectPuts(self._client, self._device.table, self.config.channels)
+        held = self._engine.held
+        puts = DirectPuts(self._client, self._device.table, self.config.channels, held)
         behind = _Behind(self._device.table, self.config, self._engine.library, puts)
         facts = partial(encode, self.config)
         return HttpProcess(self.config.http, facts, self.api, behind, self._tell_trouble)

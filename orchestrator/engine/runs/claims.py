@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.config import ChannelConfig
@@ -52,7 +52,7 @@ class Claims:
         configs: Mapping[str, ChannelConfig],
         names: Names,
         channels: Channels,
-        lanes: Collection[str],
+        needed: bool,
     ) -> None:
         """Nothing is held yet.
 
@@ -60,12 +60,13 @@ class Claims:
             configs: The channels of the configuration, by alias.
             names: By what a channel is one and the same.
             channels: Tells what is still outstanding.
-            lanes: All of them; where there is only one, nothing needs to be claimed.
+            needed: Whether several ask: where there is but one lane and no door by which channels
+                are put to, nothing needs to be claimed.
         """
         self._configs = configs
         self._names = names
         self._channels = channels
-        self._needed = len(lanes) > 1
+        self._needed = needed
         self._held: dict[str, list[Claim]] = {}
         """By record, who holds it: several may where the channel is shared."""
         self._owed: dict[str, Claim] = {}
@@ -147,6 +148,13 @@ class Claims:
             claim.records = set()
             self._freed.set()
             self._freed = asyncio.Event()
+
+    def held(self, name: str) -> str:
+        """Which run may put to a channel alone, as people call it; empty if none does so."""
+        record = self._names.record(name)
+        config = self._configs.get(record)
+        shared = config is not None and config.share
+        return "" if shared or record not in self._held else self._held[record][0].title
 
     async def freed(self) -> None:
         """Return when it is worth while to try again."""

@@ -55,7 +55,8 @@ class Engine:
         listened = Listened(events)
         memory = Memory.starting(wall().timestamp())
         every = {"": LaneConfig(), **config.lanes}
-        claims = Claims(config.channels, names, channels, every)
+        needed = len(every) > 1 or config.http is not None
+        claims = Claims(config.channels, names, channels, needed)
         self._context = RunContext(
             config,
             names,
@@ -75,6 +76,8 @@ class Engine:
         triggers = compile_triggers(config, names)
         self._automation = Automation(config, triggers, view, channels, events, wall, self._submit)
         listened.heard = self._automation.heard
+
+        self.held = claims.held
 
     async def _submit(self, request: RunRequest) -> None:
         await self._lanes[request.lane].submit(request)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from orchestrator.config import ChannelConfig
 from orchestrator.engine.steps.moves import checked
-from orchestrator.errors import InputError, NotConnectedError, PutError
+from orchestrator.errors import ClaimedError, InputError, NotConnectedError, PutError
 from orchestrator.language.names import suggestion
 from orchestrator.ports import Channels, View
 
@@ -15,18 +15,24 @@ class DirectPuts:
     """Puts to channels of the configuration, looked at as those of a run are."""
 
     def __init__(
-        self, channels: Channels, view: View, configs: Mapping[str, ChannelConfig]
+        self,
+        channels: Channels,
+        view: View,
+        configs: Mapping[str, ChannelConfig],
+        held: Callable[[str], str],
     ) -> None:
-        """`configs`: by alias."""
+        """`configs`: by alias. `held`: see `Claims.held`."""
         self._channels = channels
         self._view = view
         self._configs = configs
+        self._held = held
 
     async def put(self, name: str, value: object, timeout: float) -> None:
         """Put with a put-callback, and return when that has come.
 
         Raises:
             InputError: There is no such channel.
+            ClaimedError: A run may put to it, and is under way.
             NotConnectedError: It is not connected within `timeout` s.
             PutError: It may not be written, or takes no such value; nothing was written.
             StepTimeoutError: No completion within `timeout` s.
@@ -40,4 +46,6 @@ class DirectPuts:
         if await self._channels.connect([name], timeout):
             raise NotConnectedError(f"{name} is not connected")
         wanted = checked(value, self._view.channel(name), config)
+        if run := self._held(name):
+            raise ClaimedError(f"{name} is claimed by the run {run}: nothing was written")
         await self._channels.put(name, wanted, completion=True, timeout=timeout)

@@ -84,7 +84,8 @@ async def put_channel(name: str, new: NewValue, link: Link, caller: Caller) -> R
     """Put a value to a channel; answered when its put-callback has come.
 
     It is looked at as in a sequence: limits, labels, what its type can hold, `write` of the
-    configuration. 424 where the channel is not connected, 504 without a put-callback in time.
+    configuration. 409 where a run under way may put to it, 424 where the channel is not connected,
+    504 without a put-callback in time.
     """
     asked = {"name": name, "value": new.value, "timeout": new.timeout, "owner": caller}
     await link.ask("put", **asked)

@@ -221,6 +221,18 @@ def test_a_channel_is_put_as_a_sequence_puts_it(http: Http) -> None:
     assert "rec.ao" in problem(put("/channels/rec.ao", json={"value": [1, 2]}), 422)
 
 
+def test_what_a_run_may_put_to_nobody_else_puts_as_long_as_it_goes_on(http: Http) -> None:
+    run_id = http.start("name: holds\nsteps: [{delay: 300}, {set: {pv: rec.ao, value: 1}}]\n")
+    why = problem(http.client.put("/channels/rec.ao", json={"value": 4.5}), 409)
+    assert (
+        why == f"rec.ao is claimed by the run holds {run_id} in the lane main: nothing was written"
+    )
+    assert http.client.put("/channels/rec.mbbo", json={"value": 1}).status_code == 204
+    http.post(f"/runs/{run_id}/stop")
+    http.ended(run_id)
+    assert http.client.put("/channels/rec.ao", json={"value": 4.5}).status_code == 204
+
+
 def test_a_check_finds_what_the_command_finds(http: Http) -> None:
     good = http.post("/check", {"document": SAMPLES, "arguments": {"points": 2}}, timeout=60)
     assert good.json()["ok"], good.text
