@@ -123,7 +123,11 @@ def journal() -> Iterator[str]:
     yield from ("", "## The index", "", f"`index.db`, SQLite, `PRAGMA user_version` {VERSION}.")
     yield "Its table `runs` has a row a run, and is made anew from the folders where it is missing,"
     yield "damaged or of another version (`orchestrator history --rebuild` does so at any time)."
-    yield from ("The table `looked` says up to when the folders were looked at.", "")
+    yield from (
+        "The table `looked` says up to which change the folders are known, and when all of them "
+        "were compared.",
+        "",
+    )
     yield from table(("column", ""), _columns())
 
 

@@ -20,7 +20,7 @@ from orchestrator.data.journal import (
     lanes_with_queues,
 )
 from orchestrator.data.journal.index import INTERRUPTED
-from orchestrator.data.past import PastRuns, Wanted
+from orchestrator.data.past import PastRuns
 from orchestrator.data.past.finder import UNDER_WAY
 from orchestrator.data.store_room import StoreRoom
 from orchestrator.data.writer import AS_EVER, DataForm, FormerRows, RunStore, RunWriter
@@ -121,7 +121,7 @@ class RunRecords:
 
         The oldest first. Reads files: not for the event loop.
         """
-        runs = PastRuns(self._directory).runs(Wanted())
+        runs = PastRuns(self._directory).newest()
         latest = takewhile(lambda run: run.outcome in (INTERRUPTED, UNDER_WAY), runs)
         killed = [run.folder.name for run in latest if run.outcome == INTERRUPTED]
         return [run_id for run_id in reversed(killed) if not self._is_finalised(run_id)]

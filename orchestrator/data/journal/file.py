@@ -70,6 +70,7 @@ class JournalFile:
         former: Former | None = None,
         files: int | None = None,
         look: Callable[[], None] | None = None,
+        make: Callable[[Path], None] | None = None,
     ) -> None:
         """Begin the journal of a run, or go on with that of a `former` one.
 
@@ -82,6 +83,7 @@ class JournalFile:
             former: What there is of it in the folder.
             files: How many it has at most; None: as many as a run may have.
             look: Called in the thread, from the first line on at least each `LOOK` s.
+            make: Makes its folder, if it is not there.
         """
         self.folder = folder
         self._buffer = buffer
@@ -90,6 +92,7 @@ class JournalFile:
         self._done = done
         self._most = files or _FILES
         self._look = look
+        self._make = make or _make_folder
         self._late: deque[bytes] = deque()  # what there was no room for; the loop's own
         self._late_bytes = 0
         self._left_out = 0  # lines that are kept nowhere, and of which no line tells yet
@@ -291,7 +294,7 @@ class JournalFile:
     def _make_folder(self) -> None:
         number, own = 1, self.folder
         while not self._made:
-            own.mkdir(parents=True, exist_ok=True)  # its data may have come first
+            self._make(own)  # its data may have come first
             try:
                 (own / file_name(1)).open("xb").close()
                 self.folder, self._made = own, True
@@ -325,6 +328,10 @@ class JournalFile:
             if path in sizes and sum(sizes.values()) > (self._most - 1) * _A_FILE:
                 path.unlink()
                 del sizes[path]
+
+
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def locked(path: Path) -> int:

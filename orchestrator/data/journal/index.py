@@ -6,6 +6,8 @@ or of another version.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +26,7 @@ log = structlog.get_logger(__name__)
 Row: TypeAlias = tuple[object, ...]
 """What the table says of a run, in the order of its columns."""
 
-VERSION = 2
+VERSION = 3
 """Raised when a table becomes another one."""
 INTERRUPTED = "Interrupted"
 """The status of a run that has not ended, and that nobody runs any more."""
@@ -35,9 +37,12 @@ _AT_ONCE = 200
 """Runs that are taken in at a time."""
 _SETTLED = 2.0
 """s without a change after which a folder's time of change is believed: clocks of disks tick."""
+_TICK = 20_000_000
+"""ns: two changes within one tick of such a clock are one to who looks at the time."""
+_COMPARED = 86_400.0
+"""s after which all folders are compared again, whatever their time of change says."""
 TABLE = (
     "DROP TABLE IF EXISTS runs",
-    "DROP TABLE IF EXISTS looked",
     """CREATE TABLE runs (
     folder TEXT PRIMARY KEY,
     run_id TEXT NOT NULL,
@@ -53,17 +58,24 @@ TABLE = (
     data_file TEXT NOT NULL,
     points INTEGER NOT NULL
 ) WITHOUT ROWID""",
-    "CREATE INDEX not_ended ON runs (folder) WHERE status IS NULL",
-    "CREATE TABLE looked (changed INTEGER NOT NULL)",
+    "CREATE INDEX by_status ON runs (status)",  # and by folder in each: it is the primary key
+    """CREATE INDEX ended_in_lane ON runs (lane, how = 'run', run_id)
+    WHERE status IS NOT NULL AND status <> 'Interrupted'""",
+    "DROP TABLE IF EXISTS looked",
+    "CREATE TABLE looked (changed INTEGER NOT NULL, compared REAL NOT NULL)",
 )
+_FROM_2 = ("DROP INDEX not_ended", *TABLE[2:])
+"""What makes this version of 2: to read 100,000 folders anew would take half a minute."""
 _STATUS = 8
 """Which of its columns that is."""
 _KEEP = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-_SINCE = """SELECT lane, max(run_id) FROM runs
-    WHERE status IS NOT NULL AND status <> 'Interrupted' AND (how = 'run') = ? GROUP BY lane"""
-_INTERRUPTED = """SELECT folder, lane FROM runs WHERE status = 'Interrupted'
+ALL = "SELECT * FROM runs"
+NOT_ENDED = "SELECT folder FROM runs WHERE status IS NULL"
+LAST_IN_LANE = """SELECT max(run_id) FROM runs
+    WHERE status IS NOT NULL AND status <> 'Interrupted' AND lane = ? AND (how = 'run') = ?"""
+LAST_INTERRUPTED = """SELECT folder, lane FROM runs WHERE status = 'Interrupted'
     ORDER BY folder DESC LIMIT ?"""
 _MOST_TOLD = 100
 
@@ -75,11 +87,31 @@ class RunIndex:
         """`folders`: where those of the runs are."""
         self._file = file
         self._folders = folders
+        self._made: dict[Path, tuple[int, int]] = {}
+        """Folders that are not taken in yet: when all of them had changed, and by it."""
+
+    def make_folder(self, folder: Path) -> None:
+        """Make that of a run, so that nobody has to compare all folders to find it.
+
+        Raises:
+            OSError: It can't be made.
+        """
+        self._folders.mkdir(parents=True, exist_ok=True)
+        with _alone_in(self._folders) as alone:
+            before = self._folders.stat().st_mtime_ns
+            folder.mkdir(exist_ok=True)
+            after = self._folders.stat().st_mtime_ns
+        if alone and after - before > _TICK:
+            self._made[folder] = before, after
 
     def keep(self, folder: Path) -> None:
         """Take in how a run is now; that it can't be is logged."""
+        made = self._made.pop(folder, None)
         with self._told(), self._opened() as index, index:
             index.execute(_KEEP, _row(folder))
+            if made is not None:
+                before, after = made
+                index.execute("UPDATE looked SET changed = ? WHERE changed = ?", (after, before))
 
     def look_over(self) -> list[str]:
         """Take in what is new in the folders, and what nobody runs any more: it is Interrupted.
@@ -92,7 +124,7 @@ class RunIndex:
             return interrupted  # there has been no run yet
         with self._told(), self._opened() as index:
             self._take_new(index)
-            left = _names(index, "SELECT folder FROM runs WHERE status IS NULL")
+            left = _names(index, NOT_ENDED)
             for names in _batches(sorted(left)):
                 rows = [row for name in names if (row := _row_of(self._folders / name))]
                 with index:  # not for longer: others may want to write as well
@@ -108,7 +140,7 @@ class RunIndex:
         """
         with self._opened_or_made() as index:
             self._take_new(index)
-            chosen = index.execute(f"SELECT * FROM runs {rest}", values).fetchall()  # noqa: S608 - ours
+            chosen = index.execute(f"{ALL} {rest}", values).fetchall()
         return [self._now(row) if row[_STATUS] is None else row for row in chosen]
 
     def make_anew(self) -> int:
@@ -144,26 +176,39 @@ class RunIndex:
     def _take_new(self, index: sqlite3.Connection) -> None:
         """Take in the folders that are new; one that is Interrupted as one that has not ended.
 
-        Folders are looked at only where some were made or removed since the last time.
+        They are compared only where some were made or removed since the last time, by somebody
+        else than those who tell (`make_folder`), or long ago.
         """
         changed = self._folders.stat().st_mtime_ns if self._folders.is_dir() else 0
-        looked = index.execute("SELECT changed FROM looked").fetchone()
-        if not changed or looked == (changed,):
+        if not changed or self._is_known(index, changed):
             return
-        there = {path.name for path in self._folders.iterdir()}
+        there = set(os.listdir(self._folders))  # as texts: a Path each takes ten times as long
         known = _names(index, "SELECT folder FROM runs")
-        unknown = len(there - known)
         with index:
             index.executemany("DELETE FROM runs WHERE folder = ?", ((n,) for n in known - there))
+        is_all = True
         for names in _batches(sorted(there - known)):
-            rows = [_untold(row) for name in names if (row := _row_of(self._folders / name))]
-            unknown -= len(rows)
+            rows = {name: row for name in names if (row := _row_of(self._folders / name))}
+            is_all = is_all and not any(
+                self._may_become(name) for name in names if name not in rows
+            )
             with index:  # not for longer: others may want to write as well
-                index.executemany(_KEEP, rows)
-        if not unknown and time.time() - changed / 1e9 > _SETTLED:
+                index.executemany(_KEEP, map(_untold, rows.values()))
+        if is_all and time.time() - changed / 1e9 > _SETTLED:
             with index:
                 index.execute("DELETE FROM looked")
-                index.execute("INSERT INTO looked VALUES (?)", (changed,))
+                index.execute("INSERT INTO looked VALUES (?, ?)", (changed, time.time()))
+
+    def _is_known(self, index: sqlite3.Connection, changed: int) -> bool:
+        looked = index.execute("SELECT changed, compared FROM looked").fetchone()
+        return looked is not None and looked[0] == changed and _is_recent(looked[1])
+
+    def _may_become(self, name: str) -> bool:
+        """Whether a folder that holds no run may be that of one that has just begun."""
+        try:
+            return _is_recent((self._folders / name).stat().st_mtime)
+        except OSError:
+            return False
 
     def interrupted(self, *, foreground: bool) -> list[str]:
         """The folders of runs that are Interrupted and still to be told, the oldest first.
@@ -174,12 +219,15 @@ class RunIndex:
         if not self._file.exists():
             return []
         with self._told(), self._opened() as index:
-            since = dict(index.execute(_SINCE, (foreground,)).fetchall())
-            found = index.execute(_INTERRUPTED, (_MOST_TOLD,)).fetchall()
+            found = index.execute(LAST_INTERRUPTED, (_MOST_TOLD,)).fetchall()
+            since = {
+                lane: index.execute(LAST_IN_LANE, (lane, foreground)).fetchone()[0]
+                for lane in {lane for _, lane in found}
+            }
             return [
                 folder
                 for folder, lane in reversed(found)
-                if _last_sign(self._folders / folder) >= since.get(lane, "")
+                if _last_sign(self._folders / folder) >= (since[lane] or "")
             ]
         return []
 
@@ -223,8 +271,9 @@ def _make(index: sqlite3.Connection, *, anew: bool = False) -> None:
     """Make the tables, in place of those of another version; `anew`: in any case."""
     with index:
         index.execute("BEGIN IMMEDIATE")
-        if anew or _version(index) != VERSION:  # nobody else has meanwhile
-            for statement in TABLE:
+        version = _version(index)
+        if anew or version != VERSION:  # nobody else has meanwhile
+            for statement in _FROM_2 if version == VERSION - 1 and not anew else TABLE:
                 index.execute(statement)
             index.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -238,6 +287,24 @@ def _is_damaged(file: Path) -> bool:
         return False
     except sqlite3.DatabaseError:
         return True
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[bool]:
+    """Whether nobody else makes a folder there meanwhile who asks the same; no one waits."""
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # one of the others, or a file system without locks
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(file)
+
+
+def _is_recent(moment: float) -> bool:
+    return time.time() - moment < _COMPARED
 
 
 def _names(index: sqlite3.Connection, query: str) -> set[str]:

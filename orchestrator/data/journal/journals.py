@@ -85,7 +85,8 @@ class Journals:
     def _file(self, folder: Path, former: Former | None = None) -> JournalFile:
         buffer = self._free.pop() if self._free else new_buffer(_BUFFER, self._directory)
         kept, free = self._index.keep, self._free.append
-        file = JournalFile(folder, buffer, self._lost, kept, free, former, look=self._room.look)
+        look, make = self._room.look, self._index.make_folder
+        file = JournalFile(folder, buffer, self._lost, kept, free, former, look=look, make=make)
         self._files = [other for other in self._files if other.thread.is_alive()]
         self._files.append(file)
         return file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,10 @@ OUTCOMES = (
 LAST = "last"
 _SHOWN = 10
 """Runs that are named where several are meant."""
+_FROM = "SELECT folder FROM"
+_OF = f"{_FROM} runs"
+_AT_A_TIME = 50
+"""Runs that are read at a time where it is not known how many are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +95,19 @@ class PastRuns:
 
     def runs(self, wanted: Wanted) -> list[PastRun]:
         """Those that are wanted, the newest first."""
-        conditions, values = _conditions(wanted)
-        limit = "" if not wanted.most or wanted.outcomes else f"LIMIT {wanted.most:d}"
-        runs = self._chosen(
-            f"WHERE {' AND '.join(conditions)} ORDER BY folder DESC {limit}", values
-        )
+        runs = self._chosen(*choice(wanted))
         if wanted.outcomes:  # what had not ended when it was taken in may have by now
             runs = [run for run in runs if run.outcome in wanted.outcomes]
         return runs[: wanted.most or None]
+
+    def newest(self) -> Iterator[PastRun]:
+        """All of them, the newest first, read as far as they are asked for."""
+        before = "\U0010ffff"
+        while runs := self._chosen(
+            "WHERE folder < ? ORDER BY folder DESC LIMIT ?", (before, _AT_A_TIME)
+        ):
+            yield from runs
+            before = runs[-1].folder.name
 
     def find(self, text: str) -> PastRun:
         """The run that a user means: by its id, a unique beginning of it, `last`, `last:NAME`.
@@ -171,16 +180,25 @@ class PastRuns:
         )
 
 
+def choice(wanted: Wanted) -> tuple[str, list[object]]:
+    """The rest of a SELECT from the runs, and its values; of what has not ended it takes all."""
+    conditions, values = _conditions(wanted)
+    where, most = " AND ".join(conditions), wanted.most or -1
+    if not wanted.outcomes:
+        return f"WHERE {where} ORDER BY folder DESC LIMIT ?", [*values, most]
+    of_one = f"{_OF} WHERE {where} AND status = ? ORDER BY folder DESC LIMIT ?"
+    left = f"{_OF} WHERE {where} AND status IS NULL"
+    each = " UNION ALL ".join([*(f"{_FROM} ({of_one})" for _ in wanted.outcomes), left])
+    all_values = [value for outcome in wanted.outcomes for value in (*values, outcome, most)]
+    return f"WHERE folder IN ({each}) ORDER BY folder DESC", [*all_values, *values]
+
+
 def _conditions(wanted: Wanted) -> tuple[list[str], list[object]]:
     conditions: list[str] = ["1"]
     values: list[object] = []
     if wanted.name:
         conditions.append("name GLOB ?")
         values.append(wanted.name)
-    if wanted.outcomes:
-        marks = ", ".join("?" for _ in wanted.outcomes)
-        conditions.append(f"(status IN ({marks}) OR status IS NULL)")
-        values += wanted.outcomes
     for moment, comparison in ((wanted.since, ">="), (wanted.until, "<")):
         if moment is not None:  # ids begin with the time, UTC
             conditions.append(f"folder {comparison} ?")

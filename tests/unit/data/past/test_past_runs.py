@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.data import RunRecords
+from orchestrator.data.journal.index import ALL, LAST_IN_LANE, LAST_INTERRUPTED, NOT_ENDED
 from orchestrator.data.past import PastRuns, Wanted, account_of
+from orchestrator.data.past.finder import choice
 from orchestrator.errors import InputError
 from orchestrator.types import Place, Reading, RunEnded, RunHeader, RunStatus
 from sim_iocs.testing import until
@@ -136,6 +138,82 @@ async def test_a_folder_that_comes_or_goes_is_seen_also_when_the_others_have_set
     assert names(past) == ["second", "first"]
     shutil.rmtree(runs / run_id(0))
     assert names(past) == ["second"]
+
+
+async def test_a_run_that_begins_is_found_without_a_look_at_all_folders(tmp_path: Path) -> None:
+    await a_run(tmp_path, 0, "first")
+    past, runs = PastRuns(tmp_path), tmp_path / "runs"
+    long_ago = int(1.6e18)
+    os.utime(runs, ns=(long_ago, long_ago))
+    assert names(past) == ["first"]  # and that is known from now on
+    shutil.copytree(runs / run_id(0), runs / run_id(1))
+    os.utime(runs, ns=(long_ago, long_ago))  # nothing tells of the copy: who finds it has looked
+    await a_run(tmp_path, 2, "third")
+    assert names(past) == ["third", "first"]
+    with closing(sqlite3.connect(tmp_path / "index.db")) as index, index:
+        index.execute("UPDATE looked SET compared = compared - 90000")  # a day later all are
+    assert names(past) == ["third", "first", "first"]
+
+
+async def test_a_folder_that_holds_no_run_is_looked_at_for_a_day(tmp_path: Path) -> None:
+    await a_run(tmp_path, 0, "first")
+    past, runs = PastRuns(tmp_path), tmp_path / "runs"
+    stray, long_ago = runs / "thumbnails", int(1.6e18)
+    stray.mkdir()
+    os.utime(runs, ns=(long_ago, long_ago))
+    assert names(past) == ["first"]
+    shutil.copy(runs / run_id(0) / "journal.jsonl", stray)
+    assert names(past) == ["first", "first"]  # it had only begun
+    (stray / "journal.jsonl").unlink()
+    for folder in (stray, runs):
+        os.utime(folder, ns=(long_ago, long_ago))
+    (tmp_path / "index.db").unlink()
+    assert names(past) == ["first"]
+    shutil.copy(runs / run_id(0) / "journal.jsonl", stray)
+    os.utime(runs, ns=(long_ago, long_ago))
+    assert names(past) == ["first"]
+
+
+async def test_an_index_of_the_version_before_is_kept_and_made_this_one(tmp_path: Path) -> None:
+    await a_run(tmp_path, 0, "first")
+    with closing(sqlite3.connect(tmp_path / "index.db")) as index, index:
+        for statement in (
+            "DROP INDEX by_status",
+            "DROP INDEX ended_in_lane",
+            "DROP TABLE looked",
+            "CREATE INDEX not_ended ON runs (folder) WHERE status IS NULL",
+            "CREATE TABLE looked (changed INTEGER NOT NULL)",
+            "UPDATE runs SET name = 'as it was read'",
+            "PRAGMA user_version = 2",
+        ):
+            index.execute(statement)
+    assert names(PastRuns(tmp_path)) == ["as it was read"]
+    assert_plans_are_short(tmp_path)
+
+
+async def test_no_question_to_the_index_reads_all_runs(tmp_path: Path) -> None:
+    await a_run(tmp_path, 0)
+    assert_plans_are_short(tmp_path)
+
+
+def assert_plans_are_short(store: Path) -> None:
+    """How SQLite finds what is asked for: it has no need to go through all."""
+    rest, values = choice(Wanted(outcomes=["Failed", "Running"], most=20))
+    newest, _ = choice(Wanted(most=20))
+    questions: list[tuple[str, list[object]]] = [
+        (NOT_ENDED, []),
+        (LAST_IN_LANE, ["", True]),
+        (LAST_INTERRUPTED, [100]),
+        (f"{ALL} {rest}", values),
+        (f"{ALL} {newest}", [20]),
+    ]
+    with closing(sqlite3.connect(store / "index.db")) as index:
+        for question, of in questions:
+            plan = [str(step[3]) for step in index.execute(f"EXPLAIN QUERY PLAN {question}", of)]
+            if question.endswith(newest):  # in the order of the table, as many as there are wanted
+                assert plan == ["SCAN runs"]
+            else:
+                assert not any(step.startswith("SCAN runs") for step in plan), plan
 
 
 async def test_the_index_is_rebuilt_from_the_folders(tmp_path: Path) -> None:
