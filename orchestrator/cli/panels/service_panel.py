@@ -177,3 +177,17 @@ def queue(
     from orchestrator.cli.remote import queue_commands as work
 
     return work.queue(action or ["list"], server, config, verbose, as_json=as_json)
+
+
+@panel.command(error_as_json)
+def doctor(as_json: Json = False, config: ConfigFile = None, verbose: Verbose = 0) -> int:
+    """Look for what goes wrong where a service is set up, and say what to do.
+
+    Versions, files, the store and its disk, ports, descriptors, where IOCs are looked for, each
+    chained IOC (nothing there, silence like a firewall's, names that it does not have, a PV on two
+    servers, INVALID values), and whether its clock is ours. Connects and reads, writes nothing; may
+    be used beside the running service. Exit code 1 if something does not work.
+    """
+    from orchestrator.cli.local import doctor_command as work
+
+    return work.doctor(config, verbose, as_json=as_json)
