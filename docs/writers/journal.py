@@ -70,6 +70,7 @@ _LINES: tuple[tuple[Callable[..., Any], bytes], ...] = (
     (entries.baseline, entries.baseline("start", {"stage.x": _READ})),
     (entries.names_bound, entries.names_bound({"points": 5, "best": 1.5})),
     (entries.name_bound, entries.name_bound(_AT, "best", 1.5, variable=False)),
+    (entries.passes_counted, entries.passes_counted(1412)),
     (entries.checkpoint_passed, entries.checkpoint_passed(_AT)),
     (entries.rewound_to, entries.rewound_to(_AT.path, _AT.loops)),
     (

@@ -156,6 +156,11 @@ def name_bound(at: Place, name: str, value: object, *, variable: bool) -> bytes:
     )
 
 
+def passes_counted(bound: int) -> bytes:
+    """So many values more were bound by steps that take no time; the newest of them follow."""
+    return _line(f'{_begun("passes")},"bound":{bound}')
+
+
 def checkpoint_passed(
     at: Place, name: str = "", state: Mapping[str, object] | None = None
 ) -> bytes:

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 
 from orchestrator.data.journal import entries
 from orchestrator.data.journal.file import JournalFile
+from orchestrator.data.journal.quick_passes import QuickPasses
 from orchestrator.data.store_room import StoreRoom
 from orchestrator.errors import NotConnectedError, OrchestratorError, StepTimeoutError
 from orchestrator.ports import Channels, always
@@ -50,6 +51,7 @@ class RunJournal:
         self._room = room
         self._steps = itertools.count(1)
         self._points = points
+        self._passes = QuickPasses(file.append)
         file.begin(first)
 
     @property
@@ -72,78 +74,84 @@ class RunJournal:
         """What is wrong with it; empty = nothing."""
         return self._file.fault
 
+    def _append(self, line: bytes) -> None:
+        if self._passes.waits:
+            self._passes.flush()
+        self._file.append(line)
+
     def entered(self, at: Place, label: str) -> int:
         """See `ports.Journal.entered`."""
         step = next(self._steps)
         _step.set(step)
-        self._file.append(entries.step_entered(step, at, label))
+        self._append(entries.step_entered(step, at, label))
         return step
 
     def left(self, step: int, how: str = "done", why: str = "") -> None:
         """See `ports.Journal.left`."""
-        self._file.append(entries.step_left(step, how, why))
+        self._append(entries.step_left(step, how, why))
 
     def met(self, condition: str, by: Iterable[Reading]) -> None:
         """See `ports.Journal.met`."""
-        self._file.append(entries.condition_met(_step.get(), condition, by))
+        self._append(entries.condition_met(_step.get(), condition, by))
 
     def bound(self, values: Mapping[str, object]) -> None:
         """See `ports.Journal.bound`."""
-        self._file.append(entries.names_bound(values))
+        self._append(entries.names_bound(values))
 
     def binds(self, at: Place, name: str, value: object, *, variable: bool) -> None:
         """See `ports.Journal.binds`."""
-        self._file.append(entries.name_bound(at, name, value, variable=variable))
+        self._passes.bound(at, name, value, variable=variable)
 
     def passed(self, at: Place, name: str = "", state: Mapping[str, object] | None = None) -> None:
         """See `ports.Journal.passed`."""
-        self._file.append(entries.checkpoint_passed(at, name, state))
+        self._append(entries.checkpoint_passed(at, name, state))
         self._file.sync()
 
     def rewound(self, path: Path, loops: tuple[int, ...]) -> None:
         """See `ports.Journal.rewound`."""
-        self._file.append(entries.rewound_to(path, loops))
+        self._append(entries.rewound_to(path, loops))
 
     def finalised(self, failed: Sequence[str]) -> None:
         """See `ports.Journal.finalised`."""
-        self._file.append(entries.finalisers_ended(failed))
+        self._append(entries.finalisers_ended(failed))
 
     def channels(self, outside: Channels) -> Channels:
         """See `ports.Journal.channels`."""
-        return _KeptChannels(self._file, outside)
+        return _KeptChannels(self._append, outside)
 
     # What the store has of it ------------------------------------------------------------------
 
     def known(self, channels: Mapping[str, Metadata]) -> None:
         """Channels are what they are from now on."""
-        self._file.append(entries.channels_known(channels))
+        self._append(entries.channels_known(channels))
 
     def baseline(self, when: str, readings: Mapping[str, Reading | None]) -> None:
         """What channels hold at the start or the end."""
-        self._file.append(entries.baseline(when, readings))
+        self._append(entries.baseline(when, readings))
 
     def row(self, point: int, at: Place, readings: Mapping[str, Reading | None]) -> None:
         """A row was taken."""
         self._points = point + 1
-        self._file.append(entries.row(point, at, readings))
+        self._append(entries.row(point, at, readings))
 
     def close(self) -> None:
         """Nothing follows."""
+        self._passes.flush()
         self._file.close()
 
     def heard(self, event: RunEvent) -> None:
         """The engine tells something of the run."""
         if isinstance(event, RunEnded):
-            self._file.append(entries.run_ended(event, self._points))
+            self._append(entries.run_ended(event, self._points))
         elif isinstance(event, KEPT):
-            self._file.append(entries.run_event(event))
+            self._append(entries.run_event(event))
 
 
 class _KeptChannels:
     """Implements `ports.Channels`: each put is written down before it leaves."""
 
-    def __init__(self, file: JournalFile, outside: Channels) -> None:
-        self._file = file
+    def __init__(self, append: Callable[[bytes], None], outside: Channels) -> None:
+        self._append = append
         self._outside = outside
         self._numbers = itertools.count(1)
         self.connect = outside.connect
@@ -161,7 +169,7 @@ class _KeptChannels:
         permit: Callable[[], None] = always,
     ) -> None:
         """See `ports.Channels.put`."""
-        file, number, step = self._file, 0, _step.get()
+        append, number, step = self._append, 0, _step.get()
 
         def leaves() -> None:
             nonlocal number
@@ -169,7 +177,7 @@ class _KeptChannels:
             if not number:  # with a recording between it is asked a second time
                 number = next(self._numbers)
                 line = entries.put_leaves(number, step, name, value, completion=completion)
-                file.append(line)
+                append(line)
 
         try:
             await self._outside.put(
@@ -177,9 +185,9 @@ class _KeptChannels:
             )
         except BaseException as error:
             if number:
-                file.append(entries.put_ended(number, *_of_put(error)))
+                append(entries.put_ended(number, *_of_put(error)))
             raise
-        file.append(entries.put_ended(number, "completed" if completion else "written", ""))
+        append(entries.put_ended(number, "completed" if completion else "written", ""))
 
 
 def _of_put(error: BaseException) -> tuple[str, str]:
