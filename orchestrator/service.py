@@ -38,6 +38,7 @@ from orchestrator.device import Device
 from orchestrator.engine import DirectPuts, Engine, Library, described, registry_of, unfit
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.program.compiler import compile_suspenders
+from orchestrator.notify import Notifier
 from orchestrator.own_pvs import KeptValues, OwnChannels, RoutedChannels, own_file
 from orchestrator.ports import View
 from orchestrator.present import Announcement, announced
@@ -164,6 +165,7 @@ class Service:
         if self._starts_by_itself and (wrong := list(unfit(config, given.library))):
             raise CheckError([f"{where}: {text}" for where, text in wrong])
         self._http = self._http_process()
+        self._notifier = self._notifying()
 
     def _http_process(self) -> HttpProcess | None:
         if self.config.http is None:
@@ -173,6 +175,11 @@ class Service:
         behind = _Behind(self._device.table, self.config, self._engine.library, puts)
         facts = partial(encode, self.config)
         return HttpProcess(self.config.http, facts, self.api, behind, self._tell_trouble)
+
+    def _notifying(self) -> Notifier | None:
+        if self.config.notify is None:
+            return None
+        return Notifier(self.config.notify, self.config.prefix, self.api, self._tell_trouble)
 
     @property
     def http_port(self) -> int:
@@ -369,7 +376,11 @@ class Service:
                 self._server.running() as ioc,
             ):
                 self._port, self.where = ioc.port, ioc.where
-                async with self._serving_http(foreground), self._working():
+                async with (
+                    self._serving_http(foreground),
+                    self._telling_people(foreground),
+                    self._working(),
+                ):
                     with self._announced(foreground):
                         async with self._after_crash(foreground):
                             yield
@@ -405,6 +416,15 @@ class Service:
             yield
             return
         async with self._http.running():
+            yield
+
+    @asynccontextmanager
+    async def _telling_people(self, foreground: str | None) -> AsyncIterator[None]:
+        """Who runs something in the foreground looks at it."""
+        if self._notifier is None or foreground is not None:
+            yield
+            return
+        async with self._notifier.running():
             yield
 
     @contextmanager

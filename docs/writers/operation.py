@@ -103,6 +103,11 @@ CONFIG_WORDS: Mapping[str, str] = {
     "hung.high": "Seconds in which nothing has moved in a run from which on `HUNG_SEC` is in MINOR "
     "alarm; without it never.",
     "hung.hihi": "The same for MAJOR.",
+    "notify.urls": "Of [apprise](https://github.com/caronc/apprise/wiki): mail, chats, telephones. "
+    "Without a table `[notify]` nobody is told.",
+    "notify.on": "Of what: [rules](../how-to/be-told.md) as `failed`, `hung > 300` (seconds).",
+    "notify.quiet": "From when to when nobody is told, as `22:00-06:30`, in local time; what "
+    "happened is told then.",
     "http.port": "At which HTTP is served; 0 is a free one, which the log tells. Without a table "
     "`[http]` there is no HTTP.",
     "http.interfaces": "Addresses at which it is served.",

@@ -18,6 +18,7 @@ from orchestrator.config.automatic_form import (
     automatic_name,
 )
 from orchestrator.config.model import CaConfig, HttpConfig
+from orchestrator.config.notify_form import Notify
 from orchestrator.config.own_form import Own, own_name
 from orchestrator.language.names import SCHEME
 from orchestrator.language.text.field_kinds import AnyValue, Identifier
@@ -380,4 +381,5 @@ class File(Strict):
     documents: _Documents = _Documents()
     metadata: dict[Identifier, AnyValue] = Field(default_factory=dict)
     hung: _Hung = _Hung()
+    notify: Notify | None = None
     http: _Http | None = None

@@ -170,6 +170,41 @@ class HungLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class NotifyRule:
+    """Something of which people are told."""
+
+    kind: str
+    """See `NOTIFY_KINDS`."""
+    above: float = 0.0
+    """s for which it has to go on."""
+
+
+NOTIFY_KINDS = {
+    "failed": "a run ended as Failed or Timeout",
+    "ended": "a run ended, however it did",
+    "interrupted": "the service finds at its start that it was killed in a run",
+    "ask": "a run waits for an answer",
+    "suspended": "a run is suspended",
+    "hung": "nothing moves in a run",
+    "disconnected": "channels of a chained IOC are disconnected",
+}
+"""Of what people may be told."""
+NOTIFY_LASTING = frozenset({"suspended", "hung", "disconnected"})
+"""Those that go on, and are told after some time."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyConfig:
+    """Who is told of what, wherever they are."""
+
+    urls: tuple[str, ...]
+    """Of apprise."""
+    on: tuple[NotifyRule, ...] = (NotifyRule("failed"), NotifyRule("interrupted"))
+    quiet: tuple[int, int] | None = None
+    """From when to when nobody is told, minutes of the day in local time; after it they are."""
+
+
+@dataclass(frozen=True, slots=True)
 class HttpConfig:
     """Where and to whom HTTP is served."""
 
@@ -265,6 +300,8 @@ class Config:
     """user@host that may write, `*` = any text; empty = everyone, as Channel Access does."""
     hung: HungLimits = HungLimits()
     """Of HUNG_SEC."""
+    notify: NotifyConfig | None = None
+    """None = nobody is told."""
     http: HttpConfig | None = None
     """None = no HTTP."""
     file: Path | None = None

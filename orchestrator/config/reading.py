@@ -23,12 +23,14 @@ from orchestrator.config.model import (
     HttpConfig,
     HungLimits,
     LaneConfig,
+    NotifyConfig,
     OwnConfig,
     ScheduleConfig,
     ServerConfig,
     StopChannel,
     TriggerConfig,
 )
+from orchestrator.config.notify_form import notify_rule, quiet_hours
 from orchestrator.config.own_form import Own
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.names import SCHEME, ServerChannels, plain_pv, suggestion
@@ -195,9 +197,15 @@ def _config(parsed: File, file: FilePath) -> Config:
         metadata=parsed.metadata,
         write_access=parsed.access.write,
         hung=HungLimits(parsed.hung.high, parsed.hung.hihi),
+        notify=None if parsed.notify is None else _notify(**parsed.notify.model_dump()),
         http=None if parsed.http is None else _http(parsed.http.model_dump(), file),
         file=file,
     )
+
+
+def _notify(urls: tuple[str, ...], on: tuple[str, ...], quiet: str | None) -> NotifyConfig:
+    hours = None if quiet is None else quiet_hours(quiet)
+    return NotifyConfig(urls, tuple(map(notify_rule, on)), hours)
 
 
 def _http(given: dict[str, Any], file: FilePath) -> HttpConfig:

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import Config, StopChannel, key_place, load_config, names_of, prefix_doubts
+from orchestrator.config import (
+    Config,
+    NotifyConfig,
+    NotifyRule,
+    StopChannel,
+    key_place,
+    load_config,
+    names_of,
+    prefix_doubts,
+)
 from orchestrator.engine import registry_of
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.program.compiler import compile_suspenders
@@ -519,3 +528,33 @@ def test_a_time_or_size_of_the_store_that_is_none_is_told(
 def test_a_limit_that_is_none_is_told(tmp_path: Path, text: str, told: str) -> None:
     (finding,) = findings(tmp_path, f"[hung]\n{text}")
     assert told in finding
+
+
+def test_people_are_told_by_rules_of_what_and_how_long_it_lasts(tmp_path: Path) -> None:
+    notify = load(tmp_path, '[notify]\nurls = ["json://desk"]').notify
+    assert notify == NotifyConfig(
+        ("json://desk",), (NotifyRule("failed"), NotifyRule("interrupted"))
+    )
+    text = '[notify]\nurls = ["json://desk"]\non = ["ask", "hung > 300"]\nquiet = "22:00-06:30"'
+    notify = load(tmp_path, text).notify
+    assert notify is not None
+    assert notify.on == (NotifyRule("ask"), NotifyRule("hung", 300.0))
+    assert notify.quiet == (22 * 60, 6 * 60 + 30)
+    assert load(tmp_path, "").notify is None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("urls = []", "notify.urls"),
+        ('on = ["failed"]', "notify: needs 'urls'"),
+        ('urls = ["a://b"]\non = ["fails"]', "failed, ended, interrupted"),
+        ('urls = ["a://b"]\non = ["hung"]', "'hung > 300'"),
+        ('urls = ["a://b"]\non = ["failed > 3"]', "'failed' alone"),
+        ('urls = ["a://b"]\non = ["hung > 3", "hung > 5"]', "'hung' stands twice"),
+        ('urls = ["a://b"]\nquiet = "22-6"', "as in '22:00-06:30'"),
+        ('urls = ["a://b"]\nquiet = "22:00-24:30"', "as in '22:00-06:30'"),
+    ],
+)
+def test_a_rule_of_whom_to_tell_that_is_none_is_told(tmp_path: Path, text: str, told: str) -> None:
+    assert any(told in finding for finding in findings(tmp_path, f"[notify]\n{text}"))

@@ -191,3 +191,20 @@ def doctor(as_json: Json = False, config: ConfigFile = None, verbose: Verbose = 
     from orchestrator.cli.local import doctor_command as work
 
     return work.doctor(config, verbose, as_json=as_json)
+
+
+@panel.command()
+def notify(
+    test: Annotated[
+        bool, typer.Option("--test", help="Send a message to all who would be told.")
+    ] = False,
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Show of what people are told, as [notify] says, and try whether they are.
+
+    A service tells them by itself; this needs none. Exit code 1 if a message does not reach all.
+    """
+    from orchestrator.cli.local import notify_test as work
+
+    return work.notify(config, verbose, test=test)
