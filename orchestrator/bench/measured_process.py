@@ -76,14 +76,14 @@ class Worker:
         self._process.stdout.close()
         self._errors.close()
 
-    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """Ask for one thing and wait for the answer.
+    def ask(self, do: str, *, within: float = _ANSWER, **arguments: Any) -> dict[str, Any]:
+        """Ask for one thing and wait for the answer, so many seconds at most.
 
         Raises:
             BenchError: It failed, ended, or did not answer.
         """
         self._send({"do": do, **arguments})
-        return self._answer(_ANSWER)
+        return self._answer(within)
 
     def seconds(self, do: str, **arguments: Any) -> float:
         """Ask for a measurement that is one number of seconds."""

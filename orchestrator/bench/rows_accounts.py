@@ -19,6 +19,8 @@ _READERS = {"healthy": -1.0, "slow": 200_000.0, "frozen": 0.0}
 _QUIET_S = 2.5
 """The service tells its figures once a second."""
 _PATIENCE_S = 120.0
+_SLOWEST = 1000.0
+"""Updates a second that a machine posts at least."""
 _CASES = (
     (1, False, False),
     (1, True, False),
@@ -56,7 +58,7 @@ def _case(rig: Rig, updates: int, channels: int, *, keep_all: bool, lost: bool) 
         source.ask("begin", updates=updates)
         if lost:
             _hang_up_in_between(source, before.sent, updates)
-        source.ask("end")
+        source.ask("end", within=_PATIENCE_S + updates / _SLOWEST)
         readers.ask("hurry")
         after = _Books.at_rest(rig.port("ours"), source)
         got = readers.ask("updates")

@@ -339,7 +339,7 @@ MOMENTS: Mapping[str, Moment] = {
         "between",
         '- trajectories: {servers: {d: "linear(start=0, end=2, step=1)"}, timeout: 5}\n'
         "- nested: {over: [d], timeout: 6}\n  do:\n    - delay: 1.2\n      name: here\n"
-        "    - sample: [d.rbv]",
+        "    - sample: [w.passed]",
         take=100,
         victims=("server",),
         bound=18,
