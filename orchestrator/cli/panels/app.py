@@ -28,7 +28,6 @@ app = typer.Typer(
     help="Run sequences across several EPICS IOCs, served as process variables.",
     epilog=_EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

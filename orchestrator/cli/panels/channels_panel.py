@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.panels import completion
 from orchestrator.cli.panels.options import ConfigFile, Json, Numbers, Pvs, Timeout, Verbose
 from orchestrator.cli.panels.panel import Panel
 from orchestrator.cli.terminal.guard import error_as_json
@@ -51,7 +52,9 @@ def put(
     pairs: Annotated[
         list[str],
         typer.Argument(
-            metavar="PV VALUE", help="What to write where; an enum takes a label or an index."
+            metavar="PV VALUE",
+            help="What to write where; an enum takes a label or an index.",
+            autocompletion=completion.channels,
         ),
     ],
     wait: Annotated[

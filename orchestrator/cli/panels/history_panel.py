@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.panels import completion
 from orchestrator.cli.panels.options import ConfigFile, Json, Verbose
 from orchestrator.cli.panels.panel import Panel
 from orchestrator.cli.terminal.guard import error_as_json
@@ -27,7 +28,9 @@ def _no_run(given: Mapping[str, Any], findings: Sequence[str], code: int) -> Non
 Run = Annotated[
     str,
     typer.Argument(
-        metavar="RUN", help="Its id, a unique beginning of it, last, or last:NAME of a sequence."
+        metavar="RUN",
+        help="Its id, a unique beginning of it, last, or last:NAME of a sequence.",
+        autocompletion=completion.runs,
     ),
 ]
 Service = Annotated[
@@ -186,7 +189,12 @@ def plot(
 @panel.command(error_as_json)
 def compare(
     run: Run,
-    other: Annotated[str, typer.Argument(metavar="RUN", help="Another one, named alike.")],
+    other: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="Another one, named alike.", autocompletion=completion.runs
+        ),
+    ],
     as_json: Json = False,
     store: Store = None,
     config: ConfigFile = None,

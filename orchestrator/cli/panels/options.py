@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.panels import completion
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
@@ -70,7 +72,9 @@ ForegroundRun = Annotated[
 Sequence = Annotated[
     str,
     typer.Argument(
-        metavar="SEQUENCE", help="A file, or a name from the directory in the configuration."
+        metavar="SEQUENCE",
+        help="A file, or a name from the directory in the configuration.",
+        autocompletion=completion.sequences,
     ),
 ]
 Arguments = Annotated[
@@ -79,5 +83,9 @@ Arguments = Annotated[
 ]
 Pvs = Annotated[
     list[str],
-    typer.Argument(metavar="PV", help="PV names, or aliases of the configuration."),
+    typer.Argument(
+        metavar="PV",
+        help="PV names, or aliases of the configuration.",
+        autocompletion=completion.channels,
+    ),
 ]

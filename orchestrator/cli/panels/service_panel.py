@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.panels import completion
 from orchestrator.cli.panels.options import (
     Arguments,
     ConfigFile,
@@ -134,7 +135,12 @@ def answer(
 @panel.command(error_as_json)
 def submit(
     sequence: Annotated[
-        str, typer.Argument(metavar="SEQUENCE", help="The name of a sequence of the service.")
+        str,
+        typer.Argument(
+            metavar="SEQUENCE",
+            help="The name of a sequence of the service.",
+            autocompletion=completion.sequences,
+        ),
     ],
     arguments: Arguments = None,
     meta: Meta = None,
