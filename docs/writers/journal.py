@@ -78,6 +78,11 @@ _LINES: tuple[tuple[Callable[..., Any], bytes], ...] = (
         entries.attempt_begun(_HEADER, {"pid": 4711, "host": "console"}, 2, _ABANDONED),
     ),
     (entries.finalisers_ended, entries.finalisers_ended([])),
+    (
+        entries.samples_kept,
+        entries.samples_kept({"keep": {"det.counts": 1412}, "data": {"det.counts": []}}),
+    ),
+    (entries.snapshot, entries.snapshot({}, {}, [["steps[0].do[1]", [3], "set stage.x", 1412]])),
     (entries.left_out, entries.left_out(12)),
     (entries.parts, next(entries.parts(b'{"t":1796054663.3,"event":"row", \xe2\x80\xa6'[:33]))),
 )

@@ -75,13 +75,14 @@ class RunRecords:
         """
         self._directory = directory
         self._documents = documents
-        self._data = RunStore(directory, lost, form, made, documents)
         self._foreground = foreground
         self._lost = lost
         self._queues: dict[str, QueueJournal] = {}
         """Of each lane that has one."""
         self._room = StoreRoom(directory, lost, fails=on_full == "fail")
         self._journals = Journals(directory, lost, self._room)
+        make = self._journals.make_folder
+        self._data = RunStore(directory, lost, form, made, documents, make)
         self._open: dict[str, RunJournal] = {}
 
     def open(self, header: RunHeader) -> RunRecord:

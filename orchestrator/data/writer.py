@@ -69,6 +69,7 @@ class RunStore:
         form: DataForm = AS_EVER,
         made: Callable[[str, str], None] = _nobody,
         documents: DocumentOutputs | None = None,
+        make: Callable[[Path], None] | None = None,
     ) -> None:
         """A run's folder is made with its first file.
 
@@ -78,7 +79,9 @@ class RunStore:
             form: What is made.
             made: Called in a thread with the run's id and its file, when that has the first row.
             documents: Who wants documents of bluesky; None = nobody.
+            make: Makes the folder of a run, where its journal has not.
         """
+        self._make = make or _make_folder
         self._documents = documents
         self._directory = directory
         self._lost = lost
@@ -101,7 +104,13 @@ class RunStore:
         if self._documents is not None and self._documents.are_any:
             path = stem.with_name("documents.jsonl")
             sinks.append(DocumentsSink(path, header, self._documents, self._lost))
-        return RunWriter(header, sinks, self._lost, partial(self._made, header.run_id), former)
+        made, folder = partial(self._made, header.run_id), self._directory / "runs" / header.run_id
+        begins = partial(self._make, folder)
+        return RunWriter(header, sinks, self._lost, made, former, begins)
+
+
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 _SINKS: Mapping[str, Callable[[Path], Sink]] = {
@@ -163,11 +172,14 @@ class RunWriter:
         lost: Callable[[str], None] = _nobody,
         made: Callable[[str], None] = _nobody,
         former: FormerRows | None = None,
+        begins: Callable[[], None] = _nobody,
     ) -> None:
         """Nothing is made before the first row; `lost` and `made` as in `RunStore`.
 
-        `former`: the rows that there are already, of a run that goes on.
+        `former`: the rows that there are already, of a run that goes on. `begins`: called in the
+        thread before that.
         """
+        self._begins = begins
         self.journal = NoJournal()
         self._header = header
         self._sinks = [_Kept(sink) for sink in sinks]
@@ -265,6 +277,8 @@ class RunWriter:
     # The thread ---------------------------------------------------------------------------------
 
     def _write(self) -> None:
+        with suppress(OSError):  # who needs the folder will tell
+            self._begins()
         self._each(self._begin)
         unflushed = 0
         while self._works and (item := self._rows.get()) is not None:

@@ -67,6 +67,8 @@ def _facts(run: PastRun, account: Account) -> Iterator[tuple[str, str]]:
     yield "version", str(versions.get("orchestrator", ""))
     yield "data", run.data_file
     yield "journal", str(run.folder)
+    if account.is_short:
+        yield "not told", "the middle of the journal: of so long a run it is not kept"
     if account.left_out:
         yield "missing", f"{account.left_out} lines of the journal: the disk did not take them"
 
@@ -222,6 +224,7 @@ def trace_facts(run: PastRun, account: Account, *, all_steps: bool) -> dict[str,
         "steps": account.entered,
         "puts": account.puts,
         "left_out": account.left_out,
+        "middle_left_out": account.is_short,
         "failed_at": decisive and asdict(decisive),
         "tolerated": list(map(asdict, account.tolerated)),
         "under_way": list(map(asdict, account.under_way)),

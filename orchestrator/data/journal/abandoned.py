@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from array import array
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from orchestrator.data.journal.exact import NotKept, exact_value
+from orchestrator.data.journal.held import (
+    Own,
+    Samples,
+    Then,
+    owns_of,
+    place_of_told,
+    point_of_told,
+    then_of,
+)
 from orchestrator.data.journal.reader import Entry, Line
 from orchestrator.errors import InputError
 from orchestrator.ports import PointOf
@@ -38,34 +44,6 @@ _GOES_ON = ("done", "skipped")
 """How a step is left that the next step follows."""
 
 
-@dataclass(slots=True)
-class _Own:
-    """What was bound in one list of steps, in one pass and try of it."""
-
-    loops: tuple[int, ...]
-    tries: tuple[int, ...] | None
-    """None: of those before a rewind or another attempt, whatever they were."""
-    names: dict[str, object] = field(default_factory=dict)
-
-    def copied(self, *, anyhow: bool = False) -> _Own:
-        return _Own(self.loops, None if anyhow else self.tries, dict(self.names))
-
-
-@dataclass(slots=True)
-class _Then:
-    """All that held at one line."""
-
-    point: Point | None
-    at: Line
-    tries: tuple[int, ...]
-    names: dict[Path, _Own]
-    variables: dict[Path, _Own]
-    lengths: dict[str, int]
-    rows: int
-    points: int
-    left: dict[str, object]
-
-
 class AbandonedRun:
     """Follows a journal from its first line to its last.
 
@@ -77,25 +55,24 @@ class AbandonedRun:
         """See `ports.Store.abandoned`."""
         self._point_of = point_of
         self._by_marks = by_marks
-        self._names: dict[Path, _Own] = {}
-        self._variables: dict[Path, _Own] = {}
-        self._data: dict[str, array[float]] = {}
+        self._names: dict[Path, Own] = {}
+        self._variables: dict[Path, Own] = {}
+        self._data = Samples()
         self._rows = self._points = self._attempt = 0
         self._left: dict[str, object] = {}
         self._open: dict[tuple[int, int], Place] = {}
         self._current: Point | None = None
         self._way: Point | None = None
-        self._found: _Then | None = None
-        self._marks: dict[Path, _Then] = {}
+        self._found: Then | None = None
+        self._marks: dict[Path, Then] = {}
         self._gone: list[Place] = []
         self._finalised = self._has_entered = False
-        self._stated: tuple[str, Any, _Then] | None = None
+        self._stated: tuple[str, Any, Then] | None = None
         """The last checkpoint of a Python sequence, its state, and what held there."""
         self._since: list[tuple[Line, Point, str, object]] = []
-
-    def follow(self, lines: Iterable[tuple[Line, Entry]]) -> AbandonedRun:
-        """Take all lines; gives itself."""
-        takes = {
+        self._is_short = False
+        """Whether what was told in the middle is known by what followed from it only."""
+        self._takes: Mapping[str, Callable[[Line, Entry], object]] = {
             "step_entered": self._entered,
             "step_left": self._step_left,
             "bound": self._bound,
@@ -105,9 +82,14 @@ class AbandonedRun:
             "rewound": self._rewound,
             "attempt": self._begun_again,
             "finalised": self._ran_finalisers,
+            "samples": lambda _line, entry: self._data.take(entry),
+            "snapshot": self._restored,
         }
+
+    def follow(self, lines: Iterable[tuple[Line, Entry]]) -> AbandonedRun:
+        """Take all lines; gives itself."""
         for line, entry in lines:
-            take = takes.get(entry["event"])
+            take = self._takes.get(entry["event"])
             if take is not None:
                 take(line, entry)
         return self
@@ -123,34 +105,27 @@ class AbandonedRun:
         marked = next(reversed(self._marks.values()), None) if self._by_marks else None
         then = marked or self._found
         if then is None or then.point is None:
+            _check_kept(is_short=self._is_short, entered=self._has_entered)
             return Abandoned(
                 None,
                 points=self._points,
-                open=self._opened,
+                open=_opened(self._open),
                 finalised=self._finalised,
-                as_it_was=self._as_it_was((0, 0), ((), ())),
+                as_it_was=_as_it_was(self._since, (0, 0), ((), ())),
             )
         return Abandoned(
             _position(then),
             then.at,
-            self._data_at(then),
+            self._data.first(then.lengths),
             then.rows,
             self._points,
             then.points,
             then.left,
             self._has_entered,
-            self._opened,
+            _opened(self._open),
             self._finalised,
-            as_it_was=self._as_it_was(then.at, then.point),
+            as_it_was=_as_it_was(self._since, then.at, then.point),
         )
-
-    def _as_it_was(self, at: Line, point: Point) -> Named:
-        """What was found when steps were entered that will be entered anew; the first counts."""
-        found: dict[Point, dict[str, object]] = {}
-        for line, place, name, value in self._since:
-            if line >= at and (name.startswith(_ALWAYS) or place == point):
-                found.setdefault(place, {}).setdefault(name, value)
-        return found
 
     def _at_the_end(self) -> Abandoned:
         names, variables = (
@@ -163,31 +138,15 @@ class AbandonedRun:
             points=self._points,
             rows=self._rows,
             entered=self._has_entered,
-            open=self._opened,
+            open=_opened(self._open),
             finalised=self._finalised,
         )
-        return last if self._stated is None else self._of_python(last, *self._stated)
-
-    def _of_python(self, last: Abandoned, name: str, state: Any, then: _Then) -> Abandoned:
-        """What a Python sequence is offered, and the samples that it had at its checkpoint."""
-        values: Any = exact_value(state)
-        lost = [key for key, value in values.items() if isinstance(value, NotKept)]
-        if lost:
-            raise InputError(f"the state {lost[0]!r} of the checkpoint {name!r} was not kept")
-        recovered = Recovered(name, values, then.rows)
-        data, points = self._data_at(then), then.points
+        if self._stated is None:
+            return last
+        name, state, then = self._stated
+        recovered = _of_python(name, state, then)
+        data, points = self._data.first(then.lengths), then.points
         return replace(last, data=data, rows=then.rows, superseded=points, recovered=recovered)
-
-    def _data_at(self, then: _Then) -> dict[str, npt.NDArray[np.float64]]:
-        """The samples that there were then."""
-        return {
-            name: np.array(self._data[name][:length], dtype=np.float64)
-            for name, length in then.lengths.items()
-        }
-
-    @property
-    def _opened(self) -> tuple[Place, ...]:
-        return tuple(sorted(self._open.values(), key=lambda place: len(place.path)))
 
     # Lines --------------------------------------------------------------------------------------
 
@@ -202,6 +161,10 @@ class AbandonedRun:
         for gone in self._gone:  # the run has gone on, whatever ended these
             self._forget(gone)
         self._gone.clear()
+        self._came_to(place, line)
+        return place
+
+    def _came_to(self, place: Place, line: Line) -> None:
         point = self._point_of(place.path, place.loops) if self._point_of is not None else None
         if point != self._current:
             self._current = point
@@ -209,7 +172,6 @@ class AbandonedRun:
                 self._found = self._then(point, line, place.tries)
                 if not self._marks:  # else it may begin again at one
                     self._since.clear()
-        return place
 
     def _is_on_the_way(self, place: Place) -> bool:
         """Whether the run only comes back through it to where it goes on."""
@@ -255,7 +217,7 @@ class AbandonedRun:
             if document == place.path:  # its first values, where it begins
                 own = _own(self._variables, document, place._replace(tries=()))
             else:
-                own = self._variables.setdefault(document, _Own((), ()))
+                own = self._variables.setdefault(document, Own((), ()))
         else:
             own = _own(self._names, place.path[:-1], place)
         own.names[name] = value
@@ -272,7 +234,7 @@ class AbandonedRun:
         self._at(line, entry)
         for name, reading in entry["channels"].items():
             value = None if reading is None else reading["value"]
-            self._data.setdefault(name, array("d")).append(_number(value))
+            self._data.append(name, _number(value))
         self._rows += 1
         self._points = entry["point"] + 1
 
@@ -302,11 +264,10 @@ class AbandonedRun:
         self._finalised = False
         self._marks.clear()
         self._gone.clear()
-        self._names = _restored(entry.get("names", ()))
-        self._variables = _restored(entry.get("variables", ()))
+        self._names = _begun(entry.get("names", ()))
+        self._variables = _begun(entry.get("variables", ()))
         self._rows, self._left = entry["rows"], dict(entry["left"])
-        for name, values in self._data.items():
-            del values[entry["data"].get(name, 0) :]
+        self._data.cut(entry["data"])
         if "state" in entry:
             self._stated = entry["checkpoint"], entry["state"], self._then(None, line, ())
         start = (parse_path(entry["path"]), tuple(entry["loops"])) if "path" in entry else None
@@ -319,42 +280,122 @@ class AbandonedRun:
             known = self._by_marks or start == self._current
             self._found = self._then(start, after, ()) if known and start is not None else None
 
+    def _restored(self, _line: Line, entry: Entry) -> None:
+        """What held behind lines that are not kept; samples stand by themselves."""
+        of = entry["recovery"]
+        thens = of["held"]
+        self._is_short = True
+        self._rows, self._points, self._attempt = of["rows"], of["points"], of["attempt"]
+        self._finalised, self._has_entered = of["finalised"], of["entered"]
+        self._names, self._variables = owns_of(of["names"]), owns_of(of["variables"])
+        self._left, self._way = dict(of["left"]), point_of_told(of["way"])
+        self._open = {(attempt, step): place_of_told(place) for attempt, step, place in of["open"]}
+        self._gone = [place_of_told(place) for place in of["gone"]]
+        self._since = [
+            ((at[0], at[1]), (parse_path(path), tuple(loops)), name, exact_value(value))
+            for at, path, loops, name, value in of["since"]
+        ]
+        marks = ((point_of_told(point), thens[number]) for point, number in of["marks"])
+        self._marks = {point[0]: then_of(told, point) for point, told in marks if point}
+        if of["stated"] is not None:
+            name, state, number = of["stated"]
+            self._stated = name, state, then_of(thens[number], None)
+        starts = {
+            (parse_path(path), tuple(loops)): None if number is None else thens[number]
+            for (path, loops), number in of["starts"]
+        }
+        began = of["began"]
+        fallback = None if began is None else then_of(thens[began[1]], point_of_told(began[0]))
+        self._restored_at(point_of_told(of["last"]), starts, fallback)
+
+    def _restored_at(
+        self,
+        last: Point | None,
+        starts: Mapping[Point, Mapping[str, Any] | None],
+        began: Then | None,
+    ) -> None:
+        """Where the run was; `starts`: what held where the points around that began.
+
+        `began`: where the last attempt went on.
+        """
+        if last is None or self._point_of is None:
+            return
+        self._current = self._point_of(*last)
+        told = None if self._current is None else starts.get(self._current)
+        if told is not None:
+            self._found = then_of(told, self._current)
+            return
+        point = None if began is None else began.point
+        is_in = self._by_marks and point is not None and self._point_of(*point) == self._current
+        self._found = began if is_in else None
+
     def _ran_finalisers(self, _line: Line, entry: Entry) -> None:
         self._finalised = not entry["failed"]
         if self._finalised:
             self._open.clear()
 
-    def _then(self, point: Point | None, at: Line, tries: tuple[int, ...]) -> _Then:
-        return _Then(
+    def _then(self, point: Point | None, at: Line, tries: tuple[int, ...]) -> Then:
+        return Then(
             point,
             at,
             tries,
             {path: own.copied() for path, own in self._names.items()},
             {path: own.copied() for path, own in self._variables.items()},
-            {name: len(values) for name, values in self._data.items()},
+            self._data.lengths,
             self._rows,
             self._points,
             dict(self._left),
         )
 
 
+def _of_python(name: str, state: Any, then: Then) -> Recovered:
+    """What a Python sequence is offered of its checkpoint."""
+    values: Any = exact_value(state)
+    lost = [key for key, value in values.items() if isinstance(value, NotKept)]
+    if lost:
+        raise InputError(f"the state {lost[0]!r} of the checkpoint {name!r} was not kept")
+    return Recovered(name, values, then.rows)
+
+
+def _check_kept(*, is_short: bool, entered: bool) -> None:
+    if is_short and entered:
+        text = "of so long a run the middle of the journal is not kept, and with it what held there"
+        raise InputError(f"{text}: go on --from a step at which it was last (--list)")
+
+
+def _opened(places: Mapping[tuple[int, int], Place]) -> tuple[Place, ...]:
+    return tuple(sorted(places.values(), key=lambda place: len(place.path)))
+
+
+def _as_it_was(since: Iterable[tuple[Line, Point, str, object]], at: Line, point: Point) -> Named:
+    """What was found when steps were entered that will be entered anew; the first counts."""
+    found: dict[Point, dict[str, object]] = {}
+    for line, place, name, value in since:
+        if line >= at and (name.startswith(_ALWAYS) or place == point):
+            found.setdefault(place, {}).setdefault(name, value)
+    return found
+
+
 def _place(entry: Entry) -> Place:
     loops, tries = tuple(entry["loops"]), tuple(entry.get("tries", ()))
-    return Place(parse_path(entry["path"]), loops, tries)
+    return Place(_path(entry["path"]), loops, tries)
 
 
-def _inside(then: _Then, place: Place) -> bool:
+_path = lru_cache(10_000)(parse_path)
+
+
+def _inside(then: Then, place: Place) -> bool:
     """Whether a checkpoint stands in the step at a place."""
     path, loops = then.point or ((), ())
     own = (path[: len(place.path)], loops[: len(place.loops)])
     return own == (place.path, place.loops) and path != place.path
 
 
-def _own(all_: dict[Path, _Own], path: Path, place: Place) -> _Own:
+def _own(all_: dict[Path, Own], path: Path, place: Place) -> Own:
     """What was bound in a list so far; a new pass or try of it begins with nothing."""
     own = all_.get(path)
     if own is None or own.loops != place.loops or own.tries not in (None, place.tries):
-        own = all_[path] = _Own(place.loops, place.tries)
+        own = all_[path] = Own(place.loops, place.tries)
     return own
 
 
@@ -364,7 +405,7 @@ def _document(path: Path) -> Path:
     return path[:last]
 
 
-def _position(then: _Then) -> Position:
+def _position(then: Then) -> Position:
     """Where it begins again, with what can be seen from there.
 
     Raises:
@@ -390,9 +431,9 @@ def _position(then: _Then) -> Position:
     return Position(path, loops, names, variables)
 
 
-def _restored(lists: Iterable[object]) -> dict[Path, _Own]:
+def _begun(lists: Iterable[object]) -> dict[Path, Own]:
     """What an attempt began with."""
-    return {path: _Own(loops, None, names) for path, loops, names in _named(lists)}
+    return {path: Own(loops, None, names) for path, loops, names in _named(lists)}
 
 
 def _named(lists: Iterable[object]) -> Iterator[tuple[Path, tuple[int, ...], dict[str, object]]]:
@@ -409,16 +450,32 @@ def _number(value: object) -> float:
     return float(value) if is_number else math.nan  # type: ignore[arg-type]  # it was looked at
 
 
-def visited(lines: Iterable[tuple[Line, Entry]]) -> list[Visited]:
+class VisitedSteps:
     """Where a run was, in the order in which it first came there, but for finalisers."""
-    found: dict[Path, Visited] = {}
-    for _, entry in lines:
+
+    def __init__(self) -> None:
+        """Nowhere yet."""
+        self._found: dict[Path, Visited] = {}
+
+    @property
+    def steps(self) -> list[Visited]:
+        """All of them."""
+        return list(self._found.values())
+
+    def take(self, entry: Entry) -> None:
+        """Take the next line."""
+        if entry["event"] == "snapshot":
+            steps = ((parse_path(path), tuple(loops), *of) for path, loops, *of in entry["visited"])
+            self._found = {step[0]: Visited(*step) for step in steps}
         if entry["event"] not in ("step_entered", "checkpoint"):
-            continue
+            return
         place = _place(entry)
         if _LAST.isdisjoint(place.path):
-            before = found.get(place.path)
+            before = self._found.get(place.path)
             times = 1 if before is None else before.times + 1
             name = entry.get("name", "checkpoint")
-            found[place.path] = Visited(place.path, place.loops, name, times)
-    return list(found.values())
+            self._found[place.path] = Visited(place.path, place.loops, name, times)
+
+    def told(self) -> list[object]:
+        """The same as JSON."""
+        return [[path_text(step.path), step.loops, step.name, step.times] for step in self.steps]

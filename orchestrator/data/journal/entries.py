@@ -288,6 +288,19 @@ def run_ended(event: RunEnded, points: int) -> bytes:
     return _facts(str(facts.pop("event")), facts | {"points": points})
 
 
+def samples_kept(told: Mapping[str, object]) -> bytes:
+    """The samples of rows that are not kept; `keep`: how many of each channel come before them."""
+    return _facts("samples", told)
+
+
+def snapshot(
+    recovery: Mapping[str, object], under_way: Mapping[str, object], visited: Sequence[object]
+) -> bytes:
+    """What followed from all lines so far, of which some are not kept, for a run that goes on."""
+    facts = {"recovery": recovery, "under_way": under_way, "visited": visited}
+    return _facts("snapshot", facts)
+
+
 def left_out(lines: int) -> bytes:
     """So many lines are missing here."""
     return _line(f'{_begun("left_out")},"lines":{lines}')

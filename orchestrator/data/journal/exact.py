@@ -48,6 +48,8 @@ def _plain(value: Any) -> Any:
             return {"tuple": [_plain(item) for item in value]}
         case Mapping():
             return {"mapping": [[_plain(key), _plain(item)] for key, item in value.items()]}
+        case NotKept(why=why):
+            return {"not kept": why}
     raise TypeError(f"it is a {type(value).__name__}")
 
 

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,7 @@ import structlog
 from orchestrator.data.journal.buffer import LineBuffer
 from orchestrator.data.journal.entries import LONGEST, left_out, parts
 from orchestrator.data.store_room import LOOK
+from orchestrator.errors import OrchestratorError
 from orchestrator.present import NO_LOCKS
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,11 @@ _A_FILE = 1 << 24
 _FILES = 16
 """Files of that size that a journal has at most, the first one and the last ones: a run without an
 end must not fill the disk."""
+
+_MOMENT = 0.008
+"""s for which files in the middle are shortened between two looks at the buffer."""
+_BEHIND = 3
+"""Files that may wait for that."""
 
 
 def file_name(number: int) -> str:
@@ -71,6 +77,7 @@ class JournalFile:
         files: int | None = None,
         look: Callable[[], None] | None = None,
         make: Callable[[Path], None] | None = None,
+        shorten: Callable[[Path, int], Iterator[None]] | None = None,
     ) -> None:
         """Begin the journal of a run, or go on with that of a `former` one.
 
@@ -84,6 +91,8 @@ class JournalFile:
             files: How many it has at most; None: as many as a run may have.
             look: Called in the thread, from the first line on at least each `LOOK` s.
             make: Makes its folder, if it is not there.
+            shorten: Puts in the place of a file in the middle what is needed of it, in small
+                pieces of work; None: nothing is.
         """
         self.folder = folder
         self._buffer = buffer
@@ -93,6 +102,9 @@ class JournalFile:
         self._most = files or _FILES
         self._look = look
         self._make = make or _make_folder
+        self._shorten = shorten
+        self._middle: deque[int] = deque()  # files that are to be shortened
+        self._shortens: Iterator[None] | None = None
         self._late: deque[bytes] = deque()  # what there was no room for; the loop's own
         self._late_bytes = 0
         self._left_out = 0  # lines that are kept nowhere, and of which no line tells yet
@@ -220,6 +232,8 @@ class JournalFile:
             if self.error and ends is not None and time.monotonic() > ends:
                 log.error("a journal ends early", folder=str(self.folder), error=self.error)
                 break
+            if ends is None and self._shorten is not None:
+                self._shorten_some(self._shorten)
             time.sleep(_AGAIN if self.error else 0.0 if ends is not None else _BATCH)
         for file in (self._file, self._lock):
             if file >= 0:
@@ -232,7 +246,7 @@ class JournalFile:
     @property
     def _patience(self) -> float | None:
         """S until something has to be done though nothing comes."""
-        if self.error:
+        if self.error or self._middle:
             return 0.0
         # Before its first line it waits for that: a reader is to find it there.
         patience = LOOK if self._look is not None and self._written else None
@@ -324,10 +338,37 @@ class JournalFile:
             return
         # An attempt at a short run is a short file: of those there may be more.
         sizes = {path: path.stat().st_size for path in self.folder.glob("journal*.jsonl")}
-        for path in (self.folder / file_name(number) for number in middle):
+        for number in middle:
+            path = self.folder / file_name(number)
             if path in sizes and sum(sizes.values()) > (self._most - 1) * _A_FILE:
-                path.unlink()
                 del sizes[path]
+                self._leave_out_file(number)
+
+    def _leave_out_file(self, number: int) -> None:
+        if self._shorten is None:
+            (self.folder / file_name(number)).unlink()
+        elif number not in self._middle:
+            self._middle.append(number)
+
+    def _shorten_some(self, shorten: Callable[[Path, int], Iterator[None]]) -> None:
+        """Shorten files for a moment: the lines that come meanwhile wait for it.
+
+        As long as it takes where the run is too quick for that.
+        """
+        ends = time.monotonic() + _MOMENT
+        while self._middle and (len(self._middle) > _BEHIND or time.monotonic() < ends):
+            number = self._middle[0]
+            self._shortens = self._shortens or shorten(self.folder, number)
+            try:
+                if next(self._shortens, self) is not self:
+                    continue
+            except (OSError, OrchestratorError, ValueError, KeyError) as error:
+                path = self.folder / file_name(number)
+                text = "a file of a journal is removed as it is: the run can't be gone on with"
+                log.warning(text, file=str(path), error=str(error))
+                path.unlink(missing_ok=True)
+            self._middle.popleft()
+            self._shortens = None
 
 
 def _make_folder(folder: Path) -> None:

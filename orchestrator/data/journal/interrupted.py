@@ -65,15 +65,15 @@ def interrupted_run(folder: Path) -> Interrupted:
     """
     entries = entries_of(folder)
     header = next(entries, {})
-    end = _End()
+    end = UnderWay()
     for entry in entries:
         end.take(entry)
     return Interrupted(folder, header, end.text)
 
 
 @dataclass(slots=True)
-class _End:
-    """Follows a journal from its first line to its last."""
+class UnderWay:
+    """What is under way at a line of a journal; follows it from the first one."""
 
     steps: dict[str, Entry] = field(default_factory=dict)
     """Entered and not left, by path: at each place there is one at a time."""
@@ -108,8 +108,29 @@ class _End:
             case "left_out":
                 self._forget()
                 self.missing = True
+            case "snapshot":
+                self._restore(entry["under_way"])
             case _:
                 pass
+
+    def told(self) -> dict[str, object]:
+        """All of it as JSON."""
+        return {
+            "steps": list(self.steps.values()),
+            "puts": list(self.puts.values()),
+            "done": list(self.done.values()),
+            "last": self.last,
+            "finalising": self.finalising,
+            "missing": self.missing,
+        }
+
+    def _restore(self, told: Mapping[str, Any]) -> None:
+        self.steps = {str(step["path"]): step for step in told["steps"]}
+        self.paths = {step["step"]: path for path, step in self.steps.items()}
+        self.puts = {put["put"]: put for put in told["puts"]}
+        self.done = {put["step"]: put for put in told["done"]}
+        self.last, self.finalising = told["last"], told["finalising"]
+        self.missing = told["missing"]
 
     def _enter(self, step: Entry) -> None:
         path = str(step["path"])

@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from orchestrator.data.journal import entries
-from orchestrator.data.journal.abandoned import AbandonedRun, visited
+from orchestrator.data.journal.abandoned import AbandonedRun, VisitedSteps
 from orchestrator.data.journal.buffer import (
     LineBuffer,
     give_up_abandoned,
@@ -24,6 +24,7 @@ from orchestrator.data.journal.buffer import (
 from orchestrator.data.journal.file import Former, JournalFile, file_name, locked
 from orchestrator.data.journal.index import INTERRUPTED, RunIndex
 from orchestrator.data.journal.interrupted import Interrupted, interrupted_run
+from orchestrator.data.journal.middle import shorten
 from orchestrator.data.journal.reader import (
     Entry,
     Summary,
@@ -76,6 +77,8 @@ class Journals:
         self._free: list[LineBuffer] = []
         self._files: list[JournalFile] = []
         self._looking_back = threading.Lock()
+        self.make_folder = self._index.make_folder
+        """Makes the folder of a run; in a thread."""
 
     def begin(self, header: RunHeader) -> RunJournal:
         """The journal of a run that begins; at once, whatever the disk does."""
@@ -85,8 +88,10 @@ class Journals:
     def _file(self, folder: Path, former: Former | None = None) -> JournalFile:
         buffer = self._free.pop() if self._free else new_buffer(_BUFFER, self._directory)
         kept, free = self._index.keep, self._free.append
-        look, make = self._room.look, self._index.make_folder
-        file = JournalFile(folder, buffer, self._lost, kept, free, former, look=look, make=make)
+        look, make = self._room.look, self.make_folder
+        file = JournalFile(
+            folder, buffer, self._lost, kept, free, former, look=look, make=make, shorten=shorten
+        )
         self._files = [other for other in self._files if other.thread.is_alive()]
         self._files.append(file)
         return file
@@ -126,16 +131,26 @@ class Journals:
         Raises:
             InputError: There is no such run.
         """
-        return visited(numbered(self.folder(run_id)))
+        visited = VisitedSteps()
+        for _, entry in numbered(self.folder(run_id)):
+            visited.take(entry)
+        return visited.steps
 
     def rows(self, run_id: str, first: int) -> Iterator[Row]:
         """The rows of a run from that number on, as far as its journal has them.
 
         Of a longer array it has not all: there the channel has no reading.
+
+        Raises:
+            InputError: There is no such run, or its journal has not all of them.
         """
-        folder = self.folder(run_id)
+        folder, following = self.folder(run_id), first
         for _, entry in numbered(folder):
-            if entry["event"] == "row" and entry["point"] >= first:
+            if entry["event"] == "row" and entry["point"] >= following:
+                if entry["point"] > following:
+                    lacking = f"rows {following} to {entry['point'] - 1}"
+                    raise InputError(f"{lacking} are not in the journal {folder}")
+                following += 1
                 yield row_of(entry)
 
     def go_on(self, header: RunHeader, before: FormerRun, abandoned: Abandoned) -> RunJournal:

@@ -27,7 +27,8 @@ Entry: TypeAlias = Mapping[str, Any]
 Line: TypeAlias = tuple[int, int]
 """Where a line stands: the numbers of its file, and of it in that, from 1."""
 
-_NAME = re.compile(r"journal(?:-(\d+))?\.jsonl")
+_NAME = re.compile(r"(?:journal(?:-(\d+))?|middle-(\d+))\.jsonl")
+_MIDDLE = "middle-"
 _ROW = b',"event":"row","point":'
 _TAIL = 1 << 16
 """Bytes at the end of a file in which the last line is looked for first."""
@@ -58,13 +59,22 @@ def entries_of(folder: Path) -> Iterator[Entry]:
     return (entry for _, entry in numbered(folder))
 
 
-def numbered(folder: Path) -> Iterator[tuple[Line, Entry]]:
-    """The same, each with where it stands, or ends where it was written in parts."""
-    first = True
-    for line, entry in _joined(_lines(folder)):
-        if first:
+def numbered(
+    folder: Path, first: int = 1, last: int = 0, open_parts: list[Entry] | None = None
+) -> Iterator[tuple[Line, Entry]]:
+    """The same, each with where it stands, or ends where it was written in parts.
+
+    Args:
+        folder: Of the run.
+        first: The number of the first file that is read.
+        last: That of the last one; 0 = there is none.
+        open_parts: Has in the end what there is of a line of which the end is missing.
+    """
+    is_checked = first > 1
+    for line, entry in _joined(_lines(folder, first, last), open_parts):
+        if not is_checked:
             _check(entry, folder / file_name(1))
-            first = False
+            is_checked = True
         yield line, entry
 
 
@@ -79,9 +89,13 @@ def last_entry(folder: Path) -> Entry | None:
     return last[0][1] if last else None
 
 
-def _lines(folder: Path) -> Iterator[tuple[Line, Entry]]:
-    before = 0
+def _lines(folder: Path, first: int = 1, last: int = 0) -> Iterator[tuple[Line, Entry]]:
+    before = first - 1
     for number, path in _files(folder):
+        if number < first:
+            continue
+        if last and number > last:
+            return
         if number > before + 1:  # files in the middle of a very long run
             yield (number, 0), {"event": "left_out", "lines": None}
         before = number
@@ -91,30 +105,53 @@ def _lines(folder: Path) -> Iterator[tuple[Line, Entry]]:
                     yield (number, count), _entry(line, path)
 
 
-def _joined(lines: Iterable[tuple[Line, Entry]]) -> Iterator[tuple[Line, Entry]]:
+def _joined(
+    lines: Iterable[tuple[Line, Entry]], open_parts: list[Entry] | None = None
+) -> Iterator[tuple[Line, Entry]]:
     """Lines that were written in parts as one each; where parts of one are missing it is none."""
-    pieces: list[str] = []
+    pieces: list[Entry] = [] if open_parts is None else open_parts
     for line, entry in lines:
         if entry.get("event") != "part":
             yield line, entry
             continue
         if entry["part"] == 1:
-            pieces = []
+            pieces.clear()
         elif entry["part"] != len(pieces) + 1:
             continue
-        pieces.append(entry["text"])
+        pieces.append(entry)
         if entry["of"] == len(pieces):
-            yield line, json.loads("".join(pieces))
+            text = "".join(piece["text"] for piece in pieces)
+            pieces.clear()
+            yield line, json.loads(text)
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether no file in the middle is missing; of a very long run some are.
+    """Whether no file in the middle is missing of which no other tells what followed from it.
 
     Raises:
         InputError: It has none.
     """
-    numbers = [number for number, _ in _files(folder)]
-    return numbers == list(range(1, len(numbers) + 1))
+    before = 0
+    for number, path in _files(folder):
+        if number > before + 1 and not is_middle(path):
+            return False
+        before = number
+    return True
+
+
+def is_middle(path: Path) -> bool:
+    """Whether a file stands for others, which are not kept."""
+    return path.name.startswith(_MIDDLE)
+
+
+def middle_numbers(folder: Path) -> list[int]:
+    """Those of the files that stand for others."""
+    return [number for number, path in _files(folder) if is_middle(path)]
+
+
+def middle_name(number: int) -> str:
+    """How the file is called that stands for the one of that number, and for those before it."""
+    return f"{_MIDDLE}{number}.jsonl"
 
 
 def attempts_of(folder: Path) -> int:
@@ -123,8 +160,22 @@ def attempts_of(folder: Path) -> int:
     Raises:
         InputError: There is none.
     """
-    firsts = (_first(path) for _, path in _files(folder))
-    return 1 + sum(1 for first in firsts if first is not None and first.get("event") == "attempt")
+    attempts = 1
+    for _, path in _files(folder):
+        if is_middle(path):
+            told = (entry["recovery"]["attempt"] for entry in _snapshots(path))
+            attempts = max(attempts, *told, 1)
+        else:
+            first = _first(path)
+            attempts += first is not None and first.get("event") == "attempt"
+    return attempts
+
+
+def _snapshots(path: Path) -> Iterator[Entry]:
+    with path.open("rb") as file:
+        for line in file:
+            if (entry := _entry(line, path)).get("event") == "snapshot":
+                yield entry
 
 
 def _first(path: Path) -> Entry | None:
@@ -189,7 +240,10 @@ def points_in(folder: Path) -> int:
         InputError, OSError: There is no journal.
     """
     for _, path in reversed(_files(folder)):
-        if path.stat().st_size:
+        if is_middle(path):
+            for entry in _snapshots(path):
+                return int(entry["recovery"]["points"])
+        elif path.stat().st_size:
             with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
                 at = text.rfind(_ROW)  # a text can't look like it: its quotes are escaped
                 if at >= 0:
@@ -209,10 +263,15 @@ def last_file(folder: Path) -> int:
 
 def _files(folder: Path) -> list[tuple[int, Path]]:
     """Those that there are, with their numbers; of many those in the middle are missing."""
-    found = [(int(match[1] or 1), path) for path in folder.iterdir() if (match := _name(path))]
+    found: dict[int, Path] = {}
+    for path in folder.iterdir():
+        if match := _name(path):
+            number = int(match[1] or match[2] or 1)
+            if is_middle(path) or number not in found:  # what it stands for may not be gone yet
+                found[number] = path
     if not found:
         raise InputError(f"{folder} has no journal: there is no {file_name(1)} in it")
-    return sorted(found)
+    return sorted(found.items())
 
 
 def _name(path: Path) -> re.Match[str] | None:
@@ -221,7 +280,7 @@ def _name(path: Path) -> re.Match[str] | None:
 
 def _entry(line: bytes, path: Path) -> Entry:
     try:
-        entry = json.loads(line)
+        entry = json.loads(line.decode("ascii"))  # as a text: else it looks for how it is encoded
     except ValueError as error:
         raise InputError(f"{path}: this is no line of a journal: {error}") from error
     if not isinstance(entry, dict):

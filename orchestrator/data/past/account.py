@@ -97,6 +97,8 @@ class Account:
     rows: int = 0
     left_out: int = 0
     """Lines that are missing."""
+    is_short: bool = False
+    """Whether the middle of a very long journal is not kept: what happened there is not told."""
     values: Mapping[str, object] = field(default_factory=dict)
     """What names were bound to in the end."""
 
@@ -150,6 +152,7 @@ class _Reader:
             "row": self._row,
             "values": self._values,
             "left_out": self._left_out,
+            "snapshot": self._snapshot,
             "run_ended": self._run_ended,
             "attempt": self._attempt,
             **dict.fromkeys(_EVENTS, account.events.append),
@@ -228,7 +231,13 @@ class _Reader:
         self._account.values = entry["values"]
 
     def _left_out(self, entry: Entry) -> None:
-        self._account.left_out += entry["lines"]
+        if entry["lines"] is None:
+            self._account.is_short = True
+        else:
+            self._account.left_out += entry["lines"]
+
+    def _snapshot(self, _entry: Entry) -> None:
+        self._account.is_short = True
 
     def _attempt(self, entry: Entry) -> None:
         """What was under way in the attempt before is so no longer."""

@@ -37,6 +37,7 @@ from orchestrator.types import (
     Told,
     Verb,
 )
+from sim_iocs.testing import until
 
 HEADER = RunHeader(
     "20261130T160423.423Z-k3",
@@ -109,7 +110,7 @@ async def main():
     for number in range(int(sys.argv[2])):
         if record.journal.full:
             await record.journal.room()
-        record.journal.entered(Place(loops=(number,)), "set")
+        record.journal.entered(Place(("steps", 0), (number,)), "set")
     os.kill(os.getpid(), signal.SIGKILL)
 
 asyncio.run(main())
@@ -190,16 +191,27 @@ async def test_a_long_journal_keeps_its_first_file_and_its_last_ones(
     records = RunRecords(tmp_path, no_trouble)
     record = records.open(HEADER)
     for number in range(200):
-        record.journal.entered(Place(loops=(number,)), "set")
+        record.journal.entered(Place(("steps", 0), (number,)), "set")
         if number % 10 == 0:
             await asyncio.sleep(0.03)
+    folder = folder_of(tmp_path)
+
+    def settled() -> bool:
+        files = list(folder.glob("journal*"))
+        return len(files) == 3 and any(b"[199]" in path.read_bytes() for path in files)
+
+    await asyncio.to_thread(until, settled)
     records.heard(RunEnded(HEADER.run_id, RunStatus.SUCCESS, "", 0))
     await records.close()
-    names = sorted(path.name for path in folder_of(tmp_path).iterdir())
-    assert len(names) == 3
-    assert "journal.jsonl" in names
-    header, *_, end = entries_of(folder_of(tmp_path))
+    kept = [path.name for path in folder.glob("journal*")]
+    assert "journal.jsonl" in kept
+    assert len(list(folder.iterdir())) == 4  # and what stands for those between
+    header, *_, end = entries_of(folder)
     assert (header["event"], end["event"]) == ("run", "run_ended")
+    abandoned = records.abandoned(HEADER.run_id, lambda path, loops: (path, loops), by_marks=True)
+    assert abandoned.position is not None
+    assert abandoned.position.loops == (199,)
+    assert [(step.name, step.times) for step in records.visited(HEADER.run_id)] == [("set", 200)]
 
 
 def test_lines_go_round_the_buffer_and_come_out_as_they_went_in(tmp_path: Path) -> None:
