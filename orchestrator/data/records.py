@@ -11,7 +11,6 @@ from pathlib import Path
 import structlog
 
 from orchestrator.data.documents import DocumentOutputs
-from orchestrator.data.hdf5 import mend
 from orchestrator.data.journal import (
     Interrupted,
     Journals,
@@ -20,6 +19,7 @@ from orchestrator.data.journal import (
     lanes_with_queues,
 )
 from orchestrator.data.journal.index import INTERRUPTED
+from orchestrator.data.mending import mend_data
 from orchestrator.data.past import PastRuns
 from orchestrator.data.past.finder import UNDER_WAY
 from orchestrator.data.store_room import StoreRoom
@@ -185,7 +185,7 @@ class RunRecords:
     def look_back(self) -> None:
         """Keep what was left by processes that were killed. Not for the event loop."""
         for folder in self._journals.look_back():
-            _mend(folder)
+            mend_data(folder, self._lost)
 
     async def close(self) -> None:
         """Return when the disk has all, or is too slow."""
@@ -199,19 +199,6 @@ class RunRecords:
         self._journals.close()
         if self._documents is not None:
             self._documents.close()
-
-
-def _mend(folder: Path) -> None:
-    """Have any program open the data files of a killed run, with all rows that are whole."""
-    for file in sorted(folder.glob("*.h5")):
-        try:
-            rows = mend(file)
-        except Exception as error:  # noqa: BLE001 - h5py raises what comes; others are to be told
-            log.warning(
-                "the data file of a killed run can't be read", file=str(file), error=str(error)
-            )
-        else:
-            log.info("the data file of a killed run is whole again", file=str(file), rows=rows)
 
 
 class RunRecord:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,16 @@ def mend(path: Path) -> int:
     Raises:
         OSError: It is no such file, or can't be read or written.
     """
+    was = _beginning(path)
+    try:
+        return _mended(path)
+    except BaseException:
+        with suppress(OSError):
+            _put_back(path, was)
+        raise
+
+
+def _mended(path: Path) -> int:
     import h5py
 
     from orchestrator.data.hdf5 import layout
@@ -42,10 +53,51 @@ def mend(path: Path) -> int:
     clear_flags(path)
     ended = datetime.fromtimestamp(path.stat().st_mtime).astimezone()
     with h5py.File(path, "r+", libver="latest") as file:
+        _check_length(file, path.stat().st_size)
         rows = cut(file)
         if file["entry/run/status"][()].decode() == layout.RUNNING:
             layout.outcome(file, INTERRUPTED, "its process was killed", ended)
     return rows
+
+
+def _check_length(file: Any, size: int) -> None:
+    """See that all that it refers to is in it: HDF5 itself finds out only when it reads it.
+
+    Raises:
+        OSError: It was cut off.
+    """
+
+    def check(chunk: Any) -> None:
+        if chunk.byte_offset + chunk.size > size:
+            raise OSError(f"it was cut off: it has {size:,} bytes")
+
+    for dataset in _datasets(file["entry"]):
+        if dataset.chunks is None:
+            dataset[()]
+        else:
+            dataset.id.chunk_iter(check)
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_SIZE)
+
+
+def _put_back(path: Path, beginning: bytes) -> None:
+    with path.open("r+b") as file:
+        file.write(beginning)
+
+
+def is_whole_file(path: Path) -> bool:
+    """Whether it looks as one that any program can open; by its first bytes, without HDF5."""
+    try:
+        with path.open("rb") as file:
+            block = file.read(_SIZE)
+            size = os.fstat(file.fileno()).st_size
+    except OSError:
+        return False
+    is_ours = len(block) == _SIZE and block[:8] == _SIGNATURE and block[8] in (2, 3)
+    return is_ours and not block[_FLAGS] and struct.unpack_from("<Q", block, _END)[0] <= size
 
 
 def cut(file: Any) -> int:

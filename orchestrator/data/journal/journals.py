@@ -40,7 +40,7 @@ from orchestrator.data.sinks import Row
 from orchestrator.data.store_room import StoreRoom
 from orchestrator.errors import InputError
 from orchestrator.ports import PointOf
-from orchestrator.types import Abandoned, FormerRun, RunHeader, SourceText, Visited
+from orchestrator.types import Abandoned, FormerRun, Metadata, RunHeader, SourceText, Visited
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +115,7 @@ class Journals:
         folder = self.folder(run_id)
         run = _settled(folder)
         end = run.end or {}
-        return FormerRun(_header(run.header), end.get("status", INTERRUPTED), attempts_of(folder))
+        return FormerRun(header_of(run.header), end.get("status", INTERRUPTED), attempts_of(folder))
 
     def abandoned(self, run_id: str, point_of: PointOf | None, *, by_marks: bool) -> Abandoned:
         """See `ports.Store.abandoned`."""
@@ -236,8 +236,8 @@ def _settled(folder: Path) -> Summary:
     return run
 
 
-def _header(of: Entry) -> RunHeader:
-    """The header of a run, as the first line of its journal has it."""
+def header_of(of: Entry, channels: Mapping[str, Metadata | None] | None = None) -> RunHeader:
+    """The header of a run, as the first line of its journal has it; `channels` as they are."""
     texts = ("run_id", "name", "owner", "how", "lane")
     return RunHeader(
         **{name: of[name] for name in texts},
@@ -246,4 +246,5 @@ def _header(of: Entry) -> RunHeader:
         arguments=of["arguments"],
         versions=of["versions"],
         metadata=of.get("metadata", {}),
+        channels=channels or {},
     )

@@ -192,8 +192,12 @@ def _first(path: Path) -> Entry | None:
 def row_of(entry: Entry) -> Row:
     """A row as it was taken; of a longer array the journal has not all: that reading is None."""
     at = Place(parse_path(entry["path"]), tuple(entry["loops"]), tuple(entry["tries"]))
-    readings = {name: read and _reading(name, read) for name, read in entry["channels"].items()}
-    return Row(entry["point"], at, readings, round(entry["t"] * 1e9))
+    return Row(entry["point"], at, readings_of(entry["channels"]), round(entry["t"] * 1e9))
+
+
+def readings_of(channels: Mapping[str, Entry | None]) -> dict[str, Reading | None]:
+    """What channels held, as a row and a baseline tell it."""
+    return {n: None if read is None else _reading(n, read) for n, read in channels.items()}
 
 
 def _reading(name: str, read: Entry) -> Reading | None:

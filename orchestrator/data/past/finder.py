@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestrator.data.journal.buffer import left_over
 from orchestrator.data.journal.index import INTERRUPTED, Row, RunIndex
+from orchestrator.data.mending import mend_data
 from orchestrator.errors import InputError
 from orchestrator.language.names import suggestion
 from orchestrator.types import RunStatus
@@ -112,9 +113,17 @@ class PastRuns:
     def find(self, text: str) -> PastRun:
         """The run that a user means: by its id, a unique beginning of it, `last`, `last:NAME`.
 
+        The data file of one that was killed is put right.
+
         Raises:
             InputError: There is none, or there are several.
         """
+        run = self._find(text)
+        if run.outcome == INTERRUPTED:
+            mend_data(run.folder)
+        return run
+
+    def _find(self, text: str) -> PastRun:
         if text == LAST or text.startswith(f"{LAST}:"):
             return self._last(text.partition(":")[2])
         found = self._beginning(text) if text else []
