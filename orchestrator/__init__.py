@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from orchestrator.engine.python.decorators import function, sequence
     from orchestrator.engine.python.machine import State, When
     from orchestrator.engine.python.python_run import Run
+    from orchestrator.language.names import Channel
+    from orchestrator.language.text.table_text import Table, rows
     from orchestrator.service import Service, open_service
 
 __all__ = [
     "EVENTS",
     "Api",
     "Caller",
+    "Channel",
     "Config",
     "Filter",
     "Run",
@@ -30,10 +33,12 @@ __all__ = [
     "Service",
     "State",
     "Subscription",
+    "Table",
     "When",
     "function",
     "load_config",
     "open_service",
+    "rows",
     "sequence",
 ]
 
@@ -43,6 +48,7 @@ __getattr__ = deferred(
         "EVENTS": "api",
         "Api": "api",
         "Caller": "api",
+        "Channel": "language.names",
         "Config": "config",
         "Filter": "api",
         "Run": "engine.python.python_run",
@@ -50,10 +56,12 @@ __getattr__ = deferred(
         "Service": "service",
         "State": "engine.python.machine",
         "Subscription": "api",
+        "Table": "language.text.table_text",
         "When": "engine.python.machine",
         "function": "engine.python.decorators",
         "load_config": "config",
         "open_service": "service",
+        "rows": "language.text.table_text",
         "sequence": "engine.python.decorators",
     },
 )

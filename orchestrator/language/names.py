@@ -8,6 +8,13 @@ from dataclasses import dataclass, field
 
 from orchestrator.errors import InputError
 
+
+class Channel(str):
+    """A parameter of a sequence that is the name of a channel: an alias or a PV."""
+
+    __slots__ = ()
+
+
 SCHEME = "ca://"
 """Marks a PV name that has no colon; never part of the name."""
 

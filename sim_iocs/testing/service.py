@@ -32,7 +32,7 @@ SERVING_TIMEOUT = 60.0
 STARTUP_TIMEOUT = 20.0
 """Seconds in which its channels must be connected."""
 
-_SUFFIXES = (".yaml", ".yml", ".json")
+_SUFFIXES = (".yaml", ".yml", ".json", ".csv")
 
 
 class Service(ServicePvs):

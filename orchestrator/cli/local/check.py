@@ -25,7 +25,7 @@ from orchestrator.language.expressions.template import as_text
 from orchestrator.language.foresight.counting import count_steps
 from orchestrator.language.foresight.verdicts import Finding, Level
 from orchestrator.language.program.nodes import Runnable
-from orchestrator.language.text.arguments import parse_assignments
+from orchestrator.language.text.arguments import parse_assignments, with_files
 
 _MOST_UNSEEN = 20
 """Lines of what can't be looked at that people are shown."""
@@ -54,7 +54,7 @@ def check(
     config = settings(file)
     speeds = _speeds(options.speeds, config)
     library = library_of(config)
-    program = load(config, choose(sequence), parse_assignments(arguments), library)
+    program = load(config, choose(sequence), with_files(parse_assignments(arguments)), library)
     look = offline if options.offline else _live
     found = look(config, program, speeds, library)
     found = replace(found, findings=[*found.findings, *_left_out(library)])

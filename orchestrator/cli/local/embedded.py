@@ -27,7 +27,7 @@ from orchestrator.config import DEFAULT_FILE, Config, ServerConfig
 from orchestrator.display.run_display import RunDisplay, open_display
 from orchestrator.display.run_end import show_outcome
 from orchestrator.language.program.nodes import Runnable, Walk, walk
-from orchestrator.language.text.arguments import parse_assignments
+from orchestrator.language.text.arguments import parse_assignments, with_files
 from orchestrator.service import Service, open_service
 from orchestrator.types import Cause, Command, Reply, RunEnded, RunRefused, RunStatus, Verb
 
@@ -51,7 +51,7 @@ def run(
         InputError: The configuration, the sequence or its arguments are wrong.
     """
     set_up_logs(level_of(verbose))
-    chosen, args = choose(sequence), parse_assignments(arguments)
+    chosen, args = choose(sequence), with_files(parse_assignments(arguments))
     metadata = parse_assignments(meta, "metadata")
     return run_chosen(chosen, args, metadata, settings(file), verbose, as_json=as_json)
 

@@ -13,7 +13,7 @@ from orchestrator.cli.settings import Chosen, settings
 from orchestrator.cli.terminal.logs import level_of, set_up_logs
 from orchestrator.data.past import account_of
 from orchestrator.errors import InputError
-from orchestrator.language.text.arguments import parse_assignments
+from orchestrator.language.text.arguments import parse_assignments, with_files
 
 
 def again(
@@ -36,7 +36,7 @@ def again(
     sources: Sequence[Mapping[str, str]] = header["sources"]
     if not sources:
         raise InputError(f"{found.name} {found.run_id} could not be loaded: its text is not known")
-    own, changed = sources[0], parse_assignments(arguments)
+    own, changed = sources[0], with_files(parse_assignments(arguments))
     python = bool(own["module"])
     for name in _changed(sources if python else sources[1:]):
         typer.secho(f"{name} has changed since: it is run as it is now", fg="yellow", err=True)

@@ -22,7 +22,7 @@ from orchestrator.config import Config
 from orchestrator.display.run_display import RunDisplay, open_display
 from orchestrator.display.run_end import show_outcome
 from orchestrator.errors import InputError, NotConnectedError, PutError
-from orchestrator.language.text.arguments import bind, parse_assignments
+from orchestrator.language.text.arguments import bind, parse_assignments, with_files
 from orchestrator.language.text.document import parse
 from orchestrator.language.text.tree import read
 from orchestrator.types import (
@@ -93,7 +93,7 @@ def command_text(chosen: Chosen, arguments: Sequence[str], meta: Sequence[str] =
     Raises:
         InputError: The document or the arguments are wrong, or it is too long.
     """
-    args, metadata = parse_assignments(arguments), parse_assignments(meta, "metadata")
+    args, metadata = with_files(parse_assignments(arguments)), parse_assignments(meta, "metadata")
     if not chosen.text:
         return shlex.join(["run", chosen.name, *words(args, metadata)])
     text = json.dumps(_with_defaults(chosen, args, metadata))

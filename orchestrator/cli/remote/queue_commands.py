@@ -24,7 +24,7 @@ from orchestrator.config import Config
 from orchestrator.device.commands import parse_command
 from orchestrator.display.queue import queue_lines, queue_table
 from orchestrator.errors import InputError, PutError
-from orchestrator.language.text.arguments import parse_assignments
+from orchestrator.language.text.arguments import parse_assignments, with_files
 from orchestrator.types import Accepted, RunEvent
 
 _TOLD_S = 5.0
@@ -51,7 +51,7 @@ def submit(
     """
     set_up_logs(level_of(verbose))
     config = settings(file)
-    chosen, args = choose(sequence), parse_assignments(arguments)
+    chosen, args = choose(sequence), with_files(parse_assignments(arguments))
     if chosen.text:
         server = f"--server {prefix or config.prefix}"
         raise InputError(

@@ -196,6 +196,9 @@ class _Library:
         # What a Python sequence samples is not known, and so data() of any channel may be asked.
         return PythonSignature(name) if name == _LOOKED else self._library.python(name)
 
+    def file(self, name: str) -> tuple[str, str]:
+        return self._library.file(name)
+
     def left_out(self) -> str:
         return self._library.left_out()
 

@@ -112,6 +112,7 @@ def _sources(program: Runnable, name: str, library: Library) -> tuple[SourceText
                 found["run", inner] = SourceText(inner, document.text, document.origin)
             case _:
                 pass
+        found |= {("file", file[0]): SourceText(*file) for file in node.files}
         for function in node.calls:
             found["call", function] = library.function_source(function)
     own = replace(program.source(library), name=name)

@@ -20,6 +20,7 @@ from orchestrator.language.program.sequence_library import PythonSignature
 from orchestrator.language.text.arguments import bind_parameters
 from orchestrator.language.text.document import Document, parse
 from orchestrator.language.text.json_text import read_json
+from orchestrator.language.text.table_text import text_of_table
 from orchestrator.types import Path as StepPath
 from orchestrator.types import RunRequest, SourceText, fields
 from orchestrator.verbs.own import register_verbs
@@ -161,6 +162,24 @@ class Library:
             return file.read_text(encoding="utf-8"), file.name
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{file.name}: can't be read: {error}") from error
+
+    def file(self, name: str) -> tuple[str, str]:
+        """The text of a CSV file of the directory, and its name. Reads it.
+
+        Raises:
+            InputError: There is none of that name, or it can't be read.
+        """
+        if name in self._kept:
+            return self._kept[name]
+        if self._directory is None:
+            raise InputError(
+                f"there is no table {name!r}: the configuration names no [sequences] directory; "
+                "take it as a parameter of type table, and give it as @FILE.csv"
+            )
+        file = Path(name)
+        if file.is_absolute() or ".." in file.parts:
+            raise InputError(f"the table {name!r} is not in the directory {self._directory}")
+        return text_of_table(self._directory / file), name
 
     def functions(self) -> Mapping[str, Callable[..., object]]:
         """The registered functions, by name."""

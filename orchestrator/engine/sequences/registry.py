@@ -20,7 +20,13 @@ SequenceFunction: TypeAlias = Callable[..., Awaitable[None]]
 
 _MARK = "__orchestrator__"
 _WRITES = "__orchestrator_writes__"
-_TYPES = ("float", "int", "str", "bool")
+_TYPES = {
+    **{kind: kind for kind in ("float", "int", "str", "bool", "list")},
+    "dict": "table",
+    "Table": "table",
+    "Channel": "channel",
+}
+"""Types of a document's parameters, by the names of annotations."""
 
 
 def mark(marked: Callable[..., object], kind: Literal["sequence", "function"]) -> None:
@@ -142,8 +148,9 @@ def signature_of(function: Callable[..., object]) -> PythonSignature:
 
 
 def _parameter(name: str, given: inspect.Parameter) -> Parameter:
-    kind = getattr(given.annotation, "__name__", given.annotation)  # a text where postponed
-    if kind not in _TYPES:
+    written = getattr(given.annotation, "__name__", given.annotation)  # a text where postponed
+    kind = _TYPES.get(str(written).partition("[")[0].rpartition(".")[2])
+    if kind is None:
         known = ", ".join(_TYPES)
         raise TypeError(f"{name}: parameter {given.name!r} has to be annotated, one of {known}")
     default = None if given.default is inspect.Parameter.empty else given.default

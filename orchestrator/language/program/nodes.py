@@ -272,6 +272,11 @@ class Node:
         return ()
 
     @property
+    def files(self) -> tuple[tuple[str, str, str], ...]:
+        """Files that it is made of beside its document: name, text, and where it was read."""
+        return ()
+
+    @property
     def leaves(self) -> Leaves | None:
         """Where it goes on, if not with the next step."""
         return None

@@ -38,6 +38,13 @@ class SequenceLibrary(Protocol):
     def python(self, name: str) -> PythonSignature | None:
         """What the Python sequence of that name takes; None = there is no Python sequence so."""
 
+    def file(self, name: str) -> tuple[str, str]:
+        """The text of a CSV file beside the sequences, and where it is. Reads it.
+
+        Raises:
+            InputError: There is none, or it can't be read.
+        """
+
     def left_out(self) -> str:
         """What could not be loaded, as the end of a message that misses something; else empty."""
 
@@ -53,6 +60,9 @@ class _EmptyLibrary:
 
     def python(self, name: str) -> PythonSignature | None:  # noqa: ARG002 - there is none
         return None
+
+    def file(self, name: str) -> tuple[str, str]:
+        raise InputError(f"there is no table {name!r}: the configuration names no [sequences]")
 
     def left_out(self) -> str:
         return ""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 
 from orchestrator.errors import CheckError, InputError
 from orchestrator.language.names import suggestion
 from orchestrator.language.text import tree
 from orchestrator.language.text.document import Document, Parameter
+from orchestrator.language.text.json_text import read_json
+from orchestrator.language.text.table_text import as_table, read_table
 from orchestrator.language.text.tree import scalar
 from orchestrator.language.values.operations import described
 
@@ -20,6 +24,7 @@ _TYPES = {
     "str": "text",
     "channel": "the name of a channel",
     "list": "a list of values",
+    "table": "a table, as @FILE.csv or lists by name",
 }
 
 
@@ -128,6 +133,8 @@ def taken(what: str, parameter: Parameter, given: object) -> object:
 
 
 def _converted(what: str, parameter: Parameter, given: object) -> object:
+    if parameter.kind == "table":
+        return as_table(_unpacked(what, given), what)
     if parameter.kind == "list":
         return _listed(what, parameter, given)
     if isinstance(given, str) and parameter.kind not in ("str", "channel"):
@@ -153,6 +160,9 @@ def _converted(what: str, parameter: Parameter, given: object) -> object:
 def _listed(what: str, parameter: Parameter, given: object) -> list[object]:
     """A list, or the text of one, with brackets or without."""
     wrong = InputError(f"{what} takes {allowed(parameter)}, not {described(given)}")
+    given = _unpacked(what, given)
+    if isinstance(given, dict) and len(given) == 1:
+        (given,) = as_table(given, what).values()
     if isinstance(given, str):
         text = given.strip()
         read = tree.read(text if text.startswith("[") else f"[{text}]", what)
@@ -162,6 +172,30 @@ def _listed(what: str, parameter: Parameter, given: object) -> list[object]:
     if not all(isinstance(value, bool | int | float | str) for value in given):
         raise wrong
     return list(given)
+
+
+def _unpacked(what: str, given: object) -> object:
+    """What stands in the text of a table, which is JSON; other things as they are."""
+    is_table = isinstance(given, str) and given.lstrip().startswith("{")
+    return read_json(str(given), what) if is_table else given
+
+
+def with_files(arguments: Mapping[str, str]) -> dict[str, str]:
+    """The arguments with what stands in the files that they name: `@points.csv`.
+
+    Only for who asks, on a command line: a service reads no file because somebody names it.
+
+    Raises:
+        InputError: A file can't be read, or is no table.
+    """
+    return {
+        name: json.dumps(read_table(Path(text[1:]))) if _is_file(text) else text
+        for name, text in arguments.items()
+    }
+
+
+def _is_file(text: str) -> bool:
+    return text.startswith("@") and text.endswith(".csv")
 
 
 def _exactly(what: str, value: float) -> float:

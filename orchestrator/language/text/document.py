@@ -31,10 +31,11 @@ class Parameter(Strict):
 
     default: AnyValue | None = None
     """Its value where none is given; without one it must be given."""
-    type: Literal["float", "int", "str", "bool", "list", "channel"] | None = None
+    type: Literal["float", "int", "str", "bool", "list", "channel", "table"] | None = None
     """By default that of the default, where a whole number allows any number. `list`: several
     values, `points=[1,2,5]` or `points=1,2,5`; `min`, `max` and `choices` are those of each.
-    `channel`: an alias or PV name, for `pv: $(name)`."""
+    `channel`: an alias or PV name, for `pv: $(name)`. `table`: rows for `loop: {table: name}`,
+    given as `points=@points.csv` or as a list for each column; it has no default."""
     units: StrictStr = ""
     """For people."""
     min: Bound | None = None
@@ -47,7 +48,7 @@ class Parameter(Strict):
     """For people."""
 
     @property
-    def kind(self) -> Literal["float", "int", "str", "bool", "number", "list", "channel"]:
+    def kind(self) -> Literal["float", "int", "str", "bool", "number", "list", "channel", "table"]:
         """Its type. A whole number as the default, without `type`, allows any `number`.
 
         `start: 0` must not refuse 0.5; whole numbers stay whole, so that they can count.
@@ -76,7 +77,9 @@ class Parameter(Strict):
         if self.default is None and self.type is None:
             raise ValueError("needs a 'default' or a 'type'")
         bounded = self.min is not None or self.max is not None
-        if bounded and self.kind in ("str", "bool", "channel"):
+        if self.kind == "table" and (self.default is not None or self.choices is not None):
+            raise ValueError("a table has no 'default' and no 'choices': it is given")
+        if bounded and self.kind in ("str", "bool", "channel", "table"):
             raise ValueError(f"'min' and 'max' are for numbers, not for {self.kind}")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"'min' {self.min} is above 'max' {self.max}")

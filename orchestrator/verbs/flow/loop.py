@@ -35,6 +35,7 @@ from orchestrator.language.text.field_kinds import (
 )
 from orchestrator.language.text.findings import Strict
 from orchestrator.language.text.steps import Limited, Steps
+from orchestrator.language.text.table_text import Table, as_table, rows, table_of_text
 from orchestrator.language.values.operations import item, plain
 from orchestrator.language.values.points import range_points
 from orchestrator.types import Path, Severity
@@ -45,6 +46,7 @@ from orchestrator.verbs.scope import SINCE
 
 _JITTER = 0.1
 """Of a period: what is less late is what any timer is on a busy machine, and is not told."""
+_PUT_TIME = constant(10.0)
 POINT = "$point"
 """The variable that holds the value of a loop that gives it no name of its own."""
 _PUT = ("relative", "completion", "readback", *NEED_READBACK, "accept_invalid", "settle")
@@ -78,6 +80,10 @@ class Loop(Strict):
     """A list of values, in place of from/to."""
     set_: Annotated[dict[StrictStr, Several], Field(min_length=1)] | None = Field(None, alias="set")
     """Channels, each with a list of values, all as long: set together, point by point."""
+    table: StrictStr | None = None
+    """Rows: a parameter of type `table`, or a CSV file `points.csv` beside the sequences. Columns
+    that are channels are set, all at once, those with empty cells left; other columns are names
+    that may stand wherever something has to be known before the run. All rows are looked at."""
     each: Several | None = None
     """Values that are known before the run, named by `as`, which may stand wherever something has
     to be known by then: `$(axis)` as a channel. All of them are looked at before the run."""
@@ -115,10 +121,10 @@ class Loop(Strict):
     @model_validator(mode="after")
     def _one_kind(self) -> Loop:
         is_range = any(v is not None for v in (self.from_, self.to, self.step, self.num))
-        kinds = (self.values, self.set_, self.each, self.count, self.while_)
+        kinds = (self.values, self.set_, self.table, self.each, self.count, self.while_)
         if is_range + sum(kind is not None for kind in kinds) != 1:
             raise ValueError(
-                "runs over one of from/to with step or num, values, set, each, count, while"
+                "runs over one of from/to with step or num, values, set, table, each, count, while"
             )
         if is_range and (self.from_ is None or self.to is None):
             raise ValueError("needs both 'from' and 'to'")
@@ -130,8 +136,11 @@ class Loop(Strict):
             raise ValueError("'end' does nothing without 'step'")
         if self.serpentine and self.while_ is not None:
             raise ValueError("'serpentine' does nothing with 'while', which has no values to turn")
-        if self.serpentine and self.each is not None:
-            raise ValueError("'serpentine' does nothing with 'each', whose order is fixed")
+        if self.serpentine and (self.each is not None or self.table is not None):
+            kind = "each" if self.each is not None else "table"
+            raise ValueError(f"'serpentine' does nothing with {kind!r}, whose order is fixed")
+        if self.table is not None and self.as_ is not None:
+            raise ValueError("'as' does nothing with 'table', whose columns are names")
         return self
 
     @model_validator(mode="after")
@@ -142,16 +151,17 @@ class Loop(Strict):
                 raise ValueError(
                     f"{passes!r} sets no 'pv': use from/to or values, or leave 'pv' out"
                 )
-            if self.each is not None or self.set_ is not None:
-                kind = "each" if self.each is not None else "set"
+            others = {"each": self.each, "set": self.set_, "table": self.table}
+            if kind := next((k for k, given in others.items() if given is not None), ""):
                 raise ValueError(f"{kind!r} sets no 'pv': use values, or leave 'pv' out")
             check_readback(self)
             return self
-        taken = _PUT_TOGETHER if self.set_ is not None else ()
+        together = self.set_ is not None or self.table is not None
+        taken = _PUT_TOGETHER if together else ()
         for field in (*_PUT, "timeout"):
             if getattr(self, field) is not None and field not in taken:
                 raise ValueError(f"{field!r} does nothing without 'pv'")
-        if not passes and self.as_ is None and self.set_ is None:
+        if not passes and self.as_ is None and not together:
             raise ValueError("needs 'pv', which is set to each value, or 'as', which names it")
         return self
 
@@ -175,24 +185,31 @@ class LoopStep(Form, Limited, verb="loop"):
         loop = self.loop
         if loop.each is not None:
             return self._for_each(loop.each, path, context)
+        if loop.table is not None:
+            return self._for_rows(loop.table, path, context)
         points = _points(loop, here, context)
         put = loop.pv is not None or loop.set_ is not None
         variable = loop.as_ or (POINT if put else None)
         inner = context if variable is None else context.bound(variable)
         targets = _loop_targets(loop, here, inner, variable)
-        timeout = 10 if loop.timeout is None else loop.timeout
         if loop.serpentine and not context.in_loop:
             context.warn((*here, "serpentine"), "does nothing: there is no loop around this one")
         return LoopNode(
             *context.head(self, path, _loop_label(loop, targets)),
             targets=targets,
-            timeout=inner.amount((*here, "timeout"), timeout, positive),
+            timeout=self._timeout(here, inner),
             points=points,
             variable=variable,
             body=compile_list(self.do, (*path, "do"), replace(inner, in_loop=True, in_passes=True)),
             serpentine=loop.serpentine,
             every=self._every(here, context),
         )
+
+    def _timeout(self, here: Path, context: Context) -> Operand:
+        given = self.loop.timeout
+        if given is None:
+            return _PUT_TIME
+        return context.amount((*here, "timeout"), given, positive)
 
     def _every(self, here: Path, context: Context) -> Operand | None:
         every = self.loop.every
@@ -213,6 +230,65 @@ class LoopStep(Form, Limited, verb="loop"):
             nodes.append(PassNode(*head, body=steps))
         head = context.head(self, path, f"loop {name}")
         return EachNode(*head, passes=tuple(nodes), every=self._every(here, context))
+
+    def _for_rows(self, table: str, path: Path, context: Context) -> EachNode:
+        """The same for each row of a table; what it sets comes first in a pass."""
+        here = (*path, "loop")
+        given, files = _known_table(table, (*here, "table"), context)
+        channels = [name for name in given if not name.isidentifier()]
+        names = [name for name in given if name.isidentifier()]
+        for name in names:
+            if None in given[name]:
+                empty = given[name].index(None) + 1
+                context.find((*here, "table"), f"{table}: row {empty} has no {name!r}")
+                return EachNode(*context.head(self, path, f"loop {table}"), passes=())
+        inner = context.bound(*names)
+        nodes = []
+        for number, row in enumerate(rows(given), 1):
+            constants = {**inner.constants, **{name: row[name] for name in names}}
+            scope = replace(inner, constants=constants, variables=inner.variables.difference(names))
+            own = replace(scope, in_loop=True, in_passes=True)
+            set_ = [_of_row(self.loop, pv, row[pv], here, own) for pv in channels if pv in row]
+            nodes.append(
+                PassNode(
+                    *context.head(self, path, f"{table} row {number}"),
+                    body=compile_list(self.do, (*path, "do"), own),
+                    targets=tuple(put for put in set_ if put is not None),
+                    timeout=self._timeout(here, own),
+                )
+            )
+        head = context.head(self, path, f"loop {table}")
+        every = self._every(here, context)
+        return EachNode(*head, passes=tuple(nodes), every=every, files=files)
+
+
+def _known_table(
+    table: str, path: Path, context: Context
+) -> tuple[Table, tuple[tuple[str, str, str], ...]]:
+    """The columns of `table`, none where what is wrong with it is noted; its file, if it is one."""
+    if table in context.later:
+        raise KnownLater
+    context.notes.parameters.add(table)
+    none = Table()
+    text = origin = ""
+    if table in context.constants:
+        given = context.attempt(path, lambda: as_table(context.constants[table], table), none)
+    elif table.endswith(".csv"):
+        text, origin = context.attempt(path, lambda: context.shared.library.file(table), ("", ""))
+        made = partial(table_of_text, text, origin)
+        given = context.attempt(path, made, none) if origin else none
+    else:
+        context.find(path, f"there is no parameter {table!r}; a file ends in .csv")
+        return none, ()
+    count = len(next(iter(given.values()), ()))
+    if count > MOST_EACH:
+        context.find(path, f"has {count:,} rows, where {MOST_EACH:,} are the most")
+        return none, ()
+    return given, ((table, text, origin),) if origin else ()
+
+
+def _of_row(loop: Loop, pv: str, cell: object, here: Path, context: Context) -> Put | None:
+    return make_put(loop.put(pv), (*here, "table"), context, constant(cell))
 
 
 def _known_values(each: object, path: Path, context: Context) -> list[object]:
@@ -438,20 +514,30 @@ class LoopNode(Node):
 
 @dataclass(frozen=True, slots=True)
 class PassNode(Node):
-    """One pass of a loop over `each`, as those see it who look before the run."""
+    """One pass of a loop over `each` or `table`, as those see it who look before the run."""
 
     body: tuple[Node, ...]
+    targets: tuple[Put, ...] = ()
+    """What a row of the table sets."""
+    timeout: Operand = _PUT_TIME
+    """s for that."""
 
-    puts = ()
     reads = ()
     evaluates = ()
     takes = at_once
+
+    @property
+    def puts(self) -> tuple[Put, ...]:
+        return self.targets
 
     @property
     def inside(self) -> Passes:
         return Passes(Count(constant(1)), None, self.body)
 
     async def run(self, do: Doing) -> None:
+        """The positioner, unless the run comes back into its middle, then the body."""
+        if self.targets and (do.entry is None or do.entry.afresh):
+            await do.course.approach(self, do.place, partial(do.put, self.puts, self.timeout))
         await do.steps(self.body)
 
 
@@ -462,6 +548,7 @@ class EachNode(Node):
     passes: tuple[PassNode, ...]
     every: Operand | None = None
     """s from the beginning of a pass to that of the next, a float > 0."""
+    files: tuple[tuple[str, str, str], ...] = ()
 
     puts = ()
     reads = ()
@@ -485,7 +572,7 @@ class EachNode(Node):
             await do.course.gate()
             do.course.left_out(1)  # the pass itself, which is no step
             try:
-                await do.inside((index,)).steps(self.passes[index].body)
+                await self.passes[index].run(do.inside((index,)))
             except NextPass:
                 pass
             except LeaveLoop:

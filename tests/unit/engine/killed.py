@@ -36,10 +36,13 @@ finally: [{set: {pv: sim.text, value: =to}}]
 
 
 def written(folder: Path) -> Path:
-    """A directory with the sequences that documents of tests run."""
+    """A directory with the sequences, and the table, that documents of tests run."""
     folder.mkdir()
     for name, text in SEQUENCES.items():
         (folder / f"{name}.yaml").write_text(text)
+    (folder / "rows.csv").write_text(
+        "sim.x, sim.y, axis, to\n1, 2, sim.det, 7\n3, , sim.counts, 8\n"
+    )
     return folder
 
 

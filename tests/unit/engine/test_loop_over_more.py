@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from orchestrator.types import RunStatus
+from orchestrator.types import RunStatus, Told
 from tests.unit.language.program.test_compiler import findings
 
 TOGETHER = "steps: [{loop: {set: {sim.x: [1, 2, 3], sim.y: [4, 5, 6]}}, do: [{sample: [sim.x]}]}]"
@@ -104,3 +104,102 @@ def test_a_parameter_may_be_a_channel(run):
     ended, _ = run(text, axis="sim.yy")
     assert "sim.yy" in ended.message
     assert "did you mean" in ended.message
+
+
+# Tables -----------------------------------------------------------------------------------------
+
+ROWS = (
+    "parameters: {points: {type: table}}\n"
+    "steps: [{loop: {table: points}, do: [{log: 'at $(label)'}, {sample: [sim.x, sim.y]}]}]"
+)
+POINTS = {"sim.x": [1, None, 3], "sim.y": [4, 5, None], "label": ["a", "b", 7]}
+
+
+def test_a_row_sets_its_channels_and_leaves_those_with_empty_cells(run):
+    ended, it = run(ROWS, points=POINTS)
+    assert ended.status is RunStatus.SUCCESS, ended.message
+    assert (it.puts("x"), it.puts("y")) == ([1, 3], [4, 5])
+    assert it.values("data_npts")[-1] == 3
+    said = [e.text for e in it.events if isinstance(e, Told) and e.text.startswith("at ")]
+    assert said == ["at a", "at b", "at 7"]
+
+
+def test_a_row_is_set_at_the_same_time(play):
+    async def scenario(it):
+        it.sim.channels["sim.x"].put_takes = it.sim.channels["sim.y"].put_takes = 2.0
+        began = asyncio.get_running_loop().time()
+        await it.run(ROWS, points={"sim.x": [1, 2], "sim.y": [1, 2], "label": [1, 2]})
+        return asyncio.get_running_loop().time() - began
+
+    assert play(scenario) == pytest.approx(4, abs=0.1)
+
+
+def test_a_column_may_name_channels(run):
+    text = (
+        "parameters: {points: {type: table}}\n"
+        "steps: [{loop: {table: points}, do: [{set: {pv: $(axis), value: $(to)}}]}]"
+    )
+    ended, it = run(text, points='{"axis": ["sim.x", "sim.y"], "to": [3, 4]}')
+    assert (ended.status, it.puts("x"), it.puts("y")) == (RunStatus.SUCCESS, [3], [4])
+
+
+@pytest.mark.parametrize(
+    ("points", "told"),
+    [
+        ({"sim.nowhere": [1], "label": [1]}, "sim.nowhere"),
+        ({"sim.x": [1, 2], "label": ["a", None]}, "points: row 2 has no 'label'"),
+        ({"sim.x": [1], "label": [1, 2]}, "1 of sim.x, 2 of label"),
+        ({"sim.x": [1] * 1001, "label": [1] * 1001}, "has 1,001 rows, where 1,000 are the most"),
+        ("@points.csv", "takes a table"),
+        ({"sim.x": [1]}, "label"),
+        ({"sim.x": [1, "far"], "label": [1, 2]}, "far"),
+    ],
+)
+def test_all_rows_are_looked_at_before_the_first_is_run(run, points, told):
+    ended, it = run(ROWS, points=points)
+    assert told in ended.message
+    assert it.puts("x") == []
+
+
+def test_break_and_continue_are_of_the_row(run):
+    text = (
+        "parameters: {points: {type: table}}\n"
+        "steps:\n- loop: {table: points}\n  do:\n"
+        "  - {if: n == 1, then: [continue]}\n"
+        "  - {if: n == 3, then: [break]}\n"
+        "  - {set: {pv: sim.y, value: $(n)}}"
+    )
+    ended, it = run(text, points={"n": [1, 2, 3, 4]})
+    assert (ended.status, it.puts("y")) == (RunStatus.SUCCESS, [2])
+
+
+def test_a_sequence_hands_a_table_on(play, tmp_path):
+    (tmp_path / "inner.yaml").write_text(ROWS)
+    text = (
+        "parameters: {rows: {type: table}}\n"
+        "steps: [{run: {sequence: inner, args: {points: $(rows)}}}]"
+    )
+
+    async def scenario(it):
+        ended = await it.run(text, rows={"sim.x": [1, 2], "label": [1, 2]})
+        return ended, it.puts("x")
+
+    ended, puts = play(scenario, directory=tmp_path)
+    assert (ended.status, puts) == (RunStatus.SUCCESS, [1, 2]), ended.message
+
+
+def test_a_file_beside_the_sequences_is_a_table_and_one_elsewhere_is_not(play, tmp_path):
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside/points.csv").write_text("sim.x, label\n1, a\n2, b\n")
+    (tmp_path / "secret.csv").write_text("sim.x\n1\n")
+
+    def ran(file):
+        async def scenario(it):
+            ended = await it.run(f"steps: [{{loop: {{table: {file}}}, do: [{{delay: 0}}]}}]")
+            return ended.message, it.puts("x")
+
+        return play(scenario, directory=tmp_path / "beside")
+
+    assert ran("points.csv") == ("", [1, 2])
+    assert "is not in the directory" in ran("../secret.csv")[0]
+    assert "can't be read: No such file" in ran("none.csv")[0]

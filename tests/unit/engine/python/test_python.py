@@ -13,6 +13,8 @@ import pytest
 from orchestrator.engine.python.decorators import function, sequence
 from orchestrator.engine.python.python_run import Run
 from orchestrator.engine.sequences.registry import Registry
+from orchestrator.language.names import Channel
+from orchestrator.language.text.table_text import Table, rows
 from orchestrator.types import (
     Cause,
     Command,
@@ -451,7 +453,7 @@ def test_parameter_without_a_known_type_is_refused_at_once():
     with pytest.raises(TypeError, match="annotated"):
 
         @sequence
-        async def odd(run: Run, thing: list[int]) -> None:
+        async def odd(run: Run, thing: set[int]) -> None:
             pass
 
 
@@ -487,3 +489,24 @@ def test_a_field_that_is_a_list_is_refused_as_a_document_refuses_it(play):
     assert (ended.status, x) == (RunStatus.FAILED, [1])
     assert "set.timeout" in ended.message
     assert "TypeError" not in ended.message
+
+
+def test_a_sequence_takes_lists_tables_and_channels(play):
+    @sequence
+    async def takes(run: Run, points: Table, axis: Channel, values: list[float]) -> None:
+        for row in rows(points):
+            await run.set_all(row)
+        for value in values:
+            await run.set(axis, value)
+
+    async def scenario(it):
+        given = {
+            "points": {"sim.x": [1, None], "sim.y": [2, 3]},
+            "axis": "sim.det",
+            "values": "5,6",
+        }
+        ended = await run_named(it, "takes", **given)
+        return ended.message, it.puts("x"), it.puts("y"), it.puts("det")
+
+    registry = Registry(sequences={"takes": takes})
+    assert play(scenario, registry=registry) == ("", [1], [2, 3], [5, 6])

@@ -104,6 +104,14 @@ steps:
         restore: [sim.y]
 finally: [{set: {pv: sim.fin, value: 1}}]
 """,
+    "rows of a table": """
+steps:
+  - loop: {table: rows.csv}
+    do:
+      - sample: [sim.x, sim.y]
+      - set: {pv: $(axis), value: $(to)}
+finally: [{set: {pv: sim.fin, value: 1}}]
+""",
     "a parallel": """
 steps:
   - loop: {pv: sim.x, values: [1, 2]}

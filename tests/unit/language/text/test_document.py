@@ -377,7 +377,10 @@ def test_a_step_that_is_wrong_is_told_with_its_place(text: str, told: str) -> No
         ("{default: a, min: 1}", "'min' and 'max' are for numbers"),
         ("{default: 1, min: 3, max: 2}", "'min' 3 is above 'max' 2"),
         ("{default: [[1]]}", "a list here holds single values, not a list of 1"),
-        ("{type: double}", "expected 'float', 'int', 'str', 'bool', 'list' or 'channel', got"),
+        (
+            "{type: double}",
+            "expected 'float', 'int', 'str', 'bool', 'list', 'channel' or 'table', got",
+        ),
         ("{default: 1, unit: mm}", "did you mean 'units'?"),
     ],
 )
