@@ -77,12 +77,22 @@ class LookBack:
                 log.warning("runs wait for a lane that is no more", lane=queue.lane)
                 self._offer(Told(f"{text}; they stay where they are", Severity.MINOR))
             else:
+                self._tell_lost(queue)
+                if not queue.waiting:
+                    continue
                 of = {"lane": queue.lane} if queue.lane else {}
                 log.warning("the queue of runs is back, held", runs=len(queue.waiting), **of)
                 self._offer(queue)
                 left = "held: the service before this one has left it"
                 waits[queue.lane] = f"{_runs(queue)}, {left}"
         return waits
+
+    def _tell_lost(self, queue: QueueLeft) -> None:
+        for run in queue.lost:
+            text = f"run {run.number} of the queue, {run.name} by {run.owner or 'nobody known'}"
+            text += ", is lost: what was to be run is not in the journal; submit it again"
+            log.error("a run of the queue is lost", number=run.number, name=run.name)
+            self._offer(Told(text, Severity.MAJOR, lane=queue.lane))
 
     async def _look(self, waits: dict[str, str]) -> None:
         try:

@@ -38,7 +38,6 @@ from orchestrator.types.items import (
     QueueLeft,
     QueueRequest,
     Reply,
-    RunRequest,
     SequencesListed,
     Tick,
     Update,
@@ -53,6 +52,7 @@ from orchestrator.types.recovery import (
     Recovery,
     Visited,
 )
+from orchestrator.types.request import RunRequest
 from orchestrator.types.runs import (
     STATUS_SEVERITY,
     Cause,

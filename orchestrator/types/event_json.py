@@ -56,7 +56,7 @@ _LEFT_OUT = {"request": 0, "columns": {}, "run_id": "", "lane": ""}
 """What JSON does not tell, but for the id of a run and a lane that is not the main one."""
 
 
-def _told(event: type[RunEvent]) -> Iterator[Field[Any]]:
+def _told(event: type[RunEvent | QueuedRun]) -> Iterator[Field[Any]]:
     return (field for field in fields(event) if field.name not in ("request", "columns"))
 
 
@@ -72,7 +72,7 @@ def _plain(value: object) -> object:
         case tuple() | list():
             return [_plain(item) for item in value]
         case QueuedRun():
-            return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+            return {field.name: _plain(getattr(value, field.name)) for field in _told(QueuedRun)}
         case Mapping():
             return {str(key): _plain(item) for key, item in value.items()}
         case np.ndarray() | np.generic():

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.types.request import RunRequest
 from orchestrator.types.runs import Cause, RunState, RunStatus, Verb
 from orchestrator.types.values import Path, Severity
 
@@ -78,6 +79,8 @@ class QueuedRun:
     owner: str
     ended: str = ""
     """Of one that did not succeed and waits to be started again: status and message."""
+    request: RunRequest | None = field(default=None, compare=False, repr=False)
+    """With what it is started; None: by its name and its arguments. Nobody else is told of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from orchestrator.types.events import QueuedRun, RunEnded, RunEvent, RunRefused
 from orchestrator.types.fields import Field
-from orchestrator.types.recovery import Recovery
+from orchestrator.types.request import RunRequest
 from orchestrator.types.runs import Command, Verb
 from orchestrator.types.values import LinkChange, Metadata, Reading, Severity, Value
 
@@ -44,6 +44,8 @@ class QueueLeft:
     autostart: bool = True
     lane: str = ""
     """Whose queue it was; empty = the main lane's."""
+    lost: tuple[QueuedRun, ...] = ()
+    """Those of which it is not known any more what was to be run."""
 
 
 PullItem: TypeAlias = Reading | LinkChange | Command | RunEvent | Tick | SequencesListed | QueueLeft
@@ -98,38 +100,6 @@ Published: TypeAlias = Update | MirrorOpened | RunEvent
 
 PushItem: TypeAlias = Published | Reply
 """Everything that the device gives out, but for what it asks of the engine."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """The device asks the engine for a run."""
-
-    request: int
-    name: str
-    """A name that the library knows; empty where `text` is the document."""
-    text: str = ""
-    """A whole document."""
-    origin: str = ""
-    """The file it was read from, for error messages."""
-    args: Mapping[str, object] | str = ""
-    """Arguments by name, or the JSON text of them."""
-    metadata: Mapping[str, object] = field(default_factory=dict)
-    """What is to be kept of it beside its arguments, by name."""
-    owner: str = ""
-    value: bool | float | int | str | None = None
-    """What its first parameter is given; None = `args` are all."""
-    always_a_run: bool = False
-    """START: what can't be run is a run that failed, so that both edges are posted."""
-    how: str = ""
-    """By what it is started: see `RunHeader.how`."""
-    recovery: Recovery | None = None
-    """A run that is to go on; `name` is its id then."""
-    repeats: str = ""
-    """See `RunHeader.repeats`."""
-    lane: str = ""
-    """Where it is to run; empty = in the main lane."""
-    waits: bool = False
-    """Where another lane's run has claimed its channels it waits until they are free."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from orchestrator.types import (
     Named,
     Path,
     Place,
+    QueueChanged,
     Reading,
     RunEnded,
     RunEvent,
@@ -280,6 +281,15 @@ def run_event(event: RunEvent) -> bytes:
     """What the engine told of the run."""
     facts = event_facts(event)
     return _facts(str(facts.pop("event")), facts)
+
+
+def queue_changed(queue: QueueChanged, requests: Mapping[int, str]) -> bytes:
+    """What waits now; `requests`: JSON of those that are not told yet, by the number of the run."""
+    facts = event_facts(queue)
+    told = "".join(f",{quoted(name)}:{value_text(value)}" for name, value in facts.items())
+    new = ",".join(f'"{number}":{text}' for number, text in requests.items())
+    told = told.removeprefix(f',"event":"{facts["event"]}"')
+    return _line(f'{_begun(str(facts["event"]))}{told},"requests":{{{new}}}')
 
 
 def run_ended(event: RunEnded, points: int) -> bytes:

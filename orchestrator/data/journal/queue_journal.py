@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from orchestrator.data.journal import entries
 from orchestrator.data.journal.buffer import LineBuffer, new_buffer
 from orchestrator.data.journal.file import JournalFile
-from orchestrator.data.journal.reader import last_entry
+from orchestrator.data.journal.queued_request import request_of, request_text
+from orchestrator.data.journal.reader import entries_of_any
 from orchestrator.errors import InputError
-from orchestrator.types import QueueChanged, QueueLeft, RunStatus
+from orchestrator.types import QueueChanged, QueueLeft, RunRequest, RunStatus
 from orchestrator.types.event_json import event_of
 
 log = structlog.get_logger(__name__)
@@ -24,7 +26,11 @@ _BUFFER = 1 << 20
 _OF_LANE = "queue-"
 """The folder of another lane's queue begins so; beside it stands that of the main lane."""
 _FILES = 3
-"""Files that it has at most; only the last line counts."""
+"""Files that it has at most; of what waits the last line tells."""
+_TELL_ALL = 1 << 22
+"""Bytes after which a line tells again with what each run is started: files in the middle go."""
+_MOST = 1 << 22
+"""Characters of what the runs that wait are started with that are kept."""
 _KILLED = f"{RunStatus.INTERRUPTED.value}: its service was killed"
 
 
@@ -56,6 +62,10 @@ class QueueJournal:
         """Of services before: needed until there is one of our own."""
         self._next = 1
         self._file: JournalFile | None = None
+        self._sizes: dict[int, int] = {}
+        """Characters of that with which runs are started, of those that the journal has told of."""
+        self._bytes = 0
+        """Since it has of all."""
 
     def left(self) -> QueueLeft | None:
         """What waited when the last service ended. Reads files: not for the event loop.
@@ -71,20 +81,24 @@ class QueueJournal:
         self._next = there[-1] + 1 if there else 1
         for number in reversed(there):
             folder = self._folder / str(number)
-            last = _last_state(folder)
+            last, lost = _last_state(folder)
             self._former.append(folder)
             if last is not None:
                 self._kept = last
-                left = self._left(last)
+                left = self._left(last, lost)
                 self._awaited = {run.number for run in left.waiting} if left else set()
                 return left
         return None
 
-    def _left(self, last: QueueChanged) -> QueueLeft | None:
+    def _left(self, last: QueueChanged, lost: Collection[int]) -> QueueLeft | None:
         waiting = last.waiting
         if last.running is not None:
             waiting = (replace(last.running, ended=_KILLED), *waiting)
-        return QueueLeft(waiting, last.autostart, self._lane) if waiting else None
+        if not waiting:
+            return None
+        there = tuple(run for run in waiting if run.number not in lost)
+        gone = tuple(run for run in waiting if run.number in lost)
+        return QueueLeft(there, last.autostart, self._lane, gone)
 
     def keep(self, queue: QueueChanged) -> None:
         """The queue is another one now; a service that is killed does not lose it.
@@ -99,11 +113,29 @@ class QueueJournal:
         if queue == self._kept:
             return
         self._kept = queue
-        line = entries.run_event(queue)
+        line = entries.queue_changed(queue, self._requests(queue))
+        self._bytes += len(line)
         if self._file is not None:
             self._file.append(line)
         else:
             self._file = self._begin(line)
+
+    def _requests(self, queue: QueueChanged) -> dict[int, str]:
+        """What is to be told of runs: with what each is started that is new, or all of them."""
+        if self._bytes > _TELL_ALL:
+            self._bytes = 0
+            self._sizes.clear()
+        runs = queue.waiting if queue.running is None else (queue.running, *queue.waiting)
+        numbers = {run.number for run in runs}
+        self._sizes = {n: size for n, size in self._sizes.items() if n in numbers}
+        new: dict[int, str] = {}
+        for run in runs:
+            if run.number not in self._sizes and run.request is not None:
+                text = request_text(run.request)
+                fits = len(text) + sum(self._sizes.values()) <= _MOST
+                new[run.number] = text if fits else "null"
+                self._sizes[run.number] = len(new[run.number])
+        return new
 
     def _begin(self, line: bytes) -> JournalFile:
         folder = self._folder / str(self._next)
@@ -129,11 +161,30 @@ class QueueJournal:
             self._file.thread.join(timeout)
 
 
-def _last_state(folder: Path) -> QueueChanged | None:
+def _last_state(folder: Path) -> tuple[QueueChanged | None, set[int]]:
+    """What waits, and the numbers of those of which it is not kept with what they are started."""
+    requests: dict[str, Mapping[str, Any] | None] = {}
+    last: Mapping[str, Any] = {}
     try:
-        entry = last_entry(folder)
-        event = event_of(entry) if entry is not None and entry.get("event") else None
+        for entry in entries_of_any(folder):
+            last = entry
+            requests |= entry.get("requests", {})
+        event = event_of(last) if last.get("event") else None
+        if not isinstance(event, QueueChanged):
+            return None, set()
     except (InputError, OSError, ValueError, KeyError, TypeError) as error:
         text = f"the queue of runs that was left can't be read: {folder}: {error}"
         raise InputError(text) from error
-    return event if isinstance(event, QueueChanged) else None
+    known = {int(number): _request(number, told) for number, told in requests.items()}
+    waiting = tuple(replace(run, request=known.get(run.number)) for run in event.waiting)
+    running = event.running and replace(event.running, request=known.get(event.running.number))
+    lost = {number for number, request in known.items() if request is None}
+    return replace(event, waiting=waiting, running=running), lost
+
+
+def _request(number: str, told: Mapping[str, Any] | None) -> RunRequest | None:
+    try:
+        return None if told is None else request_of(told)
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("what is to be run can't be read", number=number, error=str(error))
+        return None

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -78,15 +77,14 @@ def numbered(
         yield line, entry
 
 
-def last_entry(folder: Path) -> Entry | None:
-    """The last thing that a journal of any kind tells; None where there is no whole line in it.
+def entries_of_any(folder: Path) -> Iterator[Entry]:
+    """All that a journal of any kind tells, in order.
 
     Raises:
         InputError: It is no journal.
         OSError: It can't be read.
     """
-    last = deque(_joined(_lines(folder)), maxlen=1)
-    return last[0][1] if last else None
+    return (entry for _, entry in _joined(_lines(folder)))
 
 
 def _lines(folder: Path, first: int = 1, last: int = 0) -> Iterator[tuple[Line, Entry]]:

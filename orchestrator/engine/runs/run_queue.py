@@ -50,8 +50,9 @@ class RunQueue:
         args = request.args if isinstance(request.args, dict) else {}
         name = name or request.name or request.origin or "a sequence"
         self._last_number += 1
-        item = QueuedRun(self._last_number, name, args, request.owner)
-        self._items.append((item, replace(request, request=0, always_a_run=True, waits=True)))
+        asked = replace(request, request=0, always_a_run=True, waits=True)
+        item = QueuedRun(self._last_number, name, args, request.owner, request=asked)
+        self._items.append((item, asked))
         return item
 
     def restore(self, left: QueueLeft) -> None:
@@ -60,10 +61,10 @@ class RunQueue:
         Called before any other is submitted.
         """
         for item in left.waiting:
-            request = RunRequest(
-                *(0, item.name), args=item.args, owner=item.owner, how="queue", lane=left.lane
-            )
-            self._items.append((item, replace(request, always_a_run=True, waits=True)))
+            by_name = RunRequest(0, item.name, args=item.args, owner=item.owner, how="queue")
+            asked = item.request or by_name
+            asked = replace(asked, request=0, always_a_run=True, waits=True, lane=left.lane)
+            self._items.append((replace(item, request=asked), asked))
             self._last_number = max(self._last_number, item.number)
         self.held, self.autostart = bool(left.waiting), left.autostart
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,23 @@ import pytest
 from orchestrator.data import LookBack, RunRecords
 from orchestrator.data.journal import QueueJournal, entries
 from orchestrator.data.journal.interrupted import interrupted_run
+from orchestrator.engine.runs.run_queue import RunQueue
 from orchestrator.errors import InputError
 from orchestrator.types import (
     Place,
     QueueChanged,
     QueuedRun,
     QueueLeft,
+    Recovery,
     RunEnded,
     RunHeader,
     RunInterrupted,
+    RunRequest,
     RunStatus,
     Told,
     Value,
 )
+from orchestrator.types.event_json import event_facts
 
 SET = Place(("steps", 0, "do", 1), (3, 7))
 
@@ -260,6 +265,68 @@ def test_a_queue_that_is_long_and_changes_often_comes_back(tmp_path: Path) -> No
     many = tuple(QueuedRun(n, "x" * 200, {"a": "ü" * 100}, "me@here") for n in range(1000))
     changes = [changed(*many[: 990 + n % 10]) for n in range(40)]
     assert queue_of(tmp_path, *changes, changed(*many)) == QueueLeft(many)
+
+
+SUBMITTED = RunRequest(
+    0,
+    "",
+    text="name: c\nsteps: [{log: é}]\n",
+    origin="c.yaml",
+    args={"x": 1.5, "far": float("inf"), "pair": (1, 2)},
+    metadata={"sample": "gold"},
+    owner="me@here",
+    how="queue",
+    repeats="20200101T000000.000Z-aa",
+)
+C = QueuedRun(5, "c", SUBMITTED.args, "me@here", request=SUBMITTED)  # type: ignore[arg-type]  # a mapping
+
+
+def requests(left: QueueLeft | None) -> list[RunRequest | None]:
+    return [run.request for run in left.waiting] if left else []
+
+
+def test_a_document_comes_back_as_it_was_submitted(tmp_path: Path) -> None:
+    going_on = RunRequest(0, "x", recovery=Recovery("x", "steps[0]", (1, 2), finalise=True))
+    other = QueuedRun(6, "x", {}, "me@here", request=going_on)
+    assert requests(queue_of(tmp_path, changed(C), changed(C, A, other))) == [
+        SUBMITTED, None, going_on,
+    ]  # fmt: skip
+    assert requests(queue_of(tmp_path)) == [SUBMITTED, None, going_on]
+    left = queue_of(tmp_path)
+    assert left is not None
+    queue = RunQueue()
+    queue.restore(left)
+    queue.held = False
+    asked = queue.take()
+    assert asked == replace(SUBMITTED, always_a_run=True, waits=True)
+    # The next service keeps what it has got of this one.
+    assert requests(queue_of(tmp_path, queue.changed))[0] == SUBMITTED
+    assert "request" not in str(event_facts(queue.changed)), "who follows is not told of it"
+
+
+def test_documents_of_a_queue_that_changes_often_come_back(tmp_path: Path) -> None:
+    """Files in the middle of its journal go."""
+    text = replace(SUBMITTED, text="#" * 20_000)
+    runs = tuple(QueuedRun(n, "c", {}, "me@here", request=text) for n in range(100))
+    turns = [changed(*runs[n % 5 :], *(A,) * (n % 2)) for n in range(1500)]
+    assert requests(queue_of(tmp_path, *turns, changed(*runs))) == [text] * 100
+
+
+async def test_a_run_of_which_the_document_is_not_kept_is_told_and_never_another_one(
+    tmp_path: Path,
+) -> None:
+    long = QueuedRun(7, "a", {}, "me@here", request=replace(SUBMITTED, text="#" * (5 << 20)))
+    left = queue_of(tmp_path, changed(C, long, B))
+    assert left is not None
+    assert [run.number for run in left.waiting] == [5, 4]
+    assert left.lost == (long,)
+    told = list[object]()
+    records = RunRecords(tmp_path, no_trouble)
+    async with LookBack(records, told.append, foreground=False).running():
+        await records.close()
+    texts = [item.text for item in told if isinstance(item, Told)]
+    text = "run 7 of the queue, a by me@here, is lost: what was to be run is not in the journal; "
+    assert f"{text}submit it again" in texts
 
 
 def test_of_services_before_only_what_is_needed_stays(tmp_path: Path) -> None:
