@@ -316,6 +316,18 @@ class Lane:
         self._started(RunStarted(run_id, request.name, request.owner, number, 0))
         self._ended(request, RunEnded(run_id, RunStatus.FAILED, reason, number, Cause.INPUT))
 
+    async def _fail_opened(
+        self, run_id: str, request: RunRequest, recorder: Recorder, error: Exception
+    ) -> None:
+        """A run that could not begin though its journal and data were open: they are closed."""
+        reason = str(error) if isinstance(error, InputError) else _internal(error)
+        try:
+            fault = await recorder.close(RunStatus.FAILED, reason)
+        except Exception as failure:
+            log.exception("what is kept of a run could not be closed", run=run_id)
+            fault = _internal(failure)
+        self._fail(run_id, request, "; ".join(text for text in (reason, fault) if text))
+
     async def _run(
         self, request: RunRequest, control: RunControl, loaded: Loaded | GoingOn, claim: Claim
     ) -> None:
@@ -330,9 +342,6 @@ class Lane:
                 self._context.config.metadata,
             )
             recorder = await self._recorder(header, going_on)
-            runner = self._runner = Runner(
-                self._context, control, recorder, loaded.program, claim, going_on
-            )
         except InputError as error:
             self._refuse(request, str(error))
             return
@@ -342,6 +351,14 @@ class Lane:
                 self._fail(run_id, request, _internal(error))
             else:
                 self._events.offer(RunRefused(request.request, _internal(error)))
+            return
+        try:
+            runner = self._runner = Runner(
+                self._context, control, recorder, loaded.program, claim, going_on
+            )
+        except Exception as error:
+            log.exception("a run could not begin", name=name)
+            await self._fail_opened(run_id, request, recorder, error)
             return
         control.run_id = claim.run_id = run_id
         enter_run(run_id)

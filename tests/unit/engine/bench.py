@@ -23,7 +23,7 @@ from orchestrator.language.names import ServerChannels
 from orchestrator.language.program.nodes import Suspender
 from orchestrator.language.text.indices import parse_indices
 from orchestrator.language.text.trajectory import Trajectory, parse_trajectory
-from orchestrator.ports import NoJournal, NothingKept
+from orchestrator.ports import Channels, NoJournal, NothingKept
 from orchestrator.queues import MergeQueue, pull_queue, push_queue, request_queue
 from orchestrator.types import (
     Command,
@@ -149,7 +149,7 @@ class MemoryStore(NothingKept):
         self.headers: list[RunHeader] = []
         self.recorders: list[MemoryRecorder] = []
         self.fails: dict[str, Exception] = {}
-        """What `open` and `close` raise."""
+        """What `open` and `close` raise, and `begin`: the journal, when the run is put together."""
         self.fault = ""
         """What `close` tells."""
 
@@ -158,7 +158,19 @@ class MemoryStore(NothingKept):
         if "open" in self.fails:
             raise self.fails["open"]
         self.recorders.append(MemoryRecorder(fails=self.fails.get("close"), fault=self.fault))
+        if "begin" in self.fails:
+            self.recorders[-1].journal = BrokenJournal(self.fails["begin"])
         return self.recorders[-1]
+
+
+class BrokenJournal(NoJournal):
+    """Can't be put between a run and its channels."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def channels(self, outside: Channels) -> Channels:
+        raise self._error
 
 
 class SimServer:

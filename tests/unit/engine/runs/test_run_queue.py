@@ -19,6 +19,7 @@ from orchestrator.types import (
     RunEnded,
     RunRefused,
     RunRequest,
+    RunStatus,
     Update,
     Verb,
 )
@@ -299,6 +300,32 @@ def test_a_queued_run_can_be_ended_while_it_is_read(queued, verb, start_meanwhil
 
     status = {Verb.ABORT: "Aborted", Verb.STOP: "Stopped"}[verb]
     assert queued(scenario) == ([status], [], [1, 0], "Idle")
+
+
+@pytest.mark.parametrize("text", ["run good", "submit good"])
+@pytest.mark.parametrize(
+    ("error", "told"), [(OSError("gone"), "OSError: gone"), (InputError("none"), "none")], ids=str
+)
+def test_a_run_that_is_recorded_and_cant_be_put_together_has_failed(queued, text, error, told):
+    """Its journal stayed open, and who had asked for it by CMD was told that it was refused."""
+
+    async def scenario(it):
+        it.store.fails = {"begin": error}
+        command(it, text, request=1)
+        await asyncio.sleep(10)
+        ended = [e for e in it.events if isinstance(e, RunEnded | RunRefused)]
+        closed = [recorder.closed for recorder in it.store.recorders]
+        it.store.fails = {}
+        command(it, "queue clear")
+        it.events.clear()
+        last = await it.run("steps: [{delay: 1}]")
+        return ended, closed, last.status.value
+
+    (event,), closed, status = queued(scenario)
+    assert isinstance(event, RunEnded)
+    assert event.status is RunStatus.FAILED
+    assert told in event.message
+    assert (closed, status) == ([[RunStatus.FAILED]], "Success")
 
 
 @pytest.mark.parametrize("where", ["open", "close"])
