@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -214,3 +215,27 @@ def notify(
     from orchestrator.cli.local import notify_test as work
 
     return work.notify(config, verbose, test=test)
+
+
+@panel.command()
+def screens(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where they are written.")],
+    wanted: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="bob (Phoebus), ui (PyDM), alarms (Phoebus' alarm server), archive (a list).",
+        ),
+    ] = "bob",
+    config: ConfigFile = None,
+    verbose: Verbose = 0,
+) -> int:
+    """Write operator screens of the service as it is configured.
+
+    Lanes with their buttons, the queue, IOCs, channels, plots of the data; those that are there are
+    written anew. Or its PVs for an alarm server or an archiver.
+    """
+    from orchestrator.cli.local import write_screens as work
+
+    return work.screens(folder, wanted, config, verbose)
