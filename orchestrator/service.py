@@ -373,6 +373,7 @@ class Service:
             async with (
                 self._look_back.running(),
                 self._retention.running(),
+                self._records.watched(),
                 self._server.running() as ioc,
             ):
                 self._port, self.where = ioc.port, ioc.where

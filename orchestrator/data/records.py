@@ -84,6 +84,8 @@ class RunRecords:
         make = self._journals.make_folder
         self._data = RunStore(directory, lost, form, made, documents, make)
         self._open: dict[str, RunJournal] = {}
+        self.watched = self._room.watched
+        """While a service serves: it is told when the store is gone, also where nothing runs."""
 
     def open(self, header: RunHeader) -> RunRecord:
         """See `ports.Store.open`."""
@@ -147,7 +149,8 @@ class RunRecords:
 
     def _queue(self, lane: str) -> QueueJournal:
         if lane not in self._queues:
-            self._queues[lane] = QueueJournal(self._directory, self._lost, lane)
+            check = self._room.check_there
+            self._queues[lane] = QueueJournal(self._directory, self._lost, lane, check)
         return self._queues[lane]
 
     def left_queues(self) -> Iterator[QueueLeft | InputError]:

@@ -7,13 +7,15 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
 
 from orchestrator.data.journal.file import file_name, locked
 from orchestrator.data.journal.index import RunIndex
+from orchestrator.data.journal.reader import summary_of
+from orchestrator.errors import InputError
 
 _EVERY = 60.0
 """s between two looks."""
@@ -78,16 +80,18 @@ class Retention:
         runs = self._store / "runs"
         if not runs.is_dir():
             return []
-        with suppress(OSError):
-            shutil.rmtree(self._gone)  # what a process has left that was killed
+        # What a process has left that was killed; or another one that is at it now.
+        shutil.rmtree(self._gone, ignore_errors=True)
         index = RunIndex(self._store / "index.db", runs)
         gone: list[str] = []
         if self._keep is not None:
-            old = index.rows(_TO_GO, (time.time() - self._keep, _AT_A_TIME))
-            gone += [name for row in old if self._remove(runs / (name := str(row[0])))]
+            before = time.time() - self._keep
+            old = index.rows(_TO_GO, (before, _AT_A_TIME))
+            gone += [name for row in old if self._remove(runs / (name := str(row[0])), before)]
         if self._lacks_room():
-            for row in index.rows(_TO_GO, (time.time(), _AT_A_TIME)):
-                if self._remove(runs / (name := str(row[0]))):
+            before = time.time()
+            for row in index.rows(_TO_GO, (before, _AT_A_TIME)):
+                if self._remove(runs / (name := str(row[0])), before):
                     gone.append(name)
                     if not self._lacks_room():
                         break
@@ -116,19 +120,29 @@ class Retention:
         """Where runs are removed: never half of one in its place."""
         return self._store / ".removed"
 
-    def _remove(self, folder: Path) -> bool:
-        """Remove a run, unless somebody goes on with it at this moment."""
+    def _remove(self, folder: Path, before: float) -> bool:
+        """Remove a run that has ended before then.
+
+        Not one that somebody goes on with at this moment, or has gone on with since the index was
+        asked; another process may remove it as well.
+        """
         try:
             lock = locked(folder / file_name(1))
         except OSError as error:
             log.debug("a run stays", run=folder.name, error=str(error))
             return False
         try:
+            end = summary_of(folder).end
+            if end is None or end["t"] >= before:
+                return False
             self._gone.mkdir(exist_ok=True)
-            shutil.rmtree(folder.rename(self._gone / folder.name))
-        except OSError as error:
+            gone = folder.rename(self._gone / folder.name)
+        except FileNotFoundError:  # another process has removed it, or the place for it
+            return False
+        except (OSError, InputError) as error:
             log.warning("a run can't be removed", run=folder.name, error=str(error))
             return False
         finally:
             os.close(lock)
+        shutil.rmtree(gone, ignore_errors=True)  # else the next one does
         return True

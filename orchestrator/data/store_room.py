@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
 
+from orchestrator.data.sinks import Identity
 from orchestrator.errors import StoreFullError
 
 LOOK = 0.25
 """s between two looks at the disk while a run is under way."""
+_WATCH = 1.0
+"""s between two looks while no run is under way."""
 _AGAIN = 0.1
 """s after which a run that waits asks again."""
 _SPARE = 256 * 2**20
@@ -87,6 +91,8 @@ class StoreRoom:
             fails: Whether a run is to fail then, rather than to wait.
         """
         self._directory = directory
+        self._identity: Identity | None = None
+        """By which it is known again, once it was there."""
         self._told = told
         self._fails = fails
         self._looked = -LOOK
@@ -103,7 +109,7 @@ class StoreRoom:
         if now - self._looked < LOOK:
             return
         self._looked = now
-        lack = lack_of_room(self._directory)
+        lack = self._gone() or lack_of_room(self._directory)
         if lack and not self.lack:
             log.error("nothing can be kept of runs", why=lack)
             with suppress(RuntimeError):  # the loop has ended
@@ -111,6 +117,52 @@ class StoreRoom:
         elif self.lack and not lack:
             log.info("there is room again in the store", store=str(self._directory))
         self.lack = lack
+
+    def _gone(self) -> str:
+        """Why nothing can be kept in a store that was there; an empty one is not as good."""
+        try:
+            found = Identity.of(self._directory.stat())
+        except FileNotFoundError:
+            if self._identity is None:
+                return ""  # it is made with the first run
+            text = "is gone: it was removed, or its disk was unmounted"
+            return f"the store {self._directory} {text}; bring it back, or start the service again"
+        except OSError:
+            return ""  # that is told as any other
+        if self._identity is None:
+            self._identity = found
+        elif found != self._identity:
+            text = "is another folder than before: a disk was unmounted, or it was replaced"
+            return f"the store {self._directory} {text}; bring it back, or start the service again"
+        return ""
+
+    def check_there(self) -> None:
+        """See that the store is that which was there before: it is not to be made anew.
+
+        Raises:
+            OSError: It is not.
+        """
+        if gone := self._gone():
+            raise FileNotFoundError(errno.ENOENT, gone)
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Look after the store also while no run is under way."""
+        watching = asyncio.create_task(self._watch(), name="watch the store")
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                if time.monotonic() - self._looked >= _WATCH:  # else a run's journal does it
+                    await asyncio.to_thread(self.look)
+            except Exception:  # the top of a task: the service goes on
+                log.exception("the store can't be looked after")
+            await asyncio.sleep(_WATCH)
 
     async def wait(self) -> None:
         """Return when there is room.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import threading
@@ -282,6 +283,8 @@ class JournalFile:
         due = self._dirty_since is not None and time.monotonic() - self._dirty_since >= _SYNC
         if due or last or self._wants_sync:
             self._wants_sync = False
+            if not os.fstat(self._file).st_nlink:
+                raise FileNotFoundError(errno.ENOENT, "it was removed while it was written to")
             os.fdatasync(self._file)
             self._dirty_since = None
         if not self._known and self._written >= self._first:

@@ -77,8 +77,15 @@ class Journals:
         self._free: list[LineBuffer] = []
         self._files: list[JournalFile] = []
         self._looking_back = threading.Lock()
-        self.make_folder = self._index.make_folder
-        """Makes the folder of a run; in a thread."""
+
+    def make_folder(self, folder: Path) -> None:
+        """Make that of a run. Not for the event loop.
+
+        Raises:
+            OSError: It can't be made.
+        """
+        self._room.check_there()
+        self._index.make_folder(folder)
 
     def begin(self, header: RunHeader) -> RunJournal:
         """The journal of a run that begins; at once, whatever the disk does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -12,9 +13,9 @@ import structlog
 
 from orchestrator.data.journal import entries
 from orchestrator.data.journal.buffer import LineBuffer, new_buffer
-from orchestrator.data.journal.file import JournalFile
+from orchestrator.data.journal.file import JournalFile, file_name
 from orchestrator.data.journal.queued_request import request_of, request_text
-from orchestrator.data.journal.reader import entries_of_any
+from orchestrator.data.journal.reader import entries_of_any, is_held
 from orchestrator.errors import InputError
 from orchestrator.types import QueueChanged, QueueLeft, RunRequest, RunStatus
 from orchestrator.types.event_json import event_of
@@ -31,6 +32,7 @@ _TELL_ALL = 1 << 22
 """Bytes after which a line tells again with what each run is started: files in the middle go."""
 _MOST = 1 << 22
 """Characters of what the runs that wait are started with that are kept."""
+_NAME = re.compile(r"\d+(-\d+)?$")
 _KILLED = f"{RunStatus.INTERRUPTED.value}: its service was killed"
 
 
@@ -43,14 +45,22 @@ def lanes_with_queues(store: Path) -> list[str]:
 class QueueJournal:
     """Keeps the queue of one lane, in a folder of its own for each service that changes it."""
 
-    def __init__(self, store: Path, lost: Callable[[str], None], lane: str = "") -> None:
+    def __init__(
+        self,
+        store: Path,
+        lost: Callable[[str], None],
+        lane: str = "",
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         """Nothing is made before the first change.
 
         Args:
             store: Its directory.
             lost: Called in a thread, once, with why the queue can't be kept.
             lane: Whose queue it is; empty = the main lane's.
+            check: Called in a thread before a folder is made; raises OSError where none is to be.
         """
+        self._check = check
         self._store = store
         self._lane = lane
         self._folder = store / (f"{_OF_LANE}{lane}" if lane else "queue")
@@ -77,10 +87,13 @@ class QueueJournal:
         """
         if not self._folder.is_dir():
             return None
-        there = sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdecimal())
-        self._next = there[-1] + 1 if there else 1
+        there = sorted(_number(path) for path in self._folder.iterdir() if _NAME.match(path.name))
+        self._next = there[-1][0] + 1 if there else 1
         for number in reversed(there):
-            folder = self._folder / str(number)
+            folder = self._folder / "-".join(str(part) for part in number if part)
+            if _is_in_use(folder):
+                log.warning("another service keeps its queue in this store", folder=str(folder))
+                continue
             last, lost = _last_state(folder)
             self._former.append(folder)
             if last is not None:
@@ -141,9 +154,13 @@ class QueueJournal:
         folder = self._folder / str(self._next)
         buffer = new_buffer(_BUFFER, self._store)
         forget, free = self._forget, LineBuffer.close
-        file = JournalFile(folder, buffer, self._lost, forget, free, files=_FILES)
+        file = JournalFile(folder, buffer, self._lost, forget, free, files=_FILES, make=self._make)
         file.begin(line)
         return file
+
+    def _make(self, folder: Path) -> None:
+        self._check()
+        folder.mkdir(parents=True, exist_ok=True)
 
     def _forget(self, _folder: Path) -> None:
         """Called in the thread when there is a line of our own: those before are not needed."""
@@ -159,6 +176,20 @@ class QueueJournal:
         """Wait for the disk. Blocks: not for the loop."""
         if self._file is not None:
             self._file.thread.join(timeout)
+
+
+def _number(path: Path) -> tuple[int, int]:
+    """Of a folder; where two services have begun one at a time the second has two."""
+    first, _, second = path.name.partition("-")
+    return int(first), int(second or 0)
+
+
+def _is_in_use(folder: Path) -> bool:
+    try:
+        with (folder / file_name(1)).open("rb") as file:
+            return is_held(file.fileno())
+    except OSError:
+        return False
 
 
 def _last_state(folder: Path) -> tuple[QueueChanged | None, set[int]]:

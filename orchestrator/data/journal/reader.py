@@ -225,7 +225,7 @@ def summary_of(folder: Path) -> Summary:
         if header is None:
             raise InputError(f"{first}: there is no whole line in it")
         with first.open("rb") as file:
-            under_way = _is_held(file.fileno())
+            under_way = is_held(file.fileno())
         ends = (_last(path) for _, path in reversed(_files(folder)))  # the newest may be empty yet
         end = next((end for end in ends if end), None)
         if end and end.get("event") == "part":
@@ -298,7 +298,8 @@ def _check(header: Entry, path: Path) -> None:
         raise InputError(f"{path}: it was written by another version: {by}")
 
 
-def _is_held(file: int) -> bool:
+def is_held(file: int) -> bool:
+    """Whether a process that lives holds an open file."""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

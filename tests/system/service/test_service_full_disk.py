@@ -25,6 +25,25 @@ finally:
 """
 
 
+def test_a_store_that_is_gone_is_told_and_not_made_anew(
+    steady_fleet: Fleet, tmp_path: Path
+) -> None:
+    """As where its disk is unmounted; it looked as one in which nothing was ever run."""
+    with rig_of(steady_fleet, tmp_path / "rig") as rig:
+        store, away = tmp_path / "rig/runs", tmp_path / "away"
+        until(store.exists)
+        until(lambda: rig.get("HEARTBEAT") >= 1)
+        store.rename(away)
+        until(lambda: "is gone: it was removed, or its disk" in rig.get("message"))
+        assert rig.reading("message")["severity"] == 2
+        rig.start(rig.sequence("steps: [{delay: 0.1}]"))
+        until(lambda: "the run waits until there is room" in rig.get("message"))
+        assert not store.exists()
+        away.rename(store)
+        rig.until("STATUS", "Success")
+        assert (store / "runs" / rig.get("RUN_ID") / "journal.jsonl").exists()
+
+
 @pytest.mark.parametrize("on_full", ["pause", "fail"])
 def test_all_that_was_told_is_kept(steady_fleet: Fleet, tmp_path: Path, on_full: str) -> None:
     with small_disk(tmp_path / "rig/runs") as disk:

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from orchestrator.data import LookBack, RunRecords
-from orchestrator.data.journal import QueueJournal, entries
+from orchestrator.data.journal import QueueJournal, entries, queue_journal
+from orchestrator.data.journal import file as files
 from orchestrator.data.journal.interrupted import interrupted_run
 from orchestrator.engine.runs.run_queue import RunQueue
 from orchestrator.errors import InputError
@@ -304,12 +305,17 @@ def test_a_document_comes_back_as_it_was_submitted(tmp_path: Path) -> None:
     assert "request" not in str(event_facts(queue.changed)), "who follows is not told of it"
 
 
-def test_documents_of_a_queue_that_changes_often_come_back(tmp_path: Path) -> None:
+def test_documents_of_a_queue_that_changes_often_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Files in the middle of its journal go."""
-    text = replace(SUBMITTED, text="#" * 20_000)
-    runs = tuple(QueuedRun(n, "c", {}, "me@here", request=text) for n in range(100))
-    turns = [changed(*runs[n % 5 :], *(A,) * (n % 2)) for n in range(1500)]
-    assert requests(queue_of(tmp_path, *turns, changed(*runs))) == [text] * 100
+    monkeypatch.setattr(files, "_A_FILE", 1 << 16)
+    monkeypatch.setattr(queue_journal, "_TELL_ALL", 1 << 15)
+    text = replace(SUBMITTED, text="#" * 1000)
+    runs = tuple(QueuedRun(n, "c", {}, "me@here", request=text) for n in range(10))
+    turns = [changed(*runs[n % 5 :], *(A,) * (n % 2)) for n in range(500)]
+    assert requests(queue_of(tmp_path, *turns, changed(*runs))) == [text] * 10
+    assert "journal-2.jsonl" not in {path.name for path in tmp_path.glob("queue/*/*")}
 
 
 async def test_a_run_of_which_the_document_is_not_kept_is_told_and_never_another_one(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ from orchestrator.data import store_room
 from orchestrator.data.records import RunRecords
 from orchestrator.data.store_room import StoreRoom, lack_of_room
 from orchestrator.errors import StoreFullError
-from orchestrator.types import RunEnded, RunHeader, RunStatus
+from orchestrator.types import Place, RunEnded, RunHeader, RunStatus
+from sim_iocs.testing import until
 from tests.small_disk import small_disk
 
 
@@ -99,3 +101,66 @@ async def test_runs_may_fail_instead(disk: Path) -> None:
     room.look()
     with pytest.raises(StoreFullError, match="no room on the disk of the store"):
         await room.wait()
+
+
+def test_a_store_that_is_gone_is_no_empty_one(tmp_path: Path) -> None:
+    store, away, told = tmp_path / "store", tmp_path / "away", list[str]()
+    room = StoreRoom(store, told.append)
+
+    def lack() -> str:
+        room.forget()  # what was seen a moment ago counts for a while
+        room.look()
+        return room.lack
+
+    assert lack() == "", "none was made yet"
+    store.mkdir()
+    assert lack() == ""
+    store.rename(away)
+    assert "is gone: it was removed, or its disk was unmounted; bring it back" in lack()
+    with pytest.raises(FileNotFoundError, match="is gone"):
+        room.check_there()
+    store.mkdir()
+    assert "is another folder than before" in lack()
+    store.rmdir()
+    away.rename(store)
+    assert lack() == ""
+    room.check_there()
+    assert len(told) == 2
+
+
+async def test_nothing_is_made_in_the_place_of_a_store_that_is_gone(tmp_path: Path) -> None:
+    store, told = tmp_path / "store", list[str]()
+    store.mkdir()
+    records = RunRecords(store, told.append, on_full="fail")
+    async with records.watched():
+        await asyncio.sleep(0.05)
+        store.rename(tmp_path / "away")
+        async with asyncio.timeout(10):
+            while not told:  # noqa: ASYNC110 - a thread looks
+                await asyncio.sleep(0.01)
+        assert "is gone" in told[0]
+        record = records.open(RunHeader("1", "scan"))
+        async with asyncio.timeout(10):
+            while not record.lack:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        with pytest.raises(StoreFullError, match="is gone"):
+            await record.room()
+        assert not store.exists()
+        (tmp_path / "away").rename(store)
+        records.heard(RunEnded("1", RunStatus.FAILED, "", 0))
+        await records.close()
+    assert (store / "runs/1/journal.jsonl").exists(), "what waited is kept once it is back"
+    assert not (tmp_path / "away").exists()
+
+
+async def test_a_journal_that_is_removed_under_a_run_is_told(tmp_path: Path) -> None:
+    told = list[str]()
+    records = RunRecords(tmp_path, told.append)
+    record = records.open(RunHeader("1", "scan"))
+    folder = tmp_path / "runs/1"
+    await asyncio.to_thread(until, lambda: (folder / "journal.jsonl").exists())
+    shutil.rmtree(folder)
+    record.journal.passed(Place(("steps", 0)))
+    await asyncio.to_thread(until, lambda: told)
+    assert "it was removed while it was written to" in told[0]
+    assert "it was removed while it was written to" in await record.close(RunStatus.SUCCESS)
