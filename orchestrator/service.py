@@ -174,7 +174,8 @@ class Service:
         puts = DirectPuts(self._client, self._device.table, self.config.channels, held)
         behind = _Behind(self._device.table, self.config, self._engine.library, puts)
         facts = partial(encode, self.config)
-        return HttpProcess(self.config.http, facts, self.api, behind, self._tell_trouble)
+        lanes = tuple(self.config.lanes)
+        return HttpProcess(self.config.http, facts, self.api, behind, self._tell_trouble, lanes)
 
     def _notifying(self) -> Notifier | None:
         if self.config.notify is None:

@@ -28,7 +28,9 @@ class ServiceLink:
         self.config = config
         """The service's, as JSON."""
         self.happenings = Happenings()
-        """What it tells."""
+        """What it tells of the main lane, and of what it has one of."""
+        self.lanes = {"": self.happenings}
+        """The same by lane: of each its own, and of what the service has one of."""
         self._reader = reader
         self._writer = writer
         self._numbers = itertools.count(1)
@@ -56,16 +58,17 @@ class ServiceLink:
                 self._take(frame)
         finally:
             self.works = False
-            self.happenings.close()
+            for told in self.lanes.values():
+                told.close()
             for asked in self._asked.values():
                 asked.cancel()
             self._writer.close()
 
     def _take(self, frame: Frame) -> None:
         if "snapshot" in frame:
-            self.happenings.begin(frame["snapshot"])
+            self.lanes.setdefault(frame["lane"], Happenings()).begin(frame["snapshot"])
         elif "message" in frame:
-            self.happenings.add(frame["message"])
+            self.lanes[frame["lane"]].add(frame["message"])
             for event in frame["message"].get("events", ()):
                 if event["event"] == "run_started":
                     self.begun.append(event["run_id"])

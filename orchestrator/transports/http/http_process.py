@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Any
 
@@ -47,6 +47,7 @@ class HttpProcess:
         api: Api,
         behind: Behind,
         tell: Callable[[str], None],
+        lanes: Collection[str] = (),
     ) -> None:
         """Nothing is opened yet.
 
@@ -56,12 +57,14 @@ class HttpProcess:
             api: The door.
             behind: What else it may ask.
             tell: Told what an operator should know.
+            lanes: Those beside the main one.
         """
         self._config = config
         self._facts = facts
         self._api = api
         self._behind = behind
         self._tell = tell
+        self._lanes = lanes
         self.port = 0
         """At which it is served, once it is."""
         self._link: HttpLink | None = None
@@ -136,7 +139,7 @@ class HttpProcess:
                 reader, writer = await asyncio.open_connection(sock=ours)
                 try:
                     writer.write(frame_of({"config": self._facts()}))
-                    self._link = HttpLink(self._api, self._behind, reader, writer)
+                    self._link = HttpLink(self._api, self._behind, reader, writer, self._lanes)
                     await self._link.run()
                 finally:
                     self._link = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
@@ -84,14 +85,19 @@ class HttpLink:
     """One process that serves HTTP, for as long as it lives."""
 
     def __init__(
-        self, api: Api, behind: Behind, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        api: Api,
+        behind: Behind,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        lanes: Iterable[str] = (),
     ) -> None:
-        """The near end of the socket to it."""
+        """The near end of the socket to it; `lanes`: those beside the main one."""
         self._api = api
         self._behind = behind
         self._reader = reader
         self._writer = writer
-        self._messages = Messages(api, TOLD)
+        self._messages = {lane: Messages(api, TOLD, lane) for lane in ("", *lanes)}
         self._places = asyncio.Semaphore(_MOST_ASKED)
         self._answers: dict[str, Callable[[Frame], Awaitable[Frame]]] = {
             "ask": self._ask,
@@ -105,23 +111,30 @@ class HttpLink:
         """Return when the process has gone."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                telling = tasks.create_task(self._tell(), name="events to HTTP")
+                telling = [
+                    tasks.create_task(self._tell(lane), name=f"events to HTTP {lane}".strip())
+                    for lane in self._messages
+                ]
                 try:
                     await self._listen(tasks)
                 finally:
-                    telling.cancel()
+                    for task in telling:
+                        task.cancel()
         finally:
-            self._messages.subscription.close()
+            for messages in self._messages.values():
+                messages.subscription.close()
 
     async def told(self) -> None:
         """Return when the process has been sent all that has happened."""
-        await self._messages.subscription.idle()
+        for messages in self._messages.values():
+            await messages.subscription.idle()
 
-    async def _tell(self) -> None:
-        self._send(framed(f'{{"snapshot": {self._messages.snapshot()}}}'))
-        while texts := await self._messages.batch():
+    async def _tell(self, lane: str) -> None:
+        messages, of = self._messages[lane], json.dumps(lane)
+        self._send(framed(f'{{"lane": {of}, "snapshot": {messages.snapshot()}}}'))
+        while texts := await messages.batch():
             for text in texts:
-                self._send(framed(f'{{"message": {text}}}'))
+                self._send(framed(f'{{"lane": {of}, "message": {text}}}'))
             await self._drained()
             await asyncio.sleep(_MESSAGES_S)
 

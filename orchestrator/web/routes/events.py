@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
 
 from orchestrator.web.happenings import Happenings
-from orchestrator.web.routes.asking import Link
+from orchestrator.web.routes.asking import Lane, Link
 
 router = APIRouter(tags=["service"])
 
@@ -26,11 +26,12 @@ _RETRY_MS = 1000
 )
 async def events(
     link: Link,
+    lane: Lane,
     last_event_id: Annotated[
         str, Header(max_length=100, description="Of the last event that was seen.")
     ] = "",
 ) -> StreamingResponse:
-    """What happens, from now on, as Server-Sent Events.
+    """What happens in a lane, and to what the service has one of, as Server-Sent Events.
 
     It begins with the event `snapshot`, `{"fields": …, "alarms": …}`: all fields by the names of
     the PVs, and the severity and alarm status of those in alarm. What comes behind it are events
@@ -40,7 +41,7 @@ async def events(
     event; where what followed is not kept any more, and where a reader is too slow, a `snapshot`
     stands in its place. A line that begins with `:` says that nothing has happened.
     """
-    told = _texts(link.happenings, last_event_id)
+    told = _texts(link.lanes.get(lane, link.happenings), last_event_id)
     return StreamingResponse(told, media_type=MEDIA_TYPE, headers=_HEADERS)
 
 

@@ -13,7 +13,7 @@ from orchestrator.config import Config
 from orchestrator.types import MAIN_LANE, fields
 from orchestrator.web.kept_runs import KeptRun, find_run, list_runs
 from orchestrator.web.problems import ProblemError
-from orchestrator.web.routes.asking import Caller, Configured, Link, ToBeRun
+from orchestrator.web.routes.asking import Caller, Configured, Lane, Link, ToBeRunInLane
 from orchestrator.web.service_link import ServiceLink
 from orchestrator.web.streamed import lines_of_file, pieces_of_file
 
@@ -87,30 +87,35 @@ async def _found(run_id: str, config: Config, link: ServiceLink) -> KeptRun:
 
 
 def _has_ended(run_id: str, link: ServiceLink) -> bool:
-    told = link.happenings.fields
-    is_last = told.get(fields.RUN_ID.name) == run_id and told.get(fields.BUSY.name) == 0
+    known = (told.fields for told in link.lanes.values())
+    is_last = any(
+        told.get(fields.RUN_ID.name) == run_id and told.get(fields.BUSY.name) == 0 for told in known
+    )
     return run_id in link.ended or is_last
 
 
 @router.get("/status", tags=["service"])
-async def show_status(link: Link) -> ServiceStatus:
-    """All fields of the service, those of its run included, as its PVs show them.
+async def show_status(link: Link, lane: Lane) -> ServiceStatus:
+    """All fields of the service, those of a lane and its run included, as its PVs show them.
 
     What has happened in the last 0.1 s may not be among them yet.
     """
-    if not link.happenings.known:
+    told = link.lanes.get(lane)
+    if told is None or not told.known:
         raise ProblemError(503, "the service has not told how it is yet", {"Retry-After": "1"})
-    return ServiceStatus(fields=link.happenings.fields, alarms=link.happenings.alarms)
+    return ServiceStatus(fields=told.fields, alarms=told.alarms)
 
 
 @router.post("/runs", status_code=201)
-async def start_run(asked: ToBeRun, link: Link, caller: Caller, response: Response) -> Started:
+async def start_run(
+    asked: ToBeRunInLane, link: Link, config: Configured, caller: Caller, response: Response
+) -> Started:
     """Start a run; answered when it has begun.
 
-    Refused with 409 while another one is under way, with 422 where it can't be run. How it goes on
-    is told by the event stream and by the run itself.
+    Refused with 409 while another one is under way in its lane, with 422 where it can't be run. How
+    it goes on is told by the event stream and by the run itself.
     """
-    told = await link.ask("ask", verb="run", owner=caller, **asked.facts)
+    told = await link.ask("ask", verb="run", owner=caller, **asked.asked(config))
     response.headers["Location"] = f"/api/v1/runs/{told['run_id']}"
     return Started(run_id=told["run_id"])
 

@@ -128,6 +128,28 @@ def test_a_run_of_another_lane_is_shown_and_aborted(http: Http) -> None:
     assert http.told(f"/runs/{mine}")["status"] is None
 
 
+def test_a_lane_has_its_runs_its_queue_and_its_events(http: Http) -> None:
+    mine = http.start(LONG)
+    run_id = http.post("/runs", {"document": LONG, "lane": "guard"}).json()["run_id"]
+    until(lambda: http.told("/status?lane=guard")["fields"]["RUN_ID"] == run_id)
+    assert http.told("/status?lane=main")["fields"]["RUN_ID"] == mine
+    running = {"main": (mine, "Running"), "guard": (run_id, "Running")}
+    until(lambda: _lanes(http) == running)
+    number = http.post("/queue", {"document": SAMPLES, "lane": "guard"}).json()["number"]
+    until(lambda: _waiting(http, "?lane=guard") == [number])
+    assert _waiting(http) == []
+    assert http.client.delete("/queue?lane=guard").status_code == 204
+    until(lambda: _waiting(http, "?lane=guard") == [])
+    with http.events(params={"lane": "guard"}) as events:
+        assert next(events).told["fields"]["RUN_ID"] == run_id
+        http.post(f"/runs/{run_id}/abort")
+        told = (each for event in events for each in event.told.get("events", ()))
+        assert next(e["run_id"] for e in told if e["event"] == "run_ended") == run_id
+    for path in ("/status", "/queue", "/events"):
+        assert "the lanes are main, guard" in problem(http.get(f"{path}?lane=nine"), 404)
+    assert "'nine'" in problem(http.post("/runs", {"document": LONG, "lane": "nine"}), 404)
+
+
 @pytest.mark.parametrize(("verb", "status"), [("stop", "Stopped"), ("skip", "Success")])
 def test_a_run_is_stopped_and_a_step_is_skipped(http: Http, verb: str, status: str) -> None:
     run_id = http.start(LONG)
@@ -175,8 +197,12 @@ def test_what_can_not_be_run_does_not_come_into_the_queue(http: Http) -> None:
     assert http.told("/queue") == {"waiting": [], "held": False}
 
 
-def _waiting(http: Http) -> list[int]:
-    return [run["number"] for run in http.told("/queue")["waiting"]]
+def _lanes(http: Http) -> dict[str, tuple[str, str]]:
+    return {lane["name"]: (lane["run_id"], lane["state"]) for lane in http.told("/lanes")["lanes"]}
+
+
+def _waiting(http: Http, lane: str = "") -> list[int]:
+    return [run["number"] for run in http.told(f"/queue{lane}")["waiting"]]
 
 
 # Sequences, channels, the service ---------------------------------------------------------------
