@@ -83,10 +83,16 @@ def _mend(folder: Path, path: Path, told: Callable[[str], None]) -> None:
     if rows < points:
         sink = Hdf5Sink(path)
         there = sink.go_on(_header(folder), points)
-        for row, is_old in _rows(folder):
+        cut = 0
+        for row, is_cut in _rows(folder):
             if row.point >= there:
-                sink.row(row._replace(superseded=is_old))
+                sink.row(row)
+                cut += is_cut
         _end(sink)
+        if cut:
+            lost = f"{path}: of {cut} rows, taken as its process was killed, long arrays are lost"
+            log.warning("long arrays are lost", file=str(path), rows=cut)
+            told(lost)
     log.info("the data file of a killed run is whole", file=str(path), rows=max(rows, points))
 
 
@@ -102,8 +108,7 @@ def _make_anew(folder: Path, path: Path) -> None:
                 readings = readings_of(entry["channels"])
                 sink.baseline(Baseline(entry["when"], readings, round(entry["t"] * 1e9)))
             case "row":
-                row, is_old = next(rows)
-                sink.row(row._replace(superseded=is_old))
+                sink.row(next(rows)[0])
     _end(sink)
 
 
@@ -113,7 +118,7 @@ def _end(sink: Hdf5Sink) -> None:
 
 
 def _rows(folder: Path) -> Iterator[tuple[Row, bool]]:
-    """All rows, each with whether an attempt after it has superseded it.
+    """All rows, each with whether the journal has of an array of it the beginning only.
 
     Raises:
         InputError: Of a very long journal the middle is not kept.
@@ -130,7 +135,9 @@ def _rows(folder: Path) -> Iterator[tuple[Row, bool]]:
     for entry in entries_of(folder):
         if entry["event"] == "row":
             row = row_of(entry)
-            yield row, any(first <= row.point < last for first, last in old)
+            is_old = any(first <= row.point < last for first, last in old)
+            reads = (read["value"] for read in entry["channels"].values() if read is not None)
+            yield row._replace(superseded=is_old), any(isinstance(value, dict) for value in reads)
 
 
 def _header(folder: Path) -> RunHeader:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 
 from orchestrator.data import RunRecords
@@ -22,6 +23,7 @@ from orchestrator.types import (
     RunEnded,
     RunHeader,
     RunStatus,
+    Value,
 )
 from sim_iocs.testing import until
 
@@ -41,7 +43,7 @@ def rows_in(path: Path) -> int:
         return len(file["entry/rows/point"])
 
 
-async def killed(tmp_path: Path) -> Path:
+async def killed(tmp_path: Path, last: Value | None = None) -> Path:
     """The folder of a run as a kill leaves it: nine rows are told of, four are in `data.h5`."""
     records = RunRecords(tmp_path / "store", no_trouble)
     folder = tmp_path / "store" / "runs" / HEADER.run_id
@@ -49,7 +51,8 @@ async def killed(tmp_path: Path) -> Path:
     record.baseline("start", {"a": Reading("a", 0.25, 1.0)})
     for number in range(9):
         at = Place(("steps", 0), (number,))
-        record.row(at, {"a": Reading("a", number + 0.5, 1.5), "b": None})
+        b = None if last is None or number < 8 else Reading("b", last, 1.5)
+        record.row(at, {"a": Reading("a", number + 0.5, 1.5), "b": b})
         if number == 3:
             await asyncio.to_thread(until, lambda: (folder / "data.h5").exists())
             await asyncio.to_thread(until, lambda: rows_in(folder / "data.h5") == 4)
@@ -104,6 +107,15 @@ async def test_a_file_that_cant_be_read_is_made_anew_and_that_is_told(
     assert len(told) == 1
     assert f"{data} could not be read" in told[0]
     assert "is made anew from the journal" in told[0]
+
+
+async def test_arrays_that_the_journal_has_not_in_whole_are_told(tmp_path: Path) -> None:
+    folder, told = await killed(tmp_path, last=np.arange(100.0)), list[str]()
+    mend_data(folder, told.append)
+    with h5py.File(folder / "data.h5") as file:
+        assert file["entry/rows/point"][:].tolist() == list(range(9))
+    assert len(told) == 1
+    assert "of 1 rows, taken as its process was killed, long arrays are lost" in told[0]
 
 
 async def test_a_run_that_goes_on_at_that_moment_is_left_alone(tmp_path: Path) -> None:
