@@ -24,7 +24,7 @@ def _inner(node: Node) -> int | None:
     match inside:
         case Passes():
             passes, body = passes_of(inside.points), count_steps(inside.steps)
-            own = len(node.puts)
+            own = bool(node.puts)  # all at once: one step
             return None if passes is None or body is None else passes * (own + body)
         case Walk():
             points, body = inside.points, count_steps(inside.steps)

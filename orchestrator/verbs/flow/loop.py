@@ -488,7 +488,7 @@ class LoopNode(Node):
     def _steps(self) -> int | None:
         """How many steps a pass is known to have."""
         inside = count_steps(self.body)
-        return None if inside is None else inside + len(self.puts)
+        return None if inside is None else inside + bool(self.puts)
 
     async def _pass(self, do: Doing, index: int, point: object) -> bool:
         """One pass: the positioner, unless the run comes back into its middle, then the body.

@@ -73,8 +73,9 @@ def test_break_and_continue_are_of_the_loop(run):
     assert (ended.status, it.puts("x"), it.puts("y")) == (RunStatus.SUCCESS, [1, 3], [9])
 
 
-def test_all_its_steps_are_counted(run):
-    _, it = run(EACH)
+@pytest.mark.parametrize("text", [EACH, TOGETHER])
+def test_all_its_steps_are_counted(run, text):
+    _, it = run(text)
     assert it.values("step")[-1] == it.values("nsteps")[-1]
 
 
@@ -120,6 +121,7 @@ def test_a_row_sets_its_channels_and_leaves_those_with_empty_cells(run):
     assert ended.status is RunStatus.SUCCESS, ended.message
     assert (it.puts("x"), it.puts("y")) == ([1, 3], [4, 5])
     assert it.values("data_npts")[-1] == 3
+    assert it.values("step")[-1] == it.values("nsteps")[-1]
     said = [e.text for e in it.events if isinstance(e, Told) and e.text.startswith("at ")]
     assert said == ["at a", "at b", "at 7"]
 
