@@ -11,7 +11,7 @@ from orchestrator.web.callers import Callers
 from orchestrator.web.checking import Checks
 from orchestrator.web.gate import Gate
 from orchestrator.web.problems import MEDIA_TYPE, ProblemDetails, take_errors
-from orchestrator.web.routes import channels, events, health, lanes, queue, runs, sequences
+from orchestrator.web.routes import channels, events, health, lanes, page, queue, runs, sequences
 from orchestrator.web.service_link import ServiceLink
 
 API = "/api/v1"
@@ -41,6 +41,7 @@ def bare_app() -> FastAPI:
     for rooms in (sequences, runs, lanes, queue, channels, events):
         app.include_router(rooms.router, prefix=API)
     app.include_router(health.router)
+    app.include_router(page.router)
     return app
 
 

@@ -96,6 +96,8 @@ class Gate:
             rate = self._config.requests_per_second
             text = f"more than {rate} requests a second (http.requests_per_second)"
             raise ProblemError(429, text, {"Retry-After": f"{max(round(wait), 1)}"})
+        if method in _READS and _is_page(scope["path"]):
+            return
         scope[CALLER] = self._callers.owner(headers, peer)
         if method in _READS:
             return
@@ -103,6 +105,11 @@ class Gate:
         if self._config.read_only:
             raise ProblemError(403, "the service takes no commands by HTTP (http.read_only)")
         self._callers.check_may_write(scope[CALLER])
+
+
+def _is_page(path: str) -> bool:
+    """Whether it is the page itself: who opens it is asked for the token by it."""
+    return path == "/" or path.startswith("/page/")
 
 
 def _check_origin(headers: Headers) -> None:

@@ -82,7 +82,12 @@ def test_without_a_token_of_the_file_nobody_is_let_in(steady_fleet: Fleet, tmp_p
         for header in ("Bearer wrong", "Basic x", ""):
             refused = http.get("/status", headers={"Authorization": header})
             assert "Bearer TOKEN" in problem(refused, 401)
-        assert http.client.get(f"http://127.0.0.1:{http.port}/healthz").status_code == 200
+        root = f"http://127.0.0.1:{http.port}"
+        assert http.client.get(f"{root}/healthz").status_code == 200
+        nobody = {"Authorization": ""}  # the page asks for the token itself
+        assert http.client.get(f"{root}/", headers=nobody).status_code == 200
+        settings = http.client.get(f"{root}/page/settings.json", headers=nobody)
+        assert settings.json() == {"read_only": True, "token": True}
 
 
 def test_the_name_of_a_token_is_the_owner(steady_fleet: Fleet, tmp_path: Path) -> None:

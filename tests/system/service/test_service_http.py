@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -323,3 +324,26 @@ def test_every_path_is_described(http: Http) -> None:
     for path, verbs in document["paths"].items():
         assert path.startswith(("/api/v1/", "/healthz", "/readyz", "/metrics"))
         assert all(verb["description"] for verb in verbs.values())
+
+
+# The page ---------------------------------------------------------------------------------------
+
+
+def test_the_page_is_whole_and_nothing_of_it_comes_from_elsewhere(http: Http) -> None:
+    root = f"http://127.0.0.1:{http.port}"
+    page = http.client.get(f"{root}/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    links = re.findall(r'(?:src|href)="(?!data:)([^"]+)"', page.text)
+    script = http.client.get(f"{root}/page/page.js")
+    modules = re.findall(r'from "\./([^"]+)"', script.text)
+    assert (len(links), len(modules)) == (2, 2)
+    for path in [*links, *(f"/page/{name}" for name in modules)]:
+        file = http.client.get(root + path)
+        assert file.status_code == 200, path
+        assert "//" not in re.sub(r"(^|\s)// .*", "", file.text, flags=re.MULTILINE), path
+    assert http.client.get(f"{root}/page/settings.json").json() == {
+        "read_only": False,
+        "token": False,
+    }
+    assert "no file" in problem(http.client.get(f"{root}/page/app.py"), 404)
