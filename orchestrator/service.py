@@ -173,7 +173,7 @@ class Service:
         held = self._engine.held
         puts = DirectPuts(self._client, self._device.table, self.config.channels, held)
         behind = _Behind(self._device.table, self.config, self._engine.library, puts)
-        facts = partial(encode, self.config)
+        facts = partial(encode, replace(self.config, notify=None))  # its passwords are for nobody
         lanes = tuple(self.config.lanes)
         return HttpProcess(self.config.http, facts, self.api, behind, self._tell_trouble, lanes)
 

@@ -43,14 +43,16 @@ class Request:
     """Which part of the answer is wanted; empty = all."""
 
 
-def start(sequence: str, document: str, arguments: Mapping[str, Any]) -> Request:
+def start(sequence: str, document: str, lane: str, arguments: Mapping[str, Any]) -> Request:
     """A run is to be started."""
-    return Request("POST", f"{API}/runs", _asked(sequence, document, arguments), key="run_id")
+    asked = _asked(sequence, document, arguments) | {"lane": lane}
+    return Request("POST", f"{API}/runs", asked, key="run_id")
 
 
-def submit(sequence: str, document: str, arguments: Mapping[str, Any]) -> Request:
+def submit(sequence: str, document: str, lane: str, arguments: Mapping[str, Any]) -> Request:
     """A run is to wait in the queue."""
-    return Request("POST", f"{API}/queue", _asked(sequence, document, arguments), key="number")
+    asked = _asked(sequence, document, arguments) | {"lane": lane}
+    return Request("POST", f"{API}/queue", asked, key="number")
 
 
 def check(sequence: str, document: str, arguments: Mapping[str, Any], *, offline: bool) -> Request:

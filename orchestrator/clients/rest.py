@@ -90,13 +90,20 @@ class RestClient:
 
     # Runs ---------------------------------------------------------------------------------------
 
-    def start(self, sequence: str = "", /, *, document: str = "", **arguments: Any) -> str:
-        """Start a run of a sequence, or of a whole document; its id once it has begun."""
-        return str(self._do(requests.start(sequence, document, arguments)))
+    def start(
+        self, sequence: str = "", /, *, document: str = "", lane: str = "", **arguments: Any
+    ) -> str:
+        """Start a run of a sequence, or of a whole document; its id once it has begun.
 
-    def submit(self, sequence: str = "", /, *, document: str = "", **arguments: Any) -> int:
-        """Put a run into the queue; its number there."""
-        return int(self._do(requests.submit(sequence, document, arguments)))
+        In the main lane unless another one is named.
+        """
+        return str(self._do(requests.start(sequence, document, lane, arguments)))
+
+    def submit(
+        self, sequence: str = "", /, *, document: str = "", lane: str = "", **arguments: Any
+    ) -> int:
+        """Put a run into the queue of a lane; its number there."""
+        return int(self._do(requests.submit(sequence, document, lane, arguments)))
 
     def check(
         self, sequence: str = "", /, *, document: str = "", offline: bool = False, **arguments: Any
@@ -227,13 +234,17 @@ class AsyncRestClient:
         )
         return requests.answer(request, told.status_code, told.content)
 
-    async def start(self, sequence: str = "", /, *, document: str = "", **arguments: Any) -> str:
+    async def start(
+        self, sequence: str = "", /, *, document: str = "", lane: str = "", **arguments: Any
+    ) -> str:
         """See `RestClient.start`."""
-        return str(await self._do(requests.start(sequence, document, arguments)))
+        return str(await self._do(requests.start(sequence, document, lane, arguments)))
 
-    async def submit(self, sequence: str = "", /, *, document: str = "", **arguments: Any) -> int:
+    async def submit(
+        self, sequence: str = "", /, *, document: str = "", lane: str = "", **arguments: Any
+    ) -> int:
         """See `RestClient.submit`."""
-        return int(await self._do(requests.submit(sequence, document, arguments)))
+        return int(await self._do(requests.submit(sequence, document, lane, arguments)))
 
     async def check(
         self, sequence: str = "", /, *, document: str = "", offline: bool = False, **arguments: Any

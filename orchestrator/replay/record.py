@@ -352,7 +352,7 @@ def _header(config: Config, wall: datetime) -> Line:
         "w": wall.timestamp(),
         "offset": _offset(wall),
         "modules": {module: hash_of(module) for module in config.python},
-        "config": config,
+        "config": replace(config, notify=None),  # which has passwords, and tells nobody in a replay
     }
 
 

@@ -208,7 +208,7 @@ def notify(
     config: ConfigFile = None,
     verbose: Verbose = 0,
 ) -> int:
-    """Show of what people are told, as [notify] says, and try whether they are.
+    """Show of what people are told, as the configuration has it, and try whether they are.
 
     A service tells them by itself; this needs none. Exit code 1 if a message does not reach all.
     """

@@ -24,7 +24,8 @@ LONG = "name: long\nsteps: [{delay: 300}]\n"
 
 @pytest.fixture(scope="module")
 def client_rig(steady_fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with rig_of(steady_fleet, tmp_path_factory.mktemp("clients") / "rig", more=HTTP) as rig:
+    more = f"{HTTP}[lane.guard]\n"
+    with rig_of(steady_fleet, tmp_path_factory.mktemp("clients") / "rig", more=more) as rig:
         rig.until("CHAIN:rec:STATUS", "Connected")
         yield rig
 
@@ -44,6 +45,14 @@ def test_a_run_is_started_and_waited_for(url: str) -> None:
         assert (run["status"], run["owner"]) == ("Success", "me@desk")
         assert len(list(service.csv(run_id))) == 4
         assert run_id in [each["run_id"] for each in service.runs(5)]
+
+
+def test_a_run_in_a_lane_is_waited_for(url: str) -> None:
+    with RestClient(url) as service:
+        run = service.wait(service.start(document=SAMPLES, lane="guard"), timeout=30)
+        assert (run["status"], run["lane"]) == ("Success", "guard")
+        with pytest.raises(RequestError, match="there is no lane 'nine'"):
+            service.submit(document=SAMPLES, lane="nine")
 
 
 def test_a_run_that_does_not_succeed_fails_with_its_message(url: str) -> None:

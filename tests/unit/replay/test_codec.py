@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from orchestrator.config import Config, load_config
+from orchestrator.config import Config, NotifyConfig, load_config
 from orchestrator.errors import CheckError, NotConnectedError
 from orchestrator.replay.codec import RecordingError, UnrecordableError, decode, encode
+from orchestrator.replay.record import _header
 from orchestrator.types import (
     Command,
     LinkChange,
@@ -128,3 +130,9 @@ def test_what_can_t_be_recorded_is_named(value: object) -> None:
 def test_what_another_version_wrote_is_an_error_that_says_so(data: Any, text: str) -> None:
     with pytest.raises(RecordingError, match=text):
         decode(data)
+
+
+def test_a_recording_has_no_password_of_who_is_told() -> None:
+    notify = NotifyConfig(("mailto://me:secret@desk",))
+    header = _header(Config(notify=notify), datetime(2026, 1, 31, tzinfo=UTC))
+    assert "secret" not in json.dumps(encode(header))
