@@ -10,7 +10,12 @@ from orchestrator.errors import InputError
 
 
 class Channel(str):
-    """A parameter of a sequence that is the name of a channel: an alias or a PV."""
+    """A parameter of a sequence that is the name of a channel: an alias or a PV.
+
+    >>> from orchestrator import Channel
+    >>> Channel("stage.x")
+    'stage.x'
+    """
 
     __slots__ = ()
 

@@ -104,7 +104,8 @@ def as_table(value: object, what: str) -> Table:
 def rows(table: Mapping[str, Sequence[Cell]]) -> Iterator[dict[str, bool | int | float | str]]:
     """The rows of a table, by name and without empty cells.
 
-    >>> list(rows({"stage.x": [1, None], "label": ["a", "b"]}))
+    >>> from orchestrator import Table, rows
+    >>> list(rows(Table({"stage.x": [1, None], "label": ["a", "b"]})))
     [{'stage.x': 1, 'label': 'a'}, {'label': 'b'}]
     """
     for cells in zip(*table.values(), strict=True):
