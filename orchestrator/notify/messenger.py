@@ -25,13 +25,16 @@ class Sent:
 
 async def send(urls: Sequence[str], title: str, body: str) -> list[Sent]:
     """Send a message to each of these; never raises but when cancelled, which ends it."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "orchestrator.notify"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for who asks for it
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "orchestrator.notify"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for who asks for it
+        )
+    except OSError as error:  # no descriptor or no memory is left: the service goes on
+        return [Sent("all", f"no process could be started: {error.strerror}")]
     asked = json.dumps({"urls": list(urls), "title": title, "body": body}).encode()
     try:
         async with asyncio.timeout(TIMEOUT):

@@ -154,8 +154,8 @@ class Notifier:
         self._failing = bool(failures)
         if len(failures) == len(sent):
             return
-        for _ in range(min(len(notices), len(self._waiting))):
-            self._waiting.popleft()
+        told = set(map(id, notices))  # others may have been dropped meanwhile, and not been told
+        self._waiting = deque(n for n in self._waiting if id(n) not in told)
         self._dropped -= dropped
         if not self._waiting:
             self._came.clear()

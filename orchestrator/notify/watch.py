@@ -22,6 +22,8 @@ from orchestrator.types import (
 NEEDED = Filter(named=frozenset({fields.HUNG_SEC, fields.CHAIN_DISCONNECTED}))
 """What a watch has to be told of."""
 
+_NAMED = 5
+"""Channels that a text names; more are counted."""
 _FAILED = (RunStatus.FAILED, RunStatus.TIMEOUT)
 
 
@@ -104,12 +106,15 @@ class Watch:
         yield from self._stand("hung", update.lane, text, now - seconds)
 
     def _lost(self, names: str, now: float) -> Iterator[Notice]:
+        # Of thousands of names those that have no room are "… and N more": of an IOC that is not
+        # among the others it is not known whether it is back.
+        names, _, more = names.partition(" and ")
         lost: dict[str, list[str]] = {}
         for name in filter(None, names.split(", ")):
             lost.setdefault(name.partition(".")[0], []).append(name)
-        known = [ioc for kind, ioc in self._standing if kind == "disconnected"]
+        known = [ioc for kind, ioc in self._standing if kind == "disconnected" and not more]
         for ioc in dict.fromkeys([*known, *lost]):
-            text = f"{', '.join(lost[ioc])} disconnected" if ioc in lost else ""
+            text = f"{_listed(lost[ioc])} disconnected" if ioc in lost else ""
             yield from self._stand("disconnected", ioc, text, now)
 
     def _stand(self, kind: str, about: str, text: str, since: float) -> Iterator[Notice]:
@@ -124,3 +129,8 @@ class Watch:
             standing.text = text
         elif kind in self._rules:
             self._standing[key] = _Standing(since, text)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"

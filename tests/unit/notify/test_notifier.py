@@ -162,6 +162,20 @@ def test_an_ioc_that_is_lost_later_is_told_beside_one_that_is_missing_for_long()
     assert lines == ["det.counts disconnected for 60 s", "stage.x disconnected for 60 s"]
 
 
+def test_an_ioc_whose_name_has_no_room_among_many_is_not_told_to_be_back() -> None:
+    async def scenario(people: People) -> None:
+        people.happens(Update(fields.CHAIN_DISCONNECTED, "a.x, b.x"))
+        await asyncio.sleep(100)
+        people.happens(Update(fields.CHAIN_DISCONNECTED, "a.x and 3000 more"))
+        await asyncio.sleep(100)
+        people.happens(Update(fields.CHAIN_DISCONNECTED, "a.x"))
+        await asyncio.sleep(100)
+
+    lines = told(scenario, "disconnected > 60").lines
+    assert [line for line in lines if "no longer" in line] == ["no longer: b.x disconnected"]
+    assert lines.index("no longer: b.x disconnected") == len(lines) - 1
+
+
 def test_a_run_in_which_nothing_moves_is_told_once_and_again_after_it_moved() -> None:
     async def scenario(people: People) -> None:
         people.happens(STARTED)
