@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import TypeAlias
 
@@ -91,8 +92,9 @@ def as_table(value: object, what: str) -> Table:
     for name, column in value.items():
         if not isinstance(name, str) or not isinstance(column, list | tuple):
             raise InputError(wanted)
-        if wrong := next((cell for cell in column if not _is_cell(cell)), None):
-            raise InputError(f"{what}: {wrong!r} in the column {name} is no value")
+        for cell in column:
+            if not _is_cell(cell):
+                raise InputError(f"{what}: {cell!r} in the column {name} is no value")
         table[name] = list(column)
     lengths = {len(column) for column in table.values()}
     if len(lengths) > 1 or lengths == {0}:
@@ -114,7 +116,7 @@ def rows(table: Mapping[str, Sequence[Cell]]) -> Iterator[dict[str, bool | int |
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
     """The lines that have something in them, by their number."""
-    reader = csv.reader(text.splitlines(), skipinitialspace=True, strict=True)
+    reader = csv.reader(StringIO(text, newline=""), skipinitialspace=True, strict=True)
     for words in reader:
         cells = [word.strip() for word in words]
         if any(cells) and not cells[0].startswith("#"):

@@ -195,7 +195,7 @@ def test_runs_wait_in_the_queue_and_are_moved_and_removed(http: Http) -> None:
 
 def test_what_can_not_be_run_does_not_come_into_the_queue(http: Http) -> None:
     assert "there is no sequence" in problem(http.post("/queue", {"sequence": "nine"}), 422)
-    assert http.told("/queue") == {"waiting": [], "held": False}
+    until(lambda: http.told("/queue") == {"waiting": [], "held": False})
 
 
 def _lanes(http: Http) -> dict[str, tuple[str, str]]:

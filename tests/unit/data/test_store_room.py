@@ -158,7 +158,8 @@ async def test_a_journal_that_is_removed_under_a_run_is_told(tmp_path: Path) -> 
     records = RunRecords(tmp_path, told.append)
     record = records.open(RunHeader("1", "scan"))
     folder = tmp_path / "runs/1"
-    await asyncio.to_thread(until, lambda: (folder / "journal.jsonl").exists())
+    journal = folder / "journal.jsonl"
+    await asyncio.to_thread(until, lambda: journal.exists() and journal.read_bytes()[:1] == b"{")
     shutil.rmtree(folder)
     record.journal.passed(Place(("steps", 0)))
     await asyncio.to_thread(until, lambda: told)

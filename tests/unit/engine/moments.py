@@ -10,6 +10,7 @@ So nothing here takes longer than it needs for one in its midst and one at its v
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,8 +203,12 @@ COMMANDS: dict[str, tuple[Callable[[Bench], None], RunStatus]] = {
 }
 
 
+EACH = int(os.environ.get("ORCHESTRATOR_MOMENTS_EACH", "2"))
+"""A command is given at each moment that is so far from the last one; 1 takes a minute more."""
+
+
 def check_every_await(kind: str, steps: str, command: str, *, tidies: bool = False) -> None:
-    """Give the command before each iteration of a run of its own, and look at what follows.
+    """Give the command before iterations of a run, each of its own, and look at what follows.
 
     `tidies`: what moves has a clean-up of its own, that has to run as well.
     """
@@ -211,7 +216,8 @@ def check_every_await(kind: str, steps: str, command: str, *, tidies: bool = Fal
     quiet = play(steps, None, action)
     assert (quiet.ended.status, quiet.busy, quiet.fin) == (RunStatus.SUCCESS, [1, 0], [1.0]), quiet
     outcomes = set()
-    for number in range(1, quiet.iterations + 1):
+    first = 1 + list(COMMANDS).index(command) % EACH  # commands take turns at the moments
+    for number in range(first, quiet.iterations + 1, EACH):
         seen = play(steps, number, action)
         where = f"{kind}: {command} before iteration {number}: {seen}"
         assert seen.busy == [1, 0], where

@@ -21,8 +21,10 @@ def test_cells_are_values_as_in_a_document_and_may_be_empty() -> None:
     }
 
 
-def test_a_comma_in_a_text_is_quoted() -> None:
+def test_a_comma_or_a_line_end_in_a_text_is_quoted() -> None:
     assert table_of_text('note\n"a, b"\n', "p.csv") == {"note": ["a, b"]}
+    assert table_of_text('note\n"a\nb"\n', "p.csv") == {"note": ["a\nb"]}
+    assert table_of_text("note\na\u2028b\r\n", "p.csv") == {"note": ["a\u2028b"]}
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,8 @@ def test_a_file_may_be_of_a_spreadsheet_and_is_not_read_where_it_is_huge(tmp_pat
         {"a": []},
         {"a": [1], "b": [1, 2]},
         {"a": [[1]]},
+        {"a": [[]]},
+        {"a": [{}, [1]]},
         {"a": [float("nan")]},
         {1: [1]},
     ],
