@@ -9,7 +9,6 @@ from orchestrator.screens.layout import WIDTH, Item, Kind, Screen
 
 _TEXT_FORMAT = "6"
 """`format` of what shows arrays of CHAR as text."""
-_CONFIRM_ALWAYS = "1"
 _COLOURS = ((31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189))
 """Of curves: red, green, blue; used again where there are more."""
 
@@ -60,7 +59,8 @@ def _button(widget: Xml.Element, item: Item) -> None:
     action = Xml.SubElement(Xml.SubElement(widget, "actions"), "action", type="write_pv")
     _add(action, pv_name="$(pv_name)", value=item.value, description=item.text)
     if item.confirm:
-        _add(widget, show_confirm_dialog=_CONFIRM_ALWAYS, confirm_message=item.confirm)
+        # A truth value of this widget (ActionButtonWidget of Phoebus), a number of others.
+        _add(widget, show_confirm_dialog="true", confirm_message=item.confirm)
 
 
 def _plot(widget: Xml.Element, item: Item) -> None:

@@ -82,6 +82,7 @@ def test_buttons_write_what_they_say_and_ask_before_they_end_something(config: C
         if widget.get("type") == "action_button":
             pv, value = widget.findtext("pv_name"), widget.findtext("actions/action/value")
             asks = widget.findtext("confirm_message")
+            assert (widget.findtext("show_confirm_dialog") == "true") is (asks is not None)
             buttons.setdefault(widget.findtext("text"), (pv, value, asks))
     p = config.prefix
     assert buttons == {
