@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import structlog
 
 from orchestrator.device.mirrors import Mirrors
+from orchestrator.language.names import some_of
 from orchestrator.types import Command, PullItem, Reply, Tick, Update, Verb, fields
 
 log = structlog.get_logger(__name__)
 
-_NAMED = 5
-"""Channels that a line names; more are counted."""
 _SHOWN = 120
 """Characters of a command that a line shows."""
 _REFUSALS = 20
@@ -86,9 +85,7 @@ class News:
         told.lost = told.lost and not told.whole
 
     def _down(self, ioc: str) -> str:
-        names = self._mirrors.down(ioc)
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        return ", ".join(names[:_NAMED]) + more
+        return some_of(self._mirrors.down(ioc))
 
     # Commands ---------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from orchestrator.client import Client
 from orchestrator.config import ChainConfig, Config
 from orchestrator.doctor.symptom import Symptom, error, ok, warning
+from orchestrator.language.names import some_of
 from orchestrator.types import LinkChange, Reading, Severity
 
 _TIMEOUT = 2.0
@@ -19,8 +20,6 @@ _SECOND_VALUE = 1.0
 """s in which what is updated has a second value."""
 _SKEW = 2.0
 """s by which a stamp of an update that has just come may differ from our clock."""
-_NAMED = 5
-"""Channels that a text names; more are counted."""
 
 
 @dataclass(slots=True)
@@ -160,5 +159,4 @@ def _clocks(heard: _Heard, hosts: dict[str, str]) -> Iterator[Symptom]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more} {'are' if len(names) > 1 else 'is'}"
+    return f"{some_of(names)} {'are' if len(names) > 1 else 'is'}"

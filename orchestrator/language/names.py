@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.errors import InputError
@@ -190,3 +190,13 @@ class Names:
             f"unknown channel {text!r}: an alias begins with the name of a chained IOC{iocs}; "
             f"a PV name contains ':' or is written 'ca://{text}'"
         )
+
+
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """As many names as a text has room for, and how many more there are.
+
+    >>> some_of(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.api import Filter, Item
 from orchestrator.config import NotifyRule
+from orchestrator.language.names import some_of
 from orchestrator.types import (
     Asked,
     RunEnded,
@@ -22,8 +23,6 @@ from orchestrator.types import (
 NEEDED = Filter(named=frozenset({fields.HUNG_SEC, fields.CHAIN_DISCONNECTED}))
 """What a watch has to be told of."""
 
-_NAMED = 5
-"""Channels that a text names; more are counted."""
 _FAILED = (RunStatus.FAILED, RunStatus.TIMEOUT)
 
 
@@ -114,7 +113,7 @@ class Watch:
             lost.setdefault(name.partition(".")[0], []).append(name)
         known = [ioc for kind, ioc in self._standing if kind == "disconnected" and not more]
         for ioc in dict.fromkeys([*known, *lost]):
-            text = f"{_listed(lost[ioc])} disconnected" if ioc in lost else ""
+            text = f"{some_of(lost[ioc])} disconnected" if ioc in lost else ""
             yield from self._stand("disconnected", ioc, text, now)
 
     def _stand(self, kind: str, about: str, text: str, since: float) -> Iterator[Notice]:
@@ -129,8 +128,3 @@ class Watch:
             standing.text = text
         elif kind in self._rules:
             self._standing[key] = _Standing(since, text)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"

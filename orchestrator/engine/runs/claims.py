@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 
 from orchestrator.config import ChannelConfig
 from orchestrator.errors import PutError
-from orchestrator.language.names import Names
+from orchestrator.language.names import Names, some_of
 from orchestrator.language.program.nodes import Another, Runnable, walk
 from orchestrator.ports import Channels, always
 from orchestrator.types import MAIN_LANE, Value
 
-_NAMED = 5
-"""Channels that a text names; more are counted."""
 _LOOK = 0.5
 """s between two looks at what runs that have ended still owe: no event tells when it comes."""
 
@@ -212,6 +210,4 @@ class _Claimed:
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    are = "are" if len(names) > 1 else "is"
-    return f"{', '.join(names[:_NAMED])}{more} {are}"
+    return f"{some_of(names)} {'are' if len(names) > 1 else 'is'}"

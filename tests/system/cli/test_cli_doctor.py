@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -9,6 +10,7 @@ from typing import Any
 
 from cli_rig import Shell
 
+from sim_iocs.fleet import Fleet
 from sim_iocs.free_ports import PortHold
 
 
@@ -94,6 +96,21 @@ channels.a = "X"
     assert told["chain.misspelt"].startswith(f"a server listens at {there}, and answers no search")
     assert "EPICS_CA_NAME_SERVERS" in found["chain.misspelt"][0]["remedy"]
     assert all(each[0]["remedy"] for about, each in found.items() if about.startswith("chain."))
+
+
+def test_a_pv_on_two_servers_is_told_with_both(shell: Shell) -> None:
+    with Fleet(["shutter"]) as other, closing(PortHold()) as hold:
+        shell.env["EPICS_CA_ADDR_LIST"] += f" {other.env['EPICS_CA_ADDR_LIST']}"
+        config = GOOD.replace("PORT", f"{hold.port}")
+        found = symptoms(
+            shell,
+            f'{config}[chain.shutter]\nprefix = "SIM:SHUTTER:"\nchannels.state = "State"\n',
+            1,
+        )
+    (doubled,) = found["shutter.state"]
+    assert len(set(re.findall(r":(\d+)", doubled["text"]))) == 2, doubled["text"]
+    assert doubled["grade"] == "error"
+    assert found["chain.stage"][0]["grade"] == "ok"
 
 
 def test_what_this_host_lacks_is_told_before_anything_is_started(shell: Shell) -> None:
